@@ -1,0 +1,160 @@
+"""Entries of the audit, each carrying the hash of the one before.
+
+An ``intent`` is written before the call, an ``outcome`` after it; neither is ever changed. Whoever alters,
+drops or reorders an entry breaks every hash that follows.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from .model import ActionKind, Instance
+from .plan import Action, Plan
+from .report import Outcome, Result
+
+GENESIS = "0" * 64
+
+
+class EntryKind(StrEnum):
+    """What an entry records: the will, or what came of it."""
+
+    INTENT = "intent"
+    OUTCOME = "outcome"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An entry before it has its place in the chain. ``body`` holds JSON values only."""
+
+    kind: EntryKind
+    sweep_id: str
+    instance_id: str
+    at: datetime
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A draft in its place: its number, the hash before it and its own."""
+
+    draft: Draft
+    number: int
+    previous: str
+    hash: str
+
+
+def intent(action: Action, plan: Plan, *, sweep_id: str, at: datetime) -> Draft:
+    """The will to act on one instance, with all that would be gone from the cloud afterwards."""
+    return Draft(
+        kind=EntryKind.INTENT,
+        sweep_id=sweep_id,
+        instance_id=action.instance.id,
+        at=at,
+        body={
+            "action": str(action.kind),
+            "rule": action.rule,
+            "reason": action.reason,
+            "policy": plan.policy.name,
+            "policy_version": plan.policy.version,
+            "plan": plan.hash,
+            "instance": evidence(action.instance),
+        },
+    )
+
+
+def outcome(ended: Outcome, *, sweep_id: str, at: datetime) -> Draft:
+    """What became of one intent."""
+    return Draft(
+        kind=EntryKind.OUTCOME,
+        sweep_id=sweep_id,
+        instance_id=ended.action.instance.id,
+        at=at,
+        body={
+            "action": str(ended.action.kind),
+            "result": str(ended.result),
+            "detail": ended.detail,
+        },
+    )
+
+
+def intended(entry: Entry) -> ActionKind:
+    """What an entry meant to do, or did."""
+    return ActionKind(entry.draft.body["action"])
+
+
+def settlement(entry: Entry, result: Result, detail: str, *, at: datetime) -> Draft:
+    """What became of an intent whose own sweep ended before it could say."""
+    return Draft(
+        kind=EntryKind.OUTCOME,
+        sweep_id=entry.draft.sweep_id,
+        instance_id=entry.draft.instance_id,
+        at=at,
+        body={"action": entry.draft.body["action"], "result": str(result), "detail": detail},
+    )
+
+
+def evidence(instance: Instance) -> dict[str, Any]:
+    """The instance as it was seen, in JSON values."""
+    return {
+        "id": instance.id,
+        "target": str(instance.target),
+        "zone": instance.zone,
+        "state": str(instance.state),
+        "type": instance.instance_type,
+        "image": instance.image,
+        "lifecycle": instance.lifecycle,
+        "launched_at": instance.launched_at and instance.launched_at.isoformat(),
+        "first_seen_at": instance.first_seen_at and instance.first_seen_at.isoformat(),
+        "tags": dict(instance.tags),
+        "volumes": [
+            {"id": v.id, "device": v.device, "delete_on_termination": v.delete_on_termination}
+            for v in instance.volumes
+        ],
+    }
+
+
+def link(draft: Draft, *, number: int, previous: str) -> Entry:
+    """Give a draft its place after the entry whose hash is ``previous``."""
+    content = [
+        number,
+        previous,
+        str(draft.kind),
+        draft.sweep_id,
+        draft.instance_id,
+        draft.at.isoformat(),
+        draft.body,
+    ]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Entry(draft=draft, number=number, previous=previous, hash=digest)
+
+
+def broken(entries: Iterable[Entry]) -> int | None:
+    """The number of the first entry that is not what was written or not where it was; nothing if all is well.
+
+    A chain may begin anywhere, because old entries expire; from there on it must be without a gap.
+    """
+    before: Entry | None = None
+    for entry in entries:
+        if before and (entry.number != before.number + 1 or entry.previous != before.hash):
+            return entry.number
+        if link(entry.draft, number=entry.number, previous=entry.previous).hash != entry.hash:
+            return entry.number
+        before = entry
+    return None
+
+
+def unsettled(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The intents after which no outcome of the same sweep and instance was written."""
+    waiting: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        key = (entry.draft.sweep_id, entry.draft.instance_id)
+        if entry.draft.kind is EntryKind.INTENT:
+            waiting[key] = entry
+        else:
+            waiting.pop(key, None)
+    return tuple(waiting.values())

@@ -1,0 +1,152 @@
+"""*decide* and *guard*: from what was found to what will be done, as inert data.
+
+Every candidate ends as exactly one ``Action`` or one ``Kept``, each with a rule and a reason. The stages that
+follow can only move actions to kept, never the other way.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from .model import ActionKind, Attributes, Instance
+from .policy import PERCENT_FROM, Finding, Limits, Policy, mismatch, spoken, too_young
+from .protection import protected, shielded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One thing to do to one instance, and why."""
+
+    instance: Instance
+    kind: ActionKind
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One instance that stays as it is, and why."""
+
+    instance: Instance
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be done and what will not, in the order of the ids, whatever the order of the listing."""
+
+    policy: Policy
+    made_at: datetime
+    actions: tuple[Action, ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+    @property
+    def candidates(self) -> int:
+        """How many instances the plan speaks of."""
+        return len(self.actions) + len(self.kept)
+
+    @property
+    def hash(self) -> str:
+        """A fingerprint of what the plan would do: same policy, same actions, same hash."""
+        intents = [[a.kind, str(a.instance.target), a.instance.id, a.rule] for a in self.actions]
+        text = json.dumps([self.policy.name, intents], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def judge(instance: Instance, policy: Policy, now: datetime) -> Action | Kept:
+    """The verdict on one instance: the single choke point that every way to an action goes through."""
+    finding = (
+        mismatch(instance, policy.selector)
+        or too_young(instance, policy.older_than, now)
+        or protected(instance, policy, now)
+    )
+    if finding:
+        return Kept(instance=instance, rule=finding.rule, reason=finding.reason)
+    due = _due(instance, policy, now)
+    return Action(instance=instance, kind=policy.action, rule=due.rule, reason=due.reason)
+
+
+def decide(instances: Iterable[Instance], policy: Policy, now: datetime) -> Plan:
+    """Judge every instance, each once; the order in which they come does not matter.
+
+    Listed twice, as happens when something changes between two pages, an instance has the safer of its verdicts.
+    """
+    verdicts: dict[str, Action | Kept] = {}
+    for instance in instances:
+        verdict = judge(instance, policy, now)
+        verdicts[instance.id] = min(verdict, verdicts.get(instance.id, verdict), key=_safest_first)
+    in_order = [verdicts[id_] for id_ in sorted(verdicts)]
+    return Plan(
+        policy=policy,
+        made_at=now,
+        actions=tuple(v for v in in_order if isinstance(v, Action)),
+        kept=tuple(v for v in in_order if isinstance(v, Kept)),
+    )
+
+
+def protect(plan: Plan, attributes: Mapping[str, Attributes]) -> Plan:
+    """Keep what an attribute protects, and what has attributes that nobody could read."""
+    shields = {a.instance.id: shielded(attributes.get(a.instance.id)) for a in plan.actions}
+    return _keep(plan, {id_: finding for id_, finding in shields.items() if finding})
+
+
+def guard(plan: Plan, listed: int) -> Plan:
+    """Refuse a plan over a limit, whole: it is never cut to fit.
+
+    ``listed`` is the population: how many instances the listing showed, candidates or not.
+    """
+    over = _over(len(plan.actions), plan.policy.limits, listed)
+    return refuse(plan, over) if over else plan
+
+
+def refuse(plan: Plan, finding: Finding) -> Plan:
+    """Keep everything that the plan would have acted on, for one reason."""
+    return _keep(plan, {a.instance.id: finding for a in plan.actions})
+
+
+def _keep(plan: Plan, findings: Mapping[str, Finding]) -> Plan:
+    more = [
+        Kept(instance=a.instance, rule=finding.rule, reason=finding.reason)
+        for a in plan.actions
+        if (finding := findings.get(a.instance.id))
+    ]
+    return Plan(
+        policy=plan.policy,
+        made_at=plan.made_at,
+        actions=tuple(a for a in plan.actions if a.instance.id not in findings),
+        kept=tuple(sorted((*plan.kept, *more), key=lambda kept: kept.instance.id)),
+    )
+
+
+def _safest_first(verdict: Action | Kept) -> tuple[bool, str, str]:
+    return isinstance(verdict, Action), verdict.rule, verdict.reason
+
+
+def _over(wanted: int, limits: Limits, listed: int) -> Finding | None:
+    if wanted == 0:
+        return None
+    if wanted > limits.per_sweep:
+        return Finding(
+            rule="limit-per-sweep",
+            reason=f"the plan has {wanted} actions; a sweep may have {limits.per_sweep}",
+        )
+    counts = listed >= PERCENT_FROM or limits.percent == 0
+    if counts and wanted * 100 > limits.percent * listed:
+        return Finding(
+            rule="limit-percent",
+            reason=f"the plan has {wanted} actions on {listed} listed; {limits.percent} % may go",
+        )
+    return None
+
+
+def _due(instance: Instance, policy: Policy, now: datetime) -> Finding:
+    since = instance.proof_of_life
+    age = "" if since is None else f", {spoken(now - since)} old"
+    matched = [f"{f.key}={instance.tags[f.key]}" for f in policy.selector.tags]
+    matched += [f"has {key}" for key in policy.selector.with_tags]
+    matched += [f"no tag {key}" for key in policy.selector.without_tags]
+    reason = ", ".join([f"is {instance.state}", *matched]) + age
+    return Finding(rule="older-than" if policy.older_than else "selected", reason=reason)

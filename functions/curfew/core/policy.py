@@ -1,0 +1,181 @@
+"""What a policy asks for: its selector, its age, its action, and whether an instance matches.
+
+First half of *decide*. The cloud's own filters are an optimisation; what stands here is the truth.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+
+from .model import ActionKind, Instance, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A rule and what it found, in words."""
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagFilter:
+    """A tag key with the values that match: exact ones, or patterns of ``*`` and ``?``."""
+
+    key: str
+    values: tuple[str, ...] = ()
+    like: tuple[str, ...] = ()
+
+    def matches(self, tags: Mapping[str, str]) -> bool:
+        """Whether the tag is there, spelt like this, with one of the values."""
+        value = tags.get(self.key)
+        if value is None:
+            return False
+        return value in self.values or any(_glob(p).fullmatch(value) for p in self.like)
+
+    @property
+    def wanted(self) -> str:
+        """The values in words."""
+        return " or ".join([*self.values, *(f"like {pattern}" for pattern in self.like)])
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.wanted}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """What to look for. Every condition that is given must hold; states are always given."""
+
+    states: frozenset[State]
+    tags: tuple[TagFilter, ...] = ()
+    with_tags: tuple[str, ...] = ()
+    without_tags: tuple[str, ...] = ()
+    instance_types: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Every tag key that the selector reads."""
+        return frozenset({*(f.key for f in self.tags), *self.with_tags, *self.without_tags})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """What exempts an instance beyond the rules that always hold."""
+
+    tags: tuple[str, ...] = ("curfew:keep",)
+    min_age: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The most that one sweep, one listing and one day may lose. Zero means none at all.
+
+    ``percent`` counts against the listed population and only from ``PERCENT_FROM`` instances on:
+    below that, a per cent is a fraction of a machine.
+    """
+
+    per_sweep: int = 20
+    percent: int = 10
+    per_day: int = 50
+
+
+PERCENT_FROM = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A named selector with its action, protection and limits.
+
+    ``version`` fingerprints the file that it was written in.
+    """
+
+    name: str
+    selector: Selector
+    action: ActionKind
+    older_than: timedelta | None = None
+    protection: Protection = field(default_factory=Protection)
+    limits: Limits = field(default_factory=Limits)
+    version: str = ""
+
+
+def folded(key: str) -> str:
+    """A tag key as IAM compares it, without regard to case, and to stray blanks as well.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    return key.strip().casefold()
+
+
+def mismatch(instance: Instance, selector: Selector) -> Finding | None:
+    """Why the selector does not mean this instance; nothing if it does."""
+    if instance.state not in selector.states:
+        return _not_selected(f"is {instance.state}, not {_listed(sorted(selector.states))}")
+    if selector.instance_types and not _any_like(selector.instance_types, instance.instance_type):
+        return _not_selected(
+            f"is a {instance.instance_type}, not {_listed(selector.instance_types)}"
+        )
+    for wanted in selector.tags:
+        if not wanted.matches(instance.tags):
+            has = instance.tags.get(wanted.key)
+            found = f"has no tag {wanted.key}" if has is None else f"{wanted.key} is {has}"
+            return _not_selected(f"{found}, not {wanted.wanted}")
+    for key in selector.with_tags:
+        if key not in instance.tags:
+            return _not_selected(f"has no tag {key}")
+    present = {folded(key): key for key in instance.tags}
+    for key in selector.without_tags:
+        # Another spelling of the key is somebody's answer too: it is not absence.
+        if spelt := present.get(folded(key)):
+            return _not_selected(f"has the tag {spelt}")
+    return None
+
+
+def too_young(instance: Instance, older_than: timedelta | None, now: datetime) -> Finding | None:
+    """Why the instance has not lived long enough for the policy; nothing if it has."""
+    if older_than is None:
+        return None
+    since = instance.proof_of_life
+    if since is None:
+        return Finding(rule="older-than", reason="its age is unknown")
+    age = now - since
+    if age < older_than:
+        return Finding(
+            rule="older-than",
+            reason=f"is {spoken(age)} old; the policy waits for {spoken(older_than)}",
+        )
+    return None
+
+
+def spoken(duration: timedelta) -> str:
+    """A duration for people, in its largest unit and the next: ``3d 4h``, ``9h``, ``12m``."""
+    left = abs(int(duration.total_seconds()))
+    sign = "-" if duration < timedelta(0) else ""
+    counts: list[tuple[int, str]] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or counts:
+            counts.append((count, unit))
+    words = [f"{count}{unit}" for count, unit in counts[:2] if count]
+    return sign + (" ".join(words) or "0s")
+
+
+def _not_selected(reason: str) -> Finding:
+    return Finding(rule="not-selected", reason=reason)
+
+
+def _listed(words: tuple[str, ...] | list[State]) -> str:
+    return " or ".join(words)
+
+
+def _any_like(patterns: tuple[str, ...], value: str) -> bool:
+    return any(_glob(pattern).fullmatch(value) for pattern in patterns)
+
+
+@cache
+def _glob(pattern: str) -> re.Pattern[str]:
+    """``*`` is any run of characters, ``?`` any one; everything else is itself."""
+    parts = {"*": ".*", "?": "."}
+    return re.compile("".join(parts.get(c, re.escape(c)) for c in pattern), re.DOTALL)

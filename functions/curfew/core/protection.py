@@ -1,0 +1,153 @@
+"""What exempts an instance, always with a reason. Unknown means keep.
+
+Second half of *decide*, and looked at again at act time. A protection is never lifted and nothing overrides it.
+A rule here is a pure function that gives a ``Finding`` or nothing; adding one can only keep more.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from .model import ActionKind, Attributes, Instance
+from .policy import Finding, Policy, folded, spoken
+
+type Rule = Callable[[Instance, Policy, datetime], Finding | None]
+
+# Whoever carries one of these was launched by a service that would launch it anew, or miss it; the first match names
+# it. People can neither set nor delete ``aws:`` tags, so an unknown one is evidence too.
+# Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html and the user guides of the services.
+GROUP_TAG = "aws:autoscaling:groupname"
+HARMLESS_TAGS = ("aws:ec2launchtemplate:",)
+SERVICE_TAGS = (
+    ("aws:cloudformation:", "CloudFormation"),
+    ("aws:elasticmapreduce:", "Amazon EMR"),
+    ("aws:eks:", "Amazon EKS"),
+    ("aws:ec2:fleet-id", "an EC2 Fleet"),
+    ("aws:ec2spot:", "a Spot Fleet"),
+    ("aws:servicecatalog:", "Service Catalog"),
+    ("aws:", "an AWS service"),
+    ("eks:", "Amazon EKS"),
+    ("kubernetes.io/cluster/", "a Kubernetes cluster"),
+    ("k8s.io/", "a Kubernetes cluster"),
+    ("karpenter.sh/", "Karpenter"),
+    ("karpenter.k8s.aws/", "Karpenter"),
+    ("elasticbeanstalk:", "Elastic Beanstalk"),
+    ("amazonecsmanaged", "Amazon ECS"),
+    ("aws-parallelcluster", "ParallelCluster"),
+    ("parallelcluster:", "ParallelCluster"),
+)
+ORDINARY_LIFECYCLES = ("on-demand", "spot")
+
+
+def protected(instance: Instance, policy: Policy, now: datetime) -> Finding | None:
+    """The first rule that exempts the instance, as far as a description shows."""
+    return next(_findings(instance, policy, now), None)
+
+
+def shielded(attributes: Attributes | None) -> Finding | None:
+    """Whether the attributes that must be read one by one exempt the instance. Not read is exempt.
+
+    Stop protection blocks termination too, without being called so.
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-stop-protection.html
+    """
+    if attributes is None:
+        return Finding(rule="protection-unknown", reason="its protection could not be read")
+    if attributes.termination_protected:
+        return Finding(rule="termination-protection", reason="has termination protection")
+    if attributes.stop_protected:
+        return Finding(rule="stop-protection", reason="has stop protection, which blocks both")
+    return None
+
+
+def _findings(instance: Instance, policy: Policy, now: datetime) -> Iterator[Finding]:
+    for rule in RULES:
+        if finding := rule(instance, policy, now):
+            yield finding
+
+
+def _protect_tag(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:
+    wanted = {folded(key) for key in policy.protection.tags}
+    for key in instance.tags:
+        if folded(key) in wanted:
+            return Finding(rule="protect-tag", reason=f"has the tag {key}")
+    return None
+
+
+def _auto_scaling_group(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
+    for key, value in instance.tags.items():
+        if folded(key) == GROUP_TAG:
+            return Finding(
+                rule="auto-scaling-group",
+                reason=f"belongs to the Auto Scaling group {value}, which would replace it",
+            )
+    return None
+
+
+def _managed_by_service(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
+    if instance.managed_by:
+        return _managed(instance.managed_by)
+    for key in instance.tags:
+        spelt = folded(key)
+        if spelt.startswith(HARMLESS_TAGS):
+            continue
+        for prefix, service in SERVICE_TAGS:
+            if spelt.startswith(prefix):
+                return _managed(f"{service} (tag {key})")
+    return None
+
+
+def _managed(owner: str) -> Finding:
+    return Finding(rule="managed-by-service", reason=f"is managed by {owner}")
+
+
+def _reserved_capacity(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
+    if instance.lifecycle in ORDINARY_LIFECYCLES:
+        return None
+    return Finding(
+        rule="reserved-capacity", reason=f"its capacity is paid for ahead ({instance.lifecycle})"
+    )
+
+
+def _ambiguous_tag(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:
+    read = {folded(key) for key in policy.selector.keys}
+    spellings = Counter(folded(key) for key in instance.tags)
+    for key, count in sorted(spellings.items()):
+        if count > 1 and key in read:
+            return Finding(
+                rule="ambiguous-tag",
+                reason=f"has the tag {key} in {count} spellings: which one counts?",
+            )
+    return None
+
+
+def _cannot_stop(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:
+    if policy.action is not ActionKind.STOP:
+        return None
+    if instance.root_device != "ebs":
+        return Finding(
+            rule="cannot-stop", reason="its root disk is an instance store: stopping would lose it"
+        )
+    if instance.lifecycle == "spot":
+        return Finding(rule="cannot-stop", reason="is a Spot Instance, which may not be stopped")
+    return None
+
+
+def _min_age(instance: Instance, policy: Policy, now: datetime) -> Finding | None:
+    if instance.launched_at is None:
+        return Finding(rule="unknown-launch-time", reason="its launch time is unknown")
+    age = now - instance.launched_at
+    if age < policy.protection.min_age:
+        least = spoken(policy.protection.min_age)
+        return Finding(rule="min-age", reason=f"started {spoken(age)} ago, less than {least}")
+    return None
+
+
+RULES: tuple[Rule, ...] = (
+    _protect_tag,
+    _auto_scaling_group,
+    _managed_by_service,
+    _reserved_capacity,
+    _ambiguous_tag,
+    _cannot_stop,
+    _min_age,
+)
