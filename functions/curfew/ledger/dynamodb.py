@@ -1,0 +1,301 @@
+"""The ledger in one DynamoDB table: many small items, never a growing one.
+
+    pk                          sk              what
+    pause                       pause           the pause switch
+    seen#<target>               <instance id>   when an instance was first seen
+    day#<provider>:<account>    <date>          how many actions a day has cost
+    audit#<target>              head            number and hash of the newest entry
+    audit#<target>              <number>        one entry of the audit chain
+    audit#<target>              settled         up to which number every intent has its outcome
+    watermark#<target>          <policy>        the last complete sweep
+
+``expires`` is the table's time-to-live attribute. It only tidies up: nothing here is decided by it.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ..core.audit import GENESIS, Draft, Entry, EntryKind, link, unsettled
+from ..core.errors import LedgerError
+from ..core.model import Target
+from . import Pause, Watermark
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+type Item = Mapping[str, Any]
+
+RETENTION = timedelta(days=400)
+KEYS_PER_READ = 100  # BatchGetItem's own limit
+ENTRIES_PER_WRITE = 50  # TransactWriteItems takes 100 items, the head is one
+TRIES = 8
+LAST = "9" * 12
+
+
+class DynamoLedger:
+    """The table behind the protocol. ``client`` is a DynamoDB client of the table's region."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def paused(self) -> Pause | None:
+        """Read consistently before every batch."""
+        item = self._get("pause", "pause")
+        if item is None or not item["on"]["BOOL"]:
+            return None
+        return Pause(since=_instant(item["since"]), by=item["by"]["S"], reason=item["reason"]["S"])
+
+    def pause(self, pause: Pause) -> None:
+        """Throw the switch."""
+        said = {"since": _text(pause.since), "by": _text(pause.by), "reason": _text(pause.reason)}
+        self._put({**_key("pause", "pause"), "on": {"BOOL": True}, **said})
+
+    def resume(self) -> None:
+        """Release the switch; the item stays, so that no right to delete is needed."""
+        self._put({**_key("pause", "pause"), "on": {"BOOL": False}})
+
+    def witness(self, target: Target, ids: Sequence[str], now: datetime) -> Mapping[str, datetime]:
+        """Read what is known, write what is not; a writer who comes second reads the first one's word."""
+        known = self._seen(target, ids)
+        for id_ in dict.fromkeys(ids):
+            if id_ not in known:
+                known[id_] = self._first_seen(target, id_, now)
+        return known
+
+    def reserve(self, target: Target, day: date, count: int, limit: int) -> bool:
+        """One conditional update; a lost answer that the SDK repeats can only count too much."""
+        if count > limit:
+            return False
+        with self._speaking():
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key=_key(f"day#{target.provider}:{target.account}", day.isoformat()),
+                    UpdateExpression="ADD spent :count SET expires = :expires",
+                    ConditionExpression="attribute_not_exists(spent) OR spent <= :room",
+                    ExpressionAttributeValues={
+                        ":count": _number(count),
+                        ":room": _number(limit - count),
+                        ":expires": _number(_expiry(datetime.fromisoformat(f"{day}T00:00Z"))),
+                    },
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return False
+        return True
+
+    def append(self, target: Target, drafts: Sequence[Draft]) -> None:
+        """Entries and the new head in one transaction, so that the chain never forks."""
+        for start in range(0, len(drafts), ENTRIES_PER_WRITE):
+            self._append(target, drafts[start : start + ENTRIES_PER_WRITE])
+
+    def entries(self, target: Target, *, after: int = 0) -> Iterator[Entry]:
+        """Page through the chain."""
+        with self._speaking():
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                ConsistentRead=True,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+                ExpressionAttributeValues={
+                    ":pk": _text(f"audit#{target}"),
+                    ":first": _text(_place(after + 1)),
+                    ":last": _text(LAST),
+                },
+            )
+            for page in pages:
+                yield from map(_entry, page["Items"])
+
+    def open_intents(self, target: Target) -> tuple[Entry, ...]:
+        """Read from the first entry that was still open the last time, and remember how far all is settled."""
+        audit = f"audit#{target}"
+        mark = self._get(audit, "settled")
+        settled = 0 if mark is None else int(mark["number"]["N"])
+        recent = tuple(self.entries(target, after=settled))
+        still_open = unsettled(recent)
+        if recent:
+            now_settled = still_open[0].number - 1 if still_open else recent[-1].number
+            if now_settled > settled:
+                self._put({**_key(audit, "settled"), "number": _number(now_settled)})
+        return still_open
+
+    def watermark(self, target: Target, policy: str) -> Watermark | None:
+        """The last complete sweep."""
+        item = self._get(f"watermark#{target}", policy)
+        if item is None:
+            return None
+        return Watermark(
+            sweep_id=item["sweep_id"]["S"],
+            completed_at=_instant(item["completed_at"]),
+            scheduled_at=_instant(item["scheduled_at"]) if "scheduled_at" in item else None,
+            listed=int(item["listed"]["N"]),
+        )
+
+    def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
+        """Record a complete sweep in the place of the one before."""
+        scheduled = watermark.scheduled_at
+        self._put(
+            {
+                **_key(f"watermark#{target}", policy),
+                "sweep_id": _text(watermark.sweep_id),
+                "completed_at": _text(watermark.completed_at),
+                "listed": _number(watermark.listed),
+                **({"scheduled_at": _text(scheduled)} if scheduled else {}),
+            }
+        )
+
+    def _seen(self, target: Target, ids: Sequence[str]) -> dict[str, datetime]:
+        known: dict[str, datetime] = {}
+        wanted = [_key(f"seen#{target}", id_) for id_ in dict.fromkeys(ids)]
+        with self._speaking():
+            while wanted:
+                some, wanted = wanted[:KEYS_PER_READ], wanted[KEYS_PER_READ:]
+                answer = self._client.batch_get_item(
+                    RequestItems={self._table: {"Keys": some, "ConsistentRead": True}}
+                )
+                for item in answer["Responses"].get(self._table, []):
+                    known[item["sk"]["S"]] = _instant(item["first_seen_at"])
+                left = answer.get("UnprocessedKeys", {}).get(self._table)
+                wanted += left["Keys"] if left else []
+        return known
+
+    def _first_seen(self, target: Target, id_: str, now: datetime) -> datetime:
+        with self._speaking():
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item={
+                        **_key(f"seen#{target}", id_),
+                        "first_seen_at": _text(now),
+                        "expires": _number(_expiry(now)),
+                    },
+                    ConditionExpression="attribute_not_exists(pk)",
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return self._seen(target, [id_])[id_]
+        return now
+
+    def _append(self, target: Target, drafts: Sequence[Draft]) -> None:
+        audit = f"audit#{target}"
+        for attempt in range(TRIES):
+            head = self._get(audit, "head")
+            number = int(head["number"]["N"]) if head else 0
+            previous = head["hash"]["S"] if head else GENESIS
+            entries: list[Entry] = []
+            for draft in drafts:
+                entry = link(draft, number=number + len(entries) + 1, previous=previous)
+                entries.append(entry)
+                previous = entry.hash
+            with self._speaking():
+                try:
+                    self._write(audit, entries, after=number)
+                except self._client.exceptions.TransactionCanceledException:
+                    time.sleep(
+                        0.05 * 2**attempt
+                    )  # another sweep appended first: take the place after it
+                else:
+                    return
+        raise LedgerError(f"the audit chain of {target} is too busy: {TRIES} tries were overtaken")
+
+    def _write(self, audit: str, entries: Sequence[Entry], *, after: int) -> None:
+        newest = entries[-1]
+        head = {
+            "TableName": self._table,
+            "Item": {
+                **_key(audit, "head"),
+                "number": _number(newest.number),
+                "hash": _text(newest.hash),
+            },
+            "ConditionExpression": "attribute_not_exists(pk) OR #number = :before",
+            "ExpressionAttributeNames": {"#number": "number"},
+            "ExpressionAttributeValues": {":before": _number(after)},
+        }
+        puts = [
+            {
+                "TableName": self._table,
+                "Item": _item(audit, entry),
+                "ConditionExpression": "attribute_not_exists(pk)",
+            }
+            for entry in entries
+        ]
+        transaction: Any = [{"Put": put} for put in (head, *puts)]
+        self._client.transact_write_items(TransactItems=transaction)
+
+    def _get(self, pk: str, sk: str) -> Item | None:
+        with self._speaking():
+            answer = self._client.get_item(
+                TableName=self._table, Key=_key(pk, sk), ConsistentRead=True
+            )
+            return answer.get("Item")
+
+    def _put(self, item: Item) -> None:
+        with self._speaking():
+            self._client.put_item(TableName=self._table, Item=item)
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            raise LedgerError(
+                f'the ledger, DynamoDB table "{self._table}", cannot be used: {error}'
+            ) from error
+
+
+def _entry(item: Item) -> Entry:
+    return Entry(
+        draft=Draft(
+            kind=EntryKind(item["kind"]["S"]),
+            sweep_id=item["sweep_id"]["S"],
+            instance_id=item["instance_id"]["S"],
+            at=_instant(item["at"]),
+            body=json.loads(item["body"]["S"]),
+        ),
+        number=int(item["sk"]["S"]),
+        previous=item["previous"]["S"],
+        hash=item["hash"]["S"],
+    )
+
+
+def _item(audit: str, entry: Entry) -> Item:
+    draft = entry.draft
+    return {
+        **_key(audit, _place(entry.number)),
+        "kind": _text(draft.kind),
+        "sweep_id": _text(draft.sweep_id),
+        "instance_id": _text(draft.instance_id),
+        "at": _text(draft.at),
+        "body": _text(json.dumps(draft.body, sort_keys=True)),
+        "previous": _text(entry.previous),
+        "hash": _text(entry.hash),
+        "expires": _number(_expiry(draft.at)),
+    }
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _place(number: int) -> str:
+    return f"{number:0{len(LAST)}d}"
+
+
+def _text(value: str | datetime) -> dict[str, str]:
+    return {"S": value.isoformat() if isinstance(value, datetime) else str(value)}
+
+
+def _number(value: int) -> dict[str, str]:
+    return {"N": str(value)}
+
+
+def _instant(value: Item) -> datetime:
+    return datetime.fromisoformat(value["S"])
+
+
+def _expiry(at: datetime) -> int:
+    return int((at + RETENTION).timestamp())

@@ -1,0 +1,67 @@
+"""The ledger in memory: the twin of the real one, for tests and for reports that need no memory."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+
+from ..core.audit import GENESIS, Draft, Entry, link, unsettled
+from ..core.model import Target
+from . import Pause, Watermark
+
+
+class MemoryLedger:
+    """Keeps everything until the process ends."""
+
+    def __init__(self) -> None:
+        self._pause: Pause | None = None
+        self._seen: dict[tuple[Target, str], datetime] = {}
+        self._spent: dict[tuple[str, str, date], int] = defaultdict(int)
+        self._chains: dict[Target, list[Entry]] = defaultdict(list)
+        self._watermarks: dict[tuple[Target, str], Watermark] = {}
+
+    def paused(self) -> Pause | None:
+        """The pause switch, if it is thrown."""
+        return self._pause
+
+    def pause(self, pause: Pause) -> None:
+        """Throw the pause switch."""
+        self._pause = pause
+
+    def resume(self) -> None:
+        """Release the pause switch."""
+        self._pause = None
+
+    def witness(self, target: Target, ids: Sequence[str], now: datetime) -> Mapping[str, datetime]:
+        """When each instance was first seen."""
+        return {id_: self._seen.setdefault((target, id_), now) for id_ in ids}
+
+    def reserve(self, target: Target, day: date, count: int, limit: int) -> bool:
+        """Take from the day's budget, whole or not at all."""
+        account = (target.provider, target.account, day)
+        if self._spent[account] + count > limit:
+            return False
+        self._spent[account] += count
+        return True
+
+    def append(self, target: Target, drafts: Sequence[Draft]) -> None:
+        """Add entries to the chain."""
+        chain = self._chains[target]
+        for draft in drafts:
+            previous = chain[-1].hash if chain else GENESIS
+            chain.append(link(draft, number=len(chain) + 1, previous=previous))
+
+    def entries(self, target: Target, *, after: int = 0) -> Iterator[Entry]:
+        """The chain after an entry."""
+        yield from self._chains[target][after:]
+
+    def open_intents(self, target: Target) -> tuple[Entry, ...]:
+        """The intents of which no outcome is known."""
+        return unsettled(self._chains[target])
+
+    def watermark(self, target: Target, policy: str) -> Watermark | None:
+        """The last complete sweep."""
+        return self._watermarks.get((target, policy))
+
+    def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
+        """Record a complete sweep."""
+        self._watermarks[target, policy] = watermark
