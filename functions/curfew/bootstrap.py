@@ -1,0 +1,152 @@
+"""The composition root: settings in, a working application out. The only place that makes clients and reads clocks.
+
+The SDK is imported when the first client is made, and clients live as long as the process.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from . import __version__
+from .core.errors import ConfigError, RequestError
+from .core.model import Mode, Target
+from .execute import Clock
+from .ledger import Ledger
+from .ledger.memory import MemoryLedger
+from .policyfile import PolicyFile, load
+from .providers import Provider
+from .schemas import SweepRequest
+from .settings import Settings
+from .sweep import Sweep
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+    from botocore.config import Config
+
+READ_ATTEMPTS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """What the use cases are made from. ``provider`` gives the one of a region, ``regions`` the usable ones."""
+
+    settings: Settings
+    policies: PolicyFile
+    ledger: Ledger
+    provider: Callable[[str], Provider]
+    regions: Callable[[], frozenset[str]]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+
+    def sweeps(
+        self,
+        request: SweepRequest,
+        *,
+        deadline: datetime | None = None,
+        listed: Callable[[int], None] = lambda _count: None,
+    ) -> tuple[Sweep, ...]:
+        """One sweep per region of the request, of the policy, or else of the deployment.
+
+        Raises RequestError for a policy or a region that there is not, ProviderError if the cloud does not answer.
+        """
+        policy = self.policies.policy(request.policy)
+        regions = request.regions or policy.selector.regions or (self.settings.region,)
+        self._check(regions)
+        return tuple(
+            Sweep(
+                id=f"{self.now():%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}",
+                policy=policy,
+                provider=self.provider(region),
+                ledger=self.ledger,
+                clock=Clock(now=self.now, sleep=self.sleep, deadline=deadline),
+                timezone=self.policies.timezone,
+                scheduled_at=request.scheduled_at,
+                listed=listed,
+            )
+            for region in dict.fromkeys(regions)
+        )
+
+    def _check(self, regions: tuple[str, ...]) -> None:
+        if set(regions) == {self.settings.region}:
+            return
+        usable = self.regions()
+        for region in regions:
+            if region not in usable:
+                raise RequestError(
+                    f'there is no region "{region}" enabled in this account; it has: {", ".join(sorted(usable))}'
+                )
+
+
+@cache
+def app() -> App:
+    """The application of this process, from its environment. Raises ConfigError."""
+    return build(Settings.from_env())
+
+
+def build(settings: Settings) -> App:
+    """An application on AWS. Raises ConfigError for a policy file or a setting that is unusable."""
+    import boto3
+
+    policies = load(settings.policies)
+    session = boto3.Session(region_name=settings.region or None)
+    if not session.region_name:
+        raise ConfigError("no region is set: set AWS_REGION, or a region in the AWS profile")
+    settings = settings.in_region(session.region_name)
+
+    @cache
+    def account() -> str:
+        from .providers.ec2 import account_of
+
+        return account_of(session.client("sts", config=_config(READ_ATTEMPTS)))
+
+    @cache
+    def provider(region: str) -> Provider:
+        from .providers.ec2 import Ec2Provider
+
+        return Ec2Provider(
+            target=Target(provider="ec2", account=account(), region=region),
+            read=session.client("ec2", region_name=region, config=_config(READ_ATTEMPTS)),
+            act=session.client("ec2", region_name=region, config=_config(1)),
+        )
+
+    def regions() -> frozenset[str]:
+        from .providers.ec2 import enabled_regions
+
+        return enabled_regions(session.client("ec2", config=_config(READ_ATTEMPTS)))
+
+    return App(
+        settings=settings,
+        policies=policies,
+        ledger=_ledger(session, settings),
+        provider=provider,
+        regions=regions,
+    )
+
+
+def _ledger(session: "Session", settings: Settings) -> Ledger:
+    if settings.table:
+        from .ledger.dynamodb import DynamoLedger
+
+        return DynamoLedger(
+            session.client("dynamodb", config=_config(READ_ATTEMPTS, read_timeout=5)),
+            settings.table,
+        )
+    if settings.mode is Mode.ACT:
+        raise ConfigError("CURFEW_TABLE is not set: nothing is terminated without a ledger")
+    return MemoryLedger()
+
+
+def _config(attempts: int, **options: Any) -> "Config":
+    """Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it."""
+    from botocore.config import Config
+
+    timeouts = {"connect_timeout": 3, "read_timeout": 20} | options
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        user_agent_extra=f"curfew/{__version__}",
+        **timeouts,
+    )

@@ -1,0 +1,265 @@
+"""*trigger*: the same use cases from a terminal, with the caller's own credentials."""
+
+import json
+import sys
+from dataclasses import replace
+from enum import IntEnum
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from . import __version__, bootstrap, render
+from .core.errors import ConfigError, CurfewError, RequestError
+from .core.model import Mode
+from .core.policy import spoken
+from .core.report import Report, Status
+from .ledger import Pause
+from .policyfile import load
+from .schemas import File, SweepRequest
+from .settings import Settings
+from .sweep import act, plan
+
+app = typer.Typer(
+    help="Curfew: finds what still runs, decides what has to go, says why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+# Where no terminal says how wide it is, a table has room for its reasons.
+out = Console(width=None if sys.stdout.isatty() else 140)
+err = Console(stderr=True)
+
+
+class Exit(IntEnum):
+    """The exit codes. What the sweep found or did is in its output."""
+
+    OK = 0
+    FAILED = 1  # a sweep failed, was incomplete or stopped early
+    INVALID = 2  # the command, the policy file or a setting is wrong; nothing was done
+    REFUSED = 3  # a plan was over a limit; nothing was done
+    DECLINED = 4  # the confirmation was not given; nothing was done
+
+
+PolicyPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--file", "-f", help="The policy file; ./curfew.yaml or else functions/curfew.yaml."
+    ),
+]
+TableName = Annotated[
+    str | None, typer.Option("--table", help="The ledger's DynamoDB table; CURFEW_TABLE otherwise.")
+]
+
+
+@app.command()
+def check(
+    file: Annotated[
+        Path | None, typer.Argument(help="The policy file.", show_default=False)
+    ] = None,
+) -> None:
+    """Validate the policy file and say what it means."""
+    policies = load(_policy_path(file))
+    table = Table("policy", "action", "looks for", "limits", box=None, pad_edge=False)
+    for name in policies.content.policies:
+        policy = policies.policy(name)
+        selector, limits = policy.selector, policy.limits
+        wanted = [", ".join(sorted(selector.states)), *map(str, selector.tags)]
+        wanted += [f"has {key}" for key in selector.with_tags]
+        wanted += [f"no {key}" for key in selector.without_tags]
+        wanted += [" or ".join(selector.instance_types)] if selector.instance_types else []
+        wanted += [f"older than {spoken(policy.older_than)}"] if policy.older_than else []
+        most = f"{limits.per_sweep} a sweep, {limits.percent} %, {limits.per_day} a day"
+        table.add_row(*map(_text, (name, policy.action, "; ".join(wanted), most)))
+    out.print(table)
+    out.print(_text(f"{policies.path} is valid (version {policies.version})"))
+
+
+@app.command()
+def sweep(  # noqa: PLR0917  typer makes options of them
+    policy: Annotated[str, typer.Option(help="The policy to sweep by.")] = "nightly",
+    region: Annotated[
+        list[str] | None, typer.Option(help="A region to sweep; may be given several times.")
+    ] = None,
+    act_: Annotated[
+        bool, typer.Option("--act", help="Carry the plan out, once confirmed.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Confirm beforehand, where nobody can type.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    file: PolicyPath = None,
+    table: TableName = None,
+) -> None:
+    """Show what a policy would do now, and with --act do it.
+
+    Exit codes: 0 done or shown, 1 a sweep failed, 2 invalid input, 3 refused by a limit, 4 not confirmed.
+    """
+    mode = Mode.ACT if act_ else Mode.REPORT
+    made = bootstrap.build(_settings(file, table, mode))
+    event: dict[str, Any] = {"policy": policy} | ({"regions": region} if region else {})
+    request = SweepRequest.parse(event)
+    reports = []
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), console=err, transient=True
+    ) as bar:
+        task = bar.add_task("looking")
+        sweeps = made.sweeps(
+            request, listed=lambda count: bar.update(task, description=f"{count} instances listed")
+        )
+        planned = [(one, plan(one)) for one in sweeps]
+    if act_ and any(_doing(report) for _, report in planned):
+        if not as_json:
+            _show([report for _, report in planned])
+        _confirm([report for _, report in planned], yes=yes)
+        with err.status("acting"):
+            reports = [act(one, report) for one, report in planned]
+    else:
+        reports = [report for _, report in planned]
+    if as_json:
+        out.print_json(json.dumps(render.answer(reports)))
+    else:
+        _show(reports)
+        if not act_:
+            out.print("Nothing was changed: this is a report. Add --act to carry it out.")
+        if not made.settings.table:
+            out.print("Without a ledger (--table) ages count from the last start only.")
+    raise typer.Exit(_exit_code(reports))
+
+
+@app.command()
+def pause(
+    reason: Annotated[str, typer.Argument(help="Why; everybody who asks will read it.")],
+    table: TableName = None,
+    file: PolicyPath = None,
+) -> None:
+    """Throw the pause switch: no batch begins from now on, in any sweep of this ledger."""
+    made = bootstrap.build(_settings(file, table, Mode.ACT))
+    thrown = Pause(since=made.now(), by=getuser(), reason=reason)
+    made.ledger.pause(thrown)
+    out.print(_text(str(thrown)))
+
+
+@app.command()
+def resume(table: TableName = None, file: PolicyPath = None) -> None:
+    """Release the pause switch."""
+    made = bootstrap.build(_settings(file, table, Mode.ACT))
+    before = made.ledger.paused()
+    made.ledger.resume()
+    out.print(_text(f"released; it was {before}" if before else "it was not thrown"))
+
+
+@app.command(hidden=True)
+def schema(
+    file: Annotated[Path, typer.Argument(help="Where the JSON Schema of curfew.yaml stands.")],
+    check: Annotated[bool, typer.Option("--check", help="Only say whether it is stale.")] = False,
+) -> None:
+    """Write the JSON Schema of the policy file."""
+    fresh = json.dumps(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": "curfew.schema.json",
+            **File.model_json_schema(),
+            "title": "curfew.yaml",
+        },
+        indent=2,
+    )
+    if not check:
+        file.write_text(fresh + "\n")
+    elif not file.exists() or file.read_text() != fresh + "\n":
+        raise ConfigError(f"{file} is stale: run `curfew schema {file}`")
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Print what was asked of the program itself."""
+    if show:
+        out.print(__version__)
+        raise typer.Exit
+
+
+def table_of(rows: list[dict[str, Any]]) -> Table:
+    """The verdicts as a table: what goes first, then what stays, by reason."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("instance", "name"):
+        table.add_column(column, no_wrap=True)
+    for column in ("verdict", "reason", "outcome"):
+        table.add_column(column, overflow="fold")
+    for row in sorted(rows, key=_by_verdict):
+        goes = row["verdict"] != "keep"
+        style = "bold red" if goes else "dim" if row["rule"] in render.WAITING_RULES else "green"
+        outcome = row["outcome"] + (f" ({row['detail']})" if row.get("detail") else "")
+        table.add_row(
+            _text(row["id"]),
+            _text(row["name"]),
+            _text(row["verdict"], style),
+            _text(f"{row['rule']}: {row['reason']}"),
+            _text(outcome),
+        )
+    return table
+
+
+def main() -> None:
+    """Run the program; an error of ours becomes one message and an exit code."""
+    try:
+        app()
+    except (ConfigError, RequestError) as error:
+        err.print(_text(str(error), "red"))
+        sys.exit(Exit.INVALID)
+    except CurfewError as error:
+        err.print(_text(str(error), "red"))
+        sys.exit(Exit.FAILED)
+
+
+def _policy_path(given: Path | None) -> Path:
+    here = Path("curfew.yaml")
+    return given or (here if here.exists() else Path("functions/curfew.yaml"))
+
+
+def _settings(file: Path | None, table: str | None, mode: Mode) -> Settings:
+    settings = Settings.from_env()
+    return replace(settings, policies=_policy_path(file), table=table or settings.table, mode=mode)
+
+
+def _doing(report: Report) -> int:
+    return len(report.plan.actions) if report.plan and report.status is Status.COMPLETED else 0
+
+
+def _confirm(reports: list[Report], *, yes: bool) -> None:
+    count = sum(map(_doing, reports))
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RequestError("--act asks for a confirmation, and nobody can type one: add --yes")
+    typed = typer.prompt(f"{count} instances will be acted on. Type {count} to confirm", err=True)
+    if typed.strip() != str(count):
+        err.print("Not confirmed: nothing was done.")
+        raise typer.Exit(Exit.DECLINED)
+
+
+def _show(reports: list[Report]) -> None:
+    for report in reports:
+        out.print(table_of(render.rows(report)))
+        out.print(_text(render.sentence(report), "bold"))
+
+
+def _exit_code(reports: list[Report]) -> Exit:
+    if any(report.status is Status.REFUSED for report in reports):
+        return Exit.REFUSED
+    return Exit.FAILED if any(report.failed for report in reports) else Exit.OK
+
+
+def _by_verdict(row: dict[str, Any]) -> tuple[bool, bool, str, str]:
+    return row["verdict"] == "keep", row["rule"] in render.WAITING_RULES, row["rule"], row["id"]
+
+
+def _text(words: str, style: str = "") -> Text:
+    """Words from outside: inert, whatever markup or control characters are in them."""
+    return Text(render.plain(words), style=style)

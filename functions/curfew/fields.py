@@ -1,0 +1,97 @@
+"""The kinds of value that may stand in foreign data, each with its check and its JSON Schema."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr, WithJsonSchema
+
+from .core.model import State
+
+DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+SELECTABLE = (State.PENDING, State.RUNNING, State.STOPPING, State.STOPPED)
+
+
+def _duration(value: object) -> timedelta:
+    found = DURATION.fullmatch(value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError(
+            "is not a duration: write a whole number and a unit, as in 90m, 8h, 3d or 2w"
+        )
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("is not a time zone: write a name such as Europe/Zurich or UTC") from None
+    return value
+
+
+def _several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _matching(pattern: str, hint: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(hint)
+        return value
+
+    return AfterValidator(check)
+
+
+def _words(schema: dict[str, Any]) -> WithJsonSchema:
+    several = {"type": "array", "items": schema, "minItems": 1}
+    return WithJsonSchema({"anyOf": [schema, several]})
+
+
+type Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"}),
+]
+type TagKey = Annotated[StrictStr, Field(min_length=1, max_length=128)]
+type TagValue = Annotated[StrictStr, Field(max_length=256)]
+type Region = Annotated[
+    StrictStr,
+    _matching(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}", "is not a region: one looks like eu-central-1"),
+]
+type TagKeys = Annotated[
+    tuple[TagKey, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    _words({"type": "string", "minLength": 1, "maxLength": 128}),
+]
+type TagTexts = Annotated[
+    tuple[TagValue, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    _words({"type": "string", "maxLength": 256}),
+]
+type States = Annotated[
+    tuple[Literal["pending", "running", "stopping", "stopped"], ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    _words({"type": "string", "enum": [str(state) for state in SELECTABLE]}),
+]
+type InstanceTypes = Annotated[
+    tuple[Annotated[StrictStr, Field(min_length=1)], ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    _words({"type": "string", "minLength": 1}),
+]
+type Count = Annotated[StrictInt, Field(ge=0)]
+type Percent = Annotated[StrictInt, Field(ge=0, le=100)]
+
+
+type TimeZone = Annotated[StrictStr, AfterValidator(_zone)]
+type ImageId = Annotated[
+    StrictStr,
+    _matching(
+        r"ami-[0-9a-f]{8}([0-9a-f]{9})?", "is not the id of an image: one looks like ami-08111162"
+    ),
+]

@@ -1,0 +1,1 @@
+"""The triggers: the only modules that see a Lambda event."""

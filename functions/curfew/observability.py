@@ -1,0 +1,35 @@
+"""The one logger and the one place that counts. Events are never dumped, and neither are tags other than the name."""
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from . import render
+from .core.report import Report
+
+# The name is given here and not by POWERTOOLS_SERVICE_NAME, which would become a dimension of every metric.
+logger = Logger(service="curfew")
+NAMESPACE = "Curfew"
+
+
+def publish(report: Report) -> None:
+    """One log line per verdict that matters, one for the sweep, and its metrics by policy and region."""
+    about = {"sweep_id": report.sweep_id, "policy": report.policy, "region": report.target.region}
+    for row in filter(render.matters, render.rows(report)):
+        bad = row["outcome"] in {"failed", "unknown"}
+        log = logger.error if bad else logger.info
+        log(f"{row['verdict']} {row['id']}: {row['reason']}", extra={**about, "verdict": row})
+    log = logger.error if report.failed else logger.info
+    log(
+        render.sentence(report),
+        extra={"sweep_id": report.sweep_id, "sweep": render.summary(report)},
+    )
+    _count(report)
+
+
+def _count(report: Report) -> None:
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    metrics.add_dimension(name="policy", value=report.policy)
+    metrics.add_dimension(name="region", value=report.target.region)
+    for name, value in render.metrics(report).items():
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    metrics.flush_metrics()

@@ -1,0 +1,114 @@
+"""Reads ``curfew.yaml``: once, whole, and with errors that name file, line and key."""
+
+import hashlib
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import ValidationError
+
+from .complaints import complaints
+from .core.errors import ConfigError, RequestError
+from .core.policy import Policy
+from .schemas import KEYS, File, FleetEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFile:
+    """A valid policy file. ``version`` changes with every byte of it."""
+
+    path: Path
+    version: str
+    content: File
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        """The zone in which a day begins and ends."""
+        return ZoneInfo(self.content.timezone)
+
+    def policy(self, name: str) -> Policy:
+        """A policy by name. Raises RequestError if there is none."""
+        if name not in self.content.policies:
+            raise RequestError(_unknown("policy", name, self.path, list(self.content.policies)))
+        return self.content.policy(name, self.version)
+
+    def fleet(self, name: str) -> FleetEntry:
+        """A fleet template by name. Raises RequestError if there is none."""
+        if name not in self.content.fleets:
+            raise RequestError(_unknown("fleet", name, self.path, list(self.content.fleets)))
+        return self.content.fleets[name]
+
+
+def load(path: Path) -> PolicyFile:
+    """Read and check a policy file. Raises ConfigError with every fault that was found, a line each."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = _UniqueKeys(text).get_single_data()
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}{_position(error)}: {_plainly(error)}") from None
+    try:
+        content = File.model_validate(data)
+    except ValidationError as error:
+        faults = [
+            f"{path}:{_line(root, where)}: {'.'.join(map(str, where)) or 'the file'} {problem}"
+            for where, problem in complaints(error, KEYS)
+        ]
+        raise ConfigError("\n".join(faults)) from None
+    version = hashlib.sha256(text).hexdigest()[:12]
+    return PolicyFile(path=path, version=version, content=content)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML says that a key stands once; PyYAML takes the last one in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key is a text", problem_mark=key.start_mark)
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _line(root: yaml.Node | None, where: tuple[str | int, ...]) -> int:
+    """The line of the deepest part of the path that the file really has."""
+    line = 1
+    node = root
+    for step in where:
+        for key, value in _children(node):
+            if key.value == str(step) if isinstance(key, yaml.Node) else key == step:
+                line = (key if isinstance(key, yaml.Node) else value).start_mark.line + 1
+                node = value
+                break
+    return line
+
+
+def _children(node: yaml.Node | None) -> Iterator[tuple[yaml.Node | int, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        yield from node.value
+    elif isinstance(node, yaml.SequenceNode):
+        yield from enumerate(node.value)
+
+
+def _position(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f":{mark.line + 1}" if mark else ""
+
+
+def _plainly(error: yaml.YAMLError) -> str:
+    return getattr(error, "problem", None) or str(error)
+
+
+def _unknown(what: str, name: str, path: Path, known: list[str]) -> str:
+    return f'there is no {what} "{name}" in {path}; it has: {", ".join(known) or "none"}'

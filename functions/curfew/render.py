@@ -1,0 +1,133 @@
+"""*report*: a ``Report`` as rows, as a summary and as an answer, for whoever prints, logs, counts or returns it.
+
+Tags and names are hostile data: what goes to a terminal passes ``plain`` first; JSON escapes by itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .core.model import Instance, Mode
+from .core.report import Report, Result
+
+# What a policy simply waits for is no news; every other reason to keep a candidate is.
+WAITING_RULES = frozenset({"older-than", "not-selected"})
+# A Lambda answer holds 6 MB at most; the counts are always whole.
+# Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ROWS_PER_ANSWER = 2_000
+
+
+def rows(report: Report) -> list[dict[str, Any]]:
+    """One row per candidate, in the order of the ids: verdict, rule, reason, outcome."""
+    if report.plan is None:
+        return []
+    ended = {outcome.action.instance.id: outcome for outcome in report.outcomes}
+    found = [
+        {
+            **_instance(k.instance),
+            "verdict": "keep",
+            "rule": k.rule,
+            "reason": k.reason,
+            "outcome": "kept",
+        }
+        for k in report.plan.kept
+    ]
+    for action in report.plan.actions:
+        outcome = ended.get(action.instance.id)
+        found.append(
+            {
+                **_instance(action.instance),
+                "verdict": str(action.kind),
+                "rule": action.rule,
+                "reason": action.reason,
+                "outcome": str(outcome.result) if outcome else "planned",
+                **({"detail": outcome.detail} if outcome and outcome.detail else {}),
+            }
+        )
+    return sorted(found, key=lambda row: row["id"])
+
+
+def matters(row: Mapping[str, Any]) -> bool:
+    """Whether a row is worth a line of its own in the log."""
+    return row["rule"] not in WAITING_RULES or row["verdict"] != "keep"
+
+
+def summary(report: Report) -> dict[str, Any]:
+    """One sweep in numbers. ``listed`` counts the population, the others its candidates."""
+    plan = report.plan
+    return {
+        "sweep_id": report.sweep_id,
+        "policy": report.policy,
+        "policy_version": plan.policy.version if plan else "",
+        "provider": report.target.provider,
+        "account": report.target.account,
+        "region": report.target.region,
+        "mode": str(report.mode),
+        "status": str(report.status),
+        "problem": report.problem,
+        "listed": report.listed,
+        "candidates": plan.candidates if plan else 0,
+        "actions": len(plan.actions) if plan else 0,
+        "kept": len(plan.kept) if plan else 0,
+        **{str(result).replace("-", "_"): report.count(result) for result in Result},
+        "plan": plan.hash if plan else "",
+        "started_at": report.started_at.isoformat(timespec="seconds"),
+        "seconds": round((report.finished_at - report.started_at).total_seconds(), 3),
+    }
+
+
+def metrics(report: Report) -> dict[str, int]:
+    """The counts that are worth a metric."""
+    plan = report.plan
+    return {
+        "Listed": report.listed,
+        "Candidates": plan.candidates if plan else 0,
+        "Actions": len(plan.actions) if plan else 0,
+        "Kept": (len(plan.kept) if plan else 0) + report.count(Result.KEPT),
+        "Verified": report.count(Result.VERIFIED),
+        "Failed": report.count(Result.FAILED) + report.count(Result.UNKNOWN),
+    }
+
+
+def answer(reports: Sequence[Report]) -> dict[str, Any]:
+    """What an invocation returns: every sweep with its summary and its rows."""
+    sweeps = []
+    for report in reports:
+        all_rows = rows(report)
+        sweeps.append(
+            {
+                **summary(report),
+                "rows": all_rows[:ROWS_PER_ANSWER],
+                "rows_left_out": max(0, len(all_rows) - ROWS_PER_ANSWER),
+            }
+        )
+    return {"sweeps": sweeps}
+
+
+def sentence(report: Report) -> str:
+    """One sweep in one line for people."""
+    numbers = summary(report)
+    done = ", ".join(
+        f"{numbers[key]} {key.replace('_', ' ')}"
+        for key in ("verified", "accepted", "kept_at_recheck", "failed", "unknown", "not_attempted")
+        if numbers[key]
+    )
+    what = f"{numbers['actions']} to act on, {numbers['kept']} kept, of {numbers['listed']} listed"
+    ended = f"{report.policy} in {report.target.region}: {report.status}: {what}"
+    if report.mode is Mode.ACT and done:
+        ended += f"; {done}"
+    return f"{ended}; {report.problem}" if report.problem else ended
+
+
+def plain(text: str) -> str:
+    """A text from outside with everything escaped that a terminal could take for an order."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _instance(instance: Instance) -> dict[str, Any]:
+    return {
+        "id": instance.id,
+        "name": instance.name,
+        "zone": instance.zone,
+        "type": instance.instance_type,
+        "state": str(instance.state),
+    }

@@ -1,0 +1,61 @@
+"""The settings of one deployment: the only module that reads the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from .core.errors import ConfigError
+from .core.model import Mode
+
+SHIPPED_POLICIES = Path(__file__).parent.parent / "curfew.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What differs between deployments.
+
+    ``table`` is the ledger's; without one there is only a memory that ends with the process. ``endpoint`` replaces
+    the real cloud in local runs. Without a region, the SDK's own configuration says which.
+    """
+
+    region: str = ""
+    mode: Mode = Mode.REPORT
+    table: str = ""
+    policies: Path = SHIPPED_POLICIES
+    endpoint: str = ""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read ``CURFEW_MODE``, ``CURFEW_TABLE``, ``CURFEW_POLICIES`` and the SDK's own region and endpoint.
+
+        Raises ConfigError for a value that cannot be, and under ``sam local`` without an endpoint: the functions of
+        a local run would reach for the real cloud.
+        """
+        env = os.environ if environ is None else environ
+        endpoint = env.get("AWS_ENDPOINT_URL", "")
+        if env.get("AWS_SAM_LOCAL") == "true" and not endpoint:
+            raise ConfigError(
+                "AWS_ENDPOINT_URL is not set: a local run refuses to reach the real cloud; "
+                "start `make local` and give sam its env_vars file, local/env.json"
+            )
+        return cls(
+            region=env.get("AWS_REGION", ""),
+            mode=_mode(env.get("CURFEW_MODE", "")),
+            table=env.get("CURFEW_TABLE", ""),
+            policies=Path(env.get("CURFEW_POLICIES") or SHIPPED_POLICIES),
+            endpoint=endpoint,
+        )
+
+    def in_region(self, region: str) -> Self:
+        """The same settings with their region known."""
+        return replace(self, region=region)
+
+
+def _mode(word: str) -> Mode:
+    if not word:
+        return Mode.REPORT
+    if word not in Mode:
+        raise ConfigError(f'CURFEW_MODE is "{word}": it must be report or act')
+    return Mode(word)

@@ -1,0 +1,223 @@
+"""The use case: one sweep over one target, in two steps that are never mixed.
+
+``plan`` finds, decides and guards, and changes nothing in the cloud. ``act`` carries such a plan out. Report mode
+is a sweep that stops after the first step.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from .core import audit
+from .core.errors import (
+    LedgerError,
+    ListingError,
+    ProviderError,
+    RequestError,
+    StaleTriggerError,
+)
+from .core.model import Instance, Mode
+from .core.plan import Plan, decide, guard, protect, refuse
+from .core.policy import Finding, Policy, mismatch
+from .core.report import Outcome, Report, Result, Status
+from .execute import Clock, execute
+from .ledger import Ledger, Watermark
+from .providers import Provider
+from .schemas import SweepRequest
+
+# A trigger that comes later than this is not obeyed: people have started to work by then.
+LATEST = timedelta(hours=1)
+# An intent that is older than any invocation can last belongs to a sweep that has ended.
+LONGEST_SWEEP = timedelta(minutes=20)
+EVERYTHING = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Everything that one sweep needs, put together by ``bootstrap``."""
+
+    id: str
+    policy: Policy
+    provider: Provider
+    ledger: Ledger
+    clock: Clock
+    timezone: ZoneInfo
+    scheduled_at: datetime | None = None
+    listed: Callable[[int], None] = lambda _count: None
+
+
+def permitted(stack: Mode, asked: Mode | None) -> Mode:
+    """The mode of a sweep: the stack's, or a weaker one that was asked for. Raises RequestError for a stronger."""
+    if asked is Mode.ACT and stack is Mode.REPORT:
+        raise RequestError(
+            'the event asks for mode "act", but this stack runs in report mode; deploy it with Mode=act'
+        )
+    return asked or stack
+
+
+def refuse_stale(request: SweepRequest, now: datetime) -> None:
+    """Raise StaleTriggerError if the request was meant for a time that is gone, or has not come."""
+    at = request.scheduled_at
+    if at is not None and abs(now - at) > LATEST:
+        raise StaleTriggerError(
+            f"the trigger was scheduled for {at.isoformat()}, which is more than {LATEST} from now "
+            f"({now.isoformat(timespec='seconds')}): a stale trigger is not obeyed; "
+            f"send the request without scheduled_at to sweep now"
+        )
+
+
+def plan(sweep: Sweep) -> Report:
+    """Find, decide, guard. The report is complete whatever happens: an error of ours becomes its status."""
+    started = sweep.clock.now()
+    candidates: list[Instance] = []
+    listed = 0
+    try:
+        narrow = sweep.policy.limits.percent == EVERYTHING
+        for instance in sweep.provider.find(sweep.policy.selector, narrow=narrow):
+            listed += 1
+            sweep.listed(listed)
+            if not mismatch(instance, sweep.policy.selector):
+                candidates.append(instance)
+        made = _decided(sweep, candidates, started)
+        guarded = guard(made, listed)
+        problem = _refusal(guarded)
+        status = Status.REFUSED if problem else Status.COMPLETED
+    except ListingError as error:
+        guarded = _partial(sweep, candidates, started, error)
+        status, problem = Status.INCOMPLETE, str(error)
+    except (LedgerError, ProviderError) as error:
+        guarded = None
+        status, problem = Status.FAILED, str(error)
+    return Report(
+        sweep_id=sweep.id,
+        target=sweep.provider.target,
+        policy=sweep.policy.name,
+        mode=Mode.REPORT,
+        status=status,
+        started_at=started,
+        finished_at=sweep.clock.now(),
+        listed=listed,
+        plan=guarded,
+        problem=problem,
+    )
+
+
+def act(sweep: Sweep, planned: Report) -> Report:
+    """Carry out a planned sweep. One that is not whole, or over a limit, comes back as it is, with nothing done."""
+    report = replace(planned, mode=Mode.ACT)
+    try:
+        if planned.plan is None or planned.status is not Status.COMPLETED:
+            return report
+        if _swept_already(sweep):
+            return _nothing(report, Status.DUPLICATE, "this scheduled time has been swept already")
+        if pause := sweep.ledger.paused():
+            return _nothing(report, Status.PAUSED, str(pause))
+        _settle_open_intents(sweep)
+        report = _within_the_day(sweep, report)
+        if report.status is not Status.COMPLETED:
+            return replace(report, finished_at=sweep.clock.now())
+        outcomes = execute(
+            planned.plan,
+            sweep_id=sweep.id,
+            provider=sweep.provider,
+            ledger=sweep.ledger,
+            clock=sweep.clock,
+        )
+        report = replace(report, outcomes=outcomes, finished_at=sweep.clock.now())
+        report = replace(report, status=_status(sweep, outcomes))
+        if report.status is Status.COMPLETED:
+            sweep.ledger.complete(sweep.provider.target, report.policy, _watermark(sweep, report))
+    except (LedgerError, ProviderError) as error:
+        return _nothing(report, Status.FAILED, str(error))
+    return report
+
+
+def _decided(sweep: Sweep, candidates: Sequence[Instance], now: datetime) -> Plan:
+    ids = [instance.id for instance in candidates]
+    seen = sweep.ledger.witness(sweep.provider.target, ids, now)
+    remembered = [replace(i, first_seen_at=seen[i.id]) for i in candidates]
+    made = decide(remembered, sweep.policy, now)
+    return protect(made, sweep.provider.protections([a.instance.id for a in made.actions]))
+
+
+def _partial(
+    sweep: Sweep, candidates: Sequence[Instance], now: datetime, error: ListingError
+) -> Plan:
+    made = decide(candidates, sweep.policy, now)
+    return refuse(made, Finding(rule="incomplete-listing", reason=f"nothing is decided: {error}"))
+
+
+def _refusal(made: Plan) -> str:
+    return next((kept.reason for kept in made.kept if kept.rule.startswith("limit-")), "")
+
+
+def _swept_already(sweep: Sweep) -> bool:
+    last = sweep.ledger.watermark(sweep.provider.target, sweep.policy.name)
+    if sweep.scheduled_at is None or last is None or last.scheduled_at is None:
+        return False
+    return sweep.scheduled_at <= last.scheduled_at
+
+
+def _within_the_day(sweep: Sweep, report: Report) -> Report:
+    """Reserve the plan in the day's budget, or refuse it whole. Raises LedgerError."""
+    made = report.plan
+    if made is None or not made.actions:
+        return report
+    count, limit = len(made.actions), sweep.policy.limits.per_day
+    today = sweep.clock.now().astimezone(sweep.timezone).date()
+    if sweep.ledger.reserve(sweep.provider.target, today, count, limit):
+        return report
+    finding = Finding(
+        rule="limit-per-day",
+        reason=f"the plan has {count} actions, more than is left of the {limit} of {today}",
+    )
+    refused = refuse(made, finding)
+    return replace(report, status=Status.REFUSED, plan=refused, problem=_refusal(refused))
+
+
+def _settle_open_intents(sweep: Sweep) -> None:
+    """Find out what became of intents whose sweep ended before it could say. Raises LedgerError, ProviderError."""
+    target, now = sweep.provider.target, sweep.clock.now()
+    entries = [e for e in sweep.ledger.open_intents(target) if now - e.draft.at > LONGEST_SWEEP]
+    if not entries:
+        return
+    seen = sweep.provider.describe([entry.draft.instance_id for entry in entries])
+    drafts = []
+    for entry in entries:
+        instance = seen.get(entry.draft.instance_id)
+        if instance is None:
+            result, detail = Result.UNKNOWN, "its sweep broke off; the instance is not to be seen"
+        elif instance.state in audit.intended(entry).ends:
+            result, detail = Result.VERIFIED, f"its sweep broke off; seen {instance.state} later"
+        else:
+            result, detail = Result.UNKNOWN, f"its sweep broke off; still {instance.state}"
+        drafts.append(audit.settlement(entry, result, detail, at=now))
+    sweep.ledger.append(target, drafts)
+
+
+def _status(sweep: Sweep, outcomes: Sequence[Outcome]) -> Status:
+    results = {outcome.result for outcome in outcomes}
+    if results & {Result.FAILED, Result.UNKNOWN}:
+        return Status.FAILED
+    if Result.NOT_ATTEMPTED in results:
+        return Status.PAUSED if sweep.ledger.paused() else Status.STOPPED
+    return Status.COMPLETED
+
+
+def _watermark(sweep: Sweep, report: Report) -> Watermark:
+    return Watermark(
+        sweep_id=sweep.id,
+        completed_at=report.finished_at,
+        scheduled_at=sweep.scheduled_at,
+        listed=report.listed,
+    )
+
+
+def _nothing(report: Report, status: Status, problem: str) -> Report:
+    """The report of an act that ended here: what has no outcome yet was not attempted."""
+    actions = report.plan.actions if report.plan else ()
+    outcomes = report.outcomes or tuple(
+        Outcome(action=action, result=Result.NOT_ATTEMPTED, detail=problem) for action in actions
+    )
+    return replace(report, status=status, problem=problem, outcomes=outcomes)
