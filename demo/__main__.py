@@ -1,0 +1,93 @@
+"""`make demo`: one night, from the schedule's event to the last verdict, in one process."""
+
+import io
+import json
+import os
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from moto import mock_aws
+
+from curfew.cli import out, table_of
+from curfew.core.model import State
+from curfew.core.plan import judge
+from curfew.core.policy import Selector
+
+from . import world
+
+EVENT = Path(__file__).parent.parent / "events" / "nightly.json"
+THERE = frozenset(State) - {State.TERMINATED, State.UNKNOWN}
+
+
+class Context(LambdaContext):
+    """What Lambda would hand in."""
+
+    _function_name = "SweepFunction"
+    _memory_limit_in_mb = 512
+    _invoked_function_arn = f"arn:aws:lambda:{world.REGION}:123456789012:function:SweepFunction"
+    _aws_request_id = "demo"
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 900_000
+
+
+@mock_aws
+def main() -> None:
+    """Launch, sweep, show."""
+    os.environ.update(
+        AWS_REGION=world.REGION,
+        AWS_DEFAULT_REGION=world.REGION,
+        CURFEW_MODE="act",
+        CURFEW_TABLE=world.TABLE,
+    )
+    for real in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "CURFEW_POLICIES"):
+        os.environ.pop(real, None)
+    world.build()
+    event = json.loads(EVENT.read_text())
+
+    log = io.StringIO()
+    with redirect_stdout(log):  # the handler's JSON lines, which CloudWatch would keep
+        # Imported here, since the logger keeps the stdout that it finds.
+        from curfew import bootstrap  # noqa: PLC0415
+        from curfew.handlers.sweep import handler  # noqa: PLC0415
+
+        app = bootstrap.app()
+        provider = app.provider(world.REGION)
+        everything = Selector(states=THERE)
+        before = list(provider.find(everything, narrow=False))
+        answer = handler(event, Context())
+
+    policy = app.policies.policy(event["policy"])
+    (sweep,) = answer["sweeps"]
+    rows: dict[str, dict[str, Any]] = {row["id"]: row for row in sweep["rows"]}
+    for instance in before:
+        verdict = judge(instance, policy, app.now())
+        rows.setdefault(
+            instance.id,
+            {
+                "id": instance.id,
+                "name": instance.name,
+                "zone": instance.zone,
+                "verdict": "keep",
+                "rule": verdict.rule,
+                "reason": verdict.reason,
+                "outcome": "not a candidate",
+            },
+        )
+    out.print(f"\n[bold]events/{EVENT.name}[/bold] through the real handler, in act mode:\n")
+    out.print(table_of(list(rows.values())))
+    out.print(
+        f"\n{sweep['listed']} listed, {sweep['candidates']} candidates, {sweep['actions']} to act on, "
+        f"{sweep['verified']} verified, {sweep['kept']} kept; {len(log.getvalue().splitlines())} lines logged."
+    )
+    out.print("\n[bold]What still runs:[/bold]\n")
+    for instance in sorted(provider.find(everything, narrow=False), key=lambda i: (i.name, i.id)):
+        if instance.state is State.RUNNING:
+            out.print(f"  {instance.id}  {instance.name or '(no name)'}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

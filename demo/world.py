@@ -1,0 +1,149 @@
+"""The fleets of the demo: the tutorial's pair and a dozen others, each there for one reason.
+
+They are made through the API, as people make them; only the launch times are set back by hand, because moto cannot
+be told to wait.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+
+from curfew import fleet
+from curfew.core.model import Target
+from curfew.policyfile import load
+from curfew.providers.ec2 import Ec2Provider
+from curfew.settings import SHIPPED_POLICIES
+
+REGION = "eu-central-1"
+TABLE = "curfew-ledger"
+IMAGE = "ami-08111162"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """A machine beside the tutorial's pair."""
+
+    name: str
+    tags: dict[str, str]
+    zone: str = "a"
+    age: timedelta = timedelta(hours=9)
+    count: int = 1
+
+
+OTHERS = (
+    Other(
+        name="forgotten",
+        tags={"Name": "forgotten", "env": "dev", "owner": "kim"},
+        zone="b",
+        count=3,
+    ),
+    Other(
+        name="kept-by-tag",
+        tags={"Name": "kept-by-tag", "env": "dev", "owner": "kim", "Curfew:Keep": "until friday"},
+    ),
+    Other(
+        name="termination-protected",
+        tags={"Name": "termination-protected", "env": "sandbox", "owner": "ali"},
+    ),
+    Other(
+        name="stop-protected",
+        tags={"Name": "stop-protected", "env": "sandbox", "owner": "ali"},
+        zone="b",
+    ),
+    Other(
+        name="just-started",
+        tags={"Name": "just-started", "env": "dev", "owner": "ali"},
+        age=timedelta(minutes=4),
+    ),
+    Other(name="stopped", tags={"Name": "stopped", "env": "dev", "owner": "kim"}),
+    Other(name="production", tags={"Name": "production", "env": "prod", "owner": "web"}, count=2),
+    Other(name="untagged", tags={}, count=2),
+)
+
+
+def build() -> None:
+    """Make the ledger's table and every fleet. Wants moto in charge of this process."""
+    _table()
+    ec2 = boto3.client("ec2", REGION)
+    target = Target(provider="ec2", account=DEFAULT_ACCOUNT_ID, region=REGION)
+    provider = Ec2Provider(target=target, read=ec2, act=ec2)
+    template = load(SHIPPED_POLICIES).fleet("t2-pair")
+    pair = fleet.launch(provider, template, fleet="tutorial", request="demo")
+    _set_back([i.id for i in pair], timedelta(hours=9))
+    for other in OTHERS:
+        ids = _launched(ec2, other)
+        _set_back(ids, other.age)
+        match other.name:
+            case "termination-protected":
+                ec2.modify_instance_attribute(
+                    InstanceId=ids[0], DisableApiTermination={"Value": True}
+                )
+            case "stop-protected":
+                ec2.modify_instance_attribute(InstanceId=ids[0], DisableApiStop={"Value": True})
+            case "stopped":
+                ec2.stop_instances(InstanceIds=ids)
+    _group(ec2)
+
+
+def _launched(ec2: Any, other: Other) -> list[str]:
+    """As anybody launches, without Curfew: with the tags one thinks of, or none."""
+    tags = [{"Key": key, "Value": value} for key, value in other.tags.items()]
+    tagged = {"TagSpecifications": [{"ResourceType": "instance", "Tags": tags}]} if tags else {}
+    answer = ec2.run_instances(
+        ImageId=IMAGE,
+        InstanceType="t3.small",
+        MinCount=other.count,
+        MaxCount=other.count,
+        Placement={"AvailabilityZone": f"{REGION}{other.zone}"},
+        **tagged,
+    )
+    return [instance["InstanceId"] for instance in answer["Instances"]]
+
+
+def _table() -> None:
+    boto3.client("dynamodb", REGION).create_table(
+        TableName=TABLE,
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def _group(ec2: Any) -> None:
+    groups = boto3.client("autoscaling", REGION)
+    subnet = ec2.describe_subnets(
+        Filters=[{"Name": "availability-zone", "Values": [f"{REGION}c"]}]
+    )["Subnets"][0]["SubnetId"]
+    groups.create_launch_configuration(
+        LaunchConfigurationName="workers", ImageId=IMAGE, InstanceType="t3.small"
+    )
+    groups.create_auto_scaling_group(
+        AutoScalingGroupName="workers",
+        LaunchConfigurationName="workers",
+        MinSize=2,
+        MaxSize=2,
+        VPCZoneIdentifier=subnet,
+        Tags=[
+            {"Key": key, "Value": value, "PropagateAtLaunch": True}
+            for key, value in (("Name", "worker"), ("env", "dev"), ("owner", "kim"))
+        ],
+    )
+    group = groups.describe_auto_scaling_groups()["AutoScalingGroups"][0]
+    _set_back([member["InstanceId"] for member in group["Instances"]], timedelta(hours=9))
+
+
+def _set_back(ids: list[str], age: timedelta) -> None:
+    launched = datetime.now(UTC) - age
+    backend = ec2_backends[DEFAULT_ACCOUNT_ID][REGION]
+    for id_ in ids:
+        backend.get_instance(id_).launch_time = launched
