@@ -1,0 +1,109 @@
+# Every target sets up what it needs. The first run downloads; the next ones look at file dates and go straight to work.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+export SAM_CLI_TELEMETRY := 0
+# .python-version says which Python; nothing else does.
+unexport PYENV_VERSION UV_PYTHON VIRTUAL_ENV
+
+PYTHON := .venv/bin/python
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+SAM := PATH="$(CURDIR)/.tools/bin:$$PATH" sam
+BUILT := .aws-sam/build/template.yaml
+SHIPPED := $(shell find functions -not -path '*/__pycache__*')
+
+##@ Use
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: .venv/.ready ## Launch fleets on an embedded cloud, sweep them, show what went and why
+	@$(PYTHON) -m demo
+
+.PHONY: local
+local: .venv/.ready $(BUILT) ## Serve an embedded cloud for `sam local invoke`, until Ctrl-C
+	@$(PYTHON) -m demo.local
+
+##@ Develop
+
+.PHONY: setup
+setup: .venv/.ready .tools/.ready ## Make the environments (the other targets do it by themselves)
+
+.PHONY: test
+test: .venv/.ready $(BUILT) ## Run the whole test suite
+	$(PYTHON) -m pytest
+
+.PHONY: check
+check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, locks, schema, template
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache --no-logo
+	.venv/bin/curfew schema --check docs/curfew.schema.json
+	.venv/bin/cfn-lint template.yaml
+	$(SAM) validate
+	$(SAM) validate --lint
+
+.PHONY: build
+build: .venv/.ready $(BUILT) ## Build what ships to Lambda, and check that it stands alone
+	$(PYTHON) -m pytest tests/artifact
+
+.PHONY: format
+format: .venv/.ready ## Format, and mend what can be mended
+	.venv/bin/ruff check --fix-only
+	.venv/bin/ruff format
+
+##@ Maintain
+
+.PHONY: lock
+lock: $(filter .uv/%,$(UV)) ## Renew the locks from pyproject.toml (UPGRADE=1: at the newest versions)
+	@for lock in $(LOCKS); do $(call compile,"$$lock","$$lock") $(if $(UPGRADE),--upgrade); done
+
+.PHONY: stale
+stale: $(filter .uv/%,$(UV))
+	@for lock in $(LOCKS); do \
+	  fresh=".cache/locks/$$lock"; mkdir -p "$${fresh%/*}"; cp "$$lock" "$$fresh"; \
+	  $(call compile,"$$lock","$$fresh"); \
+	  diff -u "$$lock" "$$fresh" || { echo "$$lock is stale: run 'make lock'" >&2; exit 1; }; \
+	done
+
+.PHONY: clean
+clean: ## Remove all that the other targets made
+	rm -rf .venv .tools .uv .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+
+# The locks, each from its part of pyproject.toml. What is tested is what ships: the first one governs the second.
+LOCKS := functions/requirements.txt requirements/dev.txt requirements/sam.txt requirements/uv.txt
+compile = case $(1) in \
+	  functions/*) from="pyproject.toml" ;; \
+	  */dev.txt) from="pyproject.toml --extra cli --group dev --constraint functions/requirements.txt" ;; \
+	  *) group="$${lock\#\#*/}"; from="--group pyproject.toml:$${group%.txt}" ;; \
+	esac; \
+	$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --custom-compile-command 'make lock' $$from --output-file $(2)
+
+# uv, where the machine has none. Made outside this folder: in it, python3 may be one that only uv can provide.
+.uv/bin/uv: requirements/uv.txt
+	rm -rf .uv && cd / && python3 -m venv "$(CURDIR)/.uv"
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+.venv/.ready: requirements/dev.txt pyproject.toml $(filter .uv/%,$(UV))
+	$(UV) venv --quiet --clear .venv
+	$(UV) pip sync --quiet --python .venv --require-hashes $<
+	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# SAM's CLI: apart, since its pins should not govern ours, and with a pip, which `sam build` asks of the Python beside it.
+.tools/.ready: requirements/sam.txt $(filter .uv/%,$(UV))
+	$(UV) venv --quiet --clear .tools
+	$(UV) pip sync --quiet --python .tools --require-hashes $<
+	@touch $@
+
+$(BUILT): template.yaml samconfig.toml $(SHIPPED) .tools/.ready
+	$(SAM) build
