@@ -1,0 +1,92 @@
+"""What `sam build` made is what runs in Lambda, so it has to stand on its own."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.template.reading import ROOT, Template
+
+pytestmark = pytest.mark.artifact
+
+BUILD = ROOT / ".aws-sam" / "build"
+FUNCTIONS = sorted(Template.read(ROOT / "template.yaml").functions)
+
+# Imports the handler with nothing on the path but the standard library and what was built.
+IMPORT = """
+import importlib, sys
+build, handler = sys.argv[1:]
+sys.path.append(build)
+module, _, name = handler.rpartition(".")
+imported = importlib.import_module(module)
+assert imported.__file__.startswith(build), imported.__file__
+assert callable(getattr(imported, name))
+"""
+
+NOT_SHIPPED = {"cfnlint", "demo", "hypothesis", "moto", "pytest", "rich", "tests", "typer"}
+
+
+@pytest.fixture(scope="module")
+def built() -> Template:
+    path = BUILD / "template.yaml"
+    if not path.exists():
+        pytest.fail("nothing is built: run `make build`")
+    return Template.read(path)
+
+
+def folder_of(built: Template, function: str) -> Path:
+    return BUILD / str(built.functions[function]["CodeUri"])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_handler_imports_from_what_was_built_alone(
+    built: Template, function: str, tmp_path: Path
+) -> None:
+    python = shutil.which("python3.13", path=ROOT / ".venv" / "bin")
+    assert python is not None
+    handler = built.functions[function]["Handler"]
+
+    # -I: neither PYTHONPATH nor the working directory. -S: no site-packages.
+    ran = subprocess.run(
+        [python, "-I", "-S", "-c", IMPORT, folder_of(built, function), handler],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_policies_ship(built: Template, function: str) -> None:
+    shipped = folder_of(built, function) / "curfew.yaml"
+
+    assert shipped.read_bytes() == (ROOT / "functions" / "curfew.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_neither_the_terminal_nor_the_tests_ship(built: Template, function: str) -> None:
+    shipped = {path.name for path in folder_of(built, function).iterdir()}
+
+    assert "curfew" in shipped
+    assert shipped & NOT_SHIPPED == set()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_was_built_is_what_is_in_the_tree(built: Template, function: str) -> None:
+    source, shipped = ROOT / "functions" / "curfew", folder_of(built, function) / "curfew"
+
+    def modules(root: Path) -> dict[str, bytes]:
+        return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.py")}
+
+    assert modules(shipped) == modules(source)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_it_fits_into_lambda(built: Template, function: str) -> None:
+    size = sum(path.stat().st_size for path in folder_of(built, function).rglob("*"))
+
+    assert size < 250 * 1024 * 1024
