@@ -42,10 +42,18 @@ class Clock:
         return self.deadline is None or self.now() + room <= self.deadline
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """One outcome per action, in the plan's order; ``problem`` if they could not be written down."""
+
+    outcomes: tuple[Outcome, ...]
+    problem: str = ""
+
+
 def execute(
     plan: Plan, *, sweep_id: str, provider: Provider, ledger: Ledger, clock: Clock
-) -> tuple[Outcome, ...]:
-    """Carry out the plan; one outcome per action, in the plan's order. Raises nothing of ours."""
+) -> Executed:
+    """Carry out the plan. Raises nothing of ours: whatever goes wrong is an outcome."""
     execution = _Execution(plan, sweep_id, provider, ledger, clock)
     for batch in batches(plan.actions):
         execution.carry_out(batch)
@@ -117,26 +125,21 @@ class _Execution:
         for action in self._accepted.values():
             self._settle([action], Result.ACCEPTED, "the cloud agreed; its end was not seen yet")
 
-    def close(self) -> tuple[Outcome, ...]:
+    def close(self) -> Executed:
         """Write the outcomes of what was intended; what cannot be written stays open for the next sweep."""
-        ended = [self._outcomes[id_] for id_ in self._planned]
+        outcomes = tuple(self._outcomes[id_] for id_ in self._planned)
         now = self._clock.now()
         drafts = [
             audit.outcome(outcome, sweep_id=self._sweep_id, at=now)
-            for outcome in ended
+            for outcome in outcomes
             if outcome.action.instance.id in self._intended
         ]
         try:
             if drafts:
                 self._ledger.append(self._provider.target, drafts)
         except LedgerError as error:
-            ended = [self._unwritten(o, error) for o in ended]
-        return tuple(ended)
-
-    def _unwritten(self, outcome: Outcome, error: LedgerError) -> Outcome:
-        if outcome.action.instance.id not in self._intended:
-            return outcome
-        return replace(outcome, detail=f"{outcome.detail}; not written down: {error}")
+            return Executed(outcomes=outcomes, problem=f"outcomes are not written down: {error}")
+        return Executed(outcomes=outcomes)
 
     def _must_halt(self) -> str:
         """Why no further call may be made; empty if one may. Raises LedgerError."""

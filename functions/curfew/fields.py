@@ -1,11 +1,23 @@
 """The kinds of value that may stand in foreign data, each with its check and its JSON Schema."""
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from .core.model import State
 
@@ -35,13 +47,27 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _matching(pattern: str, hint: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value, re.ASCII):
-            raise ValueError(hint)
-        return value
+@dataclass(frozen=True, slots=True)
+class _Matching:
+    """A text of a certain form, with a hint for whoever writes another."""
 
-    return AfterValidator(check)
+    pattern: str
+    hint: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{self.pattern}$"}
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self.pattern, value, re.ASCII):
+            raise ValueError(self.hint)
+        return value
 
 
 def _words(schema: dict[str, Any]) -> WithJsonSchema:
@@ -58,7 +84,7 @@ type TagKey = Annotated[StrictStr, Field(min_length=1, max_length=128)]
 type TagValue = Annotated[StrictStr, Field(max_length=256)]
 type Region = Annotated[
     StrictStr,
-    _matching(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}", "is not a region: one looks like eu-central-1"),
+    _Matching(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}", "is not a region: one looks like eu-central-1"),
 ]
 type TagKeys = Annotated[
     tuple[TagKey, ...],
@@ -91,7 +117,7 @@ type Percent = Annotated[StrictInt, Field(ge=0, le=100)]
 type TimeZone = Annotated[StrictStr, AfterValidator(_zone)]
 type ImageId = Annotated[
     StrictStr,
-    _matching(
+    _Matching(
         r"ami-[0-9a-f]{8}([0-9a-f]{9})?", "is not the id of an image: one looks like ami-08111162"
     ),
 ]

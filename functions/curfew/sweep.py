@@ -117,15 +117,17 @@ def act(sweep: Sweep, planned: Report) -> Report:
         report = _within_the_day(sweep, report)
         if report.status is not Status.COMPLETED:
             return replace(report, finished_at=sweep.clock.now())
-        outcomes = execute(
+        executed = execute(
             planned.plan,
             sweep_id=sweep.id,
             provider=sweep.provider,
             ledger=sweep.ledger,
             clock=sweep.clock,
         )
-        report = replace(report, outcomes=outcomes, finished_at=sweep.clock.now())
-        report = replace(report, status=_status(sweep, outcomes))
+        report = replace(report, outcomes=executed.outcomes, finished_at=sweep.clock.now())
+        if executed.problem:
+            return replace(report, status=Status.FAILED, problem=executed.problem)
+        report = replace(report, status=_status(sweep, executed.outcomes))
         if report.status is Status.COMPLETED:
             sweep.ledger.complete(sweep.provider.target, report.policy, _watermark(sweep, report))
     except (LedgerError, ProviderError) as error:
