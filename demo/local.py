@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from ipaddress import ip_network
 
 from moto import mock_aws
 from moto.server import ThreadedMotoServer
@@ -24,15 +25,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=PORT)
     port = parser.parse_args().port
-    with mock_aws():  # fills the backends that the servers share
-        world.build()
+    cloud = mock_aws()
+    cloud.start()
+    world.build()
+    cloud.stop(remove_data=False)  # what it holds is what the servers serve
     servers = [
         ThreadedMotoServer(ip_address=address, port=port, verbose=False) for address in _addresses()
     ]
     for server in servers:
         server.start()
     _provide_image()
-    print(f"ready: {', '.join(address for address in _addresses())} port {port}; Ctrl-C ends it")
+    print(f"ready: {' and '.join(_addresses())} port {port}; Ctrl-C ends it")
     print("in another terminal: sam local invoke SweepFunction --event events/nightly.json")
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
     for server in servers:
@@ -44,10 +47,11 @@ def _addresses() -> list[str]:
 
 
 def _bridge() -> list[str]:
+    """The first address of the bridge's network, which Docker gives to this machine."""
     asked = _docker(
-        "network", "inspect", "bridge", "--format", "{{range .IPAM.Config}}{{.Gateway}}{{end}}"
+        "network", "inspect", "bridge", "--format", "{{range .IPAM.Config}}{{.Subnet}} {{end}}"
     )
-    return asked.split()
+    return [str(ip_network(subnet)[1]) for subnet in asked.split()]
 
 
 def _is_ours(address: str) -> bool:

@@ -67,7 +67,7 @@ OTHERS = (
 
 def build() -> None:
     """Make the ledger's table and every fleet. Wants moto in charge of this process."""
-    _table()
+    make_table()
     ec2 = boto3.client("ec2", REGION)
     target = Target(provider="ec2", account=DEFAULT_ACCOUNT_ID, region=REGION)
     provider = Ec2Provider(target=target, read=ec2, act=ec2)
@@ -104,7 +104,8 @@ def _launched(ec2: Any, other: Other) -> list[str]:
     return [instance["InstanceId"] for instance in answer["Instances"]]
 
 
-def _table() -> None:
+def make_table() -> None:
+    """The ledger's table, keyed as template.yaml has it."""
     boto3.client("dynamodb", REGION).create_table(
         TableName=TABLE,
         AttributeDefinitions=[

@@ -1,0 +1,33 @@
+"""No test reaches a real cloud: sockets are loopback only (pytest-socket), and whatever credentials this machine has
+are hidden behind invented ones.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from curfew import bootstrap
+
+INVENTED = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SESSION_TOKEN": "testing",
+    "AWS_REGION": "eu-central-1",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_real_cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "CURFEW_", "POWERTOOLS_")):
+            monkeypatch.delenv(name)
+    for name, value in INVENTED.items():
+        monkeypatch.setenv(name, value)
+    bootstrap.app.cache_clear()
+    yield
+    bootstrap.app.cache_clear()

@@ -1,0 +1,206 @@
+"""What every ledger keeps, in memory or in DynamoDB."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from curfew.core.audit import Draft, EntryKind, broken
+from curfew.core.errors import LedgerError
+from curfew.ledger import Ledger, Pause, Watermark
+from curfew.ledger.dynamodb import DynamoLedger
+from curfew.ledger.memory import MemoryLedger
+from demo.world import TABLE, make_table
+from tests.builders import HERE, NOW, an_id
+
+TODAY = date(2026, 3, 4)
+ELSEWHERE = replace(HERE, region="eu-west-1")
+OTHER_ACCOUNT = replace(HERE, account="210987654321")
+
+
+def dynamodb() -> Iterator[Ledger]:
+    with mock_aws():
+        make_table()
+        yield DynamoLedger(boto3.client("dynamodb", HERE.region), TABLE)
+
+
+def memory() -> Iterator[Ledger]:
+    yield MemoryLedger()
+
+
+@pytest.fixture(params=[memory, dynamodb], ids=["memory", "dynamodb"])
+def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    make: Callable[[], Iterator[Ledger]] = request.param
+    yield from make()
+
+
+def draft(number: int = 1, kind: EntryKind = EntryKind.INTENT, sweep_id: str = "s") -> Draft:
+    body = {"action": "terminate", "tags": {"Name": "ü\n=cmd()", "empty": ""}, "none": None}
+    return Draft(kind=kind, sweep_id=sweep_id, instance_id=an_id(number), at=NOW, body=body)
+
+
+class TestPause:
+    def test_it_is_released_at_first(self, ledger: Ledger) -> None:
+        assert ledger.paused() is None
+
+    def test_what_is_thrown_is_read_and_can_be_released_and_thrown_again(
+        self, ledger: Ledger
+    ) -> None:
+        first = Pause(since=NOW, by="kim", reason="exam")
+        ledger.pause(first)
+        assert ledger.paused() == first
+        ledger.resume()
+        assert ledger.paused() is None
+        ledger.pause(first)
+        assert ledger.paused() == first
+
+
+class TestFirstSeen:
+    def test_only_the_first_word_counts(self, ledger: Ledger) -> None:
+        later = NOW + timedelta(days=3)
+        assert ledger.witness(HERE, [an_id(1)], NOW) == {an_id(1): NOW}
+        assert ledger.witness(HERE, [an_id(1), an_id(2)], later) == {an_id(1): NOW, an_id(2): later}
+
+    def test_regions_do_not_mix(self, ledger: Ledger) -> None:
+        later = NOW + timedelta(days=3)
+        ledger.witness(HERE, [an_id(1)], NOW)
+        assert ledger.witness(ELSEWHERE, [an_id(1)], later) == {an_id(1): later}
+
+    def test_more_than_one_read_holds_and_none_at_all(self, ledger: Ledger) -> None:
+        ids = [an_id(n) for n in range(250)]
+        assert ledger.witness(HERE, ids, NOW) == dict.fromkeys(ids, NOW)
+        assert ledger.witness(HERE, ids, NOW + timedelta(1)) == dict.fromkeys(ids, NOW)
+        assert ledger.witness(HERE, [], NOW) == {}
+
+
+class TestDayBudget:
+    def test_it_is_spent_to_the_last_and_no_further(self, ledger: Ledger) -> None:
+        assert ledger.reserve(HERE, TODAY, 3, 5)
+        assert not ledger.reserve(HERE, TODAY, 3, 5)
+        assert ledger.reserve(HERE, TODAY, 2, 5)
+        assert not ledger.reserve(HERE, TODAY, 1, 5)
+
+    def test_regions_of_an_account_share_it(self, ledger: Ledger) -> None:
+        assert ledger.reserve(HERE, TODAY, 5, 5)
+        assert not ledger.reserve(ELSEWHERE, TODAY, 1, 5)
+        assert ledger.reserve(OTHER_ACCOUNT, TODAY, 5, 5)
+
+    def test_every_day_begins_anew(self, ledger: Ledger) -> None:
+        assert ledger.reserve(HERE, TODAY, 5, 5)
+        assert ledger.reserve(HERE, TODAY + timedelta(days=1), 5, 5)
+
+    def test_zero_means_none(self, ledger: Ledger) -> None:
+        assert not ledger.reserve(HERE, TODAY, 1, 0)
+
+    def test_more_than_the_whole_is_refused_on_an_untouched_day(self, ledger: Ledger) -> None:
+        assert not ledger.reserve(HERE, TODAY, 6, 5)
+        assert ledger.reserve(HERE, TODAY, 5, 5)
+
+
+class TestAudit:
+    def test_entries_come_back_as_they_were_and_chained(self, ledger: Ledger) -> None:
+        ledger.append(HERE, [draft(1), draft(2)])
+        ledger.append(HERE, [draft(1, EntryKind.OUTCOME)])
+
+        entries = list(ledger.entries(HERE))
+
+        assert [e.draft for e in entries] == [draft(1), draft(2), draft(1, EntryKind.OUTCOME)]
+        assert [e.number for e in entries] == [1, 2, 3]
+        assert entries[2].previous == entries[1].hash
+        assert broken(entries) is None
+
+    def test_they_can_be_read_from_anywhere(self, ledger: Ledger) -> None:
+        ledger.append(HERE, [draft(n) for n in range(1, 5)])
+        assert [e.number for e in ledger.entries(HERE, after=2)] == [3, 4]
+        assert list(ledger.entries(ELSEWHERE)) == []
+
+    def test_more_than_one_transaction_holds(self, ledger: Ledger) -> None:
+        ledger.append(HERE, [draft(n) for n in range(120)])
+        entries = list(ledger.entries(HERE))
+        assert [e.draft.instance_id for e in entries] == [an_id(n) for n in range(120)]
+        assert broken(entries) is None
+
+    def test_an_intent_is_open_until_its_own_outcome_is_there(self, ledger: Ledger) -> None:
+        ledger.append(HERE, [draft(1), draft(2), draft(1, sweep_id="other")])
+        assert [e.number for e in ledger.open_intents(HERE)] == [1, 2, 3]
+        ledger.append(HERE, [draft(1, EntryKind.OUTCOME)])
+        assert [e.number for e in ledger.open_intents(HERE)] == [2, 3]
+        ledger.append(HERE, [draft(2, EntryKind.OUTCOME)])
+        ledger.append(HERE, [draft(1, EntryKind.OUTCOME, sweep_id="other")])
+        assert ledger.open_intents(HERE) == ()
+        ledger.append(HERE, [draft(3)])
+        assert [e.number for e in ledger.open_intents(HERE)] == [7]
+
+
+class TestWatermark:
+    @pytest.mark.parametrize("scheduled", [None, NOW])
+    def test_the_last_one_counts(self, ledger: Ledger, scheduled: datetime | None) -> None:
+        assert ledger.watermark(HERE, "nightly") is None
+        mark = Watermark(sweep_id="a", completed_at=NOW, scheduled_at=None, listed=3)
+        ledger.complete(HERE, "nightly", mark)
+        later = replace(mark, sweep_id="b", scheduled_at=scheduled)
+        ledger.complete(HERE, "nightly", later)
+        assert ledger.watermark(HERE, "nightly") == later
+        assert ledger.watermark(HERE, "leases") is None
+        assert ledger.watermark(ELSEWHERE, "nightly") is None
+
+
+class TestDynamoDb:
+    """What only the real table can get wrong."""
+
+    @mock_aws
+    def test_without_its_table_every_call_is_a_ledger_error_that_names_it(self) -> None:
+        ledger = DynamoLedger(boto3.client("dynamodb", HERE.region), "missing")
+        calls: list[Callable[[], object]] = [
+            ledger.paused,
+            lambda: ledger.pause(Pause(since=NOW, by="k", reason="r")),
+            ledger.resume,
+            lambda: ledger.witness(HERE, [an_id(1)], NOW),
+            lambda: ledger.reserve(HERE, TODAY, 1, 5),
+            lambda: ledger.append(HERE, [draft()]),
+            lambda: list(ledger.entries(HERE)),
+            lambda: ledger.open_intents(HERE),
+            lambda: ledger.watermark(HERE, "nightly"),
+        ]
+        for call in calls:
+            with pytest.raises(LedgerError, match='"missing"'):
+                call()
+
+    @mock_aws
+    def test_two_who_append_at_once_make_one_chain(self) -> None:
+        make_table()
+        client = boto3.client("dynamodb", HERE.region)
+        mine, theirs = DynamoLedger(client, TABLE), DynamoLedger(client, TABLE)
+        overtaken: list[bool] = []
+
+        def overtake(**_: object) -> None:
+            if not overtaken:
+                overtaken.append(True)
+                theirs.append(HERE, [draft(2)])
+
+        client.meta.events.register("before-call.dynamodb.TransactWriteItems", overtake)
+        mine.append(HERE, [draft(1)])
+
+        entries = list(mine.entries(HERE))
+        assert [e.draft.instance_id for e in entries] == [an_id(2), an_id(1)]
+        assert broken(entries) is None
+
+    @mock_aws
+    def test_whoever_comes_second_believes_who_saw_first(self) -> None:
+        make_table()
+        client = boto3.client("dynamodb", HERE.region)
+        ledger = DynamoLedger(client, TABLE)
+        overtaken: list[bool] = []
+
+        def overtake(**_: object) -> None:
+            if not overtaken:
+                overtaken.append(True)
+                ledger.witness(HERE, [an_id(1)], NOW)
+
+        client.meta.events.register("before-call.dynamodb.PutItem", overtake)
+        later = NOW + timedelta(hours=1)
+
+        assert ledger.witness(HERE, [an_id(1)], later) == {an_id(1): NOW}

@@ -1,0 +1,60 @@
+"""The demo's table is right to the last row."""
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+# name, verdict, rule, outcome: how many rows of each.
+EXPECTED = Counter(
+    {
+        ("t2-pair", "terminate", "selected", "verified"): 2,
+        ("forgotten", "terminate", "selected", "verified"): 3,
+        ("kept-by-tag", "keep", "protect-tag", "kept"): 1,
+        ("termination-protected", "keep", "termination-protection", "kept"): 1,
+        ("stop-protected", "keep", "stop-protection", "kept"): 1,
+        ("just-started", "keep", "min-age", "kept"): 1,
+        ("worker", "keep", "auto-scaling-group", "kept"): 2,
+        ("stopped", "keep", "not-selected", "not a candidate"): 1,
+        ("production", "keep", "not-selected", "not a candidate"): 2,
+        ("", "keep", "not-selected", "not a candidate"): 2,
+    }
+)
+ROW = re.compile(
+    r"^i-[0-9a-f]{17}\s+(?P<name>\S*)\s+(?P<verdict>terminate|keep)\s+(?P<rule>[a-z-]+): .*?\s{2,}"
+    r"(?P<outcome>verified|kept|not a candidate)"
+)
+
+
+def demo() -> str:
+    """What `make demo` prints, in a process of its own and without anything of this one's environment."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "functions"}  # noqa: TID251
+    ran = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr == ""
+    return ran.stdout
+
+
+def test_the_table_has_every_instance_with_its_verdict_reason_and_outcome() -> None:
+    shown = demo()
+
+    rows = Counter(
+        (row["name"], row["verdict"], row["rule"], row["outcome"])
+        for line in shown.splitlines()
+        if (row := ROW.match(line))
+    )
+    assert rows == EXPECTED
+    assert "5 to act on, 5 verified, 6 kept" in shown
+    _, _, runs = shown.partition("What still runs:")
+    still = Counter(line.split(maxsplit=1)[1] for line in runs.splitlines() if "i-" in line)
+    assert still == {
+        "kept-by-tag": 1, "termination-protected": 1, "stop-protected": 1, "just-started": 1,
+        "worker": 2, "production": 2, "(no name)": 2,
+    }  # fmt: skip

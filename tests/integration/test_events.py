@@ -1,0 +1,191 @@
+"""Every file in events/ through its real handler, on moto."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import EndpointConnectionError
+from moto import mock_aws
+
+from curfew import bootstrap
+from curfew.core.errors import ConfigError, RequestError, StaleTriggerError, SweepFailedError
+from curfew.handlers.sweep import handler
+from curfew.ledger import Pause
+from demo import world
+from demo.__main__ import Context
+
+EVENTS = Path(__file__).parents[2] / "events"
+NIGHTLY = "nightly.json"
+
+# What each event leads to: how many instances go, or the error with what it has to name.
+EXPECTED: dict[str, int | tuple[type[Exception], str]] = {
+    "nightly.json": 5,
+    "nightly_report.json": 0,
+    "nightly_regions.json": 5,
+    "nightly_scheduled.json": (StaleTriggerError, "2026-03-04T01:00:00"),
+    "nightly_invalid_policy.json": (RequestError, 'no policy "nigthly"'),
+    "nightly_invalid_key.json": (RequestError, 'region is an unknown key; did you mean "regions"'),
+    "nightly_invalid_region.json": (RequestError, '"eu-atlantis-1"'),
+}
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The demo's fleets, and a stack that acts."""
+    monkeypatch.setenv("CURFEW_MODE", "act")
+    monkeypatch.setenv("CURFEW_TABLE", world.TABLE)
+    with mock_aws():
+        world.build()
+        yield
+
+
+def event(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((EVENTS / name).read_text())
+    return loaded
+
+
+def states() -> dict[str, str]:
+    pages = boto3.client("ec2", world.REGION).get_paginator("describe_instances").paginate()
+    return {
+        instance["InstanceId"]: instance["State"]["Name"]
+        for page in pages
+        for reservation in page["Reservations"]
+        for instance in reservation["Instances"]
+    }
+
+
+def gone(before: dict[str, str]) -> set[str]:
+    now = states()
+    return {id_ for id_ in before if before[id_] != now[id_]}
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize("name", sorted(path.name for path in EVENTS.iterdir()))
+def test_every_event_leads_to_what_it_should(name: str) -> None:
+    before = states()
+    expected = EXPECTED[name]
+
+    if isinstance(expected, int):
+        handler(event(name), Context())
+        assert len(gone(before)) == expected
+    else:
+        error, words = expected
+        with pytest.raises(error, match=words):
+            handler(event(name), Context())
+        assert gone(before) == set()
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_scheduled_event_in_time_is_swept_once_however_often_it_is_delivered() -> None:
+    before = states()
+    punctual = event("nightly_scheduled.json") | {"scheduled_at": datetime.now(UTC).isoformat()}  # noqa: TID251
+
+    first = handler(punctual, Context())
+    second = handler(punctual, Context())
+
+    assert first["sweeps"][0]["status"] == "completed"
+    assert second["sweeps"][0]["status"] == "duplicate"
+    assert len(gone(before)) == 5
+
+
+@pytest.mark.usefixtures("cloud")
+def test_without_a_mode_a_stack_only_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CURFEW_MODE")
+    before = states()
+
+    answer = handler(event(NIGHTLY), Context())
+
+    assert answer["sweeps"][0]["mode"] == "report"
+    assert answer["sweeps"][0]["actions"] == 5
+    assert gone(before) == set()
+    with pytest.raises(RequestError, match="report mode"):
+        handler(event(NIGHTLY) | {"mode": "act"}, Context())
+
+
+@pytest.mark.usefixtures("cloud")
+def test_acting_without_a_table_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CURFEW_TABLE")
+    before = states()
+
+    with pytest.raises(ConfigError, match="CURFEW_TABLE"):
+        handler(event(NIGHTLY), Context())
+
+    assert gone(before) == set()
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_table_that_is_not_there_fails_the_invocation_and_nothing_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CURFEW_TABLE", "elsewhere")
+    before = states()
+
+    with pytest.raises(SweepFailedError, match='"elsewhere"'):
+        handler(event(NIGHTLY), Context())
+
+    assert gone(before) == set()
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_broken_policy_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "curfew.yaml"
+    broken.write_text("policies:\n  nightly:\n    selects: {}\n    action: terminate\n")
+    monkeypatch.setenv("CURFEW_POLICIES", str(broken))
+    before = states()
+
+    with pytest.raises(ConfigError, match=r'curfew.yaml:3: .*selects .*did you mean "select"'):
+        handler(event(NIGHTLY), Context())
+
+    assert gone(before) == set()
+
+
+@pytest.mark.usefixtures("cloud")
+def test_while_paused_the_invocation_succeeds_and_nothing_goes() -> None:
+    app = bootstrap.app()
+    app.ledger.pause(Pause(since=app.now(), by="kim", reason="exam"))
+    before = states()
+
+    answer = handler(event(NIGHTLY), Context())
+
+    assert answer["sweeps"][0]["status"] == "paused"
+    assert gone(before) == set()
+
+
+@pytest.mark.usefixtures("cloud")
+def test_an_invocation_that_is_nearly_out_of_time_does_nothing_and_fails() -> None:
+    class Hurried(Context):
+        @staticmethod
+        def get_remaining_time_in_millis() -> int:
+            return int(timedelta(seconds=20).total_seconds() * 1_000)
+
+    before = states()
+    context: LambdaContext = Hurried()
+
+    with pytest.raises(SweepFailedError, match="5 not attempted"):
+        handler(event(NIGHTLY), context)
+
+    assert gone(before) == set()
+
+
+@pytest.mark.usefixtures("cloud")
+def test_one_region_that_fails_changes_nothing_in_another() -> None:
+    before = states()
+    app = bootstrap.app()
+    broken = app.provider("eu-west-1")
+
+    client = broken._read  # type: ignore[attr-defined]
+    client.meta.events.register("before-send.ec2.DescribeInstances", _refuse)
+
+    with pytest.raises(SweepFailedError, match="nightly in eu-west-1: incomplete"):
+        handler(event("nightly_regions.json") | {"regions": ["eu-west-1", world.REGION]}, Context())
+
+    assert len(gone(before)) == 5
+
+
+def _refuse(**_: object) -> None:
+    raise EndpointConnectionError(endpoint_url="https://ec2.eu-west-1")

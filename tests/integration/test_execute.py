@@ -1,0 +1,392 @@
+"""Acting on a cloud that answers as EC2 does, on its bad nights too."""
+
+from datetime import timedelta
+
+import pytest
+
+from curfew.core.audit import EntryKind, broken
+from curfew.core.model import ActionKind, Mode, State
+from curfew.core.report import Result, Status
+from curfew.execute import BATCH
+from curfew.ledger import Pause
+from curfew.ledger.memory import MemoryLedger
+from tests.builders import HERE, NOW, a_policy, a_selector, an_id
+from tests.night import Night, kept, results
+from tests.stub_ec2 import Fault, Machine, StubEc2
+
+A, B = "eu-central-1a", "eu-central-1b"
+
+
+def machines(count: int, *, zone: str = A, start: int = 1) -> list[Machine]:
+    return [Machine(id=an_id(number), zone=zone) for number in range(start, start + count)]
+
+
+def two_zones() -> StubEc2:
+    return StubEc2(*machines(20, zone=A), *machines(20, zone=B, start=21))
+
+
+def test_everything_that_has_to_go_is_verified() -> None:
+    night = Night(cloud=two_zones())
+
+    report = night.sweep()
+
+    assert report.status is Status.COMPLETED
+    assert report.count(Result.VERIFIED) == 40
+    assert night.cloud.ids("running") == set()
+
+
+@pytest.mark.parametrize("shield", ["termination_protected", "stop_protected"])
+def test_one_protected_among_forty_in_two_zones_costs_exactly_one_kept_row(shield: str) -> None:
+    night = Night(cloud=two_zones())
+    setattr(night.cloud.machines[an_id(7)], shield, True)
+
+    report = night.sweep()
+
+    assert report.status is Status.COMPLETED
+    assert list(kept(report)) == [an_id(7)]
+    assert report.count(Result.VERIFIED) == 39
+    assert night.cloud.ids("running") == {an_id(7)}
+
+
+def test_protection_that_shows_only_after_the_plan_spares_the_instance_and_nobody_else() -> None:
+    night = Night(cloud=two_zones())
+    protected = night.cloud.machines[an_id(7)]
+    night.cloud.before(
+        "TerminateInstances", lambda: setattr(protected, "termination_protected", True)
+    )
+
+    report = night.sweep()
+
+    assert results(report).pop(an_id(7)) is Result.KEPT
+    assert report.count(Result.VERIFIED) == 39
+    assert night.cloud.ids("running") == {an_id(7)}
+
+
+def test_what_only_iam_refuses_is_found_by_splitting() -> None:
+    night = Night(cloud=StubEc2(*machines(8)))
+    night.cloud.denied = {an_id(3)}
+
+    report = night.sweep()
+
+    assert results(report)[an_id(3)] is Result.FAILED
+    assert report.count(Result.VERIFIED) == 7
+    assert report.status is Status.FAILED
+
+
+def test_batches_stay_within_a_zone_and_within_twenty_and_together_are_the_plan() -> None:
+    night = Night(cloud=StubEc2(*machines(45, zone=A), *machines(5, zone=B, start=46)))
+
+    night.sweep()
+
+    orders = [set(ids) for _, ids in night.cloud.orders]
+    assert sorted(map(len, orders)) == [5, 5, BATCH, BATCH]
+    assert set.union(*orders) == {an_id(n) for n in range(1, 51)}
+    assert sum(map(len, orders)) == 50
+    for ids in orders:
+        assert len({night.cloud.machines[id_].zone for id_ in ids}) == 1
+
+
+def test_an_instance_that_is_gone_is_not_claimed_and_costs_nobody_else() -> None:
+    night = Night(cloud=StubEc2(*machines(5)))
+    night.cloud.before("TerminateInstances", lambda: night.cloud.machines.pop(an_id(2)))
+
+    report = night.sweep()
+
+    assert results(report)[an_id(2)] is Result.UNKNOWN
+    assert report.count(Result.VERIFIED) == 4
+    assert report.status is Status.FAILED
+
+
+def test_an_instance_that_cannot_be_seen_at_the_last_look_is_spared() -> None:
+    night = Night(cloud=StubEc2(*machines(3)))
+    night.cloud.before("DescribeInstances", lambda: night.cloud.machines.pop(an_id(2)), on=2)
+
+    report = night.sweep()
+
+    assert results(report)[an_id(2)] is Result.KEPT
+    assert all(an_id(2) not in ids for _, ids in night.cloud.orders)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tags": {"env": "dev", "CURFEW:keep": ""}},
+        {"tags": {"env": "prod"}},
+        {"tags": {}},
+        {"tags": {"env": "dev", "aws:autoscaling:groupName": "workers"}},
+        {"state": "stopped"},
+        {"state": "shutting-down"},
+        {"launched_at": NOW - timedelta(minutes=1)},
+        {"launched_at": None},
+        {"termination_protected": True},
+        {"managed_by": "eks.amazonaws.com"},
+    ],
+    ids=str,
+)
+def test_what_changed_between_the_plan_and_the_call_is_seen(change: dict[str, object]) -> None:
+    night = Night(cloud=StubEc2(*machines(3)))
+
+    def happen() -> None:
+        for name, value in change.items():
+            setattr(night.cloud.machines[an_id(2)], name, value)
+
+    night.cloud.before("DescribeInstances", happen, on=2)
+    report = night.sweep()
+
+    assert results(report)[an_id(2)] is Result.KEPT
+    assert report.count(Result.VERIFIED) == 2
+    assert all(an_id(2) not in ids for _, ids in night.cloud.orders)
+
+
+def test_a_call_that_worked_but_was_never_answered_is_verified_and_not_repeated() -> None:
+    night = Night(cloud=StubEc2(*machines(3)))
+    night.cloud.fail("TerminateInstances", Fault(after_effect=True))
+
+    report = night.sweep()
+
+    assert report.count(Result.VERIFIED) == 3
+    assert len(night.cloud.orders) == 1
+
+
+def test_a_call_that_was_never_made_is_repeated() -> None:
+    night = Night(cloud=StubEc2(*machines(3)))
+    night.cloud.fail("TerminateInstances", Fault())
+
+    report = night.sweep()
+
+    assert report.count(Result.VERIFIED) == 3
+    assert len(night.cloud.orders) == 2
+
+
+def test_a_throttle_slows_down_and_splits_nothing() -> None:
+    night = Night(cloud=StubEc2(*machines(6)))
+    night.cloud.fail("TerminateInstances", Fault(code="RequestLimitExceeded", status=503), times=2)
+
+    report = night.sweep()
+
+    assert report.count(Result.VERIFIED) == 6
+    assert [len(ids) for _, ids in night.cloud.orders] == [6, 6, 6]
+    assert sum(night.time.slept) >= 6
+
+
+def test_trouble_without_end_is_given_up_and_said() -> None:
+    night = Night(cloud=StubEc2(*machines(2)))
+    night.cloud.fail("TerminateInstances", Fault(code="InternalError", status=500), times=99)
+
+    report = night.sweep()
+
+    assert report.status is Status.FAILED
+    assert report.count(Result.FAILED) == 2
+    assert len(night.cloud.orders) < 10
+
+
+@pytest.mark.parametrize("code", ["AuthFailure", "ExpiredToken", "OptInRequired", "NeverHeardOf"])
+def test_an_error_that_concerns_everybody_or_that_nobody_knows_stops_everything(code: str) -> None:
+    night = Night(cloud=two_zones())
+    night.cloud.fail("TerminateInstances", Fault(code=code, status=403), times=99)
+
+    report = night.sweep()
+
+    assert len(night.cloud.orders) == 1
+    assert report.status is Status.FAILED
+    assert report.count(Result.FAILED) == 20
+    assert report.count(Result.NOT_ATTEMPTED) == 20
+    assert code in report.outcomes[0].detail
+
+
+def test_when_even_looking_fails_nobody_claims_to_know() -> None:
+    night = Night(cloud=StubEc2(*machines(3)))
+    night.cloud.fail("TerminateInstances", Fault(after_effect=True))
+    night.cloud.fail("DescribeInstances", Fault(code="ExpiredToken"), on=3, times=99)
+
+    report = night.sweep()
+
+    assert report.count(Result.UNKNOWN) == 3
+    assert report.status is Status.FAILED
+
+
+def test_out_of_time_it_stops_before_a_batch_and_says_what_is_left() -> None:
+    night = Night(cloud=two_zones(), deadline=NOW + timedelta(seconds=90))
+    # The first batch takes half a minute.
+    night.cloud.before("TerminateInstances", lambda: night.time.sleep(40))
+
+    report = night.sweep()
+
+    assert report.status is Status.STOPPED
+    assert report.count(Result.VERIFIED) == 20
+    assert report.count(Result.NOT_ATTEMPTED) == 20
+    assert "out of time" in report.outcomes[-1].detail
+    assert report.failed
+
+
+def test_a_plan_that_lay_too_long_is_not_carried_out() -> None:
+    night = Night(cloud=two_zones())
+    night.cloud.before("TerminateInstances", lambda: night.time.sleep(16 * 60))
+
+    report = night.sweep()
+
+    assert len(night.cloud.orders) == 1
+    assert report.count(Result.NOT_ATTEMPTED) == 20
+    assert "stale" in report.outcomes[-1].detail
+
+
+def test_the_pause_switch_stops_the_next_batch() -> None:
+    night = Night(cloud=two_zones())
+    thrown = Pause(since=NOW, by="kim", reason="exam today")
+    night.cloud.before("TerminateInstances", lambda: night.ledger.pause(thrown))
+
+    report = night.sweep()
+
+    assert report.status is Status.PAUSED
+    assert len(night.cloud.orders) == 1
+    assert report.count(Result.NOT_ATTEMPTED) == 20
+    assert "kim: exam today" in report.outcomes[-1].detail
+
+
+def test_an_end_that_is_not_seen_in_time_is_accepted_and_not_verified() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.fail(
+        "DescribeInstances", Fault(code="RequestLimitExceeded", status=503), on=3, times=99
+    )
+
+    report = night.sweep()
+
+    assert results(report) == {an_id(1): Result.ACCEPTED}
+    assert report.status is Status.COMPLETED
+
+
+def test_what_somebody_else_terminated_is_not_claimed() -> None:
+    night = Night(cloud=StubEc2(*machines(2)))
+    night.cloud.before(
+        "TerminateInstances", lambda: setattr(night.cloud.machines[an_id(1)], "state", "terminated")
+    )
+
+    report = night.sweep()
+
+    assert results(report) == {an_id(1): Result.KEPT, an_id(2): Result.VERIFIED}
+
+
+def test_stopping_stops_and_does_not_terminate() -> None:
+    night = Night(cloud=StubEc2(*machines(2)), policy=a_policy(action=ActionKind.STOP))
+
+    report = night.sweep()
+
+    assert report.count(Result.VERIFIED) == 2
+    assert night.cloud.ids("stopped") == {an_id(1), an_id(2)}
+    assert [action for action, _ in night.cloud.orders] == ["StopInstances"]
+
+
+def test_the_audit_has_every_intent_before_its_call_and_one_outcome_after_it() -> None:
+    night = Night(cloud=StubEc2(*machines(3)))
+    ledger = night.ledger
+    before_the_call: list[str] = []
+    night.cloud.before(
+        "TerminateInstances",
+        lambda: before_the_call.extend(e.draft.kind for e in ledger.entries(HERE)),
+    )
+
+    night.sweep()
+
+    assert before_the_call == [EntryKind.INTENT] * 3
+    entries = list(ledger.entries(HERE))
+    assert [e.draft.kind for e in entries[3:]] == [EntryKind.OUTCOME] * 3
+    assert {e.draft.body["result"] for e in entries[3:]} == {"verified"}
+    assert broken(entries) is None
+    assert ledger.open_intents(HERE) == ()
+    assert entries[0].draft.body["instance"]["tags"] == {"env": "dev"}
+
+
+def test_an_intent_whose_sweep_broke_off_is_settled_by_the_next_one() -> None:
+    night = Night(cloud=StubEc2(*machines(2)))
+
+    class CrashError(Exception):
+        pass
+
+    def crash() -> None:
+        raise CrashError
+
+    night.cloud.before("TerminateInstances", crash)
+    with pytest.raises(CrashError):
+        night.sweep()
+    assert len(night.ledger.open_intents(HERE)) == 2
+    night.cloud.machines[an_id(1)].state = "terminated"
+    night.time.sleep(3_600)
+
+    night.sweep()
+
+    assert night.ledger.open_intents(HERE) == ()
+    first, second = [
+        e.draft.body for e in night.ledger.entries(HERE) if e.draft.kind is EntryKind.OUTCOME
+    ][:2]
+    assert (first["result"], second["result"]) == ("verified", "unknown")
+
+
+def test_a_fresh_intent_may_belong_to_a_sweep_that_still_runs_and_is_left_alone() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.ledger = MemoryLedger()
+    night.cloud.before("TerminateInstances", lambda: (_ for _ in ()).throw(KeyError("crash")))
+    with pytest.raises(KeyError):
+        night.sweep()
+
+    night.policy = a_policy(selector=a_selector(states=frozenset({State.STOPPED})))
+    night.sweep()
+
+    assert len(night.ledger.open_intents(HERE)) == 1
+
+
+class TestSpot:
+    def persistent(self) -> Night:
+        cloud = StubEc2(Machine(id=an_id(1), spot_request="sir-1"), *machines(2, start=2))
+        cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
+        return Night(cloud=cloud)
+
+    def test_a_persistent_request_is_cancelled_before_its_instance_is_terminated(self) -> None:
+        night = self.persistent()
+
+        report = night.sweep()
+
+        assert [action for action, _ in night.cloud.orders] == [
+            "CancelSpotInstanceRequests",
+            "TerminateInstances",
+        ]
+        assert report.count(Result.VERIFIED) == 3
+        assert night.cloud.ids("running") == set()
+
+    def test_one_that_cannot_be_cancelled_keeps_its_instance(self) -> None:
+        night = self.persistent()
+        night.cloud.fail("CancelSpotInstanceRequests", Fault(code="InternalError", status=500))
+
+        report = night.sweep()
+
+        assert results(report)[an_id(1)] is Result.FAILED
+        assert report.count(Result.VERIFIED) == 2
+        assert night.cloud.ids("running") == {an_id(1)}
+
+    def test_one_that_cannot_be_seen_keeps_its_instance(self) -> None:
+        night = self.persistent()
+        night.cloud.spot_requests.clear()
+
+        report = night.sweep()
+
+        assert results(report)[an_id(1)] is Result.FAILED
+        assert night.cloud.ids("running") == {an_id(1)}
+
+    def test_a_one_time_request_needs_nothing(self) -> None:
+        night = self.persistent()
+        night.cloud.spot_requests["sir-1"]["type"] = "one-time"
+
+        report = night.sweep()
+
+        assert report.count(Result.VERIFIED) == 3
+        assert [action for action, _ in night.cloud.orders] == ["TerminateInstances"]
+
+
+def test_report_mode_makes_no_call_that_could_change_anything() -> None:
+    night = Night(cloud=two_zones())
+
+    report = night.sweep(Mode.REPORT)
+
+    assert report.plan is not None
+    assert len(report.plan.actions) == 40
+    assert night.cloud.orders == []
+    assert list(night.ledger.entries(HERE)) == []

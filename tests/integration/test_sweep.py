@@ -1,0 +1,318 @@
+"""One sweep, from the listing to the watermark, on a cloud and a ledger that may fail."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from curfew.core.audit import Draft
+from curfew.core.errors import LedgerError, RequestError, StaleTriggerError
+from curfew.core.model import ActionKind, Mode, Target
+from curfew.core.policy import Limits
+from curfew.core.report import Result, Status
+from curfew.ledger import Pause
+from curfew.ledger.memory import MemoryLedger
+from curfew.schemas import SweepRequest
+from curfew.sweep import LATEST, permitted, refuse_stale
+from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
+from tests.night import Night, kept, results
+from tests.stub_ec2 import Fault, Machine, StubEc2
+
+
+def machines(count: int, **more: Any) -> list[Machine]:
+    return [Machine(id=an_id(number), **more) for number in range(1, count + 1)]
+
+
+class Unreachable(MemoryLedger):
+    """A ledger whose methods of certain names do not answer."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self._broken = names
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_") and name in object.__getattribute__(self, "_broken"):
+            raise LedgerError("the ledger cannot be used")
+        return object.__getattribute__(self, name)
+
+
+METHODS = ["paused", "witness", "reserve", "append", "open_intents", "watermark"]
+
+
+@pytest.mark.parametrize("methods", [*([name] for name in METHODS), METHODS], ids="+".join)
+def test_with_the_ledger_unreachable_nothing_is_terminated(methods: list[str]) -> None:
+    night = Night(cloud=StubEc2(*machines(3)), ledger=Unreachable(*methods), scheduled_at=NOW)
+
+    report = night.sweep()
+
+    assert night.cloud.orders == []
+    assert report.status in {Status.FAILED, Status.STOPPED}
+    assert report.failed
+    assert Result.VERIFIED not in results(report).values()
+
+
+class Losing(MemoryLedger):
+    """A ledger that is lost at some point."""
+
+    lost = False
+
+    def append(self, target: Target, drafts: Sequence[Draft]) -> None:
+        if self.lost:
+            raise LedgerError("the ledger cannot be used")
+        super().append(target, drafts)
+
+
+def test_a_ledger_that_is_lost_after_the_call_is_said_and_its_intents_stay_open() -> None:
+    ledger = Losing()
+    night = Night(cloud=StubEc2(*machines(2)), ledger=ledger)
+    night.cloud.before("TerminateInstances", lambda: setattr(ledger, "lost", True))
+
+    report = night.sweep()
+
+    assert report.count(Result.VERIFIED) == 2
+    assert "not written down" in report.problem
+    assert report.status is Status.FAILED
+    assert len(ledger.open_intents(HERE)) == 2
+
+
+@pytest.mark.parametrize("page", [1, 2, 3])
+def test_with_a_page_of_the_listing_failing_nothing_is_terminated(page: int) -> None:
+    night = Night(cloud=StubEc2(*machines(5), page_size=2))
+    night.cloud.fail("DescribeInstances", Fault(code="InternalError", status=500), on=page)
+
+    report = night.sweep()
+
+    assert night.cloud.orders == []
+    assert report.status is Status.INCOMPLETE
+    assert f"page {page} of the listing failed: InternalError" in report.problem
+    assert report.failed
+    assert set(kept(report).values()) <= {"incomplete-listing"}
+
+
+def test_a_listing_that_never_answers_is_incomplete_too() -> None:
+    night = Night(cloud=StubEc2(*machines(5), page_size=2))
+    night.cloud.fail("DescribeInstances", Fault(), on=2)
+
+    assert night.sweep().status is Status.INCOMPLETE
+    assert night.cloud.orders == []
+
+
+def test_empty_pages_are_ordinary_pages() -> None:
+    night = Night(cloud=StubEc2(*machines(5), page_size=2))
+    night.cloud.empty_pages = {1, 3}
+
+    report = night.sweep()
+
+    assert report.listed == 5
+    assert report.count(Result.VERIFIED) == 5
+
+
+@pytest.mark.parametrize(
+    ("limits", "rule"),
+    [
+        (replace(NO_LIMITS, per_sweep=4), "limit-per-sweep"),
+        (replace(NO_LIMITS, per_sweep=0), "limit-per-sweep"),
+        (replace(NO_LIMITS, percent=0), "limit-percent"),
+        (replace(NO_LIMITS, per_day=4), "limit-per-day"),
+        (replace(NO_LIMITS, per_day=0), "limit-per-day"),
+    ],
+    ids=str,
+)
+def test_a_limit_exceeded_by_one_gives_zero_calls(limits: Limits, rule: str) -> None:
+    night = Night(cloud=StubEc2(*machines(5)), policy=a_policy(limits=limits))
+
+    report = night.sweep()
+
+    assert night.cloud.orders == []
+    assert report.status is Status.REFUSED
+    assert report.failed
+    assert kept(report) == {an_id(n): rule for n in range(1, 6)}
+
+
+def test_a_plan_exactly_at_every_limit_is_carried_out() -> None:
+    others = [Machine(id=an_id(100 + n), tags={}) for n in range(5)]
+    limits = Limits(per_sweep=5, percent=50, per_day=5)
+    night = Night(cloud=StubEc2(*machines(5), *others), policy=a_policy(limits=limits))
+
+    assert night.sweep().count(Result.VERIFIED) == 5
+
+
+def test_per_cent_counts_the_whole_listing_and_not_the_candidates() -> None:
+    others = [Machine(id=an_id(100 + n), tags={}) for n in range(95)]
+    limits = replace(NO_LIMITS, percent=5)
+    night = Night(cloud=StubEc2(*machines(5), *others), policy=a_policy(limits=limits))
+
+    report = night.sweep()
+
+    assert report.listed == 100
+    assert report.count(Result.VERIFIED) == 5
+
+
+def test_the_day_has_one_budget_for_all_its_sweeps() -> None:
+    night = Night(
+        cloud=StubEc2(*machines(3)), policy=a_policy(limits=replace(NO_LIMITS, per_day=5))
+    )
+    assert night.sweep().status is Status.COMPLETED
+    night.cloud.machines |= {m.id: m for m in StubEc2(*machines(3)).machines.values()}
+
+    again = night.sweep()
+    assert again.status is Status.REFUSED
+    assert len(night.cloud.orders) == 1
+
+    night.time.at += timedelta(days=1)
+    assert night.sweep().status is Status.COMPLETED
+
+
+def test_a_refused_plan_is_only_news_in_report_mode() -> None:
+    night = Night(
+        cloud=StubEc2(*machines(5)), policy=a_policy(limits=replace(NO_LIMITS, per_sweep=4))
+    )
+
+    report = night.sweep(Mode.REPORT)
+
+    assert report.status is Status.REFUSED
+    assert not report.failed
+
+
+def test_while_paused_nothing_is_done_and_the_report_says_who_paused() -> None:
+    night = Night(cloud=StubEc2(*machines(3)))
+    night.ledger.pause(Pause(since=NOW, by="kim", reason="exam today"))
+
+    report = night.sweep()
+
+    assert report.status is Status.PAUSED
+    assert "kim: exam today" in report.problem
+    assert night.cloud.orders == []
+    assert not report.failed
+
+
+def test_the_same_scheduled_time_is_not_swept_twice() -> None:
+    night = Night(cloud=StubEc2(*machines(2)), scheduled_at=NOW)
+    assert night.sweep().status is Status.COMPLETED
+    night.cloud.machines[an_id(3)] = Machine(id=an_id(3))
+
+    report = night.sweep()
+
+    assert report.status is Status.DUPLICATE
+    assert night.cloud.ids("running") == {an_id(3)}
+    night.scheduled_at = NOW + timedelta(days=1)
+    assert night.sweep().status is Status.COMPLETED
+
+
+def test_a_sweep_in_report_mode_leaves_the_scheduled_time_to_one_that_acts() -> None:
+    night = Night(cloud=StubEc2(*machines(2)), scheduled_at=NOW)
+    night.sweep(Mode.REPORT)
+
+    assert night.sweep().status is Status.COMPLETED
+
+
+def test_only_a_complete_sweep_sets_the_watermark() -> None:
+    night = Night(cloud=StubEc2(*machines(2)), scheduled_at=NOW)
+    night.cloud.fail("TerminateInstances", Fault(code="AuthFailure"))
+    night.sweep()
+    assert night.ledger.watermark(HERE, "nightly") is None
+
+    night.sweep()
+
+    mark = night.ledger.watermark(HERE, "nightly")
+    assert mark is not None
+    assert (mark.scheduled_at, mark.listed) == (NOW, 2)
+
+
+def test_age_is_remembered_across_a_restart() -> None:
+    policy = a_policy(older_than=timedelta(days=3))
+    night = Night(cloud=StubEc2(*machines(1)), policy=policy)
+    assert kept(night.sweep()) == {an_id(1): "older-than"}
+
+    night.time.at += timedelta(days=4)
+    night.cloud.machines[an_id(1)].launched_at = night.time.at - timedelta(hours=1)
+
+    assert night.sweep().count(Result.VERIFIED) == 1
+
+
+def test_protections_that_cannot_be_read_at_all_fail_the_sweep() -> None:
+    night = Night(cloud=StubEc2(*machines(2)))
+    night.cloud.fail("DescribeInstanceAttribute", Fault(code="UnauthorizedOperation", status=403))
+
+    report = night.sweep()
+
+    assert report.status is Status.FAILED
+    assert "UnauthorizedOperation" in report.problem
+    assert night.cloud.orders == []
+
+
+def test_a_protection_that_cannot_be_read_for_one_keeps_that_one() -> None:
+    night = Night(cloud=StubEc2(*machines(2)))
+    night.cloud.fail("DescribeInstanceAttribute", Fault(code="RequestLimitExceeded", status=503))
+
+    report = night.sweep()
+
+    assert kept(report) == {an_id(1): "protection-unknown"}
+    assert results(report) == {an_id(2): Result.VERIFIED}
+
+
+def test_protections_are_read_for_candidates_only() -> None:
+    others = [Machine(id=an_id(100 + n), tags={}) for n in range(50)]
+    night = Night(cloud=StubEc2(*machines(2), *others))
+
+    night.sweep(Mode.REPORT)
+
+    assert sum(action == "DescribeInstanceAttribute" for action, _ in night.cloud.calls) == 4
+
+
+def test_every_candidate_is_accounted_for() -> None:
+    cloud = StubEc2(*machines(6))
+    cloud.machines[an_id(1)].tags["curfew:keep"] = "yes"
+    cloud.machines[an_id(2)].termination_protected = True
+    cloud.denied = {an_id(3)}
+    night = Night(cloud=cloud)
+
+    report = night.sweep()
+
+    assert report.plan is not None
+    assert report.plan.candidates == 6
+    assert len(report.plan.kept) + len(report.outcomes) == 6
+
+
+@pytest.mark.parametrize(
+    ("stack", "asked", "runs"),
+    [
+        (Mode.REPORT, None, Mode.REPORT),
+        (Mode.REPORT, Mode.REPORT, Mode.REPORT),
+        (Mode.ACT, None, Mode.ACT),
+        (Mode.ACT, Mode.ACT, Mode.ACT),
+        (Mode.ACT, Mode.REPORT, Mode.REPORT),
+    ],
+)
+def test_a_request_can_only_weaken_the_mode(stack: Mode, asked: Mode | None, runs: Mode) -> None:
+    assert permitted(stack, asked) is runs
+
+
+def test_a_request_cannot_make_a_reporting_stack_act() -> None:
+    with pytest.raises(RequestError, match='asks for mode "act"'):
+        permitted(Mode.REPORT, Mode.ACT)
+
+
+@pytest.mark.parametrize("late", [LATEST + timedelta(seconds=1), -LATEST - timedelta(seconds=1)])
+def test_a_trigger_at_the_wrong_time_is_refused(late: timedelta) -> None:
+    request = SweepRequest(policy="nightly", scheduled_at=NOW)
+
+    with pytest.raises(StaleTriggerError, match="2026-03-04T02:00:00"):
+        refuse_stale(request, NOW + late)
+    refuse_stale(request, NOW + timedelta(minutes=59))
+
+
+def test_a_stopped_instance_store_or_spot_instance_is_never_ordered_to_stop() -> None:
+    cloud = StubEc2(
+        Machine(id=an_id(1), root_device="instance-store"),
+        Machine(id=an_id(2), spot_request="sir-1"),
+        Machine(id=an_id(3)),
+    )
+    night = Night(cloud=cloud, policy=a_policy(action=ActionKind.STOP, selector=a_selector()))
+
+    report = night.sweep()
+
+    assert kept(report) == {an_id(1): "cannot-stop", an_id(2): "cannot-stop"}
+    assert night.cloud.ids("stopped") == {an_id(3)}

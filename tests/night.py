@@ -1,0 +1,70 @@
+"""One night on the stubbed EC2: the real use case and the real provider, a ledger in memory and a clock by hand."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from curfew.core.model import Mode
+from curfew.core.policy import Policy
+from curfew.core.report import Report, Result
+from curfew.execute import Clock
+from curfew.ledger import Ledger
+from curfew.ledger.memory import MemoryLedger
+from curfew.sweep import Sweep, act, plan
+
+from .builders import NOW, a_policy
+from .stub_ec2 import StubEc2
+
+
+@dataclass(slots=True)
+class Time:
+    """Stands still, but for whoever sleeps."""
+
+    at: datetime = NOW
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += timedelta(seconds=seconds)
+
+
+@dataclass(slots=True, kw_only=True)
+class Night:
+    """A cloud, a policy, a ledger and a clock; ``sweep`` runs one sweep over them."""
+
+    cloud: StubEc2
+    policy: Policy = field(default_factory=a_policy)
+    ledger: Ledger = field(default_factory=MemoryLedger)
+    time: Time = field(default_factory=Time)
+    deadline: datetime | None = None
+    scheduled_at: datetime | None = None
+    sweeps: int = 0
+
+    def sweep(self, mode: Mode = Mode.ACT) -> Report:
+        """Plan, and in act mode carry out."""
+        self.sweeps += 1
+        sweep = Sweep(
+            id=f"sweep-{self.sweeps}",
+            policy=self.policy,
+            provider=self.cloud.provider(),
+            ledger=self.ledger,
+            clock=Clock(now=self.time.now, sleep=self.time.sleep, deadline=self.deadline),
+            timezone=ZoneInfo("Europe/Zurich"),
+            scheduled_at=self.scheduled_at,
+        )
+        planned = plan(sweep)
+        return act(sweep, planned) if mode is Mode.ACT else planned
+
+
+def results(report: Report) -> dict[str, Result]:
+    """What became of each action, by instance."""
+    return {outcome.action.instance.id: outcome.result for outcome in report.outcomes}
+
+
+def kept(report: Report) -> dict[str, str]:
+    """The rule that kept each instance."""
+    assert report.plan is not None
+    return {kept.instance.id: kept.rule for kept in report.plan.kept}

@@ -1,0 +1,378 @@
+"""Every belt holds, and would be missed: each scenario is run once as it is, and once with its belt taken out.
+
+The second run proves the test: a belt that can be removed without anybody noticing was never tested.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from curfew import execute, sweep
+from curfew.core import plan, protection
+from curfew.core.audit import EntryKind
+from curfew.core.errors import LedgerError, RequestError
+from curfew.core.model import ActionKind, Instance, Mode
+from curfew.core.plan import Action
+from curfew.core.policy import Protection
+from curfew.core.report import Result
+from curfew.execute import Clock
+from curfew.ledger import Pause
+from curfew.ledger.memory import MemoryLedger
+from curfew.providers.ec2 import Ec2Provider
+from curfew.schemas import SweepRequest
+from tests.builders import HERE, NO_LIMITS, NOW, a_policy, an_id
+from tests.night import Night, results
+from tests.stub_ec2 import Fault, Machine, StubEc2
+
+ONE, TWO = an_id(1), an_id(2)
+type Remove = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Belt:
+    """A scenario that fails if the belt does not hold, and how to take the belt out."""
+
+    name: str
+    holds: Callable[[], None]
+    remove: Remove
+
+
+def spared(night: Night, id_: str = ONE) -> None:
+    """The instance still runs and no order ever named it; another one went, so the sweep did work."""
+    night.sweep()
+    assert id_ in night.cloud.ids("running")
+    assert all(id_ not in ids for _, ids in night.cloud.orders)
+    assert TWO not in night.cloud.ids("running")
+
+
+def untouched(night: Night) -> None:
+    """No order was given at all."""
+    night.sweep()
+    assert night.cloud.orders == []
+
+
+def beside_an_ordinary(**odd: Any) -> Night:
+    return Night(cloud=StubEc2(Machine(id=ONE, **odd), Machine(id=TWO)))
+
+
+def many(count: int = 5, **more: Any) -> StubEc2:
+    return StubEc2(*(Machine(id=an_id(number), **more) for number in range(1, count + 1)))
+
+
+# Each protection is a belt of its own.
+
+
+def without_rules(*names: str) -> Remove:
+    rules = tuple(rule for rule in protection.RULES if rule.__name__ not in names)
+    assert len(rules) == len(protection.RULES) - len(names)
+    return lambda patch: patch.setattr(protection, "RULES", rules)
+
+
+def stopping(**odd: Any) -> Night:
+    night = beside_an_ordinary(**odd)
+    night.policy = a_policy(action=ActionKind.STOP)
+    return night
+
+
+def with_min_age() -> Night:
+    night = beside_an_ordinary(launched_at=NOW - timedelta(minutes=14))
+    night.policy = a_policy(protection=Protection(min_age=timedelta(minutes=15)))
+    return night
+
+
+GROUP = {"env": "dev", "aws:autoscaling:groupName": "workers"}
+PROTECTIONS = [
+    Belt(
+        "protect-tag",
+        lambda: spared(beside_an_ordinary(tags={"env": "dev", " CURFEW:Keep": "no"})),
+        without_rules("_protect_tag"),
+    ),
+    Belt(
+        "auto-scaling-group",  # a tag of a service as well: only without both rules is it lost
+        lambda: spared(beside_an_ordinary(tags=GROUP)),
+        without_rules("_auto_scaling_group", "_managed_by_service"),
+    ),
+    Belt(
+        "managed-by-service",
+        lambda: spared(beside_an_ordinary(managed_by="eks.amazonaws.com")),
+        without_rules("_managed_by_service"),
+    ),
+    Belt(
+        "reserved-capacity",
+        lambda: spared(beside_an_ordinary(lifecycle="capacity-block")),
+        without_rules("_reserved_capacity"),
+    ),
+    Belt(
+        "ambiguous-tag",
+        lambda: spared(beside_an_ordinary(tags={"env": "dev", "Env": "prod"})),
+        without_rules("_ambiguous_tag"),
+    ),
+    Belt(
+        "cannot-stop",
+        lambda: spared(stopping(root_device="instance-store")),
+        without_rules("_cannot_stop"),
+    ),
+    Belt("min-age", lambda: spared(with_min_age()), without_rules("_min_age")),
+]
+
+
+# The others, in the order of the pipeline.
+
+
+def a_mode_is_never_strengthened() -> None:
+    try:
+        sweep.permitted(Mode.REPORT, Mode.ACT)
+    except RequestError:
+        return
+    raise AssertionError("a reporting stack would act")
+
+
+def a_late_trigger_is_refused() -> None:
+    try:
+        sweep.refuse_stale(
+            SweepRequest(policy="nightly", scheduled_at=NOW), NOW + timedelta(days=9)
+        )
+    except RequestError:
+        return
+    raise AssertionError("a stale trigger was obeyed")
+
+
+def a_duplicate_trigger_does_nothing() -> None:
+    night = Night(cloud=many(1), scheduled_at=NOW)
+    night.sweep()
+    night.cloud.machines[TWO] = Machine(id=TWO)
+    night.sweep()
+    assert night.cloud.ids("running") == {TWO}
+
+
+def a_partial_listing_is_not_acted_on() -> None:
+    night = Night(cloud=many())
+    night.cloud.page_size = 2
+    night.cloud.fail("DescribeInstances", Fault(code="InternalError", status=500), on=2)
+    untouched(night)
+
+
+def swallow_failed_pages(patch: pytest.MonkeyPatch) -> None:
+    find = Ec2Provider.find
+
+    def shortened(self: Ec2Provider, *args: Any, **more: Any) -> Iterator[Instance]:
+        try:
+            yield from find(self, *args, **more)
+        except Exception:  # noqa: BLE001  as a careless tool does
+            return
+
+    patch.setattr(Ec2Provider, "find", shortened)
+
+
+def the_selector_is_applied_here_too() -> None:
+    night = beside_an_ordinary(tags={"env": "prod"})
+    # Below a hundred per cent the cloud lists everything, so that the population can be counted.
+    night.policy = a_policy(limits=replace(NO_LIMITS, percent=99))
+    spared(night)
+
+
+def select_everything(patch: pytest.MonkeyPatch) -> None:
+    for module in (plan, sweep):
+        patch.setattr(module, "mismatch", lambda _instance, _selector: None)
+
+
+def age_is_waited_for() -> None:
+    night = beside_an_ordinary(launched_at=NOW - timedelta(days=2))
+    night.cloud.machines[TWO].launched_at = NOW - timedelta(days=4)
+    night.policy = a_policy(older_than=timedelta(days=3))
+    spared(night)
+
+
+def attributes_protect() -> None:
+    spared(beside_an_ordinary(termination_protected=True, zone="eu-central-1b"))
+
+
+def ignore_attributes(patch: pytest.MonkeyPatch) -> None:
+    for module in (execute, sweep):
+        patch.setattr(module, "protect", lambda made, _attributes: made)
+
+
+def a_plan_over_a_limit_is_refused() -> None:
+    untouched(Night(cloud=many(), policy=a_policy(limits=replace(NO_LIMITS, per_sweep=4))))
+
+
+def the_days_budget_is_kept() -> None:
+    untouched(Night(cloud=many(), policy=a_policy(limits=replace(NO_LIMITS, per_day=4))))
+
+
+def nothing_is_done_while_paused() -> None:
+    night = Night(cloud=many())
+    night.ledger.pause(Pause(since=NOW, by="kim", reason="exam"))
+    untouched(night)
+
+
+def a_stale_plan_is_not_carried_out() -> None:
+    night = Night(cloud=StubEc2(Machine(id=ONE), Machine(id=TWO, zone="eu-central-1b")))
+    night.cloud.before("TerminateInstances", lambda: night.time.sleep(3_600))
+    night.sweep()
+    assert night.cloud.ids("running") == {TWO}
+
+
+def no_batch_begins_out_of_time() -> None:
+    untouched(Night(cloud=many(), deadline=NOW + timedelta(seconds=30)))
+
+
+def batches_keep_to_a_zone() -> None:
+    zones = ("eu-central-1a", "eu-central-1b")
+    night = Night(cloud=StubEc2(*(Machine(id=an_id(n), zone=zones[n % 2]) for n in range(10))))
+    night.sweep()
+    for _, ids in night.cloud.orders:
+        assert len({night.cloud.machines[id_].zone for id_ in ids}) == 1
+
+
+def one_batch(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(execute, "batches", lambda actions: iter([tuple(actions)]))
+
+
+def batches_are_small() -> None:
+    night = Night(cloud=many(50))
+    night.sweep()
+    assert max(len(ids) for _, ids in night.cloud.orders) <= 20
+
+
+def each_batch_is_looked_at_again() -> None:
+    night = beside_an_ordinary()
+    keep = {"env": "dev", "curfew:keep": ""}
+    night.cloud.before(
+        "DescribeInstances", lambda: setattr(night.cloud.machines[ONE], "tags", keep), on=2
+    )
+    spared(night)
+
+
+def never_look(*, called: bool) -> Remove:
+    """Take out the look before the call, or the one after an error."""
+    look = execute._Execution._look
+
+    def blind(self: Any, actions: Sequence[Action], *, called: bool = False) -> list[Action]:
+        return list(actions) if called is skipped else look(self, actions, called=called)
+
+    skipped = called
+    return lambda patch: patch.setattr(execute._Execution, "_look", blind)
+
+
+def an_unanswered_call_is_not_repeated_blindly() -> None:
+    night = Night(cloud=many(2))
+    night.cloud.fail("TerminateInstances", Fault(after_effect=True))
+    night.sweep()
+    assert len(night.cloud.orders) == 1
+
+
+def the_intent_is_written_before_the_call() -> None:
+    night = Night(cloud=many(2))
+    written: list[EntryKind] = []
+    night.cloud.before(
+        "TerminateInstances",
+        lambda: written.extend(entry.draft.kind for entry in night.ledger.entries(HERE)),
+    )
+    night.sweep()
+    assert written == [EntryKind.INTENT] * 2
+
+
+class Silent(MemoryLedger):
+    def append(self, *_: Any) -> None:
+        raise LedgerError("the ledger cannot be used")
+
+
+def without_a_ledger_nothing_is_done() -> None:
+    untouched(Night(cloud=many(), ledger=Silent()))
+
+
+def skip_intents(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(execute._Execution, "_write_intents", lambda _self, _due: None)
+
+
+def spot_requests_are_cancelled_first() -> None:
+    night = Night(cloud=StubEc2(Machine(id=ONE, spot_request="sir-1")))
+    night.cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
+    night.sweep()
+    assert night.cloud.ids("running") == set()
+
+
+def success_is_seen() -> None:
+    night = Night(cloud=many(2))
+    night.cloud.idle = True
+    assert Result.VERIFIED not in results(night.sweep()).values()
+
+
+def believe(patch: pytest.MonkeyPatch) -> None:
+    def verify(self: Any) -> None:
+        self._settle(list(self._accepted.values()), Result.VERIFIED, "surely")
+
+    patch.setattr(execute._Execution, "verify", verify)
+
+
+def an_unknown_error_stops_everything() -> None:
+    night = Night(cloud=many(50))
+    night.cloud.fail("TerminateInstances", Fault(code="NeverHeardOf"))
+    night.sweep()
+    assert len(night.cloud.orders) == 1
+
+
+def setting(owner: object, name: str, value: object) -> Remove:
+    return lambda patch: patch.setattr(owner, name, value)
+
+
+def returning(owner: object, name: str, value: object) -> Remove:
+    return lambda patch: patch.setattr(owner, name, lambda *_args, **_more: value)
+
+
+FOREVER = timedelta(days=9_999)
+
+BELTS = [
+    *PROTECTIONS,
+    Belt("mode", a_mode_is_never_strengthened, returning(sweep, "permitted", Mode.ACT)),
+    Belt("late-trigger", a_late_trigger_is_refused, setting(sweep, "LATEST", FOREVER)),
+    Belt("duplicate", a_duplicate_trigger_does_nothing, returning(sweep, "_swept_already", False)),
+    Belt("whole-listing", a_partial_listing_is_not_acted_on, swallow_failed_pages),
+    Belt("selector", the_selector_is_applied_here_too, select_everything),
+    Belt("older-than", age_is_waited_for, returning(plan, "too_young", None)),
+    Belt("attributes", attributes_protect, ignore_attributes),
+    Belt(
+        "limits",
+        a_plan_over_a_limit_is_refused,
+        lambda patch: patch.setattr(sweep, "guard", lambda made, _listed: made),
+    ),
+    Belt("day-budget", the_days_budget_is_kept, returning(MemoryLedger, "reserve", True)),
+    Belt("pause", nothing_is_done_while_paused, returning(MemoryLedger, "paused", None)),
+    Belt("stale-plan", a_stale_plan_is_not_carried_out, setting(execute, "SHELF_LIFE", FOREVER)),
+    Belt("deadline", no_batch_begins_out_of_time, returning(Clock, "has", True)),
+    Belt("zone", batches_keep_to_a_zone, one_batch),
+    Belt("batch-size", batches_are_small, setting(execute, "BATCH", 1_000)),
+    Belt("look-before", each_batch_is_looked_at_again, never_look(called=False)),
+    Belt("look-after", an_unanswered_call_is_not_repeated_blindly, never_look(called=True)),
+    Belt("audit-first", the_intent_is_written_before_the_call, skip_intents),
+    Belt("ledger", without_a_ledger_nothing_is_done, skip_intents),
+    Belt("spot", spot_requests_are_cancelled_first, returning(Ec2Provider, "release", {})),
+    Belt("verify", success_is_seen, believe),
+    Belt(
+        "unknown-error",
+        an_unknown_error_stops_everything,
+        returning(execute._Execution, "_halt", None),
+    ),
+]
+NAMES = [belt.name for belt in BELTS]
+
+
+def test_every_protection_has_a_belt_here() -> None:
+    assert len(PROTECTIONS) == len(protection.RULES)
+
+
+@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
+def test_the_belt_holds(belt: Belt) -> None:
+    belt.holds()
+
+
+@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
+def test_the_belt_would_be_missed(belt: Belt, monkeypatch: pytest.MonkeyPatch) -> None:
+    belt.remove(monkeypatch)
+
+    with pytest.raises(AssertionError):
+        belt.holds()
