@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -76,9 +77,9 @@ class App:
         usable = self.regions()
         for region in regions:
             if region not in usable:
-                raise RequestError(
-                    f'there is no region "{region}" enabled in this account; it has: {", ".join(sorted(usable))}'
-                )
+                close = get_close_matches(region, sorted(usable))
+                hint = f"; did you mean {' or '.join(close)}?" if close else ""
+                raise RequestError(f'no region "{region}" is enabled in this account{hint}')
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +23,7 @@ from .ledger import Pause
 from .policyfile import load
 from .schemas import File, SweepRequest
 from .settings import Settings
-from .sweep import act, plan
+from .sweep import Sweep, act, plan
 
 app = typer.Typer(
     help="Curfew: finds what still runs, decides what has to go, says why.",
@@ -103,28 +103,19 @@ def sweep(  # noqa: PLR0917  typer makes options of them
     mode = Mode.ACT if act_ else Mode.REPORT
     made = bootstrap.build(_settings(file, table, mode))
     event: dict[str, Any] = {"policy": policy} | ({"regions": region} if region else {})
-    request = SweepRequest.parse(event)
-    reports = []
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), console=err, transient=True
-    ) as bar:
-        task = bar.add_task("looking")
-        sweeps = made.sweeps(
-            request, listed=lambda count: bar.update(task, description=f"{count} instances listed")
-        )
-        planned = [(one, plan(one)) for one in sweeps]
-    if act_ and any(_doing(report) for _, report in planned):
+    planned = _planned(made, SweepRequest.parse(event))
+    reports = [report for _, report in planned]
+    acts = act_ and any(_actions(report) for report in reports)
+    if acts:
         if not as_json:
-            _show([report for _, report in planned])
-        _confirm([report for _, report in planned], yes=yes)
+            _show(reports)
+        _confirm(reports, yes=yes)
         with err.status("acting"):
             reports = [act(one, report) for one, report in planned]
-    else:
-        reports = [report for _, report in planned]
     if as_json:
         out.print_json(json.dumps(render.answer(reports)))
     else:
-        _show(reports)
+        _show(reports, only_actions=acts)
         if not act_:
             out.print("Nothing was changed: this is a report. Add --act to carry it out.")
         if not made.settings.table:
@@ -195,7 +186,8 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
     for row in sorted(rows, key=_by_verdict):
         goes = row["verdict"] != "keep"
         style = "bold red" if goes else "dim" if row["rule"] in render.WAITING_RULES else "green"
-        outcome = row["outcome"] + (f" ({row['detail']})" if row.get("detail") else "")
+        told = row["outcome"] != "verified" and row.get("detail")
+        outcome = f"{row['outcome']}: {told}" if told else row["outcome"]
         table.add_row(
             _text(row["id"]),
             _text(row["name"]),
@@ -228,25 +220,41 @@ def _settings(file: Path | None, table: str | None, mode: Mode) -> Settings:
     return replace(settings, policies=_policy_path(file), table=table or settings.table, mode=mode)
 
 
-def _doing(report: Report) -> int:
+def _planned(made: bootstrap.App, request: SweepRequest) -> list[tuple[Sweep, Report]]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("listing", total=None)
+
+        def listed(count: int) -> None:
+            bar.update(task, description=f"listing: {count} instances")
+
+        return [(one, plan(one)) for one in made.sweeps(request, listed=listed)]
+
+
+def _actions(report: Report) -> int:
     return len(report.plan.actions) if report.plan and report.status is Status.COMPLETED else 0
 
 
 def _confirm(reports: list[Report], *, yes: bool) -> None:
-    count = sum(map(_doing, reports))
     if yes:
         return
     if not sys.stdin.isatty():
         raise RequestError("--act asks for a confirmation, and nobody can type one: add --yes")
-    typed = typer.prompt(f"{count} instances will be acted on. Type {count} to confirm", err=True)
+    doing = [report for report in reports if _actions(report)]
+    count = sum(map(_actions, doing))
+    kind = doing[0].plan.actions[0].kind if doing[0].plan else ""
+    where = ", ".join(f"{report.target.account} {report.target.region}" for report in doing)
+    typed = typer.prompt(f"{kind} {count} instances in {where}: type {count} to confirm", err=True)
     if typed.strip() != str(count):
         err.print("Not confirmed: nothing was done.")
         raise typer.Exit(Exit.DECLINED)
 
 
-def _show(reports: list[Report]) -> None:
+def _show(reports: list[Report], *, only_actions: bool = False) -> None:
     for report in reports:
-        out.print(table_of(render.rows(report)))
+        rows = [r for r in render.rows(report) if r["verdict"] != "keep" or not only_actions]
+        if rows:
+            out.print(table_of(rows))
         out.print(_text(render.sentence(report), "bold"))
 
 

@@ -227,11 +227,12 @@ class _Execution:
     def _order(self, group: Sequence[Action]) -> None:
         """One call for one group; compare what was asked with what was answered."""
         ids = [action.instance.id for action in group]
+        repeated = self._ordered.intersection(ids)
         self._ordered.update(ids)
         before = self._call(group[0].kind, ids)
         for action in group:
             was = before.get(action.instance.id)
-            if was in action.kind.ends:
+            if was in action.kind.ends and action.instance.id not in repeated:
                 self._settle([action], Result.KEPT, f"was {was} already: somebody else's doing")
             else:
                 # Whatever the answer left out is seen, or not, when it is verified.

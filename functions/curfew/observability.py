@@ -1,5 +1,7 @@
 """The one logger and the one place that counts. Events are never dumped, and neither are tags other than the name."""
 
+import logging
+
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
@@ -9,6 +11,8 @@ from .core.report import Report
 # The name is given here and not by POWERTOOLS_SERVICE_NAME, which would become a dimension of every metric.
 logger = Logger(service="curfew")
 NAMESPACE = "Curfew"
+# At DEBUG the SDK would log whole requests, at INFO where it found its credentials.
+logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 def publish(report: Report) -> None:
@@ -17,7 +21,8 @@ def publish(report: Report) -> None:
     for row in filter(render.matters, render.rows(report)):
         bad = row["outcome"] in {"failed", "unknown"}
         log = logger.error if bad else logger.info
-        log(f"{row['verdict']} {row['id']}: {row['reason']}", extra={**about, "verdict": row})
+        said = f"{row['verdict']} {row['id']}: {row['outcome']}: {row['reason']}"
+        log(said, extra={**about, "verdict": row})
     log = logger.error if report.failed else logger.info
     log(
         render.sentence(report),

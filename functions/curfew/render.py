@@ -6,7 +6,7 @@ Tags and names are hostile data: what goes to a terminal passes ``plain`` first;
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .core.model import Instance, Mode
+from .core.model import Instance
 from .core.report import Report, Result
 
 # What a policy simply waits for is no news; every other reason to keep a candidate is.
@@ -112,8 +112,10 @@ def sentence(report: Report) -> str:
         if numbers[key]
     )
     what = f"{numbers['actions']} to act on, {numbers['kept']} kept, of {numbers['listed']} listed"
-    ended = f"{report.policy} in {report.target.region}: {report.status}: {what}"
-    if report.mode is Mode.ACT and done:
+    ended = (
+        f"{report.policy} in {report.target.region}, {report.mode} mode: {report.status}: {what}"
+    )
+    if done:
         ended += f"; {done}"
     return f"{ended}; {report.problem}" if report.problem else ended
 

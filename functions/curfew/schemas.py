@@ -231,7 +231,7 @@ class SweepRequest(Strict):
             return cls.model_validate(event)
         except ValidationError as error:
             wrong = "; ".join(
-                f"{'.'.join(map(str, path)) or 'the event'} {problem}"
+                f"{'.'.join(map(str, path)) or 'it'} {problem}"
                 for path, problem in complaints(error, cls.model_fields)
             )
-            raise RequestError(f"the event is not a sweep request: {wrong}") from None
+            raise RequestError(f"the request for a sweep is not valid: {wrong}") from None

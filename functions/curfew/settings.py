@@ -16,26 +16,24 @@ SHIPPED_POLICIES = Path(__file__).parent.parent / "curfew.yaml"
 class Settings:
     """What differs between deployments.
 
-    ``table`` is the ledger's; without one there is only a memory that ends with the process. ``endpoint`` replaces
-    the real cloud in local runs. Without a region, the SDK's own configuration says which.
+    ``table`` is the ledger's; without one there is only a memory that ends with the process. Without a region, the
+    SDK's own configuration says which.
     """
 
     region: str = ""
     mode: Mode = Mode.REPORT
     table: str = ""
     policies: Path = SHIPPED_POLICIES
-    endpoint: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read ``CURFEW_MODE``, ``CURFEW_TABLE``, ``CURFEW_POLICIES`` and the SDK's own region and endpoint.
+        """Read ``CURFEW_MODE``, ``CURFEW_TABLE``, ``CURFEW_POLICIES`` and the SDK's own ``AWS_REGION``.
 
         Raises ConfigError for a value that cannot be, and under ``sam local`` without an endpoint: the functions of
         a local run would reach for the real cloud.
         """
         env = os.environ if environ is None else environ
-        endpoint = env.get("AWS_ENDPOINT_URL", "")
-        if env.get("AWS_SAM_LOCAL") == "true" and not endpoint:
+        if env.get("AWS_SAM_LOCAL") == "true" and not env.get("AWS_ENDPOINT_URL"):
             raise ConfigError(
                 "AWS_ENDPOINT_URL is not set: a local run refuses to reach the real cloud; "
                 "start `make local` and give sam its env_vars file, local/env.json"
@@ -45,7 +43,6 @@ class Settings:
             mode=_mode(env.get("CURFEW_MODE", "")),
             table=env.get("CURFEW_TABLE", ""),
             policies=Path(env.get("CURFEW_POLICIES") or SHIPPED_POLICIES),
-            endpoint=endpoint,
         )
 
     def in_region(self, region: str) -> Self:

@@ -19,7 +19,7 @@ from .core.errors import (
 )
 from .core.model import Instance, Mode
 from .core.plan import Plan, decide, guard, protect, refuse
-from .core.policy import Finding, Policy, mismatch
+from .core.policy import Finding, Policy, mismatch, spoken
 from .core.report import Outcome, Report, Result, Status
 from .execute import Clock, execute
 from .ledger import Ledger, Watermark
@@ -61,7 +61,7 @@ def refuse_stale(request: SweepRequest, now: datetime) -> None:
     at = request.scheduled_at
     if at is not None and abs(now - at) > LATEST:
         raise StaleTriggerError(
-            f"the trigger was scheduled for {at.isoformat()}, which is more than {LATEST} from now "
+            f"the trigger was scheduled for {at.isoformat()}, which is more than {spoken(LATEST)} from now "
             f"({now.isoformat(timespec='seconds')}): a stale trigger is not obeyed; "
             f"send the request without scheduled_at to sweep now"
         )

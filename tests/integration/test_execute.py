@@ -266,6 +266,21 @@ def test_what_somebody_else_terminated_is_not_claimed() -> None:
     assert results(report) == {an_id(1): Result.KEPT, an_id(2): Result.VERIFIED}
 
 
+def test_an_effect_that_a_stale_look_did_not_show_is_still_ours() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    machine = night.cloud.machines[an_id(1)]
+    night.cloud.fail("TerminateInstances", Fault(after_effect=True))
+    night.cloud.before("DescribeInstances", lambda: setattr(machine, "state", "running"), on=3)
+    night.cloud.before(
+        "TerminateInstances", lambda: setattr(machine, "state", "shutting-down"), on=2
+    )
+
+    report = night.sweep()
+
+    assert len(night.cloud.orders) == 2
+    assert results(report) == {an_id(1): Result.VERIFIED}
+
+
 def test_stopping_stops_and_does_not_terminate() -> None:
     night = Night(cloud=StubEc2(*machines(2)), policy=a_policy(action=ActionKind.STOP))
 
