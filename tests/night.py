@@ -53,6 +53,7 @@ class Night:
             ledger=self.ledger,
             clock=Clock(now=self.time.now, sleep=self.time.sleep, deadline=self.deadline),
             timezone=ZoneInfo("Europe/Zurich"),
+            schedule="nightly" if self.scheduled_at else "",
             scheduled_at=self.scheduled_at,
         )
         planned = plan(sweep)

@@ -5,7 +5,7 @@ The SDK is imported when the first client is made, and clients live as long as t
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cache
@@ -15,6 +15,7 @@ from uuid import uuid4
 from . import __version__
 from .core.errors import ConfigError, RequestError
 from .core.model import Mode, Target
+from .core.policy import Policy
 from .execute import Clock
 from .ledger import Ledger
 from .ledger.memory import MemoryLedger
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 READ_ATTEMPTS = 4
 
 
+def utc_now() -> datetime:
+    """The time, as everybody but the tests has it."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """What the use cases are made from. ``provider`` gives the one of a region, ``regions`` the usable ones."""
@@ -40,7 +46,7 @@ class App:
     ledger: Ledger
     provider: Callable[[str], Provider]
     regions: Callable[[], frozenset[str]]
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
 
     def sweeps(
@@ -56,7 +62,7 @@ class App:
         """
         policy = self.policies.policy(request.policy)
         regions = request.regions or policy.selector.regions or (self.settings.region,)
-        self._check(regions)
+        self._check(regions, policy)
         return tuple(
             Sweep(
                 id=f"{self.now():%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}",
@@ -65,13 +71,19 @@ class App:
                 ledger=self.ledger,
                 clock=Clock(now=self.now, sleep=self.sleep, deadline=deadline),
                 timezone=self.policies.timezone,
+                schedule=request.schedule,
                 scheduled_at=request.scheduled_at,
                 listed=listed,
             )
             for region in dict.fromkeys(regions)
         )
 
-    def _check(self, regions: tuple[str, ...]) -> None:
+    def _check(self, regions: tuple[str, ...], policy: Policy) -> None:
+        own = policy.selector.regions
+        if beyond := [region for region in regions if own and region not in own]:
+            raise RequestError(
+                f'the policy "{policy.name}" is for {", ".join(own)}; "{beyond[0]}" is not among them'
+            )
         if set(regions) == {self.settings.region}:
             return
         usable = self.regions()
@@ -90,13 +102,8 @@ def app() -> App:
 
 def build(settings: Settings) -> App:
     """An application on AWS. Raises ConfigError for a policy file or a setting that is unusable."""
-    import boto3
-
     policies = load(settings.policies)
-    session = boto3.Session(region_name=settings.region or None)
-    if not session.region_name:
-        raise ConfigError("no region is set: set AWS_REGION, or a region in the AWS profile")
-    settings = settings.in_region(session.region_name)
+    session, settings = _session(settings)
 
     @cache
     def account() -> str:
@@ -128,6 +135,25 @@ def build(settings: Settings) -> App:
     )
 
 
+def ledger_of(settings: Settings) -> Ledger:
+    """The ledger alone, without policies: enough for the pause switch. Raises ConfigError."""
+    session, settings = _session(settings)
+    return _ledger(session, replace(settings, mode=Mode.ACT))
+
+
+def _session(settings: Settings) -> tuple["Session", Settings]:
+    import boto3
+    from botocore.exceptions import ProfileNotFound
+
+    try:
+        session = boto3.Session(region_name=settings.region or None)
+    except ProfileNotFound as error:
+        raise ConfigError(f"AWS_PROFILE: {error}") from None
+    if not session.region_name:
+        raise ConfigError("no region is set: set AWS_REGION, or a region in the AWS profile")
+    return session, settings.in_region(session.region_name)
+
+
 def _ledger(session: "Session", settings: Settings) -> Ledger:
     if settings.table:
         from .ledger.dynamodb import DynamoLedger
@@ -137,7 +163,9 @@ def _ledger(session: "Session", settings: Settings) -> Ledger:
             settings.table,
         )
     if settings.mode is Mode.ACT:
-        raise ConfigError("CURFEW_TABLE is not set: nothing is terminated without a ledger")
+        raise ConfigError(
+            "no ledger is named: set CURFEW_TABLE, or --table on a terminal; nothing is done without one"
+        )
     return MemoryLedger()
 
 

@@ -15,11 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from . import __version__, bootstrap, render
-from .core.errors import ConfigError, CurfewError, RequestError
+from .core.audit import broken
+from .core.errors import ConfigError, CurfewError, LedgerError, RequestError
 from .core.model import Mode
 from .core.policy import spoken
 from .core.report import Report, Status
-from .ledger import Pause
+from .ledger import Ledger, Pause
 from .policyfile import load
 from .schemas import File, SweepRequest
 from .settings import Settings
@@ -42,7 +43,7 @@ class Exit(IntEnum):
     OK = 0
     FAILED = 1  # a sweep failed, was incomplete or stopped early
     INVALID = 2  # the command, the policy file or a setting is wrong; nothing was done
-    REFUSED = 3  # a plan was over a limit; nothing was done
+    REFUSED = 3  # a plan was over a limit, and was not carried out
     DECLINED = 4  # the confirmation was not given; nothing was done
 
 
@@ -73,6 +74,7 @@ def check(
         wanted += [f"has {key}" for key in selector.with_tags]
         wanted += [f"no {key}" for key in selector.without_tags]
         wanted += [" or ".join(selector.instance_types)] if selector.instance_types else []
+        wanted += [f"in {', '.join(selector.regions)}"] if selector.regions else []
         wanted += [f"older than {spoken(policy.older_than)}"] if policy.older_than else []
         most = f"{limits.per_sweep} a sweep, {limits.percent} %, {limits.per_day} a day"
         table.add_row(*map(_text, (name, policy.action, "; ".join(wanted), most)))
@@ -127,22 +129,44 @@ def sweep(  # noqa: PLR0917  typer makes options of them
 def pause(
     reason: Annotated[str, typer.Argument(help="Why; everybody who asks will read it.")],
     table: TableName = None,
-    file: PolicyPath = None,
 ) -> None:
     """Throw the pause switch: no batch begins from now on, in any sweep of this ledger."""
-    made = bootstrap.build(_settings(file, table, Mode.ACT))
-    thrown = Pause(since=made.now(), by=getuser(), reason=reason)
-    made.ledger.pause(thrown)
+    thrown = Pause(since=bootstrap.utc_now(), by=getuser(), reason=reason)
+    _ledger(table).pause(thrown)
     out.print(_text(str(thrown)))
 
 
 @app.command()
-def resume(table: TableName = None, file: PolicyPath = None) -> None:
+def resume(table: TableName = None) -> None:
     """Release the pause switch."""
-    made = bootstrap.build(_settings(file, table, Mode.ACT))
-    before = made.ledger.paused()
-    made.ledger.resume()
+    ledger = _ledger(table)
+    before = ledger.paused()
+    ledger.resume()
     out.print(_text(f"released; it was {before}" if before else "it was not thrown"))
+
+
+@app.command()
+def audit(
+    region: Annotated[
+        str | None, typer.Option(help="The region whose audit to read; the profile's otherwise.")
+    ] = None,
+    table: TableName = None,
+    file: PolicyPath = None,
+) -> None:
+    """Read the audit of one region, newest last, and check that no entry was changed or is missing."""
+    made = bootstrap.build(_settings(file, table, Mode.ACT))
+    target = made.provider(region or made.settings.region).target
+    entries = list(made.ledger.entries(target))
+    for entry in entries:
+        draft = entry.draft
+        said = draft.body.get("result") or f"intent: {draft.body.get('reason')}"
+        line = f"{entry.number:>6} {draft.at:%Y-%m-%d %H:%M:%S} {draft.sweep_id} "
+        out.print(_text(f"{line} {draft.body['action']} {draft.instance_id} {said}"))
+    if (number := broken(entries)) is not None:
+        raise LedgerError(
+            f"the audit of {target} is broken at entry {number}: it was tampered with"
+        )
+    out.print(_text(f"{len(entries)} entries of {target}, an unbroken chain", "bold"))
 
 
 @app.command(hidden=True)
@@ -202,12 +226,10 @@ def main() -> None:
     """Run the program; an error of ours becomes one message and an exit code."""
     try:
         app()
-    except (ConfigError, RequestError) as error:
-        err.print(_text(str(error), "red"))
-        sys.exit(Exit.INVALID)
     except CurfewError as error:
-        err.print(_text(str(error), "red"))
-        sys.exit(Exit.FAILED)
+        for line in str(error).splitlines():
+            err.print(_text(line, "red"), soft_wrap=True)
+        sys.exit(Exit.INVALID if isinstance(error, ConfigError | RequestError) else Exit.FAILED)
 
 
 def _policy_path(given: Path | None) -> Path:
@@ -218,6 +240,11 @@ def _policy_path(given: Path | None) -> Path:
 def _settings(file: Path | None, table: str | None, mode: Mode) -> Settings:
     settings = Settings.from_env()
     return replace(settings, policies=_policy_path(file), table=table or settings.table, mode=mode)
+
+
+def _ledger(table: str | None) -> Ledger:
+    settings = Settings.from_env()
+    return bootstrap.ledger_of(replace(settings, table=table or settings.table))
 
 
 def _planned(made: bootstrap.App, request: SweepRequest) -> list[tuple[Sweep, Report]]:
@@ -244,7 +271,12 @@ def _confirm(reports: list[Report], *, yes: bool) -> None:
     count = sum(map(_actions, doing))
     kind = doing[0].plan.actions[0].kind if doing[0].plan else ""
     where = ", ".join(f"{report.target.account} {report.target.region}" for report in doing)
-    typed = typer.prompt(f"{kind} {count} instances in {where}: type {count} to confirm", err=True)
+    try:
+        typed = typer.prompt(
+            f"{kind} {count} instances in {where}: type {count} to confirm", err=True
+        )
+    except typer.Abort:  # the end of input, or Ctrl-C
+        typed = ""
     if typed.strip() != str(count):
         err.print("Not confirmed: nothing was done.")
         raise typer.Exit(Exit.DECLINED)
@@ -259,9 +291,10 @@ def _show(reports: list[Report], *, only_actions: bool = False) -> None:
 
 
 def _exit_code(reports: list[Report]) -> Exit:
-    if any(report.status is Status.REFUSED for report in reports):
-        return Exit.REFUSED
-    return Exit.FAILED if any(report.failed for report in reports) else Exit.OK
+    refused = [report for report in reports if report.status is Status.REFUSED]
+    if any(report.failed for report in reports if report not in refused):
+        return Exit.FAILED
+    return Exit.REFUSED if refused else Exit.OK
 
 
 def _by_verdict(row: dict[str, Any]) -> tuple[bool, bool, str, str]:

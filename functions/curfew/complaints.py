@@ -11,13 +11,19 @@ type Path = tuple[str | int, ...]
 
 def complaints(error: ValidationError, known: Collection[str]) -> Iterator[tuple[Path, str]]:
     """Each thing that is wrong, and where. ``known`` are the keys that a misspelt one may have meant."""
-    for wrong in error.errors(include_url=False):
-        path: Path = tuple(wrong["loc"])
+    faults = error.errors(include_url=False)
+    for wrong in faults:
+        path: Path = wrong["loc"]
         if wrong["type"] == "extra_forbidden":
-            close = get_close_matches(str(path[-1]), known, n=1)
+            close = get_close_matches(str(path[-1]), set(known) - {path[-1]}, n=1)
             yield path, "is an unknown key" + (f'; did you mean "{close[0]}"?' if close else "")
-        else:
+        elif wrong["type"] != "too_short" or not any(_within(path, f["loc"]) for f in faults):
             yield path, _complaint(wrong)
+
+
+def _within(path: Path, other: Path) -> bool:
+    """Whether the other fault is inside: a list whose items are wrong is not empty as well."""
+    return len(other) > len(path) and other[: len(path)] == path
 
 
 def _complaint(wrong: Mapping[str, Any]) -> str:
@@ -29,7 +35,7 @@ def _complaint(wrong: Mapping[str, Any]) -> str:
         case "value_error":
             said = str(wrong["ctx"]["error"])
             value = wrong["input"]
-            return f"{_shown(value)} {said}" if isinstance(value, str) else said
+            return said if isinstance(value, Mapping) else f"{_shown(value)} {said}"
         case "too_short":
             return "is empty"
         case "greater_than_equal":
@@ -46,5 +52,5 @@ def _complaint(wrong: Mapping[str, Any]) -> str:
 
 
 def _shown(value: object) -> str:
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    text = f'"{value}"' if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else f"{text[:77]}…"

@@ -17,7 +17,7 @@ from .core.report import Outcome, Result
 from .ledger import Ledger
 from .providers import Provider
 
-# 20 instance ARNs fit into the session policy of a borrowed role; EC2 itself takes 1,000 ids and advises fewer.
+# EC2 takes 1,000 ids and advises fewer. So few are looked at and ordered within seconds, and what goes wrong is small.
 BATCH = 20
 # A batch begins only with this much time left: its calls, its second look and its entries fit well into it.
 ROOM = timedelta(seconds=60)

@@ -104,6 +104,10 @@ type States = Annotated[
     Field(min_length=1),
     _words({"type": "string", "enum": [str(state) for state in SELECTABLE]}),
 ]
+type InstanceType = Annotated[
+    StrictStr,
+    _Matching(r"[a-z0-9-]+\.[a-z0-9-]+", "is not an instance type: one looks like t3.small"),
+]
 type InstanceTypes = Annotated[
     tuple[Annotated[StrictStr, Field(min_length=1)], ...],
     BeforeValidator(_several),

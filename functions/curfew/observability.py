@@ -1,4 +1,7 @@
-"""The one logger and the one place that counts. Events are never dumped, and neither are tags other than the name."""
+"""The one logger and the one place that counts.
+
+Events are never dumped. Of the tags, a line has the name and the values that the policy itself spells out.
+"""
 
 import logging
 
@@ -23,6 +26,8 @@ def publish(report: Report) -> None:
         log = logger.error if bad else logger.info
         said = f"{row['verdict']} {row['id']}: {row['outcome']}: {row['reason']}"
         log(said, extra={**about, "verdict": row})
+    for line in report.settled:
+        logger.warning(line, extra=about)
     log = logger.error if report.failed else logger.info
     log(
         render.sentence(report),

@@ -50,9 +50,11 @@ def load(path: Path) -> PolicyFile:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = _UniqueKeys(text).get_single_data()
+        data = _Strictly(text).get_single_data()
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}{_position(error)}: {_plainly(error)}") from None
+        raise ConfigError(f"{path}{_position(error, text)}: {_plainly(error)}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply") from None
     try:
         content = File.model_validate(data)
     except ValidationError as error:
@@ -65,8 +67,17 @@ def load(path: Path) -> PolicyFile:
     return PolicyFile(path=path, version=version, content=content)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML says that a key stands once; PyYAML takes the last one in silence."""
+class _Strictly(yaml.SafeLoader):
+    """YAML says that a key stands once; PyYAML takes the last one in silence. And its errors have no line."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, ArithmeticError, AttributeError, TypeError):
+            raise yaml.MarkedYAMLError(
+                problem="this cannot be read as a value: put it in quotes",
+                problem_mark=node.start_mark,
+            ) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
         seen: set[str] = set()
@@ -101,12 +112,16 @@ def _children(node: yaml.Node | None) -> Iterator[tuple[yaml.Node | int, yaml.No
         yield from enumerate(node.value)
 
 
-def _position(error: yaml.YAMLError) -> str:
+def _position(error: yaml.YAMLError, text: bytes) -> str:
+    if isinstance(error, yaml.reader.ReaderError):
+        return f":{text.count(b'\n', 0, error.position) + 1}"
     mark = getattr(error, "problem_mark", None)
     return f":{mark.line + 1}" if mark else ""
 
 
 def _plainly(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.reader.ReaderError):
+        return "is not a text in UTF-8, or has a character that no text has"
     return getattr(error, "problem", None) or str(error)
 
 

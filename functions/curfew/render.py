@@ -70,6 +70,7 @@ def summary(report: Report) -> dict[str, Any]:
         "kept": len(plan.kept) if plan else 0,
         **{str(result).replace("-", "_"): report.count(result) for result in Result},
         "plan": plan.hash if plan else "",
+        "settled": list(report.settled),
         "started_at": report.started_at.isoformat(timespec="seconds"),
         "seconds": round((report.finished_at - report.started_at).total_seconds(), 3),
     }
@@ -89,17 +90,15 @@ def metrics(report: Report) -> dict[str, int]:
 
 
 def answer(reports: Sequence[Report]) -> dict[str, Any]:
-    """What an invocation returns: every sweep with its summary and its rows."""
+    """What an invocation returns: every sweep with its summary and, as far as they fit, its rows."""
+    room = ROWS_PER_ANSWER
     sweeps = []
     for report in reports:
-        all_rows = rows(report)
-        sweeps.append(
-            {
-                **summary(report),
-                "rows": all_rows[:ROWS_PER_ANSWER],
-                "rows_left_out": max(0, len(all_rows) - ROWS_PER_ANSWER),
-            }
-        )
+        found = rows(report)
+        shown = found[:room]
+        room -= len(shown)
+        left_out = len(found) - len(shown)
+        sweeps.append({**summary(report), "rows": shown, "rows_left_out": left_out})
     return {"sweeps": sweeps}
 
 

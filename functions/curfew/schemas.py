@@ -18,7 +18,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from .complaints import complaints
 from .core.errors import RequestError
@@ -28,6 +28,7 @@ from .fields import (
     Count,
     Duration,
     ImageId,
+    InstanceType,
     InstanceTypes,
     Percent,
     Region,
@@ -62,7 +63,11 @@ class TagValues(Strict):
 
 
 def _tag_values(value: object) -> object:
-    return {"values": value} if isinstance(value, str | list) else value
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, str | list):
+        return {"values": value}
+    raise PydanticCustomError("string_type", "is not a text")
 
 
 class _ShortOrLong:
@@ -180,7 +185,7 @@ class FleetEntry(Strict):
     """A template to launch from: nobody who launches chooses an image."""
 
     image: ImageId
-    instance_types: InstanceTypes
+    instance_types: Annotated[tuple[InstanceType, ...], Field(min_length=1)]
     count: FleetCount = FleetCount()
     tags: dict[TagKey, TagValue] = Field(default_factory=dict)
 
@@ -223,6 +228,12 @@ class SweepRequest(Strict):
     mode: Mode | None = None
     schedule: StrictStr = ""
     scheduled_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if bool(self.schedule) != bool(self.scheduled_at):
+            raise ValueError("has schedule or scheduled_at alone: they belong together")
+        return self
 
     @classmethod
     def parse(cls, event: object) -> Self:

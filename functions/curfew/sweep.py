@@ -7,6 +7,7 @@ is a sweep that stops after the first step.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import batched
 from zoneinfo import ZoneInfo
 
 from .core import audit
@@ -17,9 +18,10 @@ from .core.errors import (
     RequestError,
     StaleTriggerError,
 )
-from .core.model import Instance, Mode
-from .core.plan import Plan, decide, guard, protect, refuse
+from .core.model import Attributes, Instance, Mode
+from .core.plan import Plan, decide, guard, over_limit, protect, refuse
 from .core.policy import Finding, Policy, mismatch, spoken
+from .core.protection import shielded
 from .core.report import Outcome, Report, Result, Status
 from .execute import Clock, execute
 from .ledger import Ledger, Watermark
@@ -31,6 +33,7 @@ LATEST = timedelta(hours=1)
 # An intent that is older than any invocation can last belongs to a sweep that has ended.
 LONGEST_SWEEP = timedelta(minutes=20)
 EVERYTHING = 100
+READ_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class Sweep:
     ledger: Ledger
     clock: Clock
     timezone: ZoneInfo
+    schedule: str = ""
     scheduled_at: datetime | None = None
     listed: Callable[[int], None] = lambda _count: None
 
@@ -79,8 +83,7 @@ def plan(sweep: Sweep) -> Report:
             sweep.listed(listed)
             if not mismatch(instance, sweep.policy.selector):
                 candidates.append(instance)
-        made = _decided(sweep, candidates, started)
-        guarded = guard(made, listed)
+        guarded = _decided(sweep, candidates, listed, started)
         problem = _refusal(guarded)
         status = Status.REFUSED if problem else Status.COMPLETED
     except ListingError as error:
@@ -113,7 +116,7 @@ def act(sweep: Sweep, planned: Report) -> Report:
             return _nothing(report, Status.DUPLICATE, "this scheduled time has been swept already")
         if pause := sweep.ledger.paused():
             return _nothing(report, Status.PAUSED, str(pause))
-        _settle_open_intents(sweep)
+        report = replace(report, settled=_settle_open_intents(sweep))
         report = _within_the_day(sweep, report)
         if report.status is not Status.COMPLETED:
             return replace(report, finished_at=sweep.clock.now())
@@ -135,12 +138,25 @@ def act(sweep: Sweep, planned: Report) -> Report:
     return report
 
 
-def _decided(sweep: Sweep, candidates: Sequence[Instance], now: datetime) -> Plan:
+def _decided(sweep: Sweep, candidates: Sequence[Instance], listed: int, now: datetime) -> Plan:
     ids = [instance.id for instance in candidates]
     seen = sweep.ledger.witness(sweep.provider.target, ids, now)
-    remembered = [replace(i, first_seen_at=seen[i.id]) for i in candidates]
-    made = decide(remembered, sweep.policy, now)
-    return protect(made, sweep.provider.protections([a.instance.id for a in made.actions]))
+    made = decide([replace(i, first_seen_at=seen[i.id]) for i in candidates], sweep.policy, now)
+    return guard(protect(made, _attributes(sweep, made, listed)), listed)
+
+
+def _attributes(sweep: Sweep, made: Plan, listed: int) -> dict[str, Attributes]:
+    """Read what may protect the plan's actions, two calls an instance, until all are read or a limit is passed anyway.
+
+    What is not read counts as protected, so a plan that is over a limit stays over it.
+    """
+    read: dict[str, Attributes] = {}
+    for some in batched(made.actions, READ_AT_ONCE, strict=False):
+        read |= sweep.provider.protections([action.instance.id for action in some])
+        unprotected = sum(not shielded(attributes) for attributes in read.values())
+        if over_limit(unprotected, sweep.policy.limits, listed):
+            break
+    return read
 
 
 def _partial(
@@ -155,10 +171,11 @@ def _refusal(made: Plan) -> str:
 
 
 def _swept_already(sweep: Sweep) -> bool:
-    last = sweep.ledger.watermark(sweep.provider.target, sweep.policy.name)
-    if sweep.scheduled_at is None or last is None or last.scheduled_at is None:
+    """Whether the same schedule's sweep of this time, or of a later one, is complete. Raises LedgerError."""
+    if sweep.scheduled_at is None:
         return False
-    return sweep.scheduled_at <= last.scheduled_at
+    last = sweep.ledger.watermark(sweep.provider.target, sweep.policy.name, sweep.schedule)
+    return bool(last and last.scheduled_at and sweep.scheduled_at <= last.scheduled_at)
 
 
 def _within_the_day(sweep: Sweep, report: Report) -> Report:
@@ -178,24 +195,32 @@ def _within_the_day(sweep: Sweep, report: Report) -> Report:
     return replace(report, status=Status.REFUSED, plan=refused, problem=_refusal(refused))
 
 
-def _settle_open_intents(sweep: Sweep) -> None:
-    """Find out what became of intents whose sweep ended before it could say. Raises LedgerError, ProviderError."""
+def _settle_open_intents(sweep: Sweep) -> tuple[str, ...]:
+    """Find out what became of intents whose sweep broke off, write it down and say it in a line each.
+
+    Raises LedgerError, ProviderError.
+    """
     target, now = sweep.provider.target, sweep.clock.now()
     entries = [e for e in sweep.ledger.open_intents(target) if now - e.draft.at > LONGEST_SWEEP]
     if not entries:
-        return
+        return ()
     seen = sweep.provider.describe([entry.draft.instance_id for entry in entries])
-    drafts = []
-    for entry in entries:
-        instance = seen.get(entry.draft.instance_id)
-        if instance is None:
-            result, detail = Result.UNKNOWN, "its sweep broke off; the instance is not to be seen"
-        elif instance.state in audit.intended(entry).ends:
-            result, detail = Result.VERIFIED, f"its sweep broke off; seen {instance.state} later"
-        else:
-            result, detail = Result.UNKNOWN, f"its sweep broke off; still {instance.state}"
-        drafts.append(audit.settlement(entry, result, detail, at=now))
+    drafts = [_settlement(entry, seen.get(entry.draft.instance_id), now) for entry in entries]
     sweep.ledger.append(target, drafts)
+    return tuple(
+        f"{d.body['action']} {d.instance_id} by sweep {d.sweep_id}: {d.body['result']}: {d.body['detail']}"
+        for d in drafts
+    )
+
+
+def _settlement(entry: audit.Entry, instance: Instance | None, now: datetime) -> audit.Draft:
+    if instance is None:
+        result, detail = Result.UNKNOWN, "its sweep broke off, and it is not to be seen"
+    elif instance.state in audit.intended(entry).ends:
+        result, detail = Result.VERIFIED, f"its sweep broke off; it was seen {instance.state} later"
+    else:
+        result, detail = Result.UNKNOWN, f"its sweep broke off; it is still {instance.state}"
+    return audit.settlement(entry, result, detail, at=now)
 
 
 def _status(sweep: Sweep, outcomes: Sequence[Outcome]) -> Status:
@@ -211,8 +236,9 @@ def _watermark(sweep: Sweep, report: Report) -> Watermark:
     return Watermark(
         sweep_id=sweep.id,
         completed_at=report.finished_at,
-        scheduled_at=sweep.scheduled_at,
         listed=report.listed,
+        schedule=sweep.schedule,
+        scheduled_at=sweep.scheduled_at,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import boto3
 import pytest
@@ -136,16 +136,27 @@ class TestAudit:
 
 
 class TestWatermark:
-    @pytest.mark.parametrize("scheduled", [None, NOW])
-    def test_the_last_one_counts(self, ledger: Ledger, scheduled: datetime | None) -> None:
+    def test_the_last_one_counts(self, ledger: Ledger) -> None:
         assert ledger.watermark(HERE, "nightly") is None
-        mark = Watermark(sweep_id="a", completed_at=NOW, scheduled_at=None, listed=3)
+        mark = Watermark(sweep_id="a", completed_at=NOW, listed=3)
         ledger.complete(HERE, "nightly", mark)
-        later = replace(mark, sweep_id="b", scheduled_at=scheduled)
+        later = replace(mark, sweep_id="b")
         ledger.complete(HERE, "nightly", later)
         assert ledger.watermark(HERE, "nightly") == later
         assert ledger.watermark(HERE, "leases") is None
         assert ledger.watermark(ELSEWHERE, "nightly") is None
+
+    def test_each_schedule_has_its_own_beside_the_last_of_all(self, ledger: Ledger) -> None:
+        scheduled = Watermark(
+            sweep_id="a", completed_at=NOW, listed=3, schedule="arn:x", scheduled_at=NOW
+        )
+        direct = Watermark(sweep_id="b", completed_at=NOW, listed=3)
+        ledger.complete(HERE, "nightly", scheduled)
+        assert ledger.watermark(HERE, "nightly") == scheduled
+        ledger.complete(HERE, "nightly", direct)
+        assert ledger.watermark(HERE, "nightly") == direct
+        assert ledger.watermark(HERE, "nightly", "arn:x") == scheduled
+        assert ledger.watermark(HERE, "nightly", "arn:y") is None
 
 
 class TestDynamoDb:

@@ -201,6 +201,37 @@ def test_the_same_scheduled_time_is_not_swept_twice() -> None:
     assert night.sweep().status is Status.COMPLETED
 
 
+def test_a_direct_sweep_between_two_deliveries_does_not_make_the_second_one_act() -> None:
+    night = Night(cloud=StubEc2(*machines(1)), scheduled_at=NOW)
+    night.sweep()
+    night.scheduled_at = None
+    night.sweep()
+    night.cloud.machines[an_id(2)] = Machine(id=an_id(2))
+    night.scheduled_at = NOW
+
+    assert night.sweep().status is Status.DUPLICATE
+    assert night.cloud.ids("running") == {an_id(2)}
+
+
+def test_a_plan_far_over_its_limit_does_not_read_every_protection() -> None:
+    limits = replace(NO_LIMITS, per_sweep=5)
+    night = Night(cloud=StubEc2(*machines(200)), policy=a_policy(limits=limits))
+
+    report = night.sweep()
+
+    assert report.status is Status.REFUSED
+    assert sum(action == "DescribeInstanceAttribute" for action, _ in night.cloud.calls) == 40
+
+
+def test_protected_instances_do_not_count_against_a_limit() -> None:
+    limits = replace(NO_LIMITS, per_sweep=5)
+    night = Night(cloud=StubEc2(*machines(50)), policy=a_policy(limits=limits))
+    for number in range(6, 51):
+        night.cloud.machines[an_id(number)].termination_protected = True
+
+    assert night.sweep().count(Result.VERIFIED) == 5
+
+
 def test_a_sweep_in_report_mode_leaves_the_scheduled_time_to_one_that_acts() -> None:
     night = Night(cloud=StubEc2(*machines(2)), scheduled_at=NOW)
     night.sweep(Mode.REPORT)
@@ -216,7 +247,7 @@ def test_only_a_complete_sweep_sets_the_watermark() -> None:
 
     night.sweep()
 
-    mark = night.ledger.watermark(HERE, "nightly")
+    mark = night.ledger.watermark(HERE, "nightly", "nightly")
     assert mark is not None
     assert (mark.scheduled_at, mark.listed) == (NOW, 2)
 
@@ -297,7 +328,7 @@ def test_a_request_cannot_make_a_reporting_stack_act() -> None:
 
 @pytest.mark.parametrize("late", [LATEST + timedelta(seconds=1), -LATEST - timedelta(seconds=1)])
 def test_a_trigger_at_the_wrong_time_is_refused(late: timedelta) -> None:
-    request = SweepRequest(policy="nightly", scheduled_at=NOW)
+    request = SweepRequest(policy="nightly", schedule="s", scheduled_at=NOW)
 
     with pytest.raises(StaleTriggerError, match="2026-03-04T02:00:00"):
         refuse_stale(request, NOW + late)

@@ -133,7 +133,7 @@ def a_mode_is_never_strengthened() -> None:
 def a_late_trigger_is_refused() -> None:
     try:
         sweep.refuse_stale(
-            SweepRequest(policy="nightly", scheduled_at=NOW), NOW + timedelta(days=9)
+            SweepRequest(policy="nightly", schedule="s", scheduled_at=NOW), NOW + timedelta(days=9)
         )
     except RequestError:
         return

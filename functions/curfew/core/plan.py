@@ -98,8 +98,26 @@ def guard(plan: Plan, listed: int) -> Plan:
 
     ``listed`` is the population: how many instances the listing showed, candidates or not.
     """
-    over = _over(len(plan.actions), plan.policy.limits, listed)
+    over = over_limit(len(plan.actions), plan.policy.limits, listed)
     return refuse(plan, over) if over else plan
+
+
+def over_limit(wanted: int, limits: Limits, listed: int) -> Finding | None:
+    """The limit that so many actions, or more, would exceed; nothing if there is none."""
+    if wanted == 0:
+        return None
+    if wanted > limits.per_sweep:
+        return Finding(
+            rule="limit-per-sweep",
+            reason=f"the plan has at least {wanted} actions; a sweep may have {limits.per_sweep}",
+        )
+    counts = listed >= PERCENT_FROM or limits.percent == 0
+    if counts and wanted * 100 > limits.percent * listed:
+        return Finding(
+            rule="limit-percent",
+            reason=f"the plan has at least {wanted} actions on {listed} listed; {limits.percent} % may go",
+        )
+    return None
 
 
 def refuse(plan: Plan, finding: Finding) -> Plan:
@@ -121,31 +139,14 @@ def _keep(plan: Plan, findings: Mapping[str, Finding]) -> Plan:
     )
 
 
-def _safest_first(verdict: Action | Kept) -> tuple[bool, str, str]:
-    return isinstance(verdict, Action), verdict.rule, verdict.reason
-
-
-def _over(wanted: int, limits: Limits, listed: int) -> Finding | None:
-    if wanted == 0:
-        return None
-    if wanted > limits.per_sweep:
-        return Finding(
-            rule="limit-per-sweep",
-            reason=f"the plan has {wanted} actions; a sweep may have {limits.per_sweep}",
-        )
-    counts = listed >= PERCENT_FROM or limits.percent == 0
-    if counts and wanted * 100 > limits.percent * listed:
-        return Finding(
-            rule="limit-percent",
-            reason=f"the plan has {wanted} actions on {listed} listed; {limits.percent} % may go",
-        )
-    return None
+def _safest_first(verdict: Action | Kept) -> tuple[bool, str, str, str]:
+    return isinstance(verdict, Action), verdict.rule, verdict.reason, repr(verdict.instance)
 
 
 def _due(instance: Instance, policy: Policy, now: datetime) -> Finding:
     since = instance.proof_of_life
     age = "" if since is None else f", {spoken(now - since)} old"
-    matched = [f"{f.key}={instance.tags[f.key]}" for f in policy.selector.tags]
+    matched = [wanted.matching(instance.tags) for wanted in policy.selector.tags]
     matched += [f"has {key}" for key in policy.selector.with_tags]
     matched += [f"no tag {key}" for key in policy.selector.without_tags]
     reason = ", ".join([f"is {instance.state}", *matched]) + age

@@ -30,10 +30,20 @@ class TagFilter:
 
     def matches(self, tags: Mapping[str, str]) -> bool:
         """Whether the tag is there, spelt like this, with one of the values."""
+        return self.matching(tags) != ""
+
+    def matching(self, tags: Mapping[str, str]) -> str:
+        """What matches, in words: ``env=dev``, ``branch like pr-*``; empty if nothing does.
+
+        What only a pattern matched is not told: the value may be anything, and the reason goes into logs.
+        """
         value = tags.get(self.key)
         if value is None:
-            return False
-        return value in self.values or any(_glob(p).fullmatch(value) for p in self.like)
+            return ""
+        if value in self.values:
+            return f"{self.key}={value}"
+        fitting = (p for p in self.like if _glob(p).fullmatch(value))
+        return next((f"{self.key} like {pattern}" for pattern in fitting), "")
 
     @property
     def wanted(self) -> str:

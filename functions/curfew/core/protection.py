@@ -51,7 +51,7 @@ def shielded(attributes: Attributes | None) -> Finding | None:
     Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-stop-protection.html
     """
     if attributes is None:
-        return Finding(rule="protection-unknown", reason="its protection could not be read")
+        return Finding(rule="protection-unknown", reason="its protection is not known")
     if attributes.termination_protected:
         return Finding(rule="termination-protection", reason="has termination protection")
     if attributes.stop_protected:

@@ -49,7 +49,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One sweep over one target, accounted for to the last candidate."""
+    """One sweep over one target, accounted for to the last candidate.
+
+    ``settled`` says what became of the intents of earlier sweeps that broke off.
+    """
 
     sweep_id: str
     target: Target
@@ -61,6 +64,7 @@ class Report:
     listed: int = 0
     plan: Plan | None = None
     outcomes: tuple[Outcome, ...] = ()
+    settled: tuple[str, ...] = ()
     problem: str = ""
 
     @property

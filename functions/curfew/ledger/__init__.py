@@ -27,12 +27,13 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watermark:
-    """The last complete sweep of a policy over a target. ``scheduled_at`` is missing if nobody scheduled it."""
+    """A complete sweep of a policy over a target. Without a schedule, somebody asked for it directly."""
 
     sweep_id: str
     completed_at: datetime
-    scheduled_at: datetime | None
     listed: int
+    schedule: str = ""
+    scheduled_at: datetime | None = None
 
 
 class Ledger(Protocol):
@@ -66,8 +67,8 @@ class Ledger(Protocol):
     def open_intents(self, target: Target) -> tuple[Entry, ...]:
         """The intents of which no outcome is known."""
 
-    def watermark(self, target: Target, policy: str) -> Watermark | None:
-        """The last complete sweep, if there was one."""
+    def watermark(self, target: Target, policy: str, schedule: str = "") -> Watermark | None:
+        """The last complete sweep, or the last one that the schedule started."""
 
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
-        """Record a complete sweep."""
+        """Record a complete sweep, as the last one and as its schedule's last one."""

@@ -8,6 +8,7 @@
     audit#<target>              <number>        one entry of the audit chain
     audit#<target>              settled         up to which number every intent has its outcome
     watermark#<target>          <policy>        the last complete sweep
+    watermark#<target>          <policy>@<...>  the last complete sweep that a schedule started
 
 ``expires`` is the table's time-to-live attribute. It only tidies up: nothing here is decided by it.
 """
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -124,45 +126,55 @@ class DynamoLedger:
                 self._put({**_key(audit, "settled"), "number": _number(now_settled)})
         return still_open
 
-    def watermark(self, target: Target, policy: str) -> Watermark | None:
-        """The last complete sweep."""
-        item = self._get(f"watermark#{target}", policy)
+    def watermark(self, target: Target, policy: str, schedule: str = "") -> Watermark | None:
+        """The last complete sweep, or the last one of a schedule."""
+        item = self._get(f"watermark#{target}", _place_of(policy, schedule))
         if item is None:
             return None
         return Watermark(
             sweep_id=item["sweep_id"]["S"],
             completed_at=_instant(item["completed_at"]),
-            scheduled_at=_instant(item["scheduled_at"]) if "scheduled_at" in item else None,
             listed=int(item["listed"]["N"]),
+            schedule=item["schedule"]["S"],
+            scheduled_at=_instant(item["scheduled_at"]) if "scheduled_at" in item else None,
         )
 
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
-        """Record a complete sweep in the place of the one before."""
+        """Record a complete sweep in the place of the one before; its schedule's first, which counts for more."""
         scheduled = watermark.scheduled_at
-        self._put(
-            {
-                **_key(f"watermark#{target}", policy),
-                "sweep_id": _text(watermark.sweep_id),
-                "completed_at": _text(watermark.completed_at),
-                "listed": _number(watermark.listed),
-                **({"scheduled_at": _text(scheduled)} if scheduled else {}),
-            }
-        )
+        for schedule in dict.fromkeys((watermark.schedule, "")):
+            self._put(
+                {
+                    **_key(f"watermark#{target}", _place_of(policy, schedule)),
+                    "sweep_id": _text(watermark.sweep_id),
+                    "completed_at": _text(watermark.completed_at),
+                    "listed": _number(watermark.listed),
+                    "schedule": _text(watermark.schedule),
+                    **({"scheduled_at": _text(scheduled)} if scheduled else {}),
+                }
+            )
 
     def _seen(self, target: Target, ids: Sequence[str]) -> dict[str, datetime]:
         known: dict[str, datetime] = {}
-        wanted = [_key(f"seen#{target}", id_) for id_ in dict.fromkeys(ids)]
-        with self._speaking():
-            while wanted:
-                some, wanted = wanted[:KEYS_PER_READ], wanted[KEYS_PER_READ:]
-                answer = self._client.batch_get_item(
-                    RequestItems={self._table: {"Keys": some, "ConsistentRead": True}}
-                )
-                for item in answer["Responses"].get(self._table, []):
-                    known[item["sk"]["S"]] = _instant(item["first_seen_at"])
-                left = answer.get("UnprocessedKeys", {}).get(self._table)
-                wanted += left["Keys"] if left else []
+        keys = [_key(f"seen#{target}", id_) for id_ in dict.fromkeys(ids)]
+        for some in batched(keys, KEYS_PER_READ, strict=False):
+            for item in self._read_all(some):
+                known[item["sk"]["S"]] = _instant(item["first_seen_at"])
         return known
+
+    def _read_all(self, keys: Sequence[Item]) -> Iterator[Item]:
+        """BatchGetItem may leave keys unread when it is busy."""
+        for attempt in range(TRIES):
+            request: Any = {self._table: {"Keys": list(keys), "ConsistentRead": True}}
+            with self._speaking():
+                answer = self._client.batch_get_item(RequestItems=request)
+            yield from answer["Responses"].get(self._table, [])
+            left = answer.get("UnprocessedKeys", {}).get(self._table)
+            if not left:
+                return
+            keys = left["Keys"]
+            _wait(attempt)
+        raise LedgerError(f'the ledger, DynamoDB table "{self._table}", is too busy to be read')
 
     def _first_seen(self, target: Target, id_: str, now: datetime) -> datetime:
         with self._speaking():
@@ -172,7 +184,6 @@ class DynamoLedger:
                     Item={
                         **_key(f"seen#{target}", id_),
                         "first_seen_at": _text(now),
-                        "expires": _number(_expiry(now)),
                     },
                     ConditionExpression="attribute_not_exists(pk)",
                 )
@@ -247,6 +258,16 @@ class DynamoLedger:
             ) from error
 
 
+def _overtaken(response: Any) -> bool:
+    """Whether a transaction lost a race: another sweep appended first, and the place after it is free."""
+    codes = {reason.get("Code") for reason in response.get("CancellationReasons", [])}
+    return bool(codes & {"ConditionalCheckFailed", "TransactionConflict"})
+
+
+def _wait(attempt: int) -> None:
+    time.sleep(0.05 * 2**attempt)
+
+
 def _entry(item: Item) -> Entry:
     return Entry(
         draft=Draft(
@@ -279,6 +300,10 @@ def _item(audit: str, entry: Entry) -> Item:
 
 def _key(pk: str, sk: str) -> dict[str, Any]:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _place_of(policy: str, schedule: str) -> str:
+    return f"{policy}@{schedule}" if schedule else policy
 
 
 def _place(number: int) -> str:

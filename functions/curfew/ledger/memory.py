@@ -17,7 +17,7 @@ class MemoryLedger:
         self._seen: dict[tuple[Target, str], datetime] = {}
         self._spent: dict[tuple[str, str, date], int] = defaultdict(int)
         self._chains: dict[Target, list[Entry]] = defaultdict(list)
-        self._watermarks: dict[tuple[Target, str], Watermark] = {}
+        self._watermarks: dict[tuple[Target, str, str], Watermark] = {}
 
     def paused(self) -> Pause | None:
         """The pause switch, if it is thrown."""
@@ -58,10 +58,11 @@ class MemoryLedger:
         """The intents of which no outcome is known."""
         return unsettled(self._chains[target])
 
-    def watermark(self, target: Target, policy: str) -> Watermark | None:
-        """The last complete sweep."""
-        return self._watermarks.get((target, policy))
+    def watermark(self, target: Target, policy: str, schedule: str = "") -> Watermark | None:
+        """The last complete sweep, or the last one of a schedule."""
+        return self._watermarks.get((target, policy, schedule))
 
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
         """Record a complete sweep."""
-        self._watermarks[target, policy] = watermark
+        for schedule in ("", watermark.schedule):
+            self._watermarks[target, policy, schedule] = watermark
