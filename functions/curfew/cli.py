@@ -115,7 +115,7 @@ def sweep(  # noqa: PLR0917  typer makes options of them
         with err.status("acting"):
             reports = [act(one, report) for one, report in planned]
     if as_json:
-        out.print_json(json.dumps(render.answer(reports)))
+        typer.echo(json.dumps(render.answer(reports), indent=2))  # ASCII: nothing a terminal obeys
     else:
         _show(reports, only_actions=acts)
         if not act_:

@@ -22,6 +22,7 @@ from pydantic_core.core_schema import no_info_after_validator_function
 from .core.model import State
 
 DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
+REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}"
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SELECTABLE = (State.PENDING, State.RUNNING, State.STOPPING, State.STOPPED)
 
@@ -84,7 +85,17 @@ type TagKey = Annotated[StrictStr, Field(min_length=1, max_length=128)]
 type TagValue = Annotated[StrictStr, Field(max_length=256)]
 type Region = Annotated[
     StrictStr,
-    _Matching(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}", "is not a region: one looks like eu-central-1"),
+    _Matching(REGION, "is not a region: one looks like eu-central-1"),
+]
+type Regions = Annotated[
+    tuple[Region, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    _words({"type": "string", "pattern": f"^{REGION}$"}),
+]
+type Name = Annotated[
+    StrictStr,
+    _Matching(r"[a-z0-9][a-z0-9-]{0,63}", "is not a name: lower-case letters, digits and hyphens"),
 ]
 type TagKeys = Annotated[
     tuple[TagKey, ...],

@@ -1,6 +1,6 @@
 """The one logger and the one place that counts.
 
-Events are never dumped. Of the tags, a line has the name and the values that the policy itself spells out.
+Events are never dumped. Of an instance's tags, a line has the name and those that the policy selects by.
 """
 
 import logging

@@ -30,8 +30,9 @@ from .fields import (
     ImageId,
     InstanceType,
     InstanceTypes,
+    Name,
     Percent,
-    Region,
+    Regions,
     States,
     TagKey,
     TagKeys,
@@ -92,7 +93,7 @@ class Select(Strict):
     with_tags: TagKeys = ()
     without_tags: TagKeys = ()
     instance_types: InstanceTypes = ()
-    regions: Annotated[tuple[Region, ...], Field(min_length=1)] = ()
+    regions: Regions = ()
 
     @model_validator(mode="after")
     def _not_everything(self) -> Self:
@@ -177,7 +178,7 @@ class FleetCount(Strict):
     @model_validator(mode="after")
     def _within(self) -> Self:
         if self.default > self.max:
-            raise ValueError("default is more than max")
+            raise ValueError(f"default is {self.default}, more than max, which is {self.max}")
         return self
 
 
@@ -196,8 +197,8 @@ class File(Strict):
     timezone: TimeZone = "UTC"
     protect: Protect = Protect()
     limits: FileLimits = FileLimits()
-    policies: Annotated[dict[str, PolicyEntry], Field(min_length=1)]
-    fleets: dict[str, FleetEntry] = Field(default_factory=dict)
+    policies: Annotated[dict[Name, PolicyEntry], Field(min_length=1)]
+    fleets: dict[Name, FleetEntry] = Field(default_factory=dict)
 
     def policy(self, name: str, version: str) -> Policy:
         """A policy in the core's words."""
@@ -213,6 +214,12 @@ class File(Strict):
         )
 
 
+def _text(value: object) -> object:
+    if isinstance(value, int | float):  # which pydantic would take for seconds since 1970
+        raise PydanticCustomError("string_type", "is not a text")
+    return value
+
+
 KEYS = frozenset(
     key
     for model in (File, Protect, FileLimits, PolicyEntry, Select, TagValues, FleetEntry, FleetCount)
@@ -224,10 +231,10 @@ class SweepRequest(Strict):
     """What starts a sweep. ``schedule`` and ``scheduled_at`` come from EventBridge Scheduler."""
 
     policy: StrictStr
-    regions: Annotated[tuple[Region, ...], Field(min_length=1)] = ()
+    regions: Regions = ()
     mode: Mode | None = None
     schedule: StrictStr = ""
-    scheduled_at: AwareDatetime | None = None
+    scheduled_at: Annotated[AwareDatetime, BeforeValidator(_text)] | None = None
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:

@@ -3,6 +3,7 @@
 First half of *decide*. The cloud's own filters are an optimisation; what stands here is the truth.
 """
 
+import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -186,6 +187,9 @@ def _any_like(patterns: tuple[str, ...], value: str) -> bool:
 
 @cache
 def _glob(pattern: str) -> re.Pattern[str]:
-    """``*`` is any run of characters, ``?`` any one; everything else is itself."""
-    parts = {"*": ".*", "?": "."}
-    return re.compile("".join(parts.get(c, re.escape(c)) for c in pattern), re.DOTALL)
+    """``*`` is any run of characters, ``?`` any one; everything else is itself.
+
+    The standard library's translation never backtracks from one ``*`` into the one before, so that no tag, however
+    it is made, can hold up a sweep.
+    """
+    return re.compile(fnmatch.translate(pattern.replace("[", "[[]")))

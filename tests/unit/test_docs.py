@@ -1,0 +1,65 @@
+"""What the documents say is there, and what is there they say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from curfew.core.report import Result, Status
+from curfew.schemas import KEYS
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [*(ROOT / "functions" / "curfew").rglob("*.py")]
+RULE = re.compile(r'rule="([a-z-]+)"')
+WORD = re.compile(r"`([^`\n]+)`")
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def rules() -> set[str]:
+    found = {rule for source in SOURCES for rule in RULE.findall(source.read_text())}
+    return found | {"older-than", "selected"}
+
+
+def test_every_rule_is_explained() -> None:
+    assert rules() <= set(WORD.findall(read("docs/policies.md")))
+
+
+def test_every_key_of_the_policy_file_is_explained() -> None:
+    words = set(re.findall(r"[a-z_]+", " ".join(WORD.findall(read("docs/policies.md")))))
+    assert words >= KEYS
+
+
+@pytest.mark.parametrize("words", [Result, Status], ids=["results", "statuses"])
+def test_every_ending_stands_in_the_glossary(words: type[Result] | type[Status]) -> None:
+    assert {str(word) for word in words} <= set(WORD.findall(read("docs/glossary.md")))
+
+
+def test_every_target_that_the_readme_names_is_there() -> None:
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)\b", read("README.md")))
+    assert named
+    assert named <= targets
+
+
+def test_every_link_between_the_documents_leads_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_nothing_names_this_workplace_or_a_registry() -> None:
+    forbidden = re.compile(
+        "py" + r"pi\.org|python" + r"hosted|npm" + r"js\.org|/wo" + r"rk/|/ro" + "ot/"
+    )
+    kept = ("*.md", "*.py", "*.txt", "*.toml", "*.yaml", "*.json", "Makefile")
+    tops = [
+        ROOT / name for name in ("functions", "docs", "tests", "demo", "requirements", "events")
+    ]
+    files = [file for top in tops for kind in kept for file in top.rglob(kind)]
+    files += [file for kind in kept for file in ROOT.glob(kind)]
+    for file in files:
+        assert not forbidden.search(file.read_text()), file
