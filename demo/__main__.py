@@ -10,10 +10,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
 
-from curfew.cli import out, table_of
 from curfew.core.model import State
 from curfew.core.plan import judge
 from curfew.core.policy import Selector
+from curfew.terminal import out, table_of
 
 from . import world
 

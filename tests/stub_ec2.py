@@ -62,6 +62,12 @@ class Fault:
     after_effect: bool = False
 
 
+GARBLED = (
+    "<reservationSet><item><instancesSet><item><launchTime>never</launchTime></item></instancesSet>"
+    "</item></reservationSet><instancesSet><item><currentState>?</currentState></item></instancesSet>"
+)
+
+
 class _RefusedError(Exception):
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -81,6 +87,9 @@ class StubEc2:
         self._faults: dict[tuple[str, int], Fault] = {}
         self._before: dict[tuple[str, int], Callable[[], object]] = {}
         self.idle = False  # agrees to every order and does nothing
+        self.unnamed: set[str] = set()  # left out of every answer to an order
+        self.twice = False  # lists everything once more
+        self._garbled: set[tuple[str, int]] = set()
         self._launched: dict[str, list[str]] = {}
         self._made: Counter[str] = Counter()
 
@@ -88,6 +97,10 @@ class StubEc2:
         """Make the ``on``-th call of an action go wrong, and the ones after it up to ``times``."""
         for nth in range(on, on + times):
             self._faults[action, nth] = fault
+
+    def garble(self, action: str, *, on: int) -> None:
+        """Answer the ``on``-th call of an action with a time that is none, after its effect."""
+        self._garbled.add((action, on))
 
     def before(self, action: str, change: Callable[[], object], *, on: int = 1) -> None:
         """Change the world just before the ``on``-th call of an action."""
@@ -134,6 +147,8 @@ class StubEc2:
         except _RefusedError as refused:
             status, content = refused.status, _error(refused)
             return _response(request, status, content)
+        if (action, nth) in self._garbled:
+            content = GARBLED
         return _response(request, status, _document(action, content))
 
     @staticmethod
@@ -145,6 +160,7 @@ class StubEc2:
     def _describe_instances(self, asked: dict[str, str]) -> str:
         wanted = list(_filters(asked))
         found = [m for m in self.machines.values() if all(_matches(m, *f) for f in wanted)]
+        found *= 2 if self.twice else 1
         start, page = map(int, asked.get("NextToken", "0:1").split(":"))
         shown = [] if page in self.empty_pages else found[start : start + self.page_size]
         end = start if page in self.empty_pages else start + self.page_size
@@ -181,9 +197,13 @@ class StubEc2:
             if machine.zone in closed:
                 continue
             changes += (
-                f"<item><instanceId>{machine.id}</instanceId>"
-                f"<currentState><name>{end}</name></currentState>"
-                f"<previousState><name>{machine.state}</name></previousState></item>"
+                ""
+                if machine.id in self.unnamed
+                else (
+                    f"<item><instanceId>{machine.id}</instanceId>"
+                    f"<currentState><name>{end}</name></currentState>"
+                    f"<previousState><name>{machine.state}</name></previousState></item>"
+                )
             )
             if not self.idle:
                 machine.state = end
@@ -229,9 +249,20 @@ class StubEc2:
         return f"<spotInstanceRequestSet>{items}</spotInstanceRequestSet>"
 
     def _cancel_spot_instance_requests(self, asked: dict[str, str]) -> str:
+        items = ""
         for id_ in _numbered(asked, "SpotInstanceRequestId"):
-            self.spot_requests[id_]["state"] = "cancelled"
-        return "<spotInstanceRequestSet/>"
+            if not self.idle:
+                self._cancel(id_)
+            state = self.spot_requests[id_]["state"]
+            items += f"<item><spotInstanceRequestId>{id_}</spotInstanceRequestId><state>{state}</state></item>"
+        return f"<spotInstanceRequestSet>{items}</spotInstanceRequestSet>"
+
+    def _cancel(self, id_: str) -> None:
+        request = self.spot_requests[id_]
+        for machine in self.machines.values():
+            if machine.spot_request == id_ and request["state"] == "disabled":
+                machine.state = "terminated"
+        request["state"] = "cancelled"
 
     def _known(self, ids: list[str]) -> list[Machine]:
         if missing := [id_ for id_ in ids if id_ not in self.machines]:
@@ -290,7 +321,8 @@ def _machine(machine: Machine) -> str:
             f"<rootDeviceType>{machine.root_device}</rootDeviceType>",
             f"<instanceLifecycle>{lifecycle}</instanceLifecycle>" if lifecycle else "",
             f"<spotInstanceRequestId>{spot}</spotInstanceRequestId>" if spot else "",
-            f"<operator><managed>true</managed><principal>{machine.managed_by}</principal></operator>"
+            "<operator><managed>true</managed>"
+            f"<principal>{machine.managed_by.strip()}</principal></operator>"
             if machine.managed_by
             else "",
             f"<tagSet>{tags}</tagSet>" if tags else "",

@@ -27,9 +27,6 @@ from .sweep import Sweep
 
 if TYPE_CHECKING:
     from boto3.session import Session
-    from botocore.config import Config
-
-READ_ATTEMPTS = 4
 
 
 def utc_now() -> datetime:
@@ -80,6 +77,8 @@ class App:
 
     def _check(self, regions: tuple[str, ...], policy: Policy) -> None:
         own = policy.selector.regions
+        place = self.policies.place("policies", policy.name, "select", "regions")
+        where = f"{place}: " if own == regions else ""
         if beyond := [region for region in regions if own and region not in own]:
             raise RequestError(
                 f'the policy "{policy.name}" is for {", ".join(own)}; "{beyond[0]}" is not among them'
@@ -91,7 +90,7 @@ class App:
             if region not in usable:
                 close = get_close_matches(region, sorted(usable))
                 hint = f"; did you mean {' or '.join(close)}?" if close else ""
-                raise RequestError(f'no region "{region}" is enabled in this account{hint}')
+                raise RequestError(f'{where}no region "{region}" is enabled in this account{hint}')
 
 
 @cache
@@ -109,7 +108,7 @@ def build(settings: Settings) -> App:
     def account() -> str:
         from .providers.ec2 import account_of
 
-        return account_of(session.client("sts", config=_config(READ_ATTEMPTS)))
+        return account_of(_client(session, "sts"))
 
     @cache
     def provider(region: str) -> Provider:
@@ -117,14 +116,14 @@ def build(settings: Settings) -> App:
 
         return Ec2Provider(
             target=Target(provider="ec2", account=account(), region=region),
-            read=session.client("ec2", region_name=region, config=_config(READ_ATTEMPTS)),
-            act=session.client("ec2", region_name=region, config=_config(1)),
+            read=_client(session, "ec2", region),
+            act=_client(session, "ec2", region, attempts=1),
         )
 
     def regions() -> frozenset[str]:
         from .providers.ec2 import enabled_regions
 
-        return enabled_regions(session.client("ec2", config=_config(READ_ATTEMPTS)))
+        return enabled_regions(_client(session, "ec2"))
 
     return App(
         settings=settings,
@@ -158,10 +157,7 @@ def _ledger(session: "Session", settings: Settings) -> Ledger:
     if settings.table:
         from .ledger.dynamodb import DynamoLedger
 
-        return DynamoLedger(
-            session.client("dynamodb", config=_config(READ_ATTEMPTS, read_timeout=5)),
-            settings.table,
-        )
+        return DynamoLedger(_client(session, "dynamodb", read_timeout=5), settings.table)
     if settings.mode is Mode.ACT:
         raise ConfigError(
             "no ledger is named: set CURFEW_TABLE, or --table on a terminal; nothing is done without one"
@@ -169,13 +165,24 @@ def _ledger(session: "Session", settings: Settings) -> Ledger:
     return MemoryLedger()
 
 
-def _config(attempts: int, **options: Any) -> "Config":
+def _client(
+    session: "Session",
+    service: Any,
+    region: str | None = None,
+    *,
+    attempts: int = 4,
+    read_timeout: int = 20,
+) -> Any:
     """Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it."""
     from botocore.config import Config
 
-    timeouts = {"connect_timeout": 3, "read_timeout": 20} | options
-    return Config(
+    config = Config(
+        connect_timeout=3,
+        read_timeout=read_timeout,
         retries={"mode": "standard", "total_max_attempts": attempts},
         user_agent_extra=f"curfew/{__version__}",
-        **timeouts,
     )
+    try:
+        return session.client(service, region_name=region, config=config)
+    except ValueError as error:  # what botocore raises for an endpoint that is none
+        raise ConfigError(f"AWS_ENDPOINT_URL: {error}") from None

@@ -3,16 +3,13 @@
 import json
 import sys
 from dataclasses import replace
-from enum import IntEnum
 from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
-from rich.text import Text
 
 from . import __version__, bootstrap, render
 from .core.audit import broken
@@ -25,6 +22,7 @@ from .policyfile import load
 from .schemas import File, SweepRequest
 from .settings import Settings
 from .sweep import Sweep, act, plan
+from .terminal import Exit, err, out, table_of, text
 
 app = typer.Typer(
     help="Curfew: finds what still runs, decides what has to go, says why.",
@@ -32,21 +30,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-# Where no terminal says how wide it is, a table has room for its reasons.
-out = Console(width=None if sys.stdout.isatty() else 140)
-err = Console(stderr=True)
-
-
-class Exit(IntEnum):
-    """The exit codes. What the sweep found or did is in its output."""
-
-    OK = 0
-    FAILED = 1  # a sweep failed, was incomplete or stopped early
-    INVALID = 2  # the command, the policy file or a setting is wrong; nothing was done
-    REFUSED = 3  # a plan was over a limit, and was not carried out
-    DECLINED = 4  # the confirmation was not given; nothing was done
-
-
 PolicyPath = Annotated[
     Path | None,
     typer.Option(
@@ -77,9 +60,9 @@ def check(
         wanted += [f"in {', '.join(selector.regions)}"] if selector.regions else []
         wanted += [f"older than {spoken(policy.older_than)}"] if policy.older_than else []
         most = f"{limits.per_sweep} a sweep, {limits.percent} %, {limits.per_day} a day"
-        table.add_row(*map(_text, (name, policy.action, "; ".join(wanted), most)))
+        table.add_row(*map(text, (name, policy.action, "; ".join(wanted), most)))
     out.print(table)
-    out.print(_text(f"{policies.path} is valid (version {policies.version})"))
+    out.print(text(f"{policies.path} is valid (version {policies.version})"))
 
 
 @app.command()
@@ -107,11 +90,12 @@ def sweep(  # noqa: PLR0917  typer makes options of them
     event: dict[str, Any] = {"policy": policy} | ({"regions": region} if region else {})
     planned = _planned(made, SweepRequest.parse(event))
     reports = [report for _, report in planned]
-    acts = act_ and any(_actions(report) for report in reports)
+    acts = act_ and any(map(_actions, reports))
     if acts:
         if not as_json:
             _show(reports)
         _confirm(reports, yes=yes)
+    if act_:
         with err.status("acting"):
             reports = [act(one, report) for one, report in planned]
     if as_json:
@@ -131,9 +115,9 @@ def pause(
     table: TableName = None,
 ) -> None:
     """Throw the pause switch: no batch begins from now on, in any sweep of this ledger."""
-    thrown = Pause(since=bootstrap.utc_now(), by=getuser(), reason=reason)
+    thrown = Pause(since=bootstrap.utc_now(), by=_user(), reason=reason)
     _ledger(table).pause(thrown)
-    out.print(_text(str(thrown)))
+    out.print(text(str(thrown)))
 
 
 @app.command()
@@ -142,7 +126,7 @@ def resume(table: TableName = None) -> None:
     ledger = _ledger(table)
     before = ledger.paused()
     ledger.resume()
-    out.print(_text(f"released; it was {before}" if before else "it was not thrown"))
+    out.print(text(f"released; it was {before}" if before else "it was not thrown"))
 
 
 @app.command()
@@ -161,12 +145,13 @@ def audit(
         draft = entry.draft
         said = draft.body.get("result") or f"intent: {draft.body.get('reason')}"
         line = f"{entry.number:>6} {draft.at:%Y-%m-%d %H:%M:%S} {draft.sweep_id} "
-        out.print(_text(f"{line} {draft.body['action']} {draft.instance_id} {said}"))
-    if (number := broken(entries)) is not None:
+        out.print(text(f"{line} {draft.body['action']} {draft.instance_id} {said}"))
+    number = broken(entries) if not entries or entries[0].number == 1 else entries[0].number
+    if number is not None:
         raise LedgerError(
             f"the audit of {target} is broken at entry {number}: it was tampered with"
         )
-    out.print(_text(f"{len(entries)} entries of {target}, an unbroken chain", "bold"))
+    out.print(text(f"{len(entries)} entries of {target}, an unbroken chain", "bold"))
 
 
 @app.command(hidden=True)
@@ -200,35 +185,13 @@ def version(
         raise typer.Exit
 
 
-def table_of(rows: list[dict[str, Any]]) -> Table:
-    """The verdicts as a table: what goes first, then what stays, by reason."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("instance", "name"):
-        table.add_column(column, no_wrap=True)
-    for column in ("verdict", "reason", "outcome"):
-        table.add_column(column, overflow="fold")
-    for row in sorted(rows, key=_by_verdict):
-        goes = row["verdict"] != "keep"
-        style = "bold red" if goes else "dim" if row["rule"] in render.WAITING_RULES else "green"
-        told = row["outcome"] != "verified" and row.get("detail")
-        outcome = f"{row['outcome']}: {told}" if told else row["outcome"]
-        table.add_row(
-            _text(row["id"]),
-            _text(row["name"]),
-            _text(row["verdict"], style),
-            _text(f"{row['rule']}: {row['reason']}"),
-            _text(outcome),
-        )
-    return table
-
-
 def main() -> None:
     """Run the program; an error of ours becomes one message and an exit code."""
     try:
         app()
     except CurfewError as error:
         for line in str(error).splitlines():
-            err.print(_text(line, "red"), soft_wrap=True)
+            err.print(text(line, "red"), soft_wrap=True)
         sys.exit(Exit.INVALID if isinstance(error, ConfigError | RequestError) else Exit.FAILED)
 
 
@@ -240,6 +203,13 @@ def _policy_path(given: Path | None) -> Path:
 def _settings(file: Path | None, table: str | None, mode: Mode) -> Settings:
     settings = Settings.from_env()
     return replace(settings, policies=_policy_path(file), table=table or settings.table, mode=mode)
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return "somebody without a name"
 
 
 def _ledger(table: str | None) -> Ledger:
@@ -287,7 +257,7 @@ def _show(reports: list[Report], *, only_actions: bool = False) -> None:
         rows = [r for r in render.rows(report) if r["verdict"] != "keep" or not only_actions]
         if rows:
             out.print(table_of(rows))
-        out.print(_text(render.sentence(report), "bold"))
+        out.print(text(render.sentence(report), "bold"))
 
 
 def _exit_code(reports: list[Report]) -> Exit:
@@ -295,12 +265,3 @@ def _exit_code(reports: list[Report]) -> Exit:
     if any(report.failed for report in reports if report not in refused):
         return Exit.FAILED
     return Exit.REFUSED if refused else Exit.OK
-
-
-def _by_verdict(row: dict[str, Any]) -> tuple[bool, bool, str, str]:
-    return row["verdict"] == "keep", row["rule"] in render.WAITING_RULES, row["rule"], row["id"]
-
-
-def _text(words: str, style: str = "") -> Text:
-    """Words from outside: inert, whatever markup or control characters are in them."""
-    return Text(render.plain(words), style=style)

@@ -10,7 +10,14 @@ from datetime import datetime, timedelta
 from itertools import batched, groupby
 
 from .core import audit
-from .core.errors import ItemError, LedgerError, ProviderError, RefusedError
+from .core.errors import (
+    AmbiguousError,
+    ItemError,
+    LedgerError,
+    ProviderError,
+    RefusedError,
+    unexpected,
+)
 from .core.model import ActionKind, Instance, State
 from .core.plan import Action, Kept, Plan, decide, protect
 from .core.report import Outcome, Result
@@ -19,7 +26,7 @@ from .providers import Provider
 
 # EC2 takes 1,000 ids and advises fewer. So few are looked at and ordered within seconds, and what goes wrong is small.
 BATCH = 20
-# A batch begins only with this much time left: its calls, its second look and its entries fit well into it.
+# A call is made only with this much time left; the looks and entries that belong to it take a few seconds as a rule.
 ROOM = timedelta(seconds=60)
 # A plan that is older than this has to be made anew.
 SHELF_LIFE = timedelta(minutes=15)
@@ -44,7 +51,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
-    """One outcome per action, in the plan's order; ``problem`` if they could not be written down."""
+    """One outcome per action, in the plan's order; ``problem`` says what made it end early, if anything did."""
 
     outcomes: tuple[Outcome, ...]
     problem: str = ""
@@ -53,7 +60,7 @@ class Executed:
 def execute(
     plan: Plan, *, sweep_id: str, provider: Provider, ledger: Ledger, clock: Clock
 ) -> Executed:
-    """Carry out the plan. Raises nothing of ours: whatever goes wrong is an outcome."""
+    """Carry out the plan. Whatever goes wrong is an outcome or the problem; nothing is raised and nothing is lost."""
     execution = _Execution(plan, sweep_id, provider, ledger, clock)
     for batch in batches(plan.actions):
         execution.carry_out(batch)
@@ -69,10 +76,20 @@ def batches(actions: Sequence[Action]) -> Iterator[tuple[Action, ...]]:
     """
 
     def place(action: Action) -> tuple[str, str]:
-        return action.kind, action.instance.zone
+        # Nobody knows which zone an instance without one would take with it: it goes alone.
+        return action.kind, action.instance.zone or action.instance.id
 
     for _, of_one_place in groupby(sorted(actions, key=place), key=place):
         yield from batched(of_one_place, BATCH, strict=False)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Actions that wait for one call: whether they were just looked at, and how often the call was tried."""
+
+    actions: Sequence[Action]
+    fresh: bool = False
+    tries: int = 0
 
 
 class _Execution:
@@ -89,23 +106,27 @@ class _Execution:
         self._planned = {action.instance.id: action for action in plan.actions}
         self._outcomes: dict[str, Outcome] = {}
         self._intended: set[str] = set()
-        self._ordered: set[str] = set()
+        # By an order that was, or may have been, carried out: an end that is found now may be our doing.
+        self._touched: set[str] = set()
+        self._released: set[str] = set()
         self._accepted: dict[str, Action] = {}
+        self._unnamed: set[str] = set()
         self._halted = ""
 
     def carry_out(self, batch: Sequence[Action]) -> None:
         """Look, write down, release, order."""
         try:
-            if halted := self._must_halt():
-                self._settle(batch, Result.NOT_ATTEMPTED, halted)
-            elif due := self._look(batch):
+            if self._may_go_on() and (due := self._look(batch)):
                 self._write_intents(due)
-                self._order_all(self._release(due))
+                if self._may_go_on():
+                    self._order_all(self._release(due))
         except LedgerError as error:
             self._halt(str(error))
         except ProviderError as error:
             # Only a look lets an error through: nothing is known of what is not settled yet.
             self._halt(f"looking at the batch failed: {error}")
+        except Exception as error:  # noqa: BLE001  a fault of ours: stop, say so, and lose no outcome
+            self._halt(unexpected(error))
         self._settle_rest(batch)
 
     def verify(self) -> None:
@@ -122,8 +143,11 @@ class _Execution:
                 if id_ in seen and seen[id_].state in action.kind.ends:
                     del self._accepted[id_]
                     self._settle([action], Result.VERIFIED, f"seen {seen[id_].state}")
-        for action in self._accepted.values():
-            self._settle([action], Result.ACCEPTED, "the cloud agreed; its end was not seen yet")
+        for id_, action in self._accepted.items():
+            if id_ in self._unnamed:
+                self._settle([action], Result.UNKNOWN, "the cloud's answer did not name it")
+            else:
+                self._settle([action], Result.ACCEPTED, "the cloud agreed; its end is not seen yet")
 
     def close(self) -> Executed:
         """Write the outcomes of what was intended; what cannot be written stays open for the next sweep."""
@@ -138,24 +162,26 @@ class _Execution:
             if drafts:
                 self._ledger.append(self._provider.target, drafts)
         except LedgerError as error:
-            return Executed(outcomes=outcomes, problem=f"outcomes are not written down: {error}")
-        return Executed(outcomes=outcomes)
+            self._halt(f"outcomes are not written down: {error}")
+        return Executed(outcomes=outcomes, problem=self._halted)
 
-    def _must_halt(self) -> str:
-        """Why no further call may be made; empty if one may. Raises LedgerError."""
-        if self._halted:
-            return self._halted
+    def _may_go_on(self) -> bool:
+        """Whether a further call may be made. Raises LedgerError."""
+        if not self._halted:
+            self._halt(self._obstacle())
+        return not self._halted
+
+    def _obstacle(self) -> str:
         if not self._clock.has(ROOM):
             return "out of time: the next sweep takes it up"
         if self._clock.now() - self._plan.made_at > SHELF_LIFE:
             return "the plan is stale: it has to be made anew"
         return str(pause) if (pause := self._ledger.paused()) else ""
 
-    def _look(self, actions: Sequence[Action], *, called: bool = False) -> list[Action]:
-        """Describe again and decide again; settle what is spared and return what is still due.
+    def _look(self, actions: Sequence[Action]) -> list[Action]:
+        """Describe again and decide again; settle what is spared and return what is still due. Raises ProviderError.
 
-        Once a call was made (``called``), an instance in its end state is what was ordered, and one that is not to
-        be seen is unknown rather than spared. Raises ProviderError.
+        Of what was touched, only an end that is seen is a success; what is neither ended nor due is unknown.
         """
         now = self._clock.now()
         seen = self._provider.describe([action.instance.id for action in actions])
@@ -163,20 +189,26 @@ class _Execution:
         again = decide(fresh, self._plan.policy, now)
         again = protect(again, self._provider.protections([a.instance.id for a in again.actions]))
         kept = {k.instance.id: k for k in again.kept}
-        planned = {action.instance.id: action for action in actions}
-        for id_, action in planned.items():
+        for action in actions:
+            id_ = action.instance.id
             if id_ in kept:
-                self._spare(action, kept[id_], called=called)
+                self._spare(action, kept[id_])
             elif id_ not in seen:
-                result = Result.UNKNOWN if called else Result.KEPT
-                self._settle([action], result, "not to be seen any more, which proves nothing")
+                self._settle_kept(action, "not to be seen any more, which proves nothing")
         return list(again.actions)
 
-    def _spare(self, action: Action, kept: Kept, *, called: bool) -> None:
-        if called and kept.instance.state in action.kind.ends:
+    def _spare(self, action: Action, kept: Kept) -> None:
+        ours = action.instance.id in self._touched | self._released
+        if ours and kept.instance.state in action.kind.ends:
             self._accepted[action.instance.id] = action
         else:
-            self._settle([action], Result.KEPT, f"{kept.rule}: {kept.reason}")
+            self._settle_kept(action, f"{kept.rule}: {kept.reason}")
+
+    def _settle_kept(self, action: Action, detail: str) -> None:
+        id_ = action.instance.id
+        if id_ in self._released:
+            detail += "; its Spot request is cancelled"
+        self._settle([action], Result.UNKNOWN if id_ in self._touched else Result.KEPT, detail)
 
     def _write_intents(self, due: Sequence[Action]) -> None:
         """The audit comes before the call. Raises LedgerError."""
@@ -191,52 +223,56 @@ class _Execution:
         released = self._provider.release([a.instance for a in ending])
         if not released:
             return list(due)
+        self._released.update(id_ for id_, error in released.items() if error is None)
         for action in due:
             if error := released.get(action.instance.id):
                 self._settle([action], Result.FAILED, f"would be launched anew: {error}")
-        rest = [a for a in due if not released.get(a.instance.id)]
         # Undoing changed the world, so the batch is looked at once more.
-        return self._look(rest, called=True)
+        return self._look([a for a in due if not released.get(a.instance.id)])
 
     def _order_all(self, due: Sequence[Action]) -> None:
-        """Give the order; split on the fault of one, slow down on trouble, stop on anything else."""
-        waiting = [list(due)] if due else []
-        tries = 0
+        """Give the order; split on the fault of one, slow down on trouble, stop on anything else.
+
+        A group is ordered only straight after a look: what was looked at before another call is looked at again.
+        """
+        waiting = [_Group(due, fresh=True)]
         while waiting:
             group = waiting.pop(0)
-            if halted := self._must_halt():
-                for left in (group, *waiting):
-                    self._settle(left, Result.NOT_ATTEMPTED, halted)
+            if not group.fresh:
+                group.actions = self._look(group.actions)
+            if not group.actions:
+                continue
+            if not self._may_go_on():
                 return
             try:
-                self._order(group)
+                self._order(group.actions)
             except ItemError as error:
-                waiting = self._after_item_error(group, error) + waiting
+                waiting = [*self._after_item_error(group, error), *waiting]
             except RefusedError as error:
                 self._halt(str(error))
-                self._settle(self._look(group, called=True), Result.FAILED, str(error))
+                self._settle(self._look(group.actions), Result.FAILED, str(error))
+                return
             except ProviderError as error:
-                tries += 1
-                self._clock.sleep(2**tries)
-                rest = self._look(group, called=True)
-                if rest and tries < PATIENCE:
-                    waiting.insert(0, rest)
-                else:
-                    self._settle(rest, Result.FAILED, f"still there after {tries} tries: {error}")
+                waiting = [*self._after_trouble(group, error), *waiting]
 
-    def _order(self, group: Sequence[Action]) -> None:
+    def _order(self, actions: Sequence[Action]) -> None:
         """One call for one group; compare what was asked with what was answered."""
-        ids = [action.instance.id for action in group]
-        repeated = self._ordered.intersection(ids)
-        self._ordered.update(ids)
-        before = self._call(group[0].kind, ids)
-        for action in group:
-            was = before.get(action.instance.id)
-            if was in action.kind.ends and action.instance.id not in repeated:
+        ids = [action.instance.id for action in actions]
+        try:
+            before = self._call(actions[0].kind, ids)
+        except AmbiguousError:
+            self._touched.update(ids)
+            raise
+        for action in actions:
+            id_ = action.instance.id
+            was = before.get(id_)
+            if was in action.kind.ends and id_ not in self._touched:
                 self._settle([action], Result.KEPT, f"was {was} already: somebody else's doing")
-            else:
-                # Whatever the answer left out is seen, or not, when it is verified.
-                self._accepted[action.instance.id] = action
+                continue
+            self._touched.add(id_)
+            self._accepted[id_] = action
+            if was is None:
+                self._unnamed.add(id_)
 
     def _call(self, kind: ActionKind, ids: Sequence[str]) -> Mapping[str, State]:
         match kind:
@@ -245,16 +281,31 @@ class _Execution:
             case ActionKind.STOP:
                 return self._provider.stop(ids)
 
-    def _after_item_error(self, group: Sequence[Action], error: ItemError) -> list[list[Action]]:
+    def _after_item_error(self, group: _Group, error: ItemError) -> list[_Group]:
         """Look; then try again without whoever showed itself, or else in halves."""
-        rest = self._look(group, called=True)
-        if len(rest) < len(group):
-            return [rest] if rest else []
+        rest = self._look(group.actions)
+        if not rest:
+            return []
+        if len(rest) < len(group.actions):
+            return [_Group(rest, fresh=True)]
         if len(rest) > 1:
             middle = len(rest) // 2
-            return [rest[:middle], rest[middle:]]
+            return [_Group(rest[:middle], fresh=True), _Group(rest[middle:])]
         spared = error.code == "OperationNotPermitted"
         self._settle(rest, Result.KEPT if spared else Result.FAILED, f"the cloud refused: {error}")
+        return []
+
+    def _after_trouble(self, group: _Group, error: ProviderError) -> list[_Group]:
+        """Wait, look, and try again what is still due, a few times and while there is time."""
+        tries = group.tries + 1
+        wait = 2**tries
+        if tries < PATIENCE and self._clock.has(ROOM + timedelta(seconds=wait)):
+            self._clock.sleep(wait)
+            return [_Group(self._look(group.actions), fresh=True, tries=tries)]
+        for action in self._look(group.actions):
+            touched = action.instance.id in self._touched
+            result = Result.UNKNOWN if touched else Result.FAILED
+            self._settle([action], result, f"still there after {tries} tries: {error}")
         return []
 
     def _halt(self, reason: str) -> None:
@@ -266,11 +317,12 @@ class _Execution:
             self._outcomes[id_] = Outcome(action=self._planned[id_], result=result, detail=detail)
 
     def _settle_rest(self, batch: Sequence[Action]) -> None:
-        """After an early end: what was not settled was either never ordered, or nobody knows."""
+        """After an early end: what was not settled was either never touched, or nobody knows."""
         for action in batch:
             id_ = action.instance.id
             if id_ not in self._outcomes and id_ not in self._accepted:
-                result = Result.UNKNOWN if id_ in self._ordered else Result.NOT_ATTEMPTED
+                ours = id_ in self._touched | self._released
+                result = Result.UNKNOWN if ours else Result.NOT_ATTEMPTED
                 self._settle([action], result, self._halted)
 
 

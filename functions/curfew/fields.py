@@ -44,6 +44,12 @@ def _zone(value: str) -> str:
     return value
 
 
+def _some_type(value: str) -> str:
+    if not set(value) - set("*?."):
+        raise ValueError("means every instance type: name one, or a family as in t3.*")
+    return value
+
+
 def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -120,7 +126,7 @@ type InstanceType = Annotated[
     _Matching(r"[a-z0-9-]+\.[a-z0-9-]+", "is not an instance type: one looks like t3.small"),
 ]
 type InstanceTypes = Annotated[
-    tuple[Annotated[StrictStr, Field(min_length=1)], ...],
+    tuple[Annotated[StrictStr, Field(min_length=1), AfterValidator(_some_type)], ...],
     BeforeValidator(_several),
     Field(min_length=1),
     _words({"type": "string", "minLength": 1}),

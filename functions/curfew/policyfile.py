@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,11 +23,16 @@ class PolicyFile:
     path: Path
     version: str
     content: File
+    root: yaml.Node | None = field(default=None, repr=False, compare=False)
 
     @property
     def timezone(self) -> ZoneInfo:
         """The zone in which a day begins and ends."""
         return ZoneInfo(self.content.timezone)
+
+    def place(self, *keys: str) -> str:
+        """Where a key stands, for a message: file, line and key."""
+        return f"{self.path}:{_line(self.root, keys)}: {'.'.join(keys)}"
 
     def policy(self, name: str) -> Policy:
         """A policy by name. Raises RequestError if there is none."""
@@ -64,7 +69,7 @@ def load(path: Path) -> PolicyFile:
         ]
         raise ConfigError("\n".join(faults)) from None
     version = hashlib.sha256(text).hexdigest()[:12]
-    return PolicyFile(path=path, version=version, content=content)
+    return PolicyFile(path=path, version=version, content=content, root=root)
 
 
 class _Strictly(yaml.SafeLoader):

@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from .complaints import complaints
 from .core.errors import RequestError
 from .core.model import ActionKind, Mode, State
-from .core.policy import Limits, Policy, Protection, Selector, TagFilter
+from .core.policy import ALWAYS_PROTECTED, Limits, Policy, Protection, Selector, TagFilter
 from .fields import (
     Count,
     Duration,
@@ -40,8 +40,6 @@ from .fields import (
     TagValue,
     TimeZone,
 )
-
-ALWAYS_PROTECTED = "curfew:keep"
 
 
 class Strict(BaseModel):

@@ -17,13 +17,14 @@ from .core.errors import (
     ProviderError,
     RequestError,
     StaleTriggerError,
+    unexpected,
 )
 from .core.model import Attributes, Instance, Mode
 from .core.plan import Plan, decide, guard, over_limit, protect, refuse
 from .core.policy import Finding, Policy, mismatch, spoken
 from .core.protection import shielded
 from .core.report import Outcome, Report, Result, Status
-from .execute import Clock, execute
+from .execute import Clock, Executed, execute
 from .ledger import Ledger, Watermark
 from .providers import Provider
 from .schemas import SweepRequest
@@ -67,31 +68,34 @@ def refuse_stale(request: SweepRequest, now: datetime) -> None:
         raise StaleTriggerError(
             f"the trigger was scheduled for {at.isoformat()}, which is more than {spoken(LATEST)} from now "
             f"({now.isoformat(timespec='seconds')}): a stale trigger is not obeyed; "
-            f"send the request without scheduled_at to sweep now"
+            f"to sweep now, send the request without its schedule"
         )
 
 
 def plan(sweep: Sweep) -> Report:
-    """Find, decide, guard. The report is complete whatever happens: an error of ours becomes its status."""
+    """Find, decide, guard. Whatever goes wrong becomes the report's status and problem; nothing is raised."""
     started = sweep.clock.now()
     candidates: list[Instance] = []
-    listed = 0
+    listed: set[str] = set()  # an instance may come twice, and counts once
+    guarded: Plan | None = None
+    problem = ""
     try:
         narrow = sweep.policy.limits.percent == EVERYTHING
         for instance in sweep.provider.find(sweep.policy.selector, narrow=narrow):
-            listed += 1
-            sweep.listed(listed)
+            listed.add(instance.id)
+            sweep.listed(len(listed))
             if not mismatch(instance, sweep.policy.selector):
                 candidates.append(instance)
-        guarded = _decided(sweep, candidates, listed, started)
-        problem = _refusal(guarded)
-        status = Status.REFUSED if problem else Status.COMPLETED
+        guarded = _decided(sweep, candidates, len(listed), started)
+        status = Status.REFUSED if guarded.refused else Status.COMPLETED
+        problem = guarded.refused.reason if guarded.refused else ""
     except ListingError as error:
         guarded = _partial(sweep, candidates, started, error)
         status, problem = Status.INCOMPLETE, str(error)
     except (LedgerError, ProviderError) as error:
-        guarded = None
         status, problem = Status.FAILED, str(error)
+    except Exception as error:  # noqa: BLE001  a fault of ours in one sweep must not keep others from being made
+        status, problem = Status.FAILED, unexpected(error)
     return Report(
         sweep_id=sweep.id,
         target=sweep.provider.target,
@@ -100,14 +104,17 @@ def plan(sweep: Sweep) -> Report:
         status=status,
         started_at=started,
         finished_at=sweep.clock.now(),
-        listed=listed,
+        listed=len(listed),
         plan=guarded,
         problem=problem,
     )
 
 
 def act(sweep: Sweep, planned: Report) -> Report:
-    """Carry out a planned sweep. One that is not whole, or over a limit, comes back as it is, with nothing done."""
+    """Carry out a planned sweep. One that is not whole, or over a limit, comes back as it is, with nothing done.
+
+    Like ``plan``, it raises nothing.
+    """
     report = replace(planned, mode=Mode.ACT)
     try:
         if planned.plan is None or planned.status is not Status.COMPLETED:
@@ -128,13 +135,14 @@ def act(sweep: Sweep, planned: Report) -> Report:
             clock=sweep.clock,
         )
         report = replace(report, outcomes=executed.outcomes, finished_at=sweep.clock.now())
-        if executed.problem:
-            return replace(report, status=Status.FAILED, problem=executed.problem)
-        report = replace(report, status=_status(sweep, executed.outcomes))
+        report = replace(report, problem=executed.problem)
+        report = replace(report, status=_status(sweep, executed))
         if report.status is Status.COMPLETED:
             sweep.ledger.complete(sweep.provider.target, report.policy, _watermark(sweep, report))
     except (LedgerError, ProviderError) as error:
         return _nothing(report, Status.FAILED, str(error))
+    except Exception as error:  # noqa: BLE001  as above
+        return _nothing(report, Status.FAILED, unexpected(error))
     return report
 
 
@@ -166,10 +174,6 @@ def _partial(
     return refuse(made, Finding(rule="incomplete-listing", reason=f"nothing is decided: {error}"))
 
 
-def _refusal(made: Plan) -> str:
-    return next((kept.reason for kept in made.kept if kept.rule.startswith("limit-")), "")
-
-
 def _swept_already(sweep: Sweep) -> bool:
     """Whether the same schedule's sweep of this time, or of a later one, is complete. Raises LedgerError."""
     if sweep.scheduled_at is None:
@@ -191,8 +195,9 @@ def _within_the_day(sweep: Sweep, report: Report) -> Report:
         rule="limit-per-day",
         reason=f"the plan has {count} actions, more than is left of the {limit} of {today}",
     )
-    refused = refuse(made, finding)
-    return replace(report, status=Status.REFUSED, plan=refused, problem=_refusal(refused))
+    return replace(
+        report, status=Status.REFUSED, plan=refuse(made, finding), problem=finding.reason
+    )
 
 
 def _settle_open_intents(sweep: Sweep) -> tuple[str, ...]:
@@ -223,13 +228,13 @@ def _settlement(entry: audit.Entry, instance: Instance | None, now: datetime) ->
     return audit.settlement(entry, result, detail, at=now)
 
 
-def _status(sweep: Sweep, outcomes: Sequence[Outcome]) -> Status:
-    results = {outcome.result for outcome in outcomes}
+def _status(sweep: Sweep, executed: Executed) -> Status:
+    results = {outcome.result for outcome in executed.outcomes}
     if results & {Result.FAILED, Result.UNKNOWN}:
         return Status.FAILED
     if Result.NOT_ATTEMPTED in results:
         return Status.PAUSED if sweep.ledger.paused() else Status.STOPPED
-    return Status.COMPLETED
+    return Status.FAILED if executed.problem else Status.COMPLETED
 
 
 def _watermark(sweep: Sweep, report: Report) -> Watermark:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import boto3
 import pytest
@@ -215,3 +216,56 @@ class TestDynamoDb:
         later = NOW + timedelta(hours=1)
 
         assert ledger.witness(HERE, [an_id(1)], later) == {an_id(1): NOW}
+
+    @mock_aws
+    def test_a_pause_item_that_somebody_wrote_by_hand_pauses_or_stops_but_never_lets_pass(
+        self,
+    ) -> None:
+        make_table()
+        client = boto3.client("dynamodb", HERE.region)
+        ledger = DynamoLedger(client, TABLE)
+        key = {"pk": {"S": "pause"}, "sk": {"S": "pause"}}
+        client.put_item(TableName=TABLE, Item={**key, "on": {"S": "yes"}})
+
+        with pytest.raises(LedgerError, match="not its own"):
+            ledger.paused()
+
+    @mock_aws
+    def test_a_transaction_that_is_refused_for_another_reason_is_not_repeated(self) -> None:
+        make_table()
+        client = boto3.client("dynamodb", HERE.region)
+        tried: list[bool] = []
+
+        def refuse(**_: object) -> None:
+            tried.append(True)
+            reasons = [{"Code": "ValidationError"}]
+            answer: Any = {
+                "Error": {"Code": "TransactionCanceledException", "Message": "no"},
+                "CancellationReasons": reasons,
+            }
+            raise client.exceptions.TransactionCanceledException(answer, "TransactWriteItems")
+
+        client.meta.events.register("before-call.dynamodb.TransactWriteItems", refuse)
+
+        with pytest.raises(LedgerError):
+            DynamoLedger(client, TABLE).append(HERE, [draft()])
+        assert len(tried) == 1
+
+    @mock_aws
+    def test_tags_full_of_emoji_stay_far_below_what_a_transaction_may_hold(self) -> None:
+        make_table()
+        client = boto3.client("dynamodb", HERE.region)
+        sizes: list[int] = []
+
+        def measure(params: dict[str, Any], **_: object) -> None:
+            puts = [item["Put"]["Item"] for item in params["TransactItems"]]
+            sizes.append(sum(len(str(v).encode()) for put in puts for v in put.values()))
+
+        client.meta.events.register("provide-client-params.dynamodb.TransactWriteItems", measure)
+        face = "\N{GRINNING FACE}"
+        tags = {f"{n:02}" + face * 126: face * 256 for n in range(49)}
+        full = replace(draft(), body={"action": "terminate", "tags": tags})
+
+        DynamoLedger(client, TABLE).append(HERE, [full] * 20)
+
+        assert max(sizes) < 2_000_000  # of 4 MB

@@ -347,3 +347,31 @@ def test_a_stopped_instance_store_or_spot_instance_is_never_ordered_to_stop() ->
 
     assert kept(report) == {an_id(1): "cannot-stop", an_id(2): "cannot-stop"}
     assert night.cloud.ids("stopped") == {an_id(3)}
+
+
+def test_an_instance_that_is_listed_twice_counts_once() -> None:
+    night = Night(
+        cloud=StubEc2(*machines(4), *(Machine(id=an_id(100 + n), tags={}) for n in range(6))),
+        policy=a_policy(limits=replace(NO_LIMITS, percent=20)),
+    )
+    night.cloud.twice = True
+
+    report = night.sweep()
+
+    assert report.listed == 10
+    assert report.status is Status.REFUSED
+
+
+def test_a_fault_of_ours_while_planning_is_a_failed_report() -> None:
+    night = Night(cloud=StubEc2(*machines(2)), ledger=Confused())
+
+    report = night.sweep()
+
+    assert report.status is Status.FAILED
+    assert "unexpected KeyError" in report.problem
+    assert night.cloud.orders == []
+
+
+class Confused(MemoryLedger):
+    def witness(self, *_: Any) -> Any:
+        raise KeyError("since")

@@ -13,7 +13,7 @@ import pytest
 from moto import mock_aws
 
 from curfew import cli
-from curfew.cli import Exit
+from curfew.terminal import Exit
 from curfew.settings import SHIPPED_POLICIES
 from demo import world
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from curfew import render
-from curfew.cli import table_of
+from curfew.terminal import table_of
 from curfew.core.model import Instance, Mode
 from curfew.core.plan import decide, refuse
 from curfew.core.policy import Finding

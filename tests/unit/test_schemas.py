@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 
 from curfew.core.errors import ConfigError, RequestError
 from curfew.core.model import ActionKind, Mode, State
-from curfew.core.policy import Limits, Selector, TagFilter
+from curfew.core.policy import ALWAYS_PROTECTED, Limits, Selector, TagFilter
 from curfew.policyfile import load
-from curfew.schemas import ALWAYS_PROTECTED, File, SweepRequest
+from curfew.schemas import File, SweepRequest
 from curfew.settings import SHIPPED_POLICIES
 
 ROOT = Path(__file__).parent.parent.parent

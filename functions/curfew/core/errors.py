@@ -8,8 +8,8 @@ CurfewError
 ├── LedgerError           the ledger cannot be read or written: nothing more is done
 ├── ProviderError         the cloud refused or could not be reached
 │   ├── ItemError             because of one instance: the batch is split
-│   ├── ThrottledError        because of the rate or its own trouble: slow down, keep the plan
-│   ├── AmbiguousError        no answer came: look before deciding anything
+│   ├── ThrottledError        because of the rate: slow down, keep the plan
+│   ├── AmbiguousError        no answer came, or none that tells: look before deciding anything
 │   └── RefusedError          for a reason that concerns every instance, or an unknown one: stop
 └── SweepFailedError      raised after the report, so that the invocation fails
 """
@@ -60,7 +60,7 @@ class ThrottledError(ProviderError):
 
 
 class AmbiguousError(ProviderError):
-    """No answer came back: the call may or may not have had its effect."""
+    """No answer came back, or one that does not tell: the call may or may not have had its effect."""
 
 
 class RefusedError(ProviderError):
@@ -69,3 +69,12 @@ class RefusedError(ProviderError):
 
 class SweepFailedError(CurfewError):
     """At least one sweep did not end as it should; its report is written already."""
+
+
+def unexpected(error: Exception) -> str:
+    """An error that is none of ours, in a line that leads to its place in the code."""
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    return f"unexpected {type(error).__name__}: {error}{place}"

@@ -7,7 +7,7 @@ follow can only move actions to kept, never the other way.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .model import ActionKind, Attributes, Instance
@@ -36,12 +36,16 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What will be done and what will not, in the order of the ids, whatever the order of the listing."""
+    """What will be done and what will not, in the order of the ids, whatever the order of the listing.
+
+    ``refused`` says why the whole of it was refused, if it was.
+    """
 
     policy: Policy
     made_at: datetime
     actions: tuple[Action, ...] = ()
     kept: tuple[Kept, ...] = ()
+    refused: Finding | None = None
 
     @property
     def candidates(self) -> int:
@@ -122,7 +126,8 @@ def over_limit(wanted: int, limits: Limits, listed: int) -> Finding | None:
 
 def refuse(plan: Plan, finding: Finding) -> Plan:
     """Keep everything that the plan would have acted on, for one reason."""
-    return _keep(plan, {a.instance.id: finding for a in plan.actions})
+    spared = _keep(plan, {a.instance.id: finding for a in plan.actions})
+    return replace(spared, refused=finding)
 
 
 def _keep(plan: Plan, findings: Mapping[str, Finding]) -> Plan:
@@ -131,9 +136,8 @@ def _keep(plan: Plan, findings: Mapping[str, Finding]) -> Plan:
         for a in plan.actions
         if (finding := findings.get(a.instance.id))
     ]
-    return Plan(
-        policy=plan.policy,
-        made_at=plan.made_at,
+    return replace(
+        plan,
         actions=tuple(a for a in plan.actions if a.instance.id not in findings),
         kept=tuple(sorted((*plan.kept, *more), key=lambda kept: kept.instance.id)),
     )

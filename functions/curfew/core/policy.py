@@ -12,6 +12,8 @@ from functools import cache
 
 from .model import ActionKind, Instance, State
 
+ALWAYS_PROTECTED = "curfew:keep"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -76,7 +78,7 @@ class Selector:
 class Protection:
     """What exempts an instance beyond the rules that always hold."""
 
-    tags: tuple[str, ...] = ("curfew:keep",)
+    tags: tuple[str, ...] = (ALWAYS_PROTECTED,)
     min_age: timedelta = timedelta(minutes=15)
 
 

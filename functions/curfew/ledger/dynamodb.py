@@ -10,34 +10,29 @@
     watermark#<target>          <policy>        the last complete sweep
     watermark#<target>          <policy>@<...>  the last complete sweep that a schedule started
 
-``expires`` is the table's time-to-live attribute. It only tidies up: nothing here is decided by it.
+``expires`` is the table's time-to-live attribute; only the days have it. What was seen and what was done is kept.
 """
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..core.audit import GENESIS, Draft, Entry, EntryKind, link, unsettled
+from ..core.audit import GENESIS, Draft, Entry, link, unsettled
 from ..core.errors import LedgerError
 from ..core.model import Target
-from . import Pause, Watermark
+from . import Pause, Watermark, items
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-type Item = Mapping[str, Any]
-
-RETENTION = timedelta(days=400)
 KEYS_PER_READ = 100  # BatchGetItem's own limit
 ENTRIES_PER_WRITE = 50  # TransactWriteItems takes 100 items, the head is one
-TRIES = 8
-LAST = "9" * 12
+TRIES = 6
 
 
 class DynamoLedger:
@@ -50,18 +45,25 @@ class DynamoLedger:
     def paused(self) -> Pause | None:
         """Read consistently before every batch."""
         item = self._get("pause", "pause")
-        if item is None or not item["on"]["BOOL"]:
+        if item is None or item.get("on") == {"BOOL": False}:
             return None
-        return Pause(since=_instant(item["since"]), by=item["by"]["S"], reason=item["reason"]["S"])
+        with self._speaking():
+            return Pause(
+                since=items.instant(item["since"]), by=item["by"]["S"], reason=item["reason"]["S"]
+            )
 
     def pause(self, pause: Pause) -> None:
         """Throw the switch."""
-        said = {"since": _text(pause.since), "by": _text(pause.by), "reason": _text(pause.reason)}
-        self._put({**_key("pause", "pause"), "on": {"BOOL": True}, **said})
+        said = {
+            "since": items.text(pause.since),
+            "by": items.text(pause.by),
+            "reason": items.text(pause.reason),
+        }
+        self._put({**items.key("pause", "pause"), "on": {"BOOL": True}, **said})
 
     def resume(self) -> None:
         """Release the switch; the item stays, so that no right to delete is needed."""
-        self._put({**_key("pause", "pause"), "on": {"BOOL": False}})
+        self._put({**items.key("pause", "pause"), "on": {"BOOL": False}})
 
     def witness(self, target: Target, ids: Sequence[str], now: datetime) -> Mapping[str, datetime]:
         """Read what is known, write what is not; a writer who comes second reads the first one's word."""
@@ -79,13 +81,15 @@ class DynamoLedger:
             try:
                 self._client.update_item(
                     TableName=self._table,
-                    Key=_key(f"day#{target.provider}:{target.account}", day.isoformat()),
+                    Key=items.key(f"day#{target.provider}:{target.account}", day.isoformat()),
                     UpdateExpression="ADD spent :count SET expires = :expires",
                     ConditionExpression="attribute_not_exists(spent) OR spent <= :room",
                     ExpressionAttributeValues={
-                        ":count": _number(count),
-                        ":room": _number(limit - count),
-                        ":expires": _number(_expiry(datetime.fromisoformat(f"{day}T00:00Z"))),
+                        ":count": items.number(count),
+                        ":room": items.number(limit - count),
+                        ":expires": items.number(
+                            items.expiry(datetime.fromisoformat(f"{day}T00:00Z"))
+                        ),
                     },
                 )
             except self._client.exceptions.ConditionalCheckFailedException:
@@ -105,13 +109,13 @@ class DynamoLedger:
                 ConsistentRead=True,
                 KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
                 ExpressionAttributeValues={
-                    ":pk": _text(f"audit#{target}"),
-                    ":first": _text(_place(after + 1)),
-                    ":last": _text(LAST),
+                    ":pk": items.text(f"audit#{target}"),
+                    ":first": items.text(items.entry_place(after + 1)),
+                    ":last": items.text(items.LAST),
                 },
             )
             for page in pages:
-                yield from map(_entry, page["Items"])
+                yield from map(items.entry_of, page["Items"])
 
     def open_intents(self, target: Target) -> tuple[Entry, ...]:
         """Read from the first entry that was still open the last time, and remember how far all is settled."""
@@ -123,51 +127,37 @@ class DynamoLedger:
         if recent:
             now_settled = still_open[0].number - 1 if still_open else recent[-1].number
             if now_settled > settled:
-                self._put({**_key(audit, "settled"), "number": _number(now_settled)})
+                self._put({**items.key(audit, "settled"), "number": items.number(now_settled)})
         return still_open
 
     def watermark(self, target: Target, policy: str, schedule: str = "") -> Watermark | None:
         """The last complete sweep, or the last one of a schedule."""
-        item = self._get(f"watermark#{target}", _place_of(policy, schedule))
+        item = self._get(f"watermark#{target}", items.watermark_place(policy, schedule))
         if item is None:
             return None
-        return Watermark(
-            sweep_id=item["sweep_id"]["S"],
-            completed_at=_instant(item["completed_at"]),
-            listed=int(item["listed"]["N"]),
-            schedule=item["schedule"]["S"],
-            scheduled_at=_instant(item["scheduled_at"]) if "scheduled_at" in item else None,
-        )
+        with self._speaking():
+            return items.watermark_of(item)
 
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
         """Record a complete sweep in the place of the one before; its schedule's first, which counts for more."""
-        scheduled = watermark.scheduled_at
         for schedule in dict.fromkeys((watermark.schedule, "")):
-            self._put(
-                {
-                    **_key(f"watermark#{target}", _place_of(policy, schedule)),
-                    "sweep_id": _text(watermark.sweep_id),
-                    "completed_at": _text(watermark.completed_at),
-                    "listed": _number(watermark.listed),
-                    "schedule": _text(watermark.schedule),
-                    **({"scheduled_at": _text(scheduled)} if scheduled else {}),
-                }
-            )
+            key = items.key(f"watermark#{target}", items.watermark_place(policy, schedule))
+            self._put({**key, **items.of_watermark(watermark)})
 
     def _seen(self, target: Target, ids: Sequence[str]) -> dict[str, datetime]:
         known: dict[str, datetime] = {}
-        keys = [_key(f"seen#{target}", id_) for id_ in dict.fromkeys(ids)]
+        keys = [items.key(f"seen#{target}", id_) for id_ in dict.fromkeys(ids)]
         for some in batched(keys, KEYS_PER_READ, strict=False):
-            for item in self._read_all(some):
-                known[item["sk"]["S"]] = _instant(item["first_seen_at"])
+            with self._speaking():
+                for item in self._read_all(some):
+                    known[item["sk"]["S"]] = items.instant(item["first_seen_at"])
         return known
 
-    def _read_all(self, keys: Sequence[Item]) -> Iterator[Item]:
+    def _read_all(self, keys: Sequence[items.Item]) -> Iterator[items.Item]:
         """BatchGetItem may leave keys unread when it is busy."""
         for attempt in range(TRIES):
             request: Any = {self._table: {"Keys": list(keys), "ConsistentRead": True}}
-            with self._speaking():
-                answer = self._client.batch_get_item(RequestItems=request)
+            answer = self._client.batch_get_item(RequestItems=request)
             yield from answer["Responses"].get(self._table, [])
             left = answer.get("UnprocessedKeys", {}).get(self._table)
             if not left:
@@ -182,8 +172,8 @@ class DynamoLedger:
                 self._client.put_item(
                     TableName=self._table,
                     Item={
-                        **_key(f"seen#{target}", id_),
-                        "first_seen_at": _text(now),
+                        **items.key(f"seen#{target}", id_),
+                        "first_seen_at": items.text(now),
                     },
                     ConditionExpression="attribute_not_exists(pk)",
                 )
@@ -205,12 +195,12 @@ class DynamoLedger:
             with self._speaking():
                 try:
                     self._write(audit, entries, after=number)
-                except self._client.exceptions.TransactionCanceledException:
-                    time.sleep(
-                        0.05 * 2**attempt
-                    )  # another sweep appended first: take the place after it
+                except self._client.exceptions.TransactionCanceledException as cancelled:
+                    if not _overtaken(cancelled.response):
+                        raise
                 else:
                     return
+            _wait(attempt)
         raise LedgerError(f"the audit chain of {target} is too busy: {TRIES} tries were overtaken")
 
     def _write(self, audit: str, entries: Sequence[Entry], *, after: int) -> None:
@@ -218,18 +208,18 @@ class DynamoLedger:
         head = {
             "TableName": self._table,
             "Item": {
-                **_key(audit, "head"),
-                "number": _number(newest.number),
-                "hash": _text(newest.hash),
+                **items.key(audit, "head"),
+                "number": items.number(newest.number),
+                "hash": items.text(newest.hash),
             },
             "ConditionExpression": "attribute_not_exists(pk) OR #number = :before",
             "ExpressionAttributeNames": {"#number": "number"},
-            "ExpressionAttributeValues": {":before": _number(after)},
+            "ExpressionAttributeValues": {":before": items.number(after)},
         }
         puts = [
             {
                 "TableName": self._table,
-                "Item": _item(audit, entry),
+                "Item": items.item_of(audit, entry),
                 "ConditionExpression": "attribute_not_exists(pk)",
             }
             for entry in entries
@@ -237,14 +227,14 @@ class DynamoLedger:
         transaction: Any = [{"Put": put} for put in (head, *puts)]
         self._client.transact_write_items(TransactItems=transaction)
 
-    def _get(self, pk: str, sk: str) -> Item | None:
+    def _get(self, pk: str, sk: str) -> items.Item | None:
         with self._speaking():
             answer = self._client.get_item(
-                TableName=self._table, Key=_key(pk, sk), ConsistentRead=True
+                TableName=self._table, Key=items.key(pk, sk), ConsistentRead=True
             )
             return answer.get("Item")
 
-    def _put(self, item: Item) -> None:
+    def _put(self, item: items.Item) -> None:
         with self._speaking():
             self._client.put_item(TableName=self._table, Item=item)
 
@@ -256,71 +246,18 @@ class DynamoLedger:
             raise LedgerError(
                 f'the ledger, DynamoDB table "{self._table}", cannot be used: {error}'
             ) from error
+        except (LookupError, ValueError, TypeError) as error:
+            raise LedgerError(
+                f'the ledger, DynamoDB table "{self._table}", holds something that is not its own: '
+                f"{type(error).__name__}: {error}"
+            ) from error
 
 
 def _overtaken(response: Any) -> bool:
     """Whether a transaction lost a race: another sweep appended first, and the place after it is free."""
     codes = {reason.get("Code") for reason in response.get("CancellationReasons", [])}
-    return bool(codes & {"ConditionalCheckFailed", "TransactionConflict"})
+    return bool(codes & {"ConditionalCheckFailed", "TransactionConflict", "ThrottlingError"})
 
 
 def _wait(attempt: int) -> None:
     time.sleep(0.05 * 2**attempt)
-
-
-def _entry(item: Item) -> Entry:
-    return Entry(
-        draft=Draft(
-            kind=EntryKind(item["kind"]["S"]),
-            sweep_id=item["sweep_id"]["S"],
-            instance_id=item["instance_id"]["S"],
-            at=_instant(item["at"]),
-            body=json.loads(item["body"]["S"]),
-        ),
-        number=int(item["sk"]["S"]),
-        previous=item["previous"]["S"],
-        hash=item["hash"]["S"],
-    )
-
-
-def _item(audit: str, entry: Entry) -> Item:
-    draft = entry.draft
-    return {
-        **_key(audit, _place(entry.number)),
-        "kind": _text(draft.kind),
-        "sweep_id": _text(draft.sweep_id),
-        "instance_id": _text(draft.instance_id),
-        "at": _text(draft.at),
-        "body": _text(json.dumps(draft.body, sort_keys=True)),
-        "previous": _text(entry.previous),
-        "hash": _text(entry.hash),
-        "expires": _number(_expiry(draft.at)),
-    }
-
-
-def _key(pk: str, sk: str) -> dict[str, Any]:
-    return {"pk": {"S": pk}, "sk": {"S": sk}}
-
-
-def _place_of(policy: str, schedule: str) -> str:
-    return f"{policy}@{schedule}" if schedule else policy
-
-
-def _place(number: int) -> str:
-    return f"{number:0{len(LAST)}d}"
-
-
-def _text(value: str | datetime) -> dict[str, str]:
-    return {"S": value.isoformat() if isinstance(value, datetime) else str(value)}
-
-
-def _number(value: int) -> dict[str, str]:
-    return {"N": str(value)}
-
-
-def _instant(value: Item) -> datetime:
-    return datetime.fromisoformat(value["S"])
-
-
-def _expiry(at: datetime) -> int:
-    return int((at + RETENTION).timestamp())

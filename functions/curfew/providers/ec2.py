@@ -97,27 +97,35 @@ class Ec2Provider:
                     released[instance.id] = RefusedError(problem)
                 elif _relaunches(request):
                     persistent[instance.spot_request] = instance.id
-            if persistent:
-                self._act.cancel_spot_instance_requests(SpotInstanceRequestIds=sorted(persistent))
+            cancelled = self._cancel(sorted(persistent)) if persistent else frozenset[str]()
         except SDK_ERRORS as error:
             return dict.fromkeys((i.id for i in spot), translated(error, acting=True))
-        return released | dict.fromkeys(persistent.values())
+        for request_id, id_ in persistent.items():
+            problem = f"the Spot request {request_id} was not cancelled"
+            released[id_] = None if request_id in cancelled else RefusedError(problem)
+        return released
 
     def terminate(self, ids: Sequence[str]) -> Mapping[str, State]:
         """One TerminateInstances call.
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
         """
-        answer = self._order(lambda: self._act.terminate_instances(InstanceIds=list(ids)))
-        return _previous(answer["TerminatingInstances"])
+        return self._order(
+            lambda: _previous(
+                self._act.terminate_instances(InstanceIds=list(ids)).get("TerminatingInstances", [])
+            )
+        )
 
     def stop(self, ids: Sequence[str]) -> Mapping[str, State]:
         """One StopInstances call.
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
         """
-        answer = self._order(lambda: self._act.stop_instances(InstanceIds=list(ids)))
-        return _previous(answer["StoppingInstances"])
+        return self._order(
+            lambda: _previous(
+                self._act.stop_instances(InstanceIds=list(ids)).get("StoppingInstances", [])
+            )
+        )
 
     def launch(self, launch: Launch) -> tuple[Instance, ...]:
         """One RunInstances call: all or none, tagged at creation, with IMDSv2 required.
@@ -159,6 +167,14 @@ class Ec2Provider:
         )
         return {r["SpotInstanceRequestId"]: r for r in answer["SpotInstanceRequests"]}
 
+    def _cancel(self, request_ids: list[str]) -> frozenset[str]:
+        answer = self._act.cancel_spot_instance_requests(SpotInstanceRequestIds=request_ids)
+        return frozenset(
+            request["SpotInstanceRequestId"]
+            for request in answer.get("CancelledSpotInstanceRequests", [])
+            if request.get("State") in {*ENDED_SPOT_REQUESTS, "completed"}
+        )
+
     def _attribute(self, id_: str, name: Any) -> bool:
         answer: Any = self._read.describe_instance_attribute(InstanceId=id_, Attribute=name)
         # The answer spells the attribute with a capital; without a value nobody knows, so it counts as protected.
@@ -173,7 +189,9 @@ class Ec2Provider:
 
     def _instance(self, raw: "InstanceTypeDef") -> Instance:
         operator = raw.get("Operator", {})
-        managed = "" if not operator.get("Managed") else operator.get("Principal", "an AWS service")
+        managed = (
+            "" if not operator.get("Managed") else operator.get("Principal") or "an AWS service"
+        )
         return Instance(
             id=raw["InstanceId"],
             target=self.target,

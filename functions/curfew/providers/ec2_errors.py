@@ -6,9 +6,15 @@ from botocore.parsers import ResponseParserError
 
 from ..core.errors import AmbiguousError, ItemError, ProviderError, RefusedError, ThrottledError
 
-type SdkError = ClientError | BotoCoreError | ResponseParserError
-SDK_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
-NO_ANSWER = (HTTPClientError, NoConnectionError, ResponseParserError)
+type SdkError = (
+    ClientError | BotoCoreError | ResponseParserError | ValueError | LookupError | TypeError
+)
+# The last three are what an answer raises that is not as the API says: a time that is none, a member that is missing.
+SDK_ERRORS = (
+    ClientError, BotoCoreError, ResponseParserError, ValueError, LookupError, TypeError,
+)  # fmt: skip
+NO_ANSWER = (HTTPClientError, NoConnectionError)
+UNREADABLE = (ResponseParserError, ValueError, LookupError, TypeError)
 
 # Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 ITEM_CODES = frozenset(
@@ -28,12 +34,10 @@ THROTTLE_CODES = frozenset(
         "Throttling",
         "ThrottlingException",
         "ThrottledException",
-        "InternalError",
-        "InternalFailure",
-        "Unavailable",
-        "ServiceUnavailable",
     }
 )
+# The cloud's own trouble: it may have done what was asked before it failed.
+TROUBLE_CODES = frozenset({"InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable"})
 SERVER_ERROR = 500
 
 
@@ -46,14 +50,19 @@ def translated(error: SdkError, *, acting: bool = False) -> ProviderError:
         body = error.response.get("Error", {})
         metadata = error.response.get("ResponseMetadata", {})
         code, request_id = body.get("Code", ""), metadata.get("RequestId", "")
-        words = body.get("Message", "").partition("Encoded authorization failure message")[0]
+        words = (body.get("Message") or "").partition("Encoded authorization failure message")[0]
         message = f"{code}: {words.strip()} (request {request_id or 'unknown'})"
         kind: type[ProviderError] = RefusedError
-        if code in THROTTLE_CODES or metadata.get("HTTPStatusCode", 0) >= SERVER_ERROR:
+        if code in THROTTLE_CODES:
             kind = ThrottledError
+        elif code in TROUBLE_CODES or metadata.get("HTTPStatusCode", 0) >= SERVER_ERROR:
+            kind = AmbiguousError
         elif code in ITEM_CODES and (acting or code != "UnauthorizedOperation"):
             kind = ItemError
         return kind(message, code=code, request_id=request_id)
+    if isinstance(error, UNREADABLE):
+        message = f"the answer cannot be read: {type(error).__name__}: {error}"
+        return AmbiguousError(message, code=type(error).__name__)
     if isinstance(error, NO_ANSWER):
         return AmbiguousError(str(error), code=type(error).__name__)
     return RefusedError(str(error), code=type(error).__name__)
