@@ -13,8 +13,8 @@ import pytest
 from moto import mock_aws
 
 from curfew import cli
-from curfew.terminal import Exit
 from curfew.settings import SHIPPED_POLICIES
+from curfew.terminal import Exit
 from demo import world
 
 SHIPPED = str(SHIPPED_POLICIES)
