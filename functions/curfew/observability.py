@@ -24,8 +24,11 @@ def publish(report: Report) -> None:
     for row in filter(render.matters, render.rows(report)):
         bad = row["outcome"] in {"failed", "unknown"}
         log = logger.error if bad else logger.info
-        said = f"{row['verdict']} {row['id']}: {row['outcome']}: {row['reason']}"
-        log(said, extra={**about, "verdict": row})
+        told = "; ".join(filter(None, (row["reason"], row.get("detail"))))
+        log(
+            f"{row['verdict']} {row['id']}: {row['outcome']}: {told}",
+            extra={**about, "verdict": row},
+        )
     for line in report.settled:
         logger.warning(line, extra=about)
     log = logger.error if report.failed else logger.info
