@@ -284,8 +284,6 @@ class _Execution:
     def _after_item_error(self, group: _Group, error: ItemError) -> list[_Group]:
         """Look; then try again without whoever showed itself, or else in halves."""
         rest = self._look(group.actions)
-        if not rest:
-            return []
         if len(rest) < len(group.actions):
             return [_Group(rest, fresh=True)]
         if len(rest) > 1:

@@ -68,6 +68,7 @@ def test_protection_that_shows_only_after_the_plan_spares_the_instance_and_nobod
 
     assert results(report).pop(an_id(7)) is Result.KEPT
     assert report.count(Result.VERIFIED) == 39
+    assert [len(ids) for _, ids in night.cloud.orders] == [20, 19, 20]
     assert night.cloud.ids("running") == {an_id(7)}
 
 
@@ -186,6 +187,17 @@ def test_trouble_without_end_is_given_up_and_said() -> None:
     assert report.status is Status.FAILED
     assert report.count(Result.UNKNOWN) == 2  # the cloud may have done it before it failed
     assert len(night.cloud.orders) == PATIENCE
+
+
+def test_trouble_in_one_zone_does_not_stop_another() -> None:
+    night = Night(cloud=two_zones())
+    night.cloud.fail("TerminateInstances", Fault(code="InternalError", status=500), times=PATIENCE)
+
+    report = night.sweep()
+
+    assert report.count(Result.UNKNOWN) == 20
+    assert report.count(Result.VERIFIED) == 20
+    assert report.problem == ""
 
 
 @pytest.mark.parametrize("code", ["AuthFailure", "ExpiredToken", "OptInRequired", "NeverHeardOf"])
