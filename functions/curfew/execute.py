@@ -269,7 +269,6 @@ class _Execution:
             if was in action.kind.ends and id_ not in self._touched:
                 self._settle([action], Result.KEPT, f"was {was} already: somebody else's doing")
                 continue
-            self._touched.add(id_)
             self._accepted[id_] = action
             if was is None:
                 self._unnamed.add(id_)

@@ -1,11 +1,13 @@
 """Acting on a cloud that answers as EC2 does, on its bad nights too."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
-from curfew.core.audit import EntryKind, broken
-from curfew.core.model import ActionKind, Instance, Mode, State
+from curfew.core.audit import Draft, EntryKind, broken
+from curfew.core.errors import LedgerError
+from curfew.core.model import ActionKind, Instance, Mode, State, Target
 from curfew.core.report import Result, Status
 from curfew.execute import BATCH, PATIENCE
 from curfew.ledger import Pause
@@ -273,6 +275,57 @@ def test_an_end_that_is_not_seen_in_time_is_accepted_and_not_verified() -> None:
 
     assert results(report) == {an_id(1): Result.ACCEPTED}
     assert report.status is Status.COMPLETED
+    assert sum(night.time.slept) == 60
+
+
+def test_a_look_that_fails_stops_everything_and_says_so() -> None:
+    night = Night(cloud=two_zones())
+    night.cloud.fail("DescribeInstances", Fault(code="AuthFailure"), on=2)
+
+    report = night.sweep()
+
+    assert night.cloud.orders == []
+    assert report.count(Result.NOT_ATTEMPTED) == 40
+    assert report.status is Status.STOPPED
+    assert "AuthFailure" in report.problem
+
+
+class Hiccup(MemoryLedger):
+    """Fails to write once."""
+
+    hiccups = 1
+
+    def append(self, target: Target, drafts: Sequence[Draft]) -> None:
+        if self.hiccups:
+            self.hiccups -= 1
+            raise LedgerError("the ledger cannot be used")
+        super().append(target, drafts)
+
+
+def test_a_ledger_that_failed_once_is_not_trusted_with_another_batch() -> None:
+    night = Night(cloud=two_zones(), ledger=Hiccup())
+
+    report = night.sweep()
+
+    assert night.cloud.orders == []
+    assert report.count(Result.NOT_ATTEMPTED) == 40
+    assert "the ledger cannot be used" in report.problem
+
+
+def test_a_group_that_is_spared_as_a_whole_is_no_call_at_all() -> None:
+    night = Night(cloud=StubEc2(*machines(4)))
+    night.cloud.denied = {an_id(1)}
+
+    def protect_the_other_half() -> None:
+        for number in (3, 4):
+            night.cloud.machines[an_id(number)].tags["curfew:keep"] = ""
+
+    night.cloud.before("TerminateInstances", protect_the_other_half, on=2)
+    report = night.sweep()
+
+    assert all(ids for _, ids in night.cloud.orders)
+    assert report.count(Result.KEPT) == 2
+    assert report.problem == ""
 
 
 def test_what_somebody_else_terminated_is_not_claimed() -> None:
