@@ -108,8 +108,6 @@ def guard(plan: Plan, listed: int) -> Plan:
 
 def over_limit(wanted: int, limits: Limits, listed: int) -> Finding | None:
     """The limit that so many actions, or more, would exceed; nothing if there is none."""
-    if wanted == 0:
-        return None
     if wanted > limits.per_sweep:
         return Finding(
             rule="limit-per-sweep",

@@ -133,8 +133,9 @@ def mismatch(instance: Instance, selector: Selector) -> Finding | None:
     for wanted in selector.tags:
         if not wanted.matches(instance.tags):
             has = instance.tags.get(wanted.key)
-            found = f"has no tag {wanted.key}" if has is None else f"{wanted.key} is {has}"
-            return _not_selected(f"{found}, not {wanted.wanted}")
+            if has is None:
+                return _not_selected(f"has no tag {wanted.key}")
+            return _not_selected(f"{wanted.key} is {has}, not {wanted.wanted}")
     for key in selector.with_tags:
         if key not in instance.tags:
             return _not_selected(f"has no tag {key}")
