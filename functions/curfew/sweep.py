@@ -78,7 +78,6 @@ def plan(sweep: Sweep) -> Report:
     candidates: list[Instance] = []
     listed: set[str] = set()  # an instance may come twice, and counts once
     guarded: Plan | None = None
-    problem = ""
     try:
         narrow = sweep.policy.limits.percent == EVERYTHING
         for instance in sweep.provider.find(sweep.policy.selector, narrow=narrow):
