@@ -385,22 +385,25 @@ def test_the_audit_has_every_intent_before_its_call_and_one_outcome_after_it() -
 
 
 def test_an_intent_whose_sweep_broke_off_is_settled_by_the_next_one() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
-
+    night = Night(cloud=StubEc2(*machines(3)))
     night.cloud.before("TerminateInstances", crash)
     with pytest.raises(Crash):
         night.sweep()
-    assert len(night.ledger.open_intents(HERE)) == 2
+    assert len(night.ledger.open_intents(HERE)) == 3
     night.cloud.machines[an_id(1)].state = "terminated"
+    del night.cloud.machines[an_id(3)]
     night.time.sleep(3_600)
 
-    night.sweep()
+    report = night.sweep()
 
     assert night.ledger.open_intents(HERE) == ()
-    first, second = [
-        e.draft.body for e in night.ledger.entries(HERE) if e.draft.kind is EntryKind.OUTCOME
-    ][:2]
-    assert (first["result"], second["result"]) == ("verified", "unknown")
+    outcomes = [e.draft for e in night.ledger.entries(HERE) if e.draft.kind is EntryKind.OUTCOME]
+    settled = [draft.body["result"] for draft in outcomes if draft.sweep_id == "sweep-1"]
+    assert settled == ["verified", "unknown", "unknown"]
+    ended, still, gone = report.settled
+    assert ended.startswith(f"terminate {an_id(1)} by sweep sweep-1: verified: its sweep broke off")
+    assert still.endswith("it is still running")
+    assert gone.endswith("it is not to be seen")
 
 
 def test_a_fresh_intent_may_belong_to_a_sweep_that_still_runs_and_is_left_alone() -> None:

@@ -129,6 +129,7 @@ def test_a_limit_exceeded_by_one_gives_zero_calls(limits: Limits, rule: str) -> 
     assert report.status is Status.REFUSED
     assert report.failed
     assert kept(report) == {an_id(n): rule for n in range(1, 6)}
+    assert report.problem.startswith("the plan has ")
 
 
 def test_a_plan_exactly_at_every_limit_is_carried_out() -> None:
@@ -174,6 +175,24 @@ def test_a_refused_plan_is_only_news_in_report_mode() -> None:
 
     assert report.status is Status.REFUSED
     assert not report.failed
+
+
+def test_at_a_hundred_per_cent_the_cloud_itself_narrows_the_listing() -> None:
+    others = [Machine(id=an_id(100 + n), tags={}) for n in range(5)]
+    limits = replace(NO_LIMITS, percent=99)
+    assert Night(cloud=StubEc2(*machines(3), *others)).sweep(Mode.REPORT).listed == 3
+    wide = Night(cloud=StubEc2(*machines(3), *others), policy=a_policy(limits=limits))
+    assert wide.sweep(Mode.REPORT).listed == 8
+
+
+def test_while_paused_the_budget_of_the_day_is_not_spent() -> None:
+    limits = replace(NO_LIMITS, per_day=3)
+    night = Night(cloud=StubEc2(*machines(3)), policy=a_policy(limits=limits))
+    night.ledger.pause(Pause(since=NOW, by="kim", reason="exam today"))
+    night.sweep()
+    night.ledger.resume()
+
+    assert night.sweep().count(Result.VERIFIED) == 3
 
 
 def test_while_paused_nothing_is_done_and_the_report_says_who_paused() -> None:
