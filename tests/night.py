@@ -42,6 +42,7 @@ class Night:
     deadline: datetime | None = None
     scheduled_at: datetime | None = None
     sweeps: int = 0
+    counts: list[int] = field(default_factory=list)
 
     def sweep(self, mode: Mode = Mode.ACT) -> Report:
         """Plan, and in act mode carry out."""
@@ -55,6 +56,7 @@ class Night:
             timezone=ZoneInfo("Europe/Zurich"),
             schedule="nightly" if self.scheduled_at else "",
             scheduled_at=self.scheduled_at,
+            listed=self.counts.append,
         )
         planned = plan(sweep)
         return act(sweep, planned) if mode is Mode.ACT else planned

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from curfew.core.audit import Draft, EntryKind, broken
 from curfew.core.errors import LedgerError
-from curfew.ledger import Ledger, Pause, Watermark
+from curfew.ledger import Ledger, Pause, Watermark, dynamodb
 from curfew.ledger.dynamodb import DynamoLedger
 from curfew.ledger.memory import MemoryLedger
 from demo.world import TABLE, make_table
@@ -22,7 +22,7 @@ ELSEWHERE = replace(HERE, region="eu-west-1")
 OTHER_ACCOUNT = replace(HERE, account="210987654321")
 
 
-def dynamodb() -> Iterator[Ledger]:
+def table() -> Iterator[Ledger]:
     with mock_aws():
         make_table()
         yield DynamoLedger(boto3.client("dynamodb", HERE.region), TABLE)
@@ -32,7 +32,7 @@ def memory() -> Iterator[Ledger]:
     yield MemoryLedger()
 
 
-@pytest.fixture(params=[memory, dynamodb], ids=["memory", "dynamodb"])
+@pytest.fixture(params=[memory, table], ids=["memory", "dynamodb"])
 def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
     make: Callable[[], Iterator[Ledger]] = request.param
     yield from make()
@@ -269,3 +269,71 @@ class TestDynamoDb:
         DynamoLedger(client, TABLE).append(HERE, [full] * 20)
 
         assert max(sizes) < 2_000_000  # of 4 MB
+
+    @mock_aws
+    def test_every_read_is_consistent(self) -> None:
+        make_table()
+        client = boto3.client("dynamodb", HERE.region)
+        read: list[str] = []
+
+        def check(params: dict[str, Any], model: Any, **_: object) -> None:
+            asked = params.get("RequestItems", {TABLE: params})[TABLE]
+            assert asked["ConsistentRead"] is True
+            read.append(model.name)
+
+        for operation in ("GetItem", "BatchGetItem", "Query"):
+            client.meta.events.register(f"provide-client-params.dynamodb.{operation}", check)
+        ledger = DynamoLedger(client, TABLE)
+        ledger.paused()
+        ledger.witness(HERE, [an_id(1)], NOW)
+        ledger.append(HERE, [draft()])
+        ledger.open_intents(HERE)
+        ledger.watermark(HERE, "nightly")
+
+        assert set(read) == {"GetItem", "BatchGetItem", "Query"}
+
+    @mock_aws
+    @pytest.mark.parametrize("times", [1, 99])
+    def test_keys_that_were_left_unread_are_read_again_or_nothing_is_believed(
+        self, times: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dynamodb, "_wait", lambda _attempt: None)
+        make_table()
+        client = boto3.client("dynamodb", HERE.region)
+        ledger = DynamoLedger(client, TABLE)
+        ids = [an_id(n) for n in range(5)]
+        ledger.witness(HERE, ids, NOW)
+        left = [times]
+
+        def busy(parsed: dict[str, Any], **_: object) -> None:
+            if left[0]:
+                left[0] -= 1
+                items = parsed["Responses"][TABLE]
+                unread = [{"pk": item["pk"], "sk": item["sk"]} for item in items]
+                parsed["Responses"] = {}
+                parsed["UnprocessedKeys"] = {TABLE: {"Keys": unread, "ConsistentRead": True}}
+
+        client.meta.events.register("after-call.dynamodb.BatchGetItem", busy)
+        later = NOW + timedelta(days=1)
+
+        if times == 1:
+            assert ledger.witness(HERE, ids, later) == dict.fromkeys(ids, NOW)
+        else:
+            with pytest.raises(LedgerError, match="too busy"):
+                ledger.witness(HERE, ids, later)
+
+    @mock_aws
+    def test_an_append_that_is_always_overtaken_is_given_up_and_said(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dynamodb, "_wait", lambda _attempt: None)
+        make_table()
+        client = boto3.client("dynamodb", HERE.region)
+        other = DynamoLedger(boto3.client("dynamodb", HERE.region), TABLE)
+        client.meta.events.register(
+            "before-call.dynamodb.TransactWriteItems", lambda **_: other.append(HERE, [draft(2)])
+        )
+
+        with pytest.raises(LedgerError, match="tries were overtaken"):
+            DynamoLedger(client, TABLE).append(HERE, [draft(1)])
+        assert all(e.draft == draft(2) for e in other.entries(HERE))

@@ -352,6 +352,8 @@ def test_a_trigger_at_the_wrong_time_is_refused(late: timedelta) -> None:
     with pytest.raises(StaleTriggerError, match="2026-03-04T02:00:00"):
         refuse_stale(request, NOW + late)
     refuse_stale(request, NOW + timedelta(minutes=59))
+    with pytest.raises(StaleTriggerError):
+        refuse_stale(request, NOW + timedelta(minutes=61))
 
 
 def test_a_stopped_instance_store_or_spot_instance_is_never_ordered_to_stop() -> None:
@@ -394,3 +396,34 @@ def test_a_fault_of_ours_while_planning_is_a_failed_report() -> None:
 class Confused(MemoryLedger):
     def witness(self, *_: Any) -> Any:
         raise KeyError("since")
+
+
+def test_a_fault_of_ours_before_acting_is_a_failed_report() -> None:
+    class Bewildered(MemoryLedger):
+        def paused(self) -> Any:
+            raise KeyError("since")
+
+    night = Night(cloud=StubEc2(*machines(2)), ledger=Bewildered())
+
+    report = night.sweep()
+
+    assert report.status is Status.FAILED
+    assert "unexpected KeyError" in report.problem
+    assert report.count(Result.NOT_ATTEMPTED) == 2
+    assert night.cloud.orders == []
+
+
+def test_a_watermark_that_cannot_be_written_fails_the_sweep_and_keeps_its_outcomes() -> None:
+    night = Night(cloud=StubEc2(*machines(2)), ledger=Unreachable("complete"))
+
+    report = night.sweep()
+
+    assert report.status is Status.FAILED
+    assert report.count(Result.VERIFIED) == 2
+
+
+def test_who_watches_is_told_how_many_are_listed() -> None:
+    night = Night(cloud=StubEc2(*machines(3)))
+    night.sweep(Mode.REPORT)
+
+    assert night.counts == [1, 2, 3]
