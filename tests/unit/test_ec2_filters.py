@@ -1,0 +1,55 @@
+"""What of a selector is sent to EC2, whose filter values are patterns and limited in number."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from curfew.core.model import State
+from curfew.core.policy import Selector, TagFilter
+from curfew.providers.ec2 import FILTER_VALUES, filters
+from tests.builders import a_selector, an_id
+from tests.stub_ec2 import Machine, StubEc2
+
+FULL = a_selector(
+    states=frozenset({State.RUNNING, State.STOPPED}),
+    tags=(TagFilter(key="team", values=("a*b?c\\d",), like=("pr-*", "x\\?")),),
+    with_tags=("own*er",),
+    without_tags=("keep",),
+    instance_types=("t3.*", "m5.large"),
+)
+
+
+def sent(selector: Selector, *, narrow: bool) -> Mapping[str, list[str]]:
+    return {f["Name"]: list(f["Values"]) for f in filters(selector, narrow=narrow)}
+
+
+def test_the_states_are_always_sent_and_alone_if_the_population_counts() -> None:
+    assert sent(FULL, narrow=False) == {"instance-state-name": ["running", "stopped"]}
+
+
+def test_a_narrow_listing_sends_what_ec2_can_express_and_escapes_what_is_meant_literally() -> None:
+    assert sent(FULL, narrow=True) == {
+        "instance-state-name": ["running", "stopped"],
+        "tag:team": ["a\\*b\\?c\\\\d", "pr-*", "x\\\\?"],
+        "tag-key": ["own\\*er"],
+        "instance-type": ["t3.*", "m5.large"],
+    }
+
+
+def test_what_is_not_asked_for_is_not_sent() -> None:
+    assert set(sent(a_selector(), narrow=True)) == {"instance-state-name", "tag:env"}
+
+
+def test_more_values_than_a_request_may_have_are_left_to_the_decision() -> None:
+    many: Any = tuple(f"v{n}" for n in range(FILTER_VALUES))
+    selector = a_selector(
+        tags=(TagFilter(key="many", values=many), TagFilter(key="one", values=("x",)))
+    )
+
+    assert set(sent(selector, narrow=True)) == {"instance-state-name", "tag:one"}
+
+
+def test_more_ids_than_a_request_may_have_are_described_in_several() -> None:
+    cloud = StubEc2(*(Machine(id=an_id(n)) for n in range(450)))
+
+    assert len(cloud.provider().describe([an_id(n) for n in range(450)])) == 450
+    assert [action for action, _ in cloud.calls] == ["DescribeInstances"] * 3
