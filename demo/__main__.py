@@ -10,6 +10,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
 
+from curfew import render
 from curfew.core.model import State
 from curfew.core.plan import judge
 from curfew.core.policy import Selector
@@ -65,18 +66,7 @@ def main() -> None:
     rows: dict[str, dict[str, Any]] = {row["id"]: row for row in sweep["rows"]}
     for instance in before:
         verdict = judge(instance, policy, app.now())
-        rows.setdefault(
-            instance.id,
-            {
-                "id": instance.id,
-                "name": instance.name,
-                "zone": instance.zone,
-                "verdict": "keep",
-                "rule": verdict.rule,
-                "reason": verdict.reason,
-                "outcome": "not a candidate",
-            },
-        )
+        rows.setdefault(instance.id, render.row(verdict, "keep", "not a candidate"))
     out.print(f"\n[bold]events/{EVENT.name}[/bold] through the real handler, in act mode:\n")
     out.print(table_of(list(rows.values())))
     out.print(

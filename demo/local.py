@@ -29,13 +29,14 @@ def main() -> None:
     cloud.start()
     world.build()
     cloud.stop(remove_data=False)  # what it holds is what the servers serve
+    addresses = _addresses()
     servers = [
-        ThreadedMotoServer(ip_address=address, port=port, verbose=False) for address in _addresses()
+        ThreadedMotoServer(ip_address=address, port=port, verbose=False) for address in addresses
     ]
     for server in servers:
         server.start()
     _provide_image()
-    print(f"ready: {' and '.join(_addresses())} port {port}; Ctrl-C ends it")
+    print(f"ready: {' and '.join(addresses)} port {port}; Ctrl-C ends it")
     print("in another terminal: sam local invoke SweepFunction --event events/nightly.json")
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
     for server in servers:
@@ -64,7 +65,7 @@ def _is_ours(address: str) -> bool:
 
 
 def _provide_image() -> None:
-    if shutil.which("docker") and not _docker("image", "inspect", IMAGE):
+    if not _docker("image", "inspect", IMAGE):
         _docker("pull", "--quiet", IMAGE)
 
 

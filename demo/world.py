@@ -25,7 +25,7 @@ IMAGE = "ami-08111162"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Other:
-    """A machine beside the tutorial's pair."""
+    """A machine beside the tutorial's pair; one with tags carries its name as well."""
 
     name: str
     tags: dict[str, str]
@@ -35,32 +35,13 @@ class Other:
 
 
 OTHERS = (
-    Other(
-        name="forgotten",
-        tags={"Name": "forgotten", "env": "dev", "owner": "kim"},
-        zone="b",
-        count=3,
-    ),
-    Other(
-        name="kept-by-tag",
-        tags={"Name": "kept-by-tag", "env": "dev", "owner": "kim", "Curfew:Keep": "until friday"},
-    ),
-    Other(
-        name="termination-protected",
-        tags={"Name": "termination-protected", "env": "sandbox", "owner": "ali"},
-    ),
-    Other(
-        name="stop-protected",
-        tags={"Name": "stop-protected", "env": "sandbox", "owner": "ali"},
-        zone="b",
-    ),
-    Other(
-        name="just-started",
-        tags={"Name": "just-started", "env": "dev", "owner": "ali"},
-        age=timedelta(minutes=4),
-    ),
-    Other(name="stopped", tags={"Name": "stopped", "env": "dev", "owner": "kim"}),
-    Other(name="production", tags={"Name": "production", "env": "prod", "owner": "web"}, count=2),
+    Other(name="forgotten", tags={"env": "dev", "owner": "kim"}, zone="b", count=3),
+    Other(name="kept-by-tag", tags={"env": "dev", "owner": "kim", "Curfew:Keep": "until friday"}),
+    Other(name="termination-protected", tags={"env": "sandbox", "owner": "ali"}),
+    Other(name="stop-protected", tags={"env": "sandbox", "owner": "ali"}, zone="b"),
+    Other(name="just-started", tags={"env": "dev", "owner": "ali"}, age=timedelta(minutes=4)),
+    Other(name="stopped", tags={"env": "dev", "owner": "kim"}),
+    Other(name="production", tags={"env": "prod", "owner": "web"}, count=2),
     Other(name="untagged", tags={}, count=2),
 )
 
@@ -91,7 +72,8 @@ def build() -> None:
 
 def _launched(ec2: Any, other: Other) -> list[str]:
     """As anybody launches, without Curfew: with the tags one thinks of, or none."""
-    tags = [{"Key": key, "Value": value} for key, value in other.tags.items()]
+    named = {"Name": other.name, **other.tags} if other.tags else {}
+    tags = [{"Key": key, "Value": value} for key, value in named.items()]
     tagged = {"TagSpecifications": [{"ResourceType": "instance", "Tags": tags}]} if tags else {}
     answer = ec2.run_instances(
         ImageId=IMAGE,

@@ -77,8 +77,6 @@ class App:
 
     def _check(self, regions: tuple[str, ...], policy: Policy) -> None:
         own = policy.selector.regions
-        place = self.policies.place("policies", policy.name, "select", "regions")
-        where = f"{place}: " if own == regions else ""
         if beyond := [region for region in regions if own and region not in own]:
             raise RequestError(
                 f'the policy "{policy.name}" is for {", ".join(own)}; "{beyond[0]}" is not among them'
@@ -90,6 +88,8 @@ class App:
             if region not in usable:
                 close = get_close_matches(region, sorted(usable))
                 hint = f"; did you mean {' or '.join(close)}?" if close else ""
+                place = self.policies.place("policies", policy.name, "select", "regions")
+                where = f"{place}: " if own == regions else ""
                 raise RequestError(f'{where}no region "{region}" is enabled in this account{hint}')
 
 

@@ -146,8 +146,7 @@ def audit(
         said = draft.body.get("result") or f"intent: {draft.body.get('reason')}"
         line = f"{entry.number:>6} {draft.at:%Y-%m-%d %H:%M:%S} {draft.sweep_id} "
         out.print(text(f"{line} {draft.body['action']} {draft.instance_id} {said}"))
-    number = broken(entries) if not entries or entries[0].number == 1 else entries[0].number
-    if number is not None:
+    if (number := broken(entries, first=1)) is not None:
         raise LedgerError(
             f"the audit of {target} is broken at entry {number}: it was tampered with"
         )

@@ -213,7 +213,7 @@ class _Execution:
     def _write_intents(self, due: Sequence[Action]) -> None:
         """The audit comes before the call. Raises LedgerError."""
         now = self._clock.now()
-        drafts = [audit.intent(a, self._plan, sweep_id=self._sweep_id, at=now) for a in due]
+        drafts = audit.intents(due, self._plan, sweep_id=self._sweep_id, at=now)
         self._ledger.append(self._provider.target, drafts)
         self._intended.update(action.instance.id for action in due)
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -19,12 +19,10 @@ from pydantic import (
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
-from .core.model import State
-
 DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
 REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}"
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-SELECTABLE = (State.PENDING, State.RUNNING, State.STOPPING, State.STOPPED)
+Selectable = Literal["pending", "running", "stopping", "stopped"]
 
 
 def _duration(value: object) -> timedelta:
@@ -116,10 +114,10 @@ type TagTexts = Annotated[
     _words({"type": "string", "maxLength": 256}),
 ]
 type States = Annotated[
-    tuple[Literal["pending", "running", "stopping", "stopped"], ...],
+    tuple[Selectable, ...],
     BeforeValidator(_several),
     Field(min_length=1),
-    _words({"type": "string", "enum": [str(state) for state in SELECTABLE]}),
+    _words({"type": "string", "enum": list(get_args(Selectable))}),
 ]
 type InstanceType = Annotated[
     StrictStr,
@@ -133,8 +131,6 @@ type InstanceTypes = Annotated[
 ]
 type Count = Annotated[StrictInt, Field(ge=0)]
 type Percent = Annotated[StrictInt, Field(ge=0, le=100)]
-
-
 type TimeZone = Annotated[StrictStr, AfterValidator(_zone)]
 type ImageId = Annotated[
     StrictStr,

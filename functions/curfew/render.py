@@ -6,7 +6,7 @@ Tags and names are hostile data: what goes to a terminal passes ``plain`` first;
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .core.model import Instance
+from .core.plan import Action, Kept
 from .core.report import Report, Result
 
 # What a policy simply waits for is no news; every other reason to keep a candidate is.
@@ -21,29 +21,29 @@ def rows(report: Report) -> list[dict[str, Any]]:
     if report.plan is None:
         return []
     ended = {outcome.action.instance.id: outcome for outcome in report.outcomes}
-    found = [
-        {
-            **_instance(k.instance),
-            "verdict": "keep",
-            "rule": k.rule,
-            "reason": k.reason,
-            "outcome": "kept",
-        }
-        for k in report.plan.kept
-    ]
+    found = [row(kept, "keep", "kept") for kept in report.plan.kept]
     for action in report.plan.actions:
         outcome = ended.get(action.instance.id)
-        found.append(
-            {
-                **_instance(action.instance),
-                "verdict": str(action.kind),
-                "rule": action.rule,
-                "reason": action.reason,
-                "outcome": str(outcome.result) if outcome else "planned",
-                **({"detail": outcome.detail} if outcome and outcome.detail else {}),
-            }
-        )
+        result = str(outcome.result) if outcome else "planned"
+        detail = {"detail": outcome.detail} if outcome and outcome.detail else {}
+        found.append(row(action, str(action.kind), result) | detail)
     return sorted(found, key=lambda row: row["id"])
+
+
+def row(judged: Action | Kept, verdict: str, outcome: str) -> dict[str, Any]:
+    """One instance with the verdict on it, the reason and what became of it."""
+    instance = judged.instance
+    return {
+        "id": instance.id,
+        "name": instance.name,
+        "zone": instance.zone,
+        "type": instance.instance_type,
+        "state": str(instance.state),
+        "verdict": verdict,
+        "rule": judged.rule,
+        "reason": judged.reason,
+        "outcome": outcome,
+    }
 
 
 def matters(row: Mapping[str, Any]) -> bool:
@@ -78,14 +78,14 @@ def summary(report: Report) -> dict[str, Any]:
 
 def metrics(report: Report) -> dict[str, int]:
     """The counts that are worth a metric."""
-    plan = report.plan
+    numbers = summary(report)
     return {
-        "Listed": report.listed,
-        "Candidates": plan.candidates if plan else 0,
-        "Actions": len(plan.actions) if plan else 0,
-        "Kept": (len(plan.kept) if plan else 0) + report.count(Result.KEPT),
-        "Verified": report.count(Result.VERIFIED),
-        "Failed": report.count(Result.FAILED) + report.count(Result.UNKNOWN),
+        "Listed": numbers["listed"],
+        "Candidates": numbers["candidates"],
+        "Actions": numbers["actions"],
+        "Kept": numbers["kept"] + numbers["kept_at_recheck"],
+        "Verified": numbers["verified"],
+        "Failed": numbers["failed"] + numbers["unknown"],
     }
 
 
@@ -122,13 +122,3 @@ def sentence(report: Report) -> str:
 def plain(text: str) -> str:
     """A text from outside with everything escaped that a terminal could take for an order."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _instance(instance: Instance) -> dict[str, Any]:
-    return {
-        "id": instance.id,
-        "name": instance.name,
-        "zone": instance.zone,
-        "type": instance.instance_type,
-        "state": str(instance.state),
-    }

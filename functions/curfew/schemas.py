@@ -3,7 +3,6 @@
 An unknown key is an error, an empty selector is an error, and neither is ever read as "everything".
 """
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -40,6 +39,10 @@ from .fields import (
     TagValue,
     TimeZone,
 )
+
+# What holds where the file says nothing is the core's to say.
+PROTECTION = Protection()
+LIMITS = Limits()
 
 
 class Strict(BaseModel):
@@ -119,8 +122,8 @@ class Select(Strict):
 class Protect(Strict):
     """What is exempt, on top of the rules that always hold."""
 
-    tags: TagKeys = (ALWAYS_PROTECTED,)
-    min_age: Duration = timedelta(minutes=15)
+    tags: TagKeys = PROTECTION.tags
+    min_age: Duration = PROTECTION.min_age
 
     def protection(self) -> Protection:
         """The same in the core's words; the tag that always protects is always among them."""
@@ -139,9 +142,9 @@ class SweepLimits(Strict):
 class FileLimits(Strict):
     """The most that may go at once; zero means none."""
 
-    per_sweep: Count = 20
-    percent: Percent = 10
-    per_day: Count = 50
+    per_sweep: Count = LIMITS.per_sweep
+    percent: Percent = LIMITS.percent
+    per_day: Count = LIMITS.per_day
 
     def limits(self, own: SweepLimits) -> Limits:
         """These limits with a policy's own in front."""

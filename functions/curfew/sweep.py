@@ -133,8 +133,13 @@ def act(sweep: Sweep, planned: Report) -> Report:
             ledger=sweep.ledger,
             clock=sweep.clock,
         )
-        report = replace(report, outcomes=executed.outcomes, finished_at=sweep.clock.now())
-        report = replace(report, problem=executed.problem)
+        report = replace(
+            report,
+            outcomes=executed.outcomes,
+            problem=executed.problem,
+            finished_at=sweep.clock.now(),
+        )
+        # Apart, since asking the ledger may fail, and the outcomes must not be lost then.
         report = replace(report, status=_status(sweep, executed))
         if report.status is Status.COMPLETED:
             sweep.ledger.complete(sweep.provider.target, report.policy, _watermark(sweep, report))

@@ -16,13 +16,14 @@ import pytest
 from mypy_boto3_ec2.client import EC2Client
 from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
+from demo.local import IMAGE, PORT
+from demo.world import REGION
+
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".tools" / "bin"
-IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
-ENDPOINT = "http://127.0.0.1:4577"
-REGION = "eu-central-1"
+ENDPOINT = f"http://127.0.0.1:{PORT}"
 # docker and sam want PATH and HOME. Credentials are hidden: sam would ask the real cloud whose they are, and hand them
 # on to the container.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | {  # noqa: TID251

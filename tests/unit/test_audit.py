@@ -18,7 +18,7 @@ from curfew.core.audit import (
     broken,
     evidence,
     intended,
-    intent,
+    intents,
     link,
     outcome,
     settlement,
@@ -89,6 +89,12 @@ def test_an_empty_chain_and_a_single_entry_are_whole() -> None:
 @pytest.mark.parametrize("start", range(5))
 def test_a_chain_may_begin_anywhere(start: int) -> None:
     assert broken(a_chain()[start:]) is None
+
+
+def test_a_chain_that_has_to_begin_at_its_first_entry_is_broken_without_it() -> None:
+    assert broken(a_chain(), first=1) is None
+    assert broken(a_chain()[1:], first=1) == 2
+    assert broken([], first=1) is None
 
 
 CHANGES: dict[str, Callable[[Draft], Draft]] = {
@@ -296,7 +302,7 @@ def test_an_intent_holds_all_that_would_be_gone_afterwards() -> None:
     )
     plan = decide([instance], a_policy(version="abc"), NOW)
 
-    draft = intent(plan.actions[0], plan, sweep_id="sweep-1", at=NOW)
+    (draft,) = intents(plan.actions[:1], plan, sweep_id="sweep-1", at=NOW)
 
     assert (draft.kind, draft.sweep_id, draft.instance_id, draft.at) == (
         EntryKind.INTENT,

@@ -47,38 +47,39 @@ class Entry:
     hash: str
 
 
-def intent(action: Action, plan: Plan, *, sweep_id: str, at: datetime) -> Draft:
-    """The will to act on one instance, with all that would be gone from the cloud afterwards."""
-    return Draft(
-        kind=EntryKind.INTENT,
-        sweep_id=sweep_id,
-        instance_id=action.instance.id,
-        at=at,
-        body={
-            "action": str(action.kind),
-            "rule": action.rule,
-            "reason": action.reason,
-            "policy": plan.policy.name,
-            "policy_version": plan.policy.version,
-            "plan": plan.hash,
-            "instance": evidence(action.instance),
-        },
-    )
+def intents(actions: Iterable[Action], plan: Plan, *, sweep_id: str, at: datetime) -> list[Draft]:
+    """The will to act on each instance, with all that would be gone from the cloud afterwards."""
+    origin = {
+        "policy": plan.policy.name,
+        "policy_version": plan.policy.version,
+        "plan": plan.hash,
+    }
+    return [
+        Draft(
+            kind=EntryKind.INTENT,
+            sweep_id=sweep_id,
+            instance_id=action.instance.id,
+            at=at,
+            body={
+                "action": str(action.kind),
+                "rule": action.rule,
+                "reason": action.reason,
+                "instance": evidence(action.instance),
+                **origin,
+            },
+        )
+        for action in actions
+    ]
 
 
 def outcome(ended: Outcome, *, sweep_id: str, at: datetime) -> Draft:
     """What became of one intent."""
-    return Draft(
-        kind=EntryKind.OUTCOME,
-        sweep_id=sweep_id,
-        instance_id=ended.action.instance.id,
-        at=at,
-        body={
-            "action": str(ended.action.kind),
-            "result": str(ended.result),
-            "detail": ended.detail,
-        },
-    )
+    body = {
+        "action": str(ended.action.kind),
+        "result": str(ended.result),
+        "detail": ended.detail,
+    }
+    return _outcome(sweep_id, ended.action.instance.id, at, body)
 
 
 def intended(entry: Entry) -> ActionKind:
@@ -88,13 +89,8 @@ def intended(entry: Entry) -> ActionKind:
 
 def settlement(entry: Entry, result: Result, detail: str, *, at: datetime) -> Draft:
     """What became of an intent whose own sweep ended before it could say."""
-    return Draft(
-        kind=EntryKind.OUTCOME,
-        sweep_id=entry.draft.sweep_id,
-        instance_id=entry.draft.instance_id,
-        at=at,
-        body={"action": entry.draft.body["action"], "result": str(result), "detail": detail},
-    )
+    body = {"action": str(intended(entry)), "result": str(result), "detail": detail}
+    return _outcome(entry.draft.sweep_id, entry.draft.instance_id, at, body)
 
 
 def evidence(instance: Instance) -> dict[str, Any]:
@@ -133,19 +129,27 @@ def link(draft: Draft, *, number: int, previous: str) -> Entry:
     return Entry(draft=draft, number=number, previous=previous, hash=digest)
 
 
-def broken(entries: Iterable[Entry]) -> int | None:
+def broken(entries: Iterable[Entry], *, first: int | None = None) -> int | None:
     """The number of the first entry that is not what was written or not where it was; nothing if all is well.
 
-    A chain may begin anywhere, because old entries expire; from there on it must be without a gap.
+    A chain may be read from anywhere, or has to begin with the number ``first``; from there on it must have no gap.
     """
     before: Entry | None = None
     for entry in entries:
+        if before is None and first is not None and entry.number != first:
+            return entry.number
         if before and (entry.number != before.number + 1 or entry.previous != before.hash):
             return entry.number
         if link(entry.draft, number=entry.number, previous=entry.previous).hash != entry.hash:
             return entry.number
         before = entry
     return None
+
+
+def _outcome(sweep_id: str, instance_id: str, at: datetime, body: dict[str, Any]) -> Draft:
+    return Draft(
+        kind=EntryKind.OUTCOME, sweep_id=sweep_id, instance_id=instance_id, at=at, body=body
+    )
 
 
 def unsettled(entries: Iterable[Entry]) -> tuple[Entry, ...]:

@@ -5,7 +5,7 @@ A rule here is a pure function that gives a ``Finding`` or nothing; adding one c
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 
 from .model import ActionKind, Attributes, Instance
@@ -41,7 +41,8 @@ ORDINARY_LIFECYCLES = ("on-demand", "spot")
 
 def protected(instance: Instance, policy: Policy, now: datetime) -> Finding | None:
     """The first rule that exempts the instance, as far as a description shows."""
-    return next(_findings(instance, policy, now), None)
+    findings = (rule(instance, policy, now) for rule in RULES)
+    return next(filter(None, findings), None)
 
 
 def shielded(attributes: Attributes | None) -> Finding | None:
@@ -57,12 +58,6 @@ def shielded(attributes: Attributes | None) -> Finding | None:
     if attributes.stop_protected:
         return Finding(rule="stop-protection", reason="has stop protection, which blocks both")
     return None
-
-
-def _findings(instance: Instance, policy: Policy, now: datetime) -> Iterator[Finding]:
-    for rule in RULES:
-        if finding := rule(instance, policy, now):
-            yield finding
 
 
 def _protect_tag(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:

@@ -98,8 +98,8 @@ class DynamoLedger:
 
     def append(self, target: Target, drafts: Sequence[Draft]) -> None:
         """Entries and the new head in one transaction, so that the chain never forks."""
-        for start in range(0, len(drafts), ENTRIES_PER_WRITE):
-            self._append(target, drafts[start : start + ENTRIES_PER_WRITE])
+        for some in batched(drafts, ENTRIES_PER_WRITE, strict=False):
+            self._append(target, some)
 
     def entries(self, target: Target, *, after: int = 0) -> Iterator[Entry]:
         """Page through the chain."""

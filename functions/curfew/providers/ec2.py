@@ -6,6 +6,7 @@ since after an error Curfew looks before it does anything else.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ListingError, ProviderError, RefusedError
@@ -55,9 +56,8 @@ class Ec2Provider:
         """Look again. By filter, because an id that is gone would fail a request that names it."""
         found: dict[str, Instance] = {}
         try:
-            for start in range(0, len(ids), FILTER_VALUES):
-                some = list(ids[start : start + FILTER_VALUES])
-                for page in self._pages([{"Name": "instance-id", "Values": some}]):
+            for some in batched(ids, FILTER_VALUES, strict=False):
+                for page in self._pages([{"Name": "instance-id", "Values": list(some)}]):
                     found.update((instance.id, instance) for instance in page)
         except SDK_ERRORS as error:
             raise translated(error) from error
