@@ -33,13 +33,13 @@ _Loader.add_multi_constructor("!", _spell_out)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """One statement of a role, and the stack's condition under which it is there."""
+    """One statement of a role, and the stack's conditions under which it is there."""
 
     effect: str
     actions: frozenset[str]
-    resource: Any
+    resources: tuple[Any, ...]
     condition: dict[str, Any]
-    only_if: str | None
+    only_if: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +77,52 @@ class Template:
         return str(name)
 
     def statements(self, role: str) -> Iterator[Statement]:
-        """All that a role is allowed and denied, under any condition of the stack."""
-        for policy in self.of_type("AWS::IAM::Role")[role]["Policies"]:
-            only_if = None
-            if "Fn::If" in policy:
-                only_if, policy, otherwise = policy["Fn::If"]  # noqa: PLW2901
-                assert otherwise == {"Ref": "AWS::NoValue"}
-            document = policy["PolicyDocument"]
-            if "Fn::Sub" in document:
-                document = json.loads(document["Fn::Sub"])
-            for statement in document["Statement"]:
-                actions = statement["Action"]
-                yield Statement(
-                    effect=statement["Effect"],
-                    actions=frozenset([actions] if isinstance(actions, str) else actions),
-                    resource=statement["Resource"],
-                    condition=statement.get("Condition", {}),
-                    only_if=only_if,
-                )
+        """All that a role is allowed and denied, by itself and by what is attached to it."""
+        properties = self.of_type("AWS::IAM::Role")[role]
+        for policy, conditions in _each_with_conditions(properties.get("Policies", [])):
+            yield from _statements(policy["PolicyDocument"], conditions)
+        for reference, conditions in _each_with_conditions(properties.get("ManagedPolicyArns", [])):
+            assert isinstance(reference, dict), f"{role} has a policy from elsewhere: {reference}"
+            attached = self.body["Resources"][reference["Ref"]]
+            assert attached["Type"] == "AWS::IAM::ManagedPolicy"
+            needed = {attached["Condition"]} if "Condition" in attached else set()
+            assert needed <= conditions, f"{role} refers to {reference['Ref']} where there is none"
+            yield from _statements(attached["Properties"]["PolicyDocument"], conditions)
+
+    def allowing(self, action: str) -> list[tuple[str, Statement]]:
+        """Every statement that allows an action, with its role: at least one, or a promise would be empty."""
+        found = [
+            (role, one)
+            for role in self.of_type("AWS::IAM::Role")
+            for one in self.statements(role)
+            if one.effect == "Allow" and action in one.actions
+        ]
+        assert found, f"nobody may {action}"
+        return found
+
+
+def _each_with_conditions(
+    items: list[Any], outer: frozenset[str] = frozenset()
+) -> Iterator[tuple[Any, frozenset[str]]]:
+    """Each item of a list of which some are there under a condition only."""
+    for item in items:
+        if isinstance(item, dict) and "Fn::If" in item:
+            condition, value, otherwise = item["Fn::If"]
+            assert otherwise == {"Ref": "AWS::NoValue"}
+            yield value, outer | {condition}
+        else:
+            yield item, outer
+
+
+def _statements(document: dict[str, Any], outer: frozenset[str]) -> Iterator[Statement]:
+    if "Fn::Sub" in document:
+        document = json.loads(document["Fn::Sub"])
+    for statement, conditions in _each_with_conditions(document["Statement"], outer):
+        actions, resources = statement["Action"], statement["Resource"]
+        yield Statement(
+            effect=statement["Effect"],
+            actions=frozenset([actions] if isinstance(actions, str) else actions),
+            resources=tuple(resources if isinstance(resources, list) else [resources]),
+            condition=statement.get("Condition", {}),
+            only_if=conditions,
+        )

@@ -10,31 +10,49 @@ TEMPLATE = Template.read(ROOT / "template.yaml")
 FUNCTIONS = sorted(TEMPLATE.functions)
 ROLES = sorted(TEMPLATE.of_type("AWS::IAM::Role"))
 STATEMENTS = [statement for role in ROLES for statement in TEMPLATE.statements(role)]
+SCHEDULES = {
+    name: event["Properties"]
+    for function in TEMPLATE.functions.values()
+    for name, event in function.get("Events", {}).items()
+    if event["Type"] == "ScheduleV2"
+}
+SCHEDULED = sorted(
+    name
+    for name, function in TEMPLATE.functions.items()
+    if any(event["Type"] == "ScheduleV2" for event in function.get("Events", {}).values())
+)
 
-# What changes or ends something outside this stack.
+# What ends something outside this stack.
 ACTING = {"ec2:CancelSpotInstanceRequests", "ec2:StopInstances", "ec2:TerminateInstances"}
 DESTROYING = {"ec2:StopInstances", "ec2:TerminateInstances"}
+# What a launch takes.
+LAUNCHING = {"ec2:CreateTags", "ec2:RunInstances", "iam:PassRole", "ssm:GetParameter"}
 # What would lift a protection, or reach further than an instance.
 NEVER = {
     "ec2:CancelSpotFleetRequests",
-    "ec2:CreateTags",
+    "ec2:CreateFleet",
     "ec2:DeleteFleets",
     "ec2:DeleteTags",
     "ec2:DeleteVolume",
     "ec2:ModifyInstanceAttribute",
-    "ec2:RunInstances",
     "autoscaling:TerminateInstanceInAutoScalingGroup",
-    "iam:PassRole",
 }
-READS = ("ec2:Describe", "dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
+READS = (
+    "ec2:Describe",
+    "dynamodb:BatchGetItem",
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:GetItem",
+    "dynamodb:Query",
+    "sqs:GetQueueAttributes",
+)
 
 
 def allowed(statements: list[Statement]) -> set[str]:
     return {action for one in statements if one.effect == "Allow" for action in one.actions}
 
 
-def denials() -> list[Statement]:
-    return [one for one in STATEMENTS if one.effect == "Deny"]
+def roles_that_may(action: str) -> set[str]:
+    return {role for role, _ in TEMPLATE.allowing(action)}
 
 
 def queue_of(reference: dict[str, str]) -> dict[str, Any]:
@@ -56,7 +74,7 @@ def test_no_policy_has_a_wildcard_action() -> None:
 
 
 def test_only_what_has_no_arn_of_ours_is_allowed_on_every_resource() -> None:
-    everywhere = allowed([one for one in STATEMENTS if one.resource == "*"])
+    everywhere = allowed([one for one in STATEMENTS if "*" in one.resources])
 
     assert {action for action in everywhere if not action.startswith("ec2:Describe")} == {
         "xray:PutTelemetryRecords",
@@ -70,6 +88,19 @@ def test_every_function_has_a_role_of_its_own() -> None:
     assert sorted(roles) == sorted(set(roles))
     assert not {"Role", "Policies"} & set(TEMPLATE.shared)
     assert all("Policies" not in TEMPLATE.functions[function] for function in FUNCTIONS)
+
+
+def test_a_role_has_its_rights_from_itself_or_from_a_nameless_policy_that_it_attaches() -> None:
+    kinds = {resource["Type"] for resource in TEMPLATE.body["Resources"].values()}
+
+    assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::Role",
+    }
+    for policy in TEMPLATE.of_type("AWS::IAM::ManagedPolicy").values():
+        assert set(policy) == {"Description", "PolicyDocument"}
+    for role in ROLES:
+        assert "RoleName" not in TEMPLATE.of_type("AWS::IAM::Role")[role]
 
 
 def test_every_role_can_be_assumed_by_the_service_that_needs_it_alone() -> None:
@@ -89,28 +120,34 @@ def test_a_handler_names_a_module_that_exists(function: str) -> None:
 
 
 def test_acting_rights_are_there_in_act_mode_alone() -> None:
-    acting = [one for one in STATEMENTS if one.effect == "Allow" and one.actions & ACTING]
-
-    assert {one.only_if for one in acting} == {"ActMode"}
+    for action in ACTING | LAUNCHING:
+        assert all("ActMode" in one.only_if for _, one in TEMPLATE.allowing(action))
     assert TEMPLATE.body["Conditions"]["ActMode"] == {"Fn::Equals": [{"Ref": "Mode"}, "act"]}
 
 
 def test_acting_rights_are_bound_to_this_account() -> None:
-    for one in STATEMENTS:
-        if one.effect == "Allow" and one.actions & ACTING:
-            assert ":${AWS::AccountId}:" in one.resource["Fn::Sub"]
+    for action in ACTING:
+        for _, one in TEMPLATE.allowing(action):
+            assert all(":${AWS::AccountId}:" in resource["Fn::Sub"] for resource in one.resources)
 
 
+@pytest.mark.parametrize("role", sorted(roles_that_may("ec2:TerminateInstances")))
 @pytest.mark.parametrize(
     "tag", ["aws:ResourceTag/${ProtectTag}", "aws:ResourceTag/aws:autoscaling:groupName"]
 )
-def test_a_protecting_tag_with_any_value_denies_stop_and_terminate(tag: str) -> None:
-    denying = [one for one in denials() if one.condition == {"Null": {tag: "false"}}]
+def test_a_protecting_tag_with_any_value_denies_stop_and_terminate(tag: str, role: str) -> None:
+    denials = [one for one in TEMPLATE.statements(role) if one.effect == "Deny"]
+    denying = [one for one in denials if one.condition == {"Null": {tag: "false"}}]
 
     assert len(denying) == 1
     assert denying[0].actions == DESTROYING
-    assert denying[0].resource == "*"
-    assert denying[0].only_if is None
+    assert denying[0].resources == ("*",)
+    assert denying[0].only_if == frozenset()
+
+
+def test_what_launches_by_schedule_ends_nothing() -> None:
+    assert roles_that_may("ec2:TerminateInstances") == {"FleetsFunctionRole", "SweepFunctionRole"}
+    assert not allowed([*TEMPLATE.statements("LaunchFunctionRole")]) & ACTING
 
 
 def test_no_function_may_lift_a_protection_or_reach_further_than_an_instance() -> None:
@@ -120,48 +157,74 @@ def test_no_function_may_lift_a_protection_or_reach_further_than_an_instance() -
 def test_every_right_that_writes_is_one_we_know() -> None:
     writes = {action for action in allowed(STATEMENTS) if not action.startswith(READS)}
 
-    assert writes == ACTING | {
+    assert writes == ACTING | LAUNCHING | {
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
+        "sqs:DeleteMessage",
+        "sqs:ReceiveMessage",
         "sqs:SendMessage",
         "xray:PutTelemetryRecords",
         "xray:PutTraceSegments",
     }
 
 
-def test_a_schedule_gives_up_in_time_and_leaves_a_trace() -> None:
-    schedules = {
-        name: event["Properties"]
-        for function in TEMPLATE.functions.values()
-        for name, event in function["Events"].items()
-        if event["Type"] == "ScheduleV2"
+@pytest.mark.parametrize("name", sorted(SCHEDULES))
+def test_a_schedule_gives_up_in_time_and_leaves_a_trace(name: str) -> None:
+    schedule = SCHEDULES[name]
+
+    assert schedule["RetryPolicy"] == {
+        "MaximumRetryAttempts": 2,
+        "MaximumEventAgeInSeconds": 3600,
     }
-
-    assert schedules
-    for schedule in schedules.values():
-        assert schedule["RetryPolicy"] == {
-            "MaximumRetryAttempts": 2,
-            "MaximumEventAgeInSeconds": 3600,
-        }
-        assert queue_of(schedule["DeadLetterConfig"]["Arn"])
-        assert "${AWS::StackName}" in schedule["Name"]["Fn::Sub"]
+    assert queue_of(schedule["DeadLetterConfig"]["Arn"])
 
 
-def test_the_nightly_trigger_says_which_schedule_it_is_and_when_it_was_due() -> None:
-    nightly = TEMPLATE.functions["SweepFunction"]["Events"]["Nightly"]["Properties"]
-
-    assert json.loads(nightly["Input"]) == {
-        "policy": "nightly",
+@pytest.mark.parametrize(
+    ("name", "asks"),
+    [
+        ("Nightly", {"policy": "nightly"}),
+        ("Leases", {"policy": "leases"}),
+        ("Morning", {"template": "t2-pair", "fleet": "morning", "until": "18:00"}),
+    ],
+)
+def test_a_trigger_says_which_schedule_it_is_and_when_it_was_due(
+    name: str, asks: dict[str, str]
+) -> None:
+    assert json.loads(SCHEDULES[name]["Input"]) == asks | {
         "schedule": "<aws.scheduler.schedule-arn>",
         "scheduled_at": "<aws.scheduler.scheduled-time>",
     }
-    assert nightly["ScheduleExpression"] == {"Ref": "NightlySchedule"}
-    assert nightly["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimezone"}
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [("Nightly", "NightlySchedule"), ("Leases", "LeaseSchedule"), ("Morning", "MorningSchedule")],
+)
+def test_a_schedule_bears_the_stacks_name_and_keeps_to_its_time_zone(
+    name: str, parameter: str
+) -> None:
+    schedule = SCHEDULES[name]
+
+    assert schedule["Name"] == {"Fn::Sub": f"${{AWS::StackName}}-{name.lower()}"}
+    assert schedule["ScheduleExpression"] == {"Ref": parameter}
+    assert schedule["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimezone"}
+
+
+def test_every_schedule_is_one_of_those_three() -> None:
+    assert sorted(SCHEDULES) == ["Leases", "Morning", "Nightly"]
+
+
+def test_nothing_is_launched_by_schedule_unless_somebody_asks_for_it() -> None:
+    states = {name: schedule.get("State", "ENABLED") for name, schedule in SCHEDULES.items()}
+
+    assert states == {"Nightly": "ENABLED", "Leases": "ENABLED", "Morning": {"Ref": "MorningState"}}
+    assert TEMPLATE.body["Parameters"]["MorningState"]["Default"] == "DISABLED"
+    assert set(TEMPLATE.functions["LaunchFunction"]["Events"]) == {"Morning"}
+
+
+@pytest.mark.parametrize("function", SCHEDULED)
 def test_a_failed_invocation_is_kept_and_not_repeated(function: str) -> None:
     config = TEMPLATE.functions[function]["EventInvokeConfig"]
 
@@ -169,10 +232,18 @@ def test_a_failed_invocation_is_kept_and_not_repeated(function: str) -> None:
     assert queue_of(config["DestinationConfig"]["OnFailure"]["Destination"])
 
 
-def test_dead_letters_are_encrypted_and_kept_for_fourteen_days() -> None:
-    for queue in TEMPLATE.of_type("AWS::SQS::Queue").values():
-        assert queue["SqsManagedSseEnabled"] is True
-        assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+def test_what_answers_requests_is_started_by_nothing_else() -> None:
+    assert set(FUNCTIONS) - set(SCHEDULED) == {"FleetsFunction"}
+    assert "Events" not in TEMPLATE.functions["FleetsFunction"]
+
+
+def test_a_sweep_waits_for_no_other() -> None:
+    sweep = TEMPLATE.functions["SweepFunction"]
+    schedules = [one for one in sweep["Events"].values() if one["Type"] == "ScheduleV2"]
+    from_the_queue = sweep["Events"]["Work"]["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+
+    reserved = TEMPLATE.body["Parameters"]["ReservedConcurrency"]["Default"]
+    assert reserved == len(schedules) + from_the_queue
 
 
 def test_all_functions_ship_the_same_code() -> None:
@@ -203,7 +274,14 @@ def test_every_local_variable_is_one_that_the_template_declares() -> None:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_logs_have_a_group_of_their_own_and_end(function: str) -> None:
     group = TEMPLATE.functions[function]["LoggingConfig"]["LogGroup"]["Ref"]
+    written = [
+        one.resources
+        for role, one in TEMPLATE.allowing("logs:PutLogEvents")
+        if role == TEMPLATE.role_of(function)
+    ]
 
+    assert group == f"{function}LogGroup"
+    assert written == [({"Fn::GetAtt": f"{group}.Arn"},)]
     assert TEMPLATE.of_type("AWS::Logs::LogGroup")[group]["RetentionInDays"] == {
         "Ref": "LogRetentionDays"
     }
