@@ -1,14 +1,22 @@
 """What every provider keeps: in memory, EC2 as moto has it, and EC2 as it is, stubbed at the wire."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from curfew.core.errors import ItemError
+from curfew.core.errors import (
+    CapacityError,
+    ItemError,
+    MismatchError,
+    ProviderError,
+    RefusedError,
+    RequestError,
+)
+from curfew.core.launch import Pool
 from curfew.core.model import Attributes, Instance, State
 from curfew.core.policy import TagFilter
 from curfew.providers import Launch, Provider
@@ -23,12 +31,30 @@ EVERYTHING = a_selector(states=frozenset(State) - {State.UNKNOWN, State.TERMINAT
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A provider and a way to put instances into its cloud: tags and zone in, id out."""
+    """A provider and a way to put instances into its cloud: tags and zone in, id out.
+
+    ``subnets`` has one in each zone; ``limit`` says how many more of a type a subnet has room for; ``name`` gives a
+    parameter its value.
+    """
 
     provider: Provider
     put: Callable[[dict[str, str], str], str]
     protect: Callable[[str], None]
+    subnets: tuple[str, ...]
+    limit: Callable[[str, str, int], None]
+    name: Callable[[str, str], None]
     is_moto: bool = False
+
+    def launch(self, **more: Any) -> Launch:
+        ordinary: dict[str, Any] = {
+            "image": "ami-08111162",
+            "instance_type": "t2.micro",
+            "count": 3,
+            "tags": {"env": "sandbox", "curfew:fleet": "three"},
+            "token": "token-1",
+            "subnet": self.subnets[0],
+        }
+        return Launch(**(ordinary | more))
 
     def found(self, **selector: Any) -> set[str]:
         wanted = a_selector(**{"tags": (), **selector})
@@ -39,7 +65,9 @@ class Case:
 
 
 def memory() -> Iterator[Case]:
-    provider = MemoryProvider(target=HERE, clock=lambda: NOW)
+    subnets = ("subnet-a", "subnet-b")
+    zones = dict(zip(subnets, ZONES, strict=True))
+    provider = MemoryProvider(target=HERE, clock=lambda: NOW, zones=zones)
 
     def put(tags: dict[str, str], zone: str) -> str:
         id_ = an_id(len(provider.instances) + 1)
@@ -57,7 +85,10 @@ def memory() -> Iterator[Case]:
     def protect(id_: str) -> None:
         provider.attributes[id_] = Attributes(termination_protected=True, stop_protected=False)
 
-    yield Case(provider, put, protect)
+    def limit(type_: str, subnet: str, count: int) -> None:
+        provider.capacity[Pool(instance_type=type_, subnet=subnet)] = count
+
+    yield Case(provider, put, protect, subnets, limit, provider.parameters.__setitem__)
 
 
 def stub() -> Iterator[Case]:
@@ -71,12 +102,17 @@ def stub() -> Iterator[Case]:
     def protect(id_: str) -> None:
         cloud.machines[id_].termination_protected = True
 
-    yield Case(cloud.provider(), put, protect)
+    def limit(type_: str, subnet: str, count: int) -> None:
+        cloud.capacity[type_, cloud.subnets[subnet]] = count
+
+    subnets = ("subnet-a", "subnet-b")
+    name = cloud.parameters.__setitem__
+    yield Case(cloud.provider(), put, protect, subnets, limit, name)
 
 
 def moto() -> Iterator[Case]:
     with mock_aws():
-        client = boto3.client("ec2", HERE.region)
+        client, ssm = boto3.client("ec2", HERE.region), boto3.client("ssm", HERE.region)
 
         def put(tags: dict[str, str], zone: str) -> str:
             kinds = [
@@ -99,7 +135,17 @@ def moto() -> Iterator[Case]:
         def protect(id_: str) -> None:
             client.modify_instance_attribute(InstanceId=id_, DisableApiTermination={"Value": True})
 
-        yield Case(Ec2Provider(target=HERE, read=client, act=client), put, protect, is_moto=True)
+        def limit(type_: str, subnet: str, count: int) -> None:
+            pytest.skip("moto has room for everything")
+
+        def name(parameter: str, value: str) -> None:
+            ssm.put_parameter(Name=parameter, Value=value, Type="String")
+
+        there = client.describe_subnets()["Subnets"]
+        by_zone = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in there}
+        subnets = tuple(by_zone[zone] for zone in ZONES)
+        provider = Ec2Provider(target=HERE, read=client, act=client, ssm=lambda: ssm)
+        yield Case(provider, put, protect, subnets, limit, name, is_moto=True)
 
 
 @pytest.fixture(params=[memory, stub, moto], ids=["memory", "ec2-stub", "ec2-moto"])
@@ -209,16 +255,201 @@ def test_nothing_has_to_be_released_for_ordinary_instances(case: Case) -> None:
     assert case.provider.release(list(case.provider.describe([id_]).values())) == {}
 
 
-def test_a_fleet_is_born_with_its_tags(case: Case) -> None:
-    launch = Launch(
-        image="ami-08111162", instance_type="t2.micro", count=2, token="t", zone=ZONES[1],
-        tags={"env": "sandbox", "curfew:fleet": "pair"},
-    )  # fmt: skip
+class TestPages:
+    @pytest.mark.parametrize("count", [0, 1, 5, 6, 23])
+    def test_each_instance_comes_once(self, case: Case, count: int) -> None:
+        ids = {case.put({"env": "dev"}, ZONES[0]) for _ in range(count)}
 
-    launched = case.provider.launch(launch)
+        seen: list[str] = []
+        after, pages = "", 0
+        while pages == 0 or after:
+            page = case.provider.page(a_selector(), limit=5, after=after)
+            assert len(page.instances) <= 5
+            seen += [instance.id for instance in page.instances]
+            after, pages = page.after, pages + 1
+            assert pages <= count + 1
 
-    assert len({i.id for i in launched}) == 2
-    if not case.is_moto:  # which launches anew for the same token
-        assert [i.id for i in case.provider.launch(launch)] == [i.id for i in launched]
-    seen = case.provider.describe([i.id for i in launched])
-    assert all(i.tags["curfew:fleet"] == "pair" and i.zone == ZONES[1] for i in seen.values())
+        assert sorted(seen) == sorted(ids)
+
+    def test_what_the_selector_does_not_mean_is_left_out(self, case: Case) -> None:
+        meant = case.put({"env": "dev"}, ZONES[0])
+        case.put({"env": "prod"}, ZONES[0])
+        case.put({"env": "dev", "Owner": "kim"}, ZONES[0])
+        stopped = case.put({"env": "dev"}, ZONES[0])
+        case.provider.stop([stopped])
+
+        page = case.provider.page(a_selector(without_tags=("owner",)), limit=50)
+
+        assert [instance.id for instance in page.instances] == [meant]
+        assert page.after == ""
+
+    @pytest.mark.parametrize("after", ["never-given", "-1", "99"])
+    def test_a_token_that_no_page_gave_is_the_askers_mistake(self, case: Case, after: str) -> None:
+        if case.is_moto:
+            pytest.skip("moto stumbles over it")
+        with pytest.raises(RequestError, match="begin anew"):
+            case.provider.page(a_selector(), limit=5, after=after)
+
+
+class TestImage:
+    def test_an_id_stays_as_it_is(self, case: Case) -> None:
+        assert case.provider.image("ami-08111162") == "ami-08111162"
+
+    def test_a_parameter_has_one(self, case: Case) -> None:
+        case.name("/images/latest", "ami-0123456789abcdef0")
+        assert case.provider.image("resolve:ssm:/images/latest") == "ami-0123456789abcdef0"
+
+    def test_a_parameter_that_there_is_not_is_named(self, case: Case) -> None:
+        with pytest.raises(RefusedError, match="the parameter /images/none") as refused:
+            case.provider.image("resolve:ssm:/images/none")
+        assert refused.value.code == "ParameterNotFound"
+
+    def test_a_value_that_is_no_image_is_refused_and_not_told(self, case: Case) -> None:
+        case.name("/secret", "hunter2")
+        with pytest.raises(RefusedError, match="the parameter /secret") as refused:
+            case.provider.image("resolve:ssm:/secret")
+        assert "hunter2" not in str(refused.value)
+
+
+class TestLaunch:
+    def test_all_carry_their_tags_from_birth_where_they_were_asked_for(self, case: Case) -> None:
+        launch = case.launch(subnet=case.subnets[1])
+
+        launched = case.provider.launch(launch)
+
+        assert len({i.id for i in launched}) == (1 if case.is_moto else 3)  # which takes the least
+        seen = case.provider.describe([i.id for i in launched])
+        for instance in [*launched, *seen.values()]:
+            assert dict(instance.tags) == dict(launch.tags)
+            assert instance.zone == ZONES[1]
+            assert instance.image == "ami-08111162"
+            assert instance.launched_at is not None
+        assert all(i.state in {State.PENDING, State.RUNNING} for i in seen.values())
+
+    def test_the_same_call_again_launches_nothing_more(self, case: Case) -> None:
+        if case.is_moto:
+            pytest.skip("moto launches anew")
+        first = case.provider.launch(case.launch())
+        again = case.provider.launch(case.launch())
+
+        assert {i.id for i in again} == {i.id for i in first}
+        assert case.found(states=frozenset({State.PENDING, State.RUNNING})) == {i.id for i in first}
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"count": 2},
+            {"instance_type": "t3.micro"},
+            {"tags": {"env": "sandbox"}},
+            {"user_data": "#!/bin/sh"},
+            {"spot": True},
+        ],
+        ids=lambda other: next(iter(other)),
+    )
+    def test_the_same_token_with_another_call_is_a_mismatch(
+        self, case: Case, other: dict[str, Any]
+    ) -> None:
+        if case.is_moto:
+            pytest.skip("moto launches anew")
+        case.provider.launch(case.launch())
+
+        with pytest.raises(MismatchError):
+            case.provider.launch(case.launch(**other))
+
+        assert len(case.provider.launched("token-1")) == 3
+
+    def test_the_order_of_the_tags_is_no_difference(self, case: Case) -> None:
+        if case.is_moto:
+            pytest.skip("moto launches anew")
+        first = case.provider.launch(case.launch(tags={"a": "1", "b": "2"}))
+        again = case.provider.launch(case.launch(tags={"b": "2", "a": "1"}))
+        assert {i.id for i in again} == {i.id for i in first}
+
+    def test_a_pool_gives_what_it_has_and_then_says_that_it_is_empty(self, case: Case) -> None:
+        case.limit("t2.micro", case.subnets[0], 2)
+
+        assert len(case.provider.launch(case.launch())) == 2
+        with pytest.raises(CapacityError) as empty:
+            case.provider.launch(case.launch(token="token-2", count=1))
+
+        assert empty.value.code == "InsufficientInstanceCapacity"
+        assert case.provider.launched("token-2") == ()
+        assert len(case.provider.launch(case.launch(token="token-3", subnet=case.subnets[1]))) == 3
+
+    def test_a_call_that_failed_is_not_remembered(self, case: Case) -> None:
+        case.limit("t2.micro", case.subnets[0], 0)
+        with pytest.raises(CapacityError):
+            case.provider.launch(case.launch())
+
+        case.limit("t2.micro", case.subnets[0], 9)
+
+        assert len(case.provider.launch(case.launch(count=1))) == 1
+
+    def test_a_token_whose_instances_have_ended_is_spent(self, case: Case) -> None:
+        if case.is_moto:
+            pytest.skip("moto launches anew")
+        ids = [i.id for i in case.provider.launch(case.launch())]
+        case.provider.terminate(ids)
+
+        with pytest.raises(MismatchError) as spent:
+            case.provider.launch(case.launch())
+
+        assert spent.value.code == "IdempotentInstanceTerminated"
+        assert {i.id for i in case.provider.launched("token-1")} == set(ids)
+
+    def test_a_token_leads_to_exactly_what_it_launched(self, case: Case) -> None:
+        if case.is_moto:
+            pytest.skip("moto cannot look for a token")
+        case.put({"curfew:fleet": "three"}, ZONES[0])
+        mine = case.provider.launch(case.launch())
+        case.provider.launch(case.launch(token="token-12"))
+        case.provider.terminate([mine[0].id])
+
+        assert {i.id for i in case.provider.launched("token-1")} == {i.id for i in mine}
+        assert case.provider.launched("token-*") == ()
+        assert case.provider.launched("never-sent") == ()
+
+    def test_spot_is_launched_as_spot(self, case: Case) -> None:
+        (instance, *_) = case.provider.launch(case.launch(spot=True))
+        assert instance.lifecycle == "spot"
+
+
+class TestLabel:
+    def test_tags_are_added_and_written_over(self, case: Case) -> None:
+        one = case.put({"env": "dev", "curfew:lease": "old"}, ZONES[0])
+        two = case.put({}, ZONES[0])
+        other = case.put({}, ZONES[0])
+
+        case.provider.label([one, two], {"curfew:lease": "new"})
+
+        seen = case.provider.describe([one, two, other])
+        assert dict(seen[one].tags) == {"env": "dev", "curfew:lease": "new"}
+        assert dict(seen[two].tags) == {"curfew:lease": "new"}
+        assert dict(seen[other].tags) == {}
+
+    @pytest.mark.parametrize("key", ["env", "curfew", "Curfew:lease", "curfew:keep", "curfew:Keep"])
+    def test_a_tag_that_is_not_ours_is_never_written(self, case: Case, key: str) -> None:
+        id_ = case.put({}, ZONES[0])
+        with pytest.raises(ValueError, match="not Curfew's own"):
+            case.provider.label([id_], {"curfew:lease": "new", key: "x"})
+        assert dict(case.provider.describe([id_])[id_].tags) == {}
+
+    def test_an_instance_that_is_gone_fails_the_call(self, case: Case) -> None:
+        if case.is_moto:
+            pytest.skip("moto tags what there is not")
+        with pytest.raises(ProviderError):
+            case.provider.label(["i-0123456789abcdef0"], {"curfew:lease": "new"})
+
+    def test_nothing_to_label_is_no_call(self, case: Case) -> None:
+        case.provider.label([], {"curfew:lease": "new"})
+
+
+def test_twins_are_compared_whole() -> None:
+    """What makes a call another one in memory is what makes it another one on the wire."""
+    launch = Launch(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t")
+    provider = MemoryProvider()
+    provider.launch(launch)
+    for other in ({"key": "k"}, {"profile": "p"}, {"security_groups": ("sg-1",)}):
+        changed: Any = other
+        with pytest.raises(MismatchError):
+            provider.launch(replace(launch, **changed))

@@ -14,12 +14,14 @@ from botocore.parsers import ResponseParserError
 
 from curfew.core.errors import (
     AmbiguousError,
+    CapacityError,
     ItemError,
+    MismatchError,
     ProviderError,
     RefusedError,
     ThrottledError,
 )
-from curfew.providers.ec2_errors import SdkError, translated
+from curfew.providers.ec2_errors import CAPACITY_CODES, QUOTAS, SdkError, refused_launch, translated
 
 
 def answered(code: str, status: int = 400, message: str | None = "Words.") -> ClientError:
@@ -28,6 +30,17 @@ def answered(code: str, status: int = 400, message: str | None = "Words.") -> Cl
         "ResponseMetadata": {"HTTPStatusCode": status, "RequestId": "req-1"},
     }
     return ClientError(body, "TerminateInstances")
+
+
+NO_ANSWER: list[tuple[SdkError, type[ProviderError]]] = [
+    (ReadTimeoutError(endpoint_url="https://ec2"), AmbiguousError),
+    (ConnectTimeoutError(endpoint_url="https://ec2"), AmbiguousError),
+    (EndpointConnectionError(endpoint_url="https://ec2"), AmbiguousError),
+    (ResponseParserError("not XML"), AmbiguousError),
+    (ValueError("Invalid timestamp"), AmbiguousError),
+    (KeyError("InstanceId"), AmbiguousError),
+    (NoCredentialsError(), RefusedError),
+]
 
 
 @pytest.mark.parametrize(
@@ -68,25 +81,16 @@ def test_a_look_that_is_not_allowed_concerns_everybody() -> None:
 
 @pytest.mark.parametrize(
     ("error", "kind"),
-    [
-        (ReadTimeoutError(endpoint_url="https://ec2"), AmbiguousError),
-        (ConnectTimeoutError(endpoint_url="https://ec2"), AmbiguousError),
-        (EndpointConnectionError(endpoint_url="https://ec2"), AmbiguousError),
-        (ResponseParserError("not XML"), AmbiguousError),
-        (ValueError("Invalid timestamp"), AmbiguousError),
-        (KeyError("InstanceId"), AmbiguousError),
-        (NoCredentialsError(), RefusedError),
-    ],
+    NO_ANSWER,
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
 def test_an_error_without_an_answer_says_how_to_go_on(
     error: SdkError, kind: type[ProviderError]
 ) -> None:
-    said = translated(error, acting=True)
-
-    assert type(said) is kind
-    assert said.code == type(error).__name__
-    assert str(said)
+    for said in (translated(error, acting=True), refused_launch(error)):
+        assert type(said) is kind
+        assert said.code == type(error).__name__
+        assert str(said)
 
 
 def test_the_message_has_code_words_and_request() -> None:
@@ -104,3 +108,86 @@ def test_an_encoded_authorisation_message_is_left_out() -> None:
 
     assert "c2VjcmV0" not in said
     assert "You are not authorized." in said
+
+
+class TestLaunch:
+    @pytest.mark.parametrize("status", [400, 500, 503])
+    @pytest.mark.parametrize("code", sorted(CAPACITY_CODES))
+    def test_a_pool_without_capacity_is_certain_whatever_the_status(
+        self, code: str, status: int
+    ) -> None:
+        error = refused_launch(answered(code, status))
+        assert type(error) is CapacityError
+        assert error.code == code
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "InsufficientInstanceCapacity",
+            "InsufficientHostCapacity",
+            "InsufficientReservedInstanceCapacity",
+            "InsufficientFreeAddressesInSubnet",
+            "InsufficientCapacity",
+            "Unsupported",
+            "UnfulfillableCapacity",
+            "SpotMaxPriceTooLow",
+        ],
+    )
+    def test_what_another_pool_may_have_is_a_matter_of_capacity(self, code: str) -> None:
+        assert code in CAPACITY_CODES
+
+    @pytest.mark.parametrize(
+        "code", ["IdempotentParameterMismatch", "IdempotentInstanceTerminated"]
+    )
+    def test_a_token_that_was_used_is_a_mismatch(self, code: str) -> None:
+        assert type(refused_launch(answered(code))) is MismatchError
+
+    @pytest.mark.parametrize(
+        ("code", "words"),
+        [
+            ("VcpuLimitExceeded", "for vCPUs of running on-demand instances"),
+            ("InstanceLimitExceeded", "for instances that run at the same time"),
+            ("MaxSpotInstanceCountExceeded", "for Spot Instances"),
+            ("MaxIOPSLimitExceeded", "for provisioned IOPS"),
+            ("VolumeLimitExceeded", "for EBS storage"),
+        ],
+    )
+    def test_a_quota_is_the_accounts_and_named(self, code: str, words: str) -> None:
+        error = refused_launch(answered(code))
+
+        assert type(error) is RefusedError
+        assert error.code == code
+        assert str(error).startswith("the account's quota is used up, in this region, ")
+        assert words in str(error)
+
+    def test_no_code_means_two_things(self) -> None:
+        assert not CAPACITY_CODES & QUOTAS.keys()
+
+    @pytest.mark.parametrize(
+        ("code", "status", "kind"),
+        [
+            ("RequestLimitExceeded", 503, ThrottledError),
+            ("InternalError", 500, AmbiguousError),
+            ("Unavailable", 503, AmbiguousError),
+            ("NeverHeardOf", 500, AmbiguousError),
+            ("NeverHeardOf", 400, RefusedError),
+            ("InvalidAMIID.NotFound", 400, RefusedError),
+            # There are no items in a launch: what is not allowed is allowed to none.
+            ("UnauthorizedOperation", 403, RefusedError),
+            ("OperationNotPermitted", 400, RefusedError),
+        ],
+    )
+    def test_everything_else_says_how_to_go_on(
+        self, code: str, status: int, kind: type[ProviderError]
+    ) -> None:
+        assert type(refused_launch(answered(code, status))) is kind
+
+    def test_an_encoded_authorisation_message_is_left_out(self) -> None:
+        words = "You are not authorized. Encoded authorization failure message: c2VjcmV0"
+        said = str(refused_launch(answered("UnauthorizedOperation", 403, words)))
+        assert "c2VjcmV0" not in said
+        assert "You are not authorized." in said
+
+    def test_what_would_be_capacity_for_a_launch_is_trouble_for_an_order(self) -> None:
+        error = answered("InsufficientInstanceCapacity", 500)
+        assert type(translated(error, acting=True)) is AmbiguousError

@@ -5,7 +5,7 @@ from typing import Any
 
 from curfew.core.model import State
 from curfew.core.policy import Selector, TagFilter
-from curfew.providers.ec2 import FILTER_VALUES, filters
+from curfew.providers.ec2_filters import FILTER_VALUES, filters
 from tests.builders import a_selector, an_id
 from tests.stub_ec2 import Machine, StubEc2
 

@@ -5,39 +5,51 @@ since after an error Curfew looks before it does anything else.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import ListingError, ProviderError, RefusedError
-from ..core.model import Attributes, Instance, State, Target, Volume
-from ..core.policy import Selector
-from . import Launch
-from .ec2_errors import SDK_ERRORS, translated
+from ..core.errors import AmbiguousError, ListingError, ProviderError, RefusedError, RequestError
+from ..core.model import Attributes, Instance, State, Target
+from ..core.policy import Selector, mismatch
+from . import Launch, Listing, labels
+from .ec2_errors import PAGE_CODES, SDK_ERRORS, code_of, refused_launch, translated
+from .ec2_filters import FILTER_VALUES, filters, literal
+from .ec2_instances import instance_of, previous_states
+from .ec2_launch import image_of, request_of
+from .ec2_spot import ENDED_SPOT_REQUESTS, released
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
     from mypy_boto3_ec2.type_defs import (
+        DescribeInstancesResultTypeDef,
         FilterTypeDef,
         InstanceTypeDef,
-        SpotInstanceRequestTypeDef,
+        TagTypeDef,
     )
+    from mypy_boto3_ssm.client import SSMClient
     from mypy_boto3_sts.client import STSClient
 
 PAGE_SIZE = 1_000
-# Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
-FILTER_VALUES = 200
-
-ENDED_SPOT_REQUESTS = frozenset({"closed", "cancelled", "failed"})
+SMALLEST_PAGE = 5
+LABELLED = 200  # EC2 takes a thousand, and advises less
 
 
 class Ec2Provider:
-    """One account and region of EC2."""
+    """One account and region of EC2. ``ssm`` makes the client for parameters, once one is asked for."""
 
-    def __init__(self, *, target: Target, read: "EC2Client", act: "EC2Client") -> None:
+    def __init__(
+        self,
+        *,
+        target: Target,
+        read: "EC2Client",
+        act: "EC2Client",
+        ssm: "Callable[[], SSMClient] | None" = None,
+    ) -> None:
         self.target = target
         self._read = read
         self._act = act
+        self._ssm = ssm
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
         """Stream the instances, page by page; an empty page with a token is an ordinary page."""
@@ -51,6 +63,26 @@ class Ec2Provider:
             raise ListingError(
                 f"{self.target}: page {whole + 1} of the listing failed: {translated(error)}"
             ) from error
+
+    def page(self, selector: Selector, *, limit: int, after: str = "") -> Listing:
+        """One DescribeInstances call; what its filters cannot express is left out here.
+
+        Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
+        """
+        wanted = filters(selector, narrow=True)
+        size = min(max(limit, SMALLEST_PAGE), PAGE_SIZE)
+        more: Any = {"NextToken": after} if after else {}
+        try:
+            answer = self._read.describe_instances(Filters=wanted, MaxResults=size, **more)
+            instances = [instance_of(raw, self.target) for raw in _listed(answer)]
+        except SDK_ERRORS as error:
+            if after and code_of(error) in PAGE_CODES:
+                raise RequestError("no page goes on after this token: begin anew") from error
+            raise translated(error) from error
+        return Listing(
+            instances=tuple(i for i in instances if mismatch(i, selector) is None),
+            after=answer.get("NextToken", ""),
+        )
 
     def describe(self, ids: Sequence[str]) -> Mapping[str, Instance]:
         """Look again. By filter, because an id that is gone would fail a request that names it."""
@@ -79,31 +111,8 @@ class Ec2Provider:
         return found
 
     def release(self, instances: Sequence[Instance]) -> Mapping[str, ProviderError | None]:
-        """Cancel persistent Spot requests, which would launch their instance anew.
-
-        Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html
-        """
-        spot = [i for i in instances if i.lifecycle == "spot"]
-        if not spot:
-            return {}
-        released: dict[str, ProviderError | None] = {}
-        persistent: dict[str, str] = {}
-        try:
-            requests = self._spot_requests([i.spot_request for i in spot if i.spot_request])
-            for instance in spot:
-                request = requests.get(instance.spot_request)
-                if request is None:
-                    problem = f"the Spot request of {instance.id} is not to be seen"
-                    released[instance.id] = RefusedError(problem)
-                elif _relaunches(request):
-                    persistent[instance.spot_request] = instance.id
-            cancelled = self._cancel(sorted(persistent)) if persistent else frozenset[str]()
-        except SDK_ERRORS as error:
-            return dict.fromkeys((i.id for i in spot), translated(error, acting=True))
-        for request_id, id_ in persistent.items():
-            problem = f"the Spot request {request_id} was not cancelled"
-            released[id_] = None if request_id in cancelled else RefusedError(problem)
-        return released
+        """Cancel persistent Spot requests."""
+        return released(instances, read=self._read, cancel=self._cancel)
 
     def terminate(self, ids: Sequence[str]) -> Mapping[str, State]:
         """One TerminateInstances call.
@@ -111,7 +120,7 @@ class Ec2Provider:
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
         """
         return self._order(
-            lambda: _previous(
+            lambda: previous_states(
                 self._act.terminate_instances(InstanceIds=list(ids)).get("TerminatingInstances", [])
             )
         )
@@ -122,50 +131,62 @@ class Ec2Provider:
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
         """
         return self._order(
-            lambda: _previous(
+            lambda: previous_states(
                 self._act.stop_instances(InstanceIds=list(ids)).get("StoppingInstances", [])
             )
         )
 
-    def launch(self, launch: Launch) -> tuple[Instance, ...]:
-        """One RunInstances call: all or none, tagged at creation, with IMDSv2 required.
+    def image(self, name: str) -> str:
+        """An id as it is; after ``resolve:ssm:``, what that parameter has."""
+        return image_of(name, self._ssm)
 
-        Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+    def launch(self, launch: Launch) -> tuple[Instance, ...]:
+        """One RunInstances call. An answer without instances, or none that can be read, may have launched all."""
+        request = request_of(launch)
+        try:
+            answer = self._act.run_instances(**request)
+            instances = tuple(instance_of(raw, self.target) for raw in answer["Instances"])
+        except SDK_ERRORS as error:
+            raise refused_launch(error) from error
+        if not instances:
+            raise AmbiguousError("the answer to the launch names no instance")
+        return instances
+
+    def launched(self, token: str) -> tuple[Instance, ...]:
+        """Looked for by the client token, which each instance must carry: a filter is only a filter."""
+        wanted: list[FilterTypeDef] = [{"Name": "client-token", "Values": [literal(token)]}]
+        try:
+            found = {
+                raw["InstanceId"]: instance_of(raw, self.target)
+                for page in self._raw_pages(wanted)
+                for raw in page
+                if raw.get("ClientToken") == token
+            }
+        except SDK_ERRORS as error:
+            raise translated(error) from error
+        return tuple(found.values())
+
+    def label(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        """CreateTags, which writes over what a key had.
+
+        Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
         """
-        tags = [{"Key": key, "Value": value} for key, value in sorted(launch.tags.items())]
-        request: dict[str, Any] = {
-            "ImageId": launch.image,
-            "InstanceType": launch.instance_type,
-            "MinCount": launch.count,
-            "MaxCount": launch.count,
-            "ClientToken": launch.token,
-            "TagSpecifications": [
-                {"ResourceType": kind, "Tags": tags}
-                for kind in ("instance", "volume", "network-interface")
-            ],
-            "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
-        }
-        if launch.zone:
-            request["Placement"] = {"AvailabilityZone": launch.zone}
-        answer = self._order(lambda: self._act.run_instances(**request))
-        return tuple(self._instance(raw) for raw in answer["Instances"])
+        labels.check(tags)
+        written: list[TagTypeDef] = [{"Key": k, "Value": v} for k, v in sorted(tags.items())]
+        if not written:
+            return
+        for some in batched(ids, LABELLED, strict=False):
+            self._order(partial(self._act.create_tags, Resources=list(some), Tags=written))
 
     def _pages(self, wanted: "list[FilterTypeDef]") -> Iterator[list[Instance]]:
+        for page in self._raw_pages(wanted):
+            yield [instance_of(raw, self.target) for raw in page]
+
+    def _raw_pages(self, wanted: "list[FilterTypeDef]") -> "Iterator[list[InstanceTypeDef]]":
         pages = self._read.get_paginator("describe_instances").paginate(
             Filters=wanted, PaginationConfig={"PageSize": PAGE_SIZE}
         )
-        for page in pages:
-            yield [
-                self._instance(raw)
-                for reservation in page["Reservations"]
-                for raw in reservation["Instances"]
-            ]
-
-    def _spot_requests(self, ids: list[str]) -> "dict[str, SpotInstanceRequestTypeDef]":
-        answer = self._read.describe_spot_instance_requests(
-            Filters=[{"Name": "spot-instance-request-id", "Values": ids}]
-        )
-        return {r["SpotInstanceRequestId"]: r for r in answer["SpotInstanceRequests"]}
+        return map(_listed, pages)
 
     def _cancel(self, request_ids: list[str]) -> frozenset[str]:
         answer = self._act.cancel_spot_instance_requests(SpotInstanceRequestIds=request_ids)
@@ -186,57 +207,6 @@ class Ec2Provider:
             return call()
         except SDK_ERRORS as error:
             raise translated(error, acting=True) from error
-
-    def _instance(self, raw: "InstanceTypeDef") -> Instance:
-        operator = raw.get("Operator", {})
-        managed = (
-            "" if not operator.get("Managed") else operator.get("Principal") or "an AWS service"
-        )
-        return Instance(
-            id=raw["InstanceId"],
-            target=self.target,
-            zone=raw.get("Placement", {}).get("AvailabilityZone", ""),
-            state=_state(raw.get("State", {}).get("Name", "")),
-            instance_type=raw.get("InstanceType", ""),
-            image=raw.get("ImageId", ""),
-            launched_at=_aware(raw.get("LaunchTime")),
-            tags={tag.get("Key", ""): tag.get("Value", "") for tag in raw.get("Tags", [])},
-            lifecycle=raw.get("InstanceLifecycle", "on-demand"),
-            spot_request=raw.get("SpotInstanceRequestId", ""),
-            managed_by=managed,
-            root_device=raw.get("RootDeviceType", ""),
-            volumes=tuple(
-                Volume(
-                    id=device.get("Ebs", {}).get("VolumeId", ""),
-                    device=device.get("DeviceName", ""),
-                    delete_on_termination=device.get("Ebs", {}).get("DeleteOnTermination", False),
-                )
-                for device in raw.get("BlockDeviceMappings", [])
-            ),
-        )
-
-
-def filters(selector: Selector, *, narrow: bool) -> "list[FilterTypeDef]":
-    """The selector as EC2 filters, as far as EC2 can express it; ``decide`` applies the whole.
-
-    Filter values are patterns, so what is meant literally is escaped. More values than a request may have are not
-    sent at all.
-    """
-    wanted: list[FilterTypeDef] = [
-        {"Name": "instance-state-name", "Values": sorted(selector.states)}
-    ]
-    if not narrow:
-        return wanted
-    for tag in selector.tags:
-        values = [*map(_literal, tag.values), *(p.replace("\\", "\\\\") for p in tag.like)]
-        wanted.append({"Name": f"tag:{tag.key}", "Values": values})
-    if selector.with_tags:
-        wanted.extend({"Name": "tag-key", "Values": [_literal(k)]} for k in selector.with_tags)
-    if selector.instance_types:
-        wanted.append({"Name": "instance-type", "Values": list(selector.instance_types)})
-    while sum(len(f["Values"]) for f in wanted) > FILTER_VALUES:
-        wanted.remove(max(wanted, key=lambda f: len(f["Values"])))
-    return wanted
 
 
 def enabled_regions(read: "EC2Client") -> frozenset[str]:
@@ -262,26 +232,5 @@ def account_of(sts: "STSClient") -> str:
         raise translated(error) from error
 
 
-def _relaunches(request: "SpotInstanceRequestTypeDef") -> bool:
-    one_time = request.get("Type") == "one-time"
-    return not one_time and request.get("State") not in ENDED_SPOT_REQUESTS
-
-
-def _previous(changes: Sequence[Any]) -> dict[str, State]:
-    return {
-        change["InstanceId"]: _state(change.get("PreviousState", {}).get("Name", ""))
-        for change in changes
-    }
-
-
-def _state(word: str) -> State:
-    return State(word) if word in State else State.UNKNOWN
-
-
-def _aware(at: datetime | None) -> datetime | None:
-    # A time without a zone is no time: the instance is then kept for want of one.
-    return at if at is not None and at.tzinfo is not None else None
-
-
-def _literal(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("*", "\\*").replace("?", "\\?")
+def _listed(answer: "DescribeInstancesResultTypeDef") -> "list[InstanceTypeDef]":
+    return [raw for reservation in answer["Reservations"] for raw in reservation["Instances"]]

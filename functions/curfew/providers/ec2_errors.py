@@ -1,10 +1,21 @@
-"""EC2's errors in our words: what to do next hangs on which kind it is."""
+"""EC2's errors in our words: what to do next hangs on which kind it is.
+
+Source of the codes: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+"""
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
 
-from ..core.errors import AmbiguousError, ItemError, ProviderError, RefusedError, ThrottledError
+from ..core.errors import (
+    AmbiguousError,
+    CapacityError,
+    ItemError,
+    MismatchError,
+    ProviderError,
+    RefusedError,
+    ThrottledError,
+)
 
 type SdkError = (
     ClientError | BotoCoreError | ResponseParserError | ValueError | LookupError | TypeError
@@ -16,7 +27,6 @@ SDK_ERRORS = (
 NO_ANSWER = (HTTPClientError, NoConnectionError)
 UNREADABLE = (ResponseParserError, ValueError, LookupError, TypeError)
 
-# Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 ITEM_CODES = frozenset(
     {
         "OperationNotPermitted",
@@ -40,29 +50,97 @@ THROTTLE_CODES = frozenset(
 TROUBLE_CODES = frozenset({"InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable"})
 SERVER_ERROR = 500
 
+# Another type, or another subnet, may have what this one has not. Most of them come as a server error, although they
+# tell for certain that nothing was launched.
+CAPACITY_CODES = frozenset(
+    {
+        "InsufficientAddressCapacity",
+        "InsufficientCapacity",
+        "InsufficientCapacityOnHost",
+        "InsufficientFreeAddressesInSubnet",
+        "InsufficientHostCapacity",
+        "InsufficientInstanceCapacity",
+        "InsufficientReservedInstanceCapacity",
+        "InsufficientReservedInstancesCapacity",
+        "InsufficientVolumeCapacity",
+        "ReservationCapacityExceeded",
+        "SpotMaxPriceTooLow",
+        "UnfulfillableCapacity",
+        "Unsupported",  # of a type in a zone that does not have it
+        "VolumeTypeNotAvailableInZone",
+    }
+)
+MISMATCH_CODES = frozenset(
+    {
+        "IdempotentParameterMismatch",
+        "IdempotentInstanceTerminated",  # the token launched, and what it launched has ended
+    }
+)
+# What the account may have at most: no other pool, and no waiting, mends it.
+QUOTAS = {
+    "InstanceLimitExceeded": "instances that run at the same time",
+    "VcpuLimitExceeded": "vCPUs of running on-demand instances",
+    "MaxSpotInstanceCountExceeded": "Spot Instances",
+    "MaxIOPSLimitExceeded": "provisioned IOPS",
+    "VolumeLimitExceeded": "EBS storage",
+    "NetworkInterfaceLimitExceeded": "network interfaces",
+    "AddressLimitExceeded": "Elastic IP addresses",
+    "ResourceLimitExceeded": "a resource that EC2 does not name",
+}
+# Source: the common client errors of the page above; the first is what other AWS services say.
+PAGE_CODES = frozenset({"InvalidNextToken", "InvalidPaginationToken", "InvalidParameterValue"})
+
 
 def translated(error: SdkError, *, acting: bool = False) -> ProviderError:
-    """An SDK error as the one of ours that says how to go on. What is unknown stops everything.
+    """An SDK error as the one of ours that says how to go on. What is unknown stops everything."""
+    return _translated(error, _kind(error, acting=acting))
 
-    An encoded authorisation message is left out: it tells privileged detail to whoever may decode it.
-    """
+
+def refused_launch(error: SdkError) -> ProviderError:
+    """The same for a launch: it has no items, but pools, a token and the account's quotas."""
+    code = code_of(error)
+    if code in CAPACITY_CODES:
+        return _translated(error, CapacityError)
+    if code in MISMATCH_CODES:
+        return _translated(error, MismatchError)
+    if code in QUOTAS:
+        quota = f"the account's quota is used up, in this region, for {QUOTAS[code]}: "
+        return _translated(error, RefusedError, before=quota)
+    kind = _kind(error, acting=True)
+    return _translated(error, RefusedError if kind is ItemError else kind)
+
+
+def code_of(error: SdkError) -> str:
+    """The cloud's own code of an error; the exception's name where the cloud gave none."""
     if isinstance(error, ClientError):
-        body = error.response.get("Error", {})
-        metadata = error.response.get("ResponseMetadata", {})
-        code, request_id = body.get("Code", ""), metadata.get("RequestId", "")
-        words = (body.get("Message") or "").partition("Encoded authorization failure message")[0]
-        message = f"{code}: {words.strip()} (request {request_id or 'unknown'})"
-        kind: type[ProviderError] = RefusedError
+        code: str = error.response.get("Error", {}).get("Code", "")
+        return code
+    return type(error).__name__
+
+
+def _kind(error: SdkError, *, acting: bool) -> type[ProviderError]:
+    if isinstance(error, ClientError):
+        code = code_of(error)
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in THROTTLE_CODES:
-            kind = ThrottledError
-        elif code in TROUBLE_CODES or metadata.get("HTTPStatusCode", 0) >= SERVER_ERROR:
-            kind = AmbiguousError
-        elif code in ITEM_CODES and (acting or code != "UnauthorizedOperation"):
-            kind = ItemError
+            return ThrottledError
+        if code in TROUBLE_CODES or status >= SERVER_ERROR:
+            return AmbiguousError
+        if code in ITEM_CODES and (acting or code != "UnauthorizedOperation"):
+            return ItemError
+        return RefusedError
+    return AmbiguousError if isinstance(error, (*UNREADABLE, *NO_ANSWER)) else RefusedError
+
+
+def _translated[E: ProviderError](error: SdkError, kind: type[E], *, before: str = "") -> E:
+    """An encoded authorisation message is left out: it tells privileged detail to whoever may decode it."""
+    code = code_of(error)
+    if isinstance(error, ClientError):
+        said = error.response.get("Error", {}).get("Message") or ""
+        words = said.partition("Encoded authorization failure message")[0].strip()
+        request_id: str = error.response.get("ResponseMetadata", {}).get("RequestId", "")
+        message = f"{before}{code}: {words} (request {request_id or 'unknown'})"
         return kind(message, code=code, request_id=request_id)
     if isinstance(error, UNREADABLE):
-        message = f"the answer cannot be read: {type(error).__name__}: {error}"
-        return AmbiguousError(message, code=type(error).__name__)
-    if isinstance(error, NO_ANSWER):
-        return AmbiguousError(str(error), code=type(error).__name__)
-    return RefusedError(str(error), code=type(error).__name__)
+        return kind(f"the answer cannot be read: {code}: {error}", code=code)
+    return kind(str(error), code=code)

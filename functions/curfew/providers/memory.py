@@ -6,11 +6,20 @@ Ids that do not exist fail a whole call; one protected instance fails all of its
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count, islice
 
-from ..core.errors import ItemError, ProviderError
+from ..core.errors import (
+    CapacityError,
+    ItemError,
+    MismatchError,
+    ProviderError,
+    RefusedError,
+    RequestError,
+)
+from ..core.launch import Pool
 from ..core.model import ActionKind, Attributes, Instance, State, Target
-from ..core.policy import Selector
-from . import Launch
+from ..core.policy import Selector, mismatch
+from . import Launch, Listing, labels
 
 OPEN = Attributes(termination_protected=False, stop_protected=False)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,7 +29,9 @@ HERE = Target(provider="memory", account="000000000000", region="nowhere-1")
 class MemoryProvider:
     """One account and region of a cloud that forgets everything when the process ends.
 
-    ``calls`` records every order that was given, in order, for whoever wants to check.
+    ``calls`` records every order that was given, in order, for whoever wants to check. ``capacity`` is what a pool
+    has left, without an entry as much as anybody wants; ``zones`` is where the subnets are, ``parameters`` what the
+    images are named by.
     """
 
     def __init__(
@@ -30,17 +41,34 @@ class MemoryProvider:
         target: Target = HERE,
         attributes: Mapping[str, Attributes] | None = None,
         clock: Callable[[], datetime] = lambda: EPOCH,
+        capacity: Mapping[Pool, int] | None = None,
+        zones: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None,
     ) -> None:
         self.target = target
         self.instances = {instance.id: instance for instance in instances}
         self.attributes = dict(attributes or {})
         self.calls: list[tuple[str, tuple[str, ...]]] = []
+        self.capacity = dict(capacity or {})
+        self.zones = dict(zones or {})
+        self.parameters = dict(parameters or {})
         self._clock = clock
-        self._launched: dict[str, tuple[str, ...]] = {}
+        self._launched: dict[str, tuple[Launch, tuple[str, ...]]] = {}
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
         """Stream what is in the states of the selector; ``narrow`` changes nothing here."""
         yield from [i for i in self.instances.values() if i.state in selector.states]
+
+    def page(self, selector: Selector, *, limit: int, after: str = "") -> Listing:
+        """A page of exactly ``limit``, but for the last; ``after`` is the number of instances before it."""
+        start = int(after) if after.isdecimal() else 0
+        meant = [i for i in self.instances.values() if mismatch(i, selector) is None]
+        if after and not 0 < start < len(meant):
+            raise RequestError("no page goes on after this token: begin anew")
+        end = start + max(limit, 1)
+        return Listing(
+            instances=tuple(meant[start:end]), after=str(end) if end < len(meant) else ""
+        )
 
     def describe(self, ids: Sequence[str]) -> Mapping[str, Instance]:
         """Look again."""
@@ -62,29 +90,74 @@ class MemoryProvider:
         """Stop at once what its zone allows."""
         return self._order(ActionKind.STOP, ids, State.STOPPED)
 
+    def image(self, name: str) -> str:
+        """An id as it is; after ``resolve:ssm:``, what the parameter has."""
+        parameter = name.removeprefix("resolve:ssm:")
+        if parameter == name:
+            return name
+        if parameter not in self.parameters:
+            raise RefusedError(
+                f"the parameter {parameter}: there is none", code="ParameterNotFound"
+            )
+        value = self.parameters[parameter]
+        if not value.startswith("ami-"):
+            raise RefusedError(f"the parameter {parameter}: its value is not the id of an image")
+        return value
+
     def launch(self, launch: Launch) -> tuple[Instance, ...]:
-        """Launch, once per token."""
+        """Launch what the pool has, once per token; the instances run at once."""
+        self.calls.append(("launch", (launch.token,)))
         if launch.token not in self._launched:
-            self.calls.append(("launch", (launch.token,)))
-            ids = tuple(f"i-{len(self.instances) + n:017x}" for n in range(launch.count))
-            self._launched[launch.token] = ids
-            for id_ in ids:
-                self.instances[id_] = Instance(
-                    id=id_,
-                    target=self.target,
-                    zone=launch.zone or f"{self.target.region}a",
-                    state=State.RUNNING,
-                    instance_type=launch.instance_type,
-                    image=launch.image,
-                    launched_at=self._clock(),
-                    tags=dict(launch.tags),
-                )
-        return tuple(self.instances[id_] for id_ in self._launched[launch.token])
+            self._launched[launch.token] = (launch, self._born(launch))
+        first, ids = self._launched[launch.token]
+        if first != launch:
+            code = "IdempotentParameterMismatch"
+            raise MismatchError("the token is known with another call", code=code)
+        if all(self.instances[id_].state is State.TERMINATED for id_ in ids):
+            code = "IdempotentInstanceTerminated"
+            raise MismatchError("what the token launched is terminated", code=code)
+        return tuple(self.instances[id_] for id_ in ids)
+
+    def launched(self, token: str) -> tuple[Instance, ...]:
+        """What the token launched."""
+        _, ids = self._launched.get(token, (None, ()))
+        return tuple(self.instances[id_] for id_ in ids if id_ in self.instances)
+
+    def label(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        """Write the tags onto all, or onto none if one does not exist."""
+        labels.check(tags)
+        self._recorded("label", ids)
+        for id_ in ids:
+            tagged = {**self.instances[id_].tags, **tags}
+            self.instances[id_] = replace(self.instances[id_], tags=tagged)
+
+    def _born(self, launch: Launch) -> tuple[str, ...]:
+        pool = Pool(instance_type=launch.instance_type, subnet=launch.subnet)
+        had = min(self.capacity.get(pool, launch.count), launch.count)
+        if had < 1:
+            code = "InsufficientInstanceCapacity"
+            raise CapacityError(f"there is no capacity for {pool}", code=code)
+        if pool in self.capacity:
+            self.capacity[pool] -= had
+        numbers = count(len(self.instances))
+        free = (i for i in map("i-{:017x}".format, numbers) if i not in self.instances)
+        ids = tuple(islice(free, had))
+        for id_ in ids:
+            self.instances[id_] = Instance(
+                id=id_,
+                target=self.target,
+                zone=self.zones.get(launch.subnet, f"{self.target.region}a"),
+                state=State.RUNNING,
+                instance_type=launch.instance_type,
+                image=launch.image,
+                launched_at=self._clock(),
+                tags=dict(launch.tags),
+                lifecycle="spot" if launch.spot else "on-demand",
+            )
+        return ids
 
     def _order(self, kind: ActionKind, ids: Sequence[str], end: State) -> Mapping[str, State]:
-        self.calls.append((str(kind), tuple(ids)))
-        if missing := [id_ for id_ in ids if id_ not in self.instances]:
-            raise ItemError(f"no such instance: {missing[0]}", code="InvalidInstanceID.NotFound")
+        self._recorded(str(kind), ids)
         locked = {self.instances[id_].zone for id_ in ids if self._protected(id_)}
         before = {}
         for id_ in ids:
@@ -94,6 +167,11 @@ class MemoryProvider:
         if locked:
             raise ItemError("an instance is protected", code="OperationNotPermitted")
         return before
+
+    def _recorded(self, name: str, ids: Sequence[str]) -> None:
+        self.calls.append((name, tuple(ids)))
+        if missing := [id_ for id_ in ids if id_ not in self.instances]:
+            raise ItemError(f"no such instance: {missing[0]}", code="InvalidInstanceID.NotFound")
 
     def _protected(self, id_: str) -> bool:
         attributes = self.attributes.get(id_, OPEN)

@@ -1,0 +1,348 @@
+"""What a launch is on the wire, and what becomes of it when the cloud is not at its best."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from curfew.core.errors import (
+    AmbiguousError,
+    CapacityError,
+    MismatchError,
+    ProviderError,
+    RefusedError,
+    ThrottledError,
+)
+from curfew.core.model import State
+from curfew.providers import Launch
+from curfew.providers.ec2 import Ec2Provider
+from tests.builders import HERE, NOW, a_selector, an_id
+from tests.stub_ec2 import Fault, Machine, StubEc2, tag_specifications
+
+TAGS = {"env": "sandbox", "curfew:fleet": "pair", "Name": "ü <&>"}
+METADATA = {
+    "MetadataOptions.HttpTokens": "required",
+    "MetadataOptions.HttpPutResponseHopLimit": "1",
+    "MetadataOptions.InstanceMetadataTags": "disabled",
+}
+PROTOCOL = {"Action", "Version"}
+
+
+def a_launch(**more: Any) -> Launch:
+    ordinary: dict[str, Any] = {
+        "image": "ami-08111162", "instance_type": "t2.micro", "count": 2, "tags": TAGS, "token": "tok",
+    }  # fmt: skip
+    return Launch(**(ordinary | more))
+
+
+def sent(launch: Launch) -> dict[str, str]:
+    cloud = StubEc2()
+    cloud.provider().launch(launch)
+    (asked,) = cloud.asked
+    return {key: value for key, value in asked.items() if key not in PROTOCOL}
+
+
+def test_a_minimal_launch_sends_what_it_has_and_what_keeps_safe() -> None:
+    assert sent(a_launch(tags={})) == {
+        "ImageId": "ami-08111162",
+        "InstanceType": "t2.micro",
+        "MinCount": "1",
+        "MaxCount": "2",
+        "ClientToken": "tok",
+        **METADATA,
+    }
+
+
+def test_a_full_launch_sends_everything() -> None:
+    full = a_launch(
+        subnet="subnet-b",
+        security_groups=("sg-1", "sg-2"),
+        key="ops",
+        profile="sandbox-role",
+        user_data="#!/bin/sh",
+        spot=True,
+    )
+
+    asked = sent(full)
+
+    rest = {key: value for key, value in asked.items() if not key.startswith("TagSpecification.")}
+    assert rest == {
+        "ImageId": "ami-08111162",
+        "InstanceType": "t2.micro",
+        "MinCount": "1",
+        "MaxCount": "2",
+        "ClientToken": "tok",
+        "SubnetId": "subnet-b",
+        "SecurityGroupId.1": "sg-1",
+        "SecurityGroupId.2": "sg-2",
+        "KeyName": "ops",
+        "IamInstanceProfile.Name": "sandbox-role",
+        "UserData": base64.b64encode(b"#!/bin/sh").decode(),
+        "InstanceMarketOptions.MarketType": "spot",
+        "InstanceMarketOptions.SpotOptions.SpotInstanceType": "one-time",
+        "InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior": "terminate",
+        **METADATA,
+    }
+    assert tag_specifications(asked) == {
+        "instance": TAGS,
+        "volume": TAGS,
+        "network-interface": TAGS,
+        "spot-instances-request": TAGS,
+    }
+
+
+def test_on_demand_tags_no_spot_request() -> None:
+    assert set(tag_specifications(sent(a_launch()))) == {"instance", "volume", "network-interface"}
+
+
+def test_a_profile_may_be_an_arn() -> None:
+    arn = "arn:aws:iam::123456789012:instance-profile/sandbox-role"
+    asked = sent(a_launch(profile=arn))
+    assert asked["IamInstanceProfile.Arn"] == arn
+    assert "IamInstanceProfile.Name" not in asked
+
+
+def test_user_data_arrives_encoded_exactly_once() -> None:
+    script = "#!/bin/sh\necho 'ü' # +/="
+    assert base64.b64decode(sent(a_launch(user_data=script))["UserData"]).decode() == script
+
+
+def test_user_data_is_in_no_representation() -> None:
+    assert "hunter2" not in repr(a_launch(user_data="hunter2"))
+
+
+def test_the_answer_is_what_was_launched() -> None:
+    cloud = StubEc2()
+
+    launched = cloud.provider().launch(a_launch(subnet="subnet-b", spot=True))
+
+    assert [i.id for i in launched] == sorted(cloud.machines)
+    for instance in launched:
+        assert instance.target == HERE
+        assert instance.zone == "eu-central-1b"
+        assert instance.state is State.PENDING
+        assert instance.launched_at == NOW
+        assert dict(instance.tags) == TAGS
+        assert cloud.spot_requests[instance.spot_request] == {"type": "one-time", "state": "active"}
+
+
+def test_no_capacity_is_one_call_although_it_is_a_server_error() -> None:
+    cloud = StubEc2()
+    cloud.capacity["t2.micro", "eu-central-1a"] = 0
+
+    with pytest.raises(CapacityError, match="InsufficientInstanceCapacity"):
+        cloud.provider().launch(a_launch())
+
+    assert cloud.orders == [("RunInstances", ("tok",))]
+    assert cloud.machines == {}
+
+
+@pytest.mark.parametrize("quota", ["instance_quota", "vcpu_quota"])
+def test_a_quota_limits_and_then_refuses(quota: str) -> None:
+    cloud = StubEc2()
+    setattr(cloud, quota, 3)
+    provider = cloud.provider()
+
+    assert len(provider.launch(a_launch(count=5))) == 3
+    with pytest.raises(RefusedError, match="the account's quota"):
+        provider.launch(a_launch(token="other"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Fault(), AmbiguousError),
+        (Fault(code="InternalError", status=500), AmbiguousError),
+        (Fault(code="RequestLimitExceeded", status=503), ThrottledError),
+        (Fault(code="UnauthorizedOperation", status=403), RefusedError),
+        (Fault(code="Unsupported"), CapacityError),
+    ],
+    ids=lambda value: getattr(value, "code", "") or getattr(value, "__name__", "time-out"),
+)
+def test_a_call_that_goes_wrong_is_made_once(fault: Fault, kind: type[ProviderError]) -> None:
+    cloud = StubEc2()
+    cloud.fail("RunInstances", fault)
+
+    with pytest.raises(kind):
+        cloud.provider().launch(a_launch())
+
+    assert len(cloud.asked) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault(after_effect=True), None], ids=["time-out", "garbled"])
+def test_a_launch_without_a_readable_answer_is_found_by_its_token_and_never_doubled(
+    fault: Fault | None,
+) -> None:
+    cloud = StubEc2()
+    if fault:
+        cloud.fail("RunInstances", fault)
+    else:
+        cloud.garble("RunInstances", on=1)
+    provider = cloud.provider()
+    with pytest.raises(AmbiguousError):
+        provider.launch(a_launch())
+
+    found = provider.launched("tok")
+    again = provider.launch(a_launch())
+
+    assert {i.id for i in found} == {i.id for i in again} == set(cloud.machines)
+    assert len(cloud.machines) == 2
+
+
+def test_an_answer_that_names_nothing_may_have_launched_something() -> None:
+    cloud = StubEc2()
+    cloud.unnamed = {an_id(5_000), an_id(5_001)}
+    provider = cloud.provider()
+
+    with pytest.raises(AmbiguousError):
+        provider.launch(a_launch())
+
+    assert len(provider.launched("tok")) == 2
+
+
+def test_what_is_launched_may_not_be_seen_at_once() -> None:
+    cloud = StubEc2()
+    cloud.visible_after = 2
+    provider = cloud.provider()
+    provider.launch(a_launch())
+
+    assert [len(provider.launched("tok")) for _ in range(4)] == [0, 0, 2, 2]
+
+
+def test_what_dies_at_once_says_why_and_its_token_is_spent() -> None:
+    cloud = StubEc2()
+    cloud.stillborn = 2
+    provider = cloud.provider()
+    provider.launch(a_launch())
+
+    found = provider.launched("tok")
+
+    assert {i.state for i in found} == {State.TERMINATED}
+    assert {i.state_reason for i in found} == {"Server.InternalError: Internal error on launch"}
+    with pytest.raises(MismatchError, match="IdempotentInstanceTerminated"):
+        provider.launch(a_launch())
+
+
+def test_a_token_is_looked_for_on_every_page_and_named_once() -> None:
+    cloud = StubEc2(*(Machine(id=an_id(n), token="tok") for n in range(7)), page_size=3)
+    cloud.twice = True
+    cloud.empty_pages = {2}
+    assert len(cloud.provider().launched("tok")) == 7
+
+
+def test_what_another_token_launched_is_not_ours_whatever_the_filter_lets_through() -> None:
+    cloud = StubEc2(Machine(id=an_id(1), token="tok"), Machine(id=an_id(2), token="TOK"))
+    cloud.loose = True
+    assert [i.id for i in cloud.provider().launched("tok")] == [an_id(1)]
+
+
+def test_a_look_that_fails_says_how_to_go_on() -> None:
+    cloud = StubEc2()
+    cloud.fail("DescribeInstances", Fault(code="RequestLimitExceeded", status=503))
+    with pytest.raises(ThrottledError):
+        cloud.provider().launched("tok")
+
+
+class TestTheStub:
+    """A token is remembered by zone where there is a subnet, and by region where there is none."""
+
+    def test_a_token_in_another_zone_launches_again(self) -> None:
+        cloud = StubEc2()
+        provider = cloud.provider()
+        provider.launch(a_launch(subnet="subnet-a"))
+        provider.launch(a_launch(subnet="subnet-b"))
+        assert len(cloud.machines) == 4
+
+    def test_a_token_in_another_subnet_of_the_zone_is_a_mismatch(self) -> None:
+        cloud = StubEc2()
+        cloud.subnets["subnet-a2"] = cloud.subnets["subnet-a"]
+        provider = cloud.provider()
+        provider.launch(a_launch(subnet="subnet-a"))
+        with pytest.raises(MismatchError):
+            provider.launch(a_launch(subnet="subnet-a2"))
+        assert len(cloud.machines) == 2
+
+    @pytest.mark.parametrize(
+        ("more", "code"),
+        [
+            ({"subnet": "subnet-none"}, "InvalidSubnetID.NotFound"),
+            ({"tags": {f"tag-{n}": "" for n in range(51)}}, "TagLimitExceeded"),
+            ({"tags": {"aws:own": "x"}}, "InvalidParameterValue"),
+        ],
+    )
+    def test_what_ec2_refuses_launches_nothing(self, more: dict[str, Any], code: str) -> None:
+        cloud = StubEc2()
+        with pytest.raises(RefusedError) as refused:
+            cloud.provider().launch(a_launch(**more))
+        assert refused.value.code == code
+        assert cloud.machines == {}
+
+
+class TestPage:
+    @pytest.mark.parametrize(("limit", "size"), [(1, 5), (5, 5), (40, 40), (5_000, 1_000)])
+    def test_its_size_is_what_ec2_takes(self, limit: int, size: int) -> None:
+        cloud = StubEc2(*(Machine(id=an_id(n)) for n in range(1_001)))
+        page = cloud.provider().page(a_selector(), limit=limit)
+        assert len(page.instances) == size
+        assert page.after
+
+    def test_what_the_filters_let_through_is_judged_again(self) -> None:
+        cloud = StubEc2(Machine(id=an_id(1)), Machine(id=an_id(2), tags={"env": "prod"}))
+        cloud.loose = True
+        page = cloud.provider().page(a_selector(), limit=5)
+        assert [i.id for i in page.instances] == [an_id(1)]
+
+    def test_an_empty_page_is_not_the_last(self) -> None:
+        cloud = StubEc2(*(Machine(id=an_id(n)) for n in range(3)))
+        cloud.empty_pages = {1}
+        provider = cloud.provider()
+
+        first = provider.page(a_selector(), limit=5)
+
+        assert first.instances == ()
+        assert len(provider.page(a_selector(), limit=5, after=first.after).instances) == 3
+
+    @pytest.mark.parametrize("after", ["", "5:2"])
+    def test_a_failure_that_is_not_the_tokens_is_the_clouds(self, after: str) -> None:
+        cloud = StubEc2()
+        cloud.fail("DescribeInstances", Fault(code="UnauthorizedOperation", status=403))
+        with pytest.raises(RefusedError):
+            cloud.provider().page(a_selector(), limit=5, after=after)
+
+    def test_the_first_page_has_no_token_to_be_wrong(self) -> None:
+        cloud = StubEc2()
+        cloud.fail("DescribeInstances", Fault(code="InvalidParameterValue"))
+        with pytest.raises(RefusedError):
+            cloud.provider().page(a_selector(), limit=5)
+
+
+class TestImage:
+    def test_a_parameter_may_name_a_version(self) -> None:
+        cloud = StubEc2()
+        cloud.parameters["/image:3"] = "ami-08111162"
+        assert cloud.provider().image("resolve:ssm:/image:3") == "ami-08111162"
+        assert cloud.calls == [("GetParameter", ("/image:3",))]
+
+    def test_without_a_client_no_parameter_can_be_read(self) -> None:
+        client = StubEc2().client()
+        provider = Ec2Provider(target=HERE, read=client, act=client)
+        assert provider.image("ami-08111162") == "ami-08111162"
+        with pytest.raises(RefusedError, match="the parameter /image"):
+            provider.image("resolve:ssm:/image")
+
+    @pytest.mark.parametrize(
+        "value",
+        ["", "ami-", "ami-xyz", "ami-08111162,ami-08111163", " ami-08111162", "ami-0811116\n"],
+    )
+    def test_what_only_resembles_an_id_is_refused(self, value: str) -> None:
+        cloud = StubEc2()
+        cloud.parameters["/image"] = value
+        with pytest.raises(RefusedError, match="not the id of an image"):
+            cloud.provider().image("resolve:ssm:/image")
+
+
+def test_many_are_labelled_in_several_calls() -> None:
+    cloud = StubEc2(*(Machine(id=an_id(n), tags={}) for n in range(450)))
+    cloud.provider().label([an_id(n) for n in range(450)], {"curfew:lease": "x"})
+    assert [len(ids) for _, ids in cloud.orders] == [200, 200, 50]
+    assert all(machine.tags == {"curfew:lease": "x"} for machine in cloud.machines.values())
