@@ -1,7 +1,8 @@
 """Entries of the audit, each carrying the hash of the one before.
 
-An ``intent`` is written before the call, an ``outcome`` after it; neither is ever changed. Whoever alters,
-drops or reorders an entry breaks every hash that follows.
+An ``intent`` is written before the call, an ``outcome`` after it; an ``event`` is what ends no instance: a launch, a
+birth, a lease that was changed. None is ever changed. Whoever alters, drops or reorders an entry breaks every hash
+that follows.
 """
 
 import hashlib
@@ -20,15 +21,19 @@ GENESIS = "0" * 64
 
 
 class EntryKind(StrEnum):
-    """What an entry records: the will, or what came of it."""
+    """What an entry records: the will, what came of it, or what happened beside."""
 
     INTENT = "intent"
     OUTCOME = "outcome"
+    EVENT = "event"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """An entry before it has its place in the chain. ``body`` holds JSON values only."""
+    """An entry before it has its place in the chain. ``body`` holds JSON values only.
+
+    An event has its operation for a sweep, and the name of its fleet where it concerns no single instance.
+    """
 
     kind: EntryKind
     sweep_id: str
@@ -53,6 +58,7 @@ def intents(actions: Iterable[Action], plan: Plan, *, sweep_id: str, at: datetim
         "policy": plan.policy.name,
         "policy_version": plan.policy.version,
         "plan": plan.hash,
+        **({"asked_by": plan.asked_by} if plan.asked_by else {}),
     }
     return [
         Draft(
@@ -70,6 +76,14 @@ def intents(actions: Iterable[Action], plan: Plan, *, sweep_id: str, at: datetim
         )
         for action in actions
     ]
+
+
+def event(
+    action: str, subject: str, *, operation: str, by: str, at: datetime, **details: Any
+) -> Draft:
+    """Something that ended no instance: what, to whom, by whose will."""
+    body = {"action": action, "by": by, **details}
+    return Draft(kind=EntryKind.EVENT, sweep_id=operation, instance_id=subject, at=at, body=body)
 
 
 def outcome(ended: Outcome, *, sweep_id: str, at: datetime) -> Draft:
@@ -110,6 +124,13 @@ def evidence(instance: Instance) -> dict[str, Any]:
             {"id": v.id, "device": v.device, "delete_on_termination": v.delete_on_termination}
             for v in instance.volumes
         ],
+        "lease": instance.lease
+        and {
+            "fleet": instance.lease.fleet,
+            "operation": instance.lease.operation,
+            "owner": instance.lease.owner,
+            "expires_at": instance.lease.expires_at.isoformat(),
+        },
     }
 
 
@@ -159,6 +180,6 @@ def unsettled(entries: Iterable[Entry]) -> tuple[Entry, ...]:
         key = (entry.draft.sweep_id, entry.draft.instance_id)
         if entry.draft.kind is EntryKind.INTENT:
             waiting[key] = entry
-        else:
+        elif entry.draft.kind is EntryKind.OUTCOME:
             waiting.pop(key, None)
     return tuple(waiting.values())

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .lease import Lease
 
 
 class State(StrEnum):
@@ -73,7 +77,8 @@ class Instance:
     """One virtual machine as it was last described.
 
     ``launched_at`` is the last start, not the creation: EC2 resets it whenever the instance is started.
-    ``first_seen_at`` is the ledger's own record and stays. Either may be missing.
+    ``first_seen_at`` is the ledger's own record and stays. Either may be missing. ``lease`` is the ledger's too: what
+    a tag says about one counts for nothing.
     """
 
     id: str
@@ -90,6 +95,8 @@ class Instance:
     managed_by: str = ""
     root_device: str = "ebs"
     volumes: tuple[Volume, ...] = ()
+    state_reason: str = ""
+    lease: "Lease | None" = None
 
     @property
     def name(self) -> str:

@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .model import ActionKind, Attributes, Instance
-from .policy import PERCENT_FROM, Finding, Limits, Policy, mismatch, spoken, too_young
+from .policy import (
+    PERCENT_FROM,
+    Finding,
+    Limits,
+    Policy,
+    mismatch,
+    out_of_lease,
+    spoken,
+    too_young,
+)
 from .protection import protected, shielded
 
 
@@ -38,7 +47,7 @@ class Kept:
 class Plan:
     """What will be done and what will not, in the order of the ids, whatever the order of the listing.
 
-    ``refused`` says why the whole of it was refused, if it was.
+    ``refused`` says why the whole of it was refused, if it was; ``asked_by`` who asked for it, if somebody did.
     """
 
     policy: Policy
@@ -46,6 +55,7 @@ class Plan:
     actions: tuple[Action, ...] = ()
     kept: tuple[Kept, ...] = ()
     refused: Finding | None = None
+    asked_by: str = ""
 
     @property
     def candidates(self) -> int:
@@ -64,6 +74,7 @@ def judge(instance: Instance, policy: Policy, now: datetime) -> Action | Kept:
     """The verdict on one instance: the single choke point that every way to an action goes through."""
     finding = (
         mismatch(instance, policy.selector)
+        or out_of_lease(instance, policy.selector, now)
         or too_young(instance, policy.older_than, now)
         or protected(instance, policy, now)
     )
@@ -152,4 +163,7 @@ def _due(instance: Instance, policy: Policy, now: datetime) -> Finding:
     matched += [f"has {key}" for key in policy.selector.with_tags]
     matched += [f"no tag {key}" for key in policy.selector.without_tags]
     reason = ", ".join([f"is {instance.state}", *matched]) + age
+    if policy.selector.expired and instance.lease:
+        ago = spoken(now - instance.lease.expires_at)
+        return Finding(rule="lease-expired", reason=f"{reason}, its lease ran out {ago} ago")
     return Finding(rule="older-than" if policy.older_than else "selected", reason=reason)

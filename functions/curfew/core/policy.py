@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 
+from .lease import told
 from .model import ActionKind, Instance, State
 
 ALWAYS_PROTECTED = "curfew:keep"
+NOT_SELECTED = "not-selected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,11 @@ class TagFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """What to look for. Every condition that is given must hold; states are always given."""
+    """What to look for. Every condition that is given must hold; states are always given.
+
+    ``expired`` asks for a lease that has run out, ``operation`` for an instance that this launch made. Both ask the
+    ledger, and never a tag.
+    """
 
     states: frozenset[State]
     tags: tuple[TagFilter, ...] = ()
@@ -67,6 +73,8 @@ class Selector:
     without_tags: tuple[str, ...] = ()
     instance_types: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    expired: bool = False
+    operation: str = ""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -96,13 +104,15 @@ class Limits:
 
 
 PERCENT_FROM = 10
+EVERYTHING = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """A named selector with its action, protection and limits.
 
-    ``version`` fingerprints the file that it was written in.
+    ``version`` fingerprints the file that it was written in. A lease that still runs exempts an instance, unless
+    the policy ``ends_leases``, because whoever owns it says so.
     """
 
     name: str
@@ -112,6 +122,7 @@ class Policy:
     protection: Protection = field(default_factory=Protection)
     limits: Limits = field(default_factory=Limits)
     version: str = ""
+    ends_leases: bool = False
 
 
 def folded(key: str) -> str:
@@ -147,6 +158,21 @@ def mismatch(instance: Instance, selector: Selector) -> Finding | None:
     return None
 
 
+def out_of_lease(instance: Instance, selector: Selector, now: datetime) -> Finding | None:
+    """Why what the ledger says about the instance is not what the selector asks for; nothing if it is."""
+    lease = instance.lease
+    if selector.operation and (lease is None or lease.operation != selector.operation):
+        return Finding(
+            rule="not-in-ledger",
+            reason="carries the tag of the fleet, but was not launched for it",
+        )
+    if selector.expired and lease is None:
+        return _not_selected("has no lease")
+    if selector.expired and lease is not None and lease.runs(now):
+        return _not_selected(f"has a lease until {told(lease.expires_at)}")
+    return None
+
+
 def too_young(instance: Instance, older_than: timedelta | None, now: datetime) -> Finding | None:
     """Why the instance has not lived long enough for the policy; nothing if it has."""
     if older_than is None:
@@ -177,7 +203,7 @@ def spoken(duration: timedelta) -> str:
 
 
 def _not_selected(reason: str) -> Finding:
-    return Finding(rule="not-selected", reason=reason)
+    return Finding(rule=NOT_SELECTED, reason=reason)
 
 
 def _listed(words: tuple[str, ...] | list[State]) -> str:

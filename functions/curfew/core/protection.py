@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
+from .lease import told
 from .model import ActionKind, Attributes, Instance
 from .policy import Finding, Policy, folded, spoken
 
@@ -115,6 +116,13 @@ def _ambiguous_tag(instance: Instance, policy: Policy, _now: datetime) -> Findin
     return None
 
 
+def _leased(instance: Instance, policy: Policy, now: datetime) -> Finding | None:
+    lease = instance.lease
+    if policy.ends_leases or lease is None or not lease.runs(now):
+        return None
+    return Finding(rule="leased", reason=f"has a lease until {told(lease.expires_at)}")
+
+
 def _cannot_stop(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:
     if policy.action is not ActionKind.STOP:
         return None
@@ -143,6 +151,7 @@ RULES: tuple[Rule, ...] = (
     _managed_by_service,
     _reserved_capacity,
     _ambiguous_tag,
+    _leased,
     _cannot_stop,
     _min_age,
 )

@@ -5,7 +5,7 @@ A provider judges nothing. It translates the cloud's words into ``core.model`` a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..core.errors import ProviderError
@@ -15,14 +15,30 @@ from ..core.policy import Selector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """A launch, resolved to the last detail. The same ``token`` never launches twice on a cloud that honours it."""
+    """One call for up to ``count`` instances of one pool, resolved to the last detail.
+
+    The same ``token`` never launches twice on a cloud that honours it.
+    """
 
     image: str
     instance_type: str
     count: int
     tags: Mapping[str, str]
     token: str
-    zone: str = ""
+    subnet: str = ""
+    security_groups: tuple[str, ...] = ()
+    key: str = ""
+    profile: str = ""
+    user_data: str = field(default="", repr=False)
+    spot: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One page of a listing; ``after`` asks for the next one, and is empty on the last."""
+
+    instances: tuple[Instance, ...]
+    after: str = ""
 
 
 class Provider(Protocol):
@@ -37,6 +53,12 @@ class Provider(Protocol):
 
         ``narrow`` lets the cloud leave out what the tags and types of the selector exclude; otherwise everything in
         those states comes, so that the population can be counted. Raises ListingError when a page fails.
+        """
+
+    def page(self, selector: Selector, *, limit: int, after: str = "") -> Listing:
+        """One page of what the selector means, of about ``limit`` instances; a page may be empty and not the last.
+
+        Raises RequestError for an ``after`` that no page gave, ProviderError.
         """
 
     def describe(self, ids: Sequence[str]) -> Mapping[str, Instance]:
@@ -58,5 +80,21 @@ class Provider(Protocol):
     def stop(self, ids: Sequence[str]) -> Mapping[str, State]:
         """Order a shutdown; the answer has the state that each was in before. Raises ProviderError."""
 
+    def image(self, name: str) -> str:
+        """The id of an image: ``name`` itself, or what the parameter holds that it names after ``resolve:ssm:``.
+
+        Raises ProviderError.
+        """
+
     def launch(self, launch: Launch) -> tuple[Instance, ...]:
-        """Launch instances that carry their tags from birth. Raises ProviderError."""
+        """Launch as many instances as there is capacity for, one at least, that carry their tags from birth.
+
+        Raises CapacityError if the pool has none left, MismatchError if the token is known with another call,
+        AmbiguousError if nobody knows whether something was launched, another ProviderError if nothing was.
+        """
+
+    def launched(self, token: str) -> tuple[Instance, ...]:
+        """What was launched with a token, in whatever state, as far as it is to be seen yet. Raises ProviderError."""
+
+    def label(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        """Write tags of Curfew's own onto instances, for people to read. Raises ProviderError."""

@@ -1,0 +1,70 @@
+"""Who may."""
+
+import pytest
+
+from curfew.core.access import Caller, is_administrator, only_administrator, only_owner
+from curfew.core.errors import ForbiddenError
+from tests.unit.test_lease import a_fleet
+
+SESSION = "arn:aws:sts::123456789012:assumed-role/Platform/kim@example.org"
+SSO = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/eu-central-1/Platform"
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        SESSION,
+        "arn:aws:iam::123456789012:role/Platform",
+        SSO,
+        "arn:aws:sts::123456789012:assumed-role/Platform/somebody-else",
+    ],
+)
+def test_an_administrator_is_named_as_itself_or_by_its_role(named: str) -> None:
+    assert is_administrator(SESSION, frozenset({"arn:aws:iam::1:user/x", named}))
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "",
+        "Platform",
+        "arn:aws:iam::999999999999:role/Platform",
+        "arn:aws:iam::123456789012:role/platform",
+        "arn:aws:iam::123456789012:role/Platform2",
+        "arn:aws:iam::123456789012:user/Platform",
+        "arn:aws-cn:iam::123456789012:role/Platform",
+        "arn:aws:sts::123456789012:assumed-role/Other/Platform",
+        "arn:aws:iam::123456789012:role/Platform/",
+        "arn:aws:iam::123456789012:role/*",
+    ],
+)
+def test_whoever_is_not_named_is_none(named: str) -> None:
+    assert not is_administrator(SESSION, frozenset({named}))
+
+
+def test_nobody_is_an_administrator_where_none_is_named() -> None:
+    assert not is_administrator("", frozenset())
+    assert not is_administrator(SESSION, frozenset())
+    assert not is_administrator("kim", frozenset({"pat"}))
+
+
+def test_a_subject_that_looks_like_no_role_is_named_as_itself_alone() -> None:
+    assert is_administrator("kim", frozenset({"kim"}))
+    assert not is_administrator("kim", frozenset({"Kim"}))
+
+
+def test_owners_and_administrators_may_change_a_fleet() -> None:
+    only_owner(Caller(id="kim"), a_fleet(owner="kim"))
+    only_owner(Caller(id="root", administrator=True), a_fleet(owner="kim"))
+
+
+@pytest.mark.parametrize("stranger", ["pat", "Kim", "kim ", ""])
+def test_a_stranger_may_not(stranger: str) -> None:
+    with pytest.raises(ForbiddenError, match='fleet "lab" is not yours'):
+        only_owner(Caller(id=stranger), a_fleet(owner="kim"))
+
+
+def test_only_an_administrator_may_what_concerns_all() -> None:
+    only_administrator(Caller(id="root", administrator=True))
+    with pytest.raises(ForbiddenError, match="only an administrator"):
+        only_administrator(Caller(id="kim"))

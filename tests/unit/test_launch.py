@@ -1,0 +1,133 @@
+"""Which call comes next in a launch, from data alone."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curfew.core.launch import Answer, Attempt, Ending, Order, Pool, token, upcoming
+from curfew.core.lease import Step
+from tests.builders import HERE
+
+ORDER = Order(
+    operation="op-1",
+    target=HERE,
+    image="ami-08111162",
+    instance_types=("t3.small", "t3.medium"),
+    subnets=("subnet-0000000a", "subnet-0000000b"),
+    count=5,
+    tags={},
+)
+FIRST = Attempt(number=1, pool=0, count=5)
+
+
+def ended(attempt: Attempt, answer: Answer, launched: int = 0, problem: str = "") -> Attempt:
+    return replace(attempt, answer=answer, launched=launched, problem=problem)
+
+
+def test_every_type_is_tried_in_every_subnet_before_the_next_type() -> None:
+    assert [str(pool) for pool in ORDER.pools] == [
+        "t3.small in subnet-0000000a",
+        "t3.small in subnet-0000000b",
+        "t3.medium in subnet-0000000a",
+        "t3.medium in subnet-0000000b",
+    ]
+
+
+def test_without_subnets_there_is_one_pool_per_type() -> None:
+    assert replace(ORDER, subnets=()).pools == (
+        Pool(instance_type="t3.small"),
+        Pool(instance_type="t3.medium"),
+    )
+
+
+def test_it_begins_with_all_of_them_in_the_first_pool() -> None:
+    assert upcoming(ORDER, []) == FIRST
+
+
+def test_an_attempt_without_an_answer_is_repeated_as_it_was() -> None:
+    assert upcoming(ORDER, [FIRST]) == FIRST
+
+
+def test_a_pool_without_capacity_leads_to_the_next() -> None:
+    assert upcoming(ORDER, [ended(FIRST, Answer.EMPTY)]) == Attempt(number=2, pool=1, count=5)
+
+
+def test_a_pool_that_gave_some_is_asked_for_the_rest() -> None:
+    assert upcoming(ORDER, [ended(FIRST, Answer.LAUNCHED, 3)]) == Attempt(number=2, pool=0, count=2)
+
+
+def test_all_launched_is_the_end() -> None:
+    assert upcoming(ORDER, [ended(FIRST, Answer.LAUNCHED, 5)]) == Ending(step=Step.LAUNCHED)
+
+
+def test_more_than_asked_for_is_the_end_too() -> None:
+    assert upcoming(ORDER, [ended(FIRST, Answer.LAUNCHED, 6)]) == Ending(step=Step.LAUNCHED)
+
+
+@pytest.mark.parametrize(("had", "step"), [(0, Step.FAILED), (2, Step.PARTIAL)])
+def test_no_pool_left_is_the_end_with_what_there_is(had: int, step: Step) -> None:
+    order = replace(ORDER, instance_types=("t3.small",), subnets=())
+    some = ended(FIRST, Answer.LAUNCHED, had)
+    last = ended(Attempt(number=2, pool=0, count=5 - had), Answer.EMPTY, problem="no capacity")
+
+    assert upcoming(order, [some, last] if had else [last]) == Ending(
+        step=step, problem=f"{had} of 5 launched: no capacity"
+    )
+
+
+@pytest.mark.parametrize(("had", "step"), [(0, Step.FAILED), (2, Step.PARTIAL)])
+def test_a_refusal_ends_it_though_other_pools_are_left(had: int, step: Step) -> None:
+    some = ended(FIRST, Answer.LAUNCHED, had)
+    last = ended(Attempt(number=2, pool=0, count=5 - had), Answer.REFUSED, problem="quota")
+
+    ending = upcoming(ORDER, [some, last] if had else [last])
+
+    assert ending == Ending(step=step, problem=f"{had} of 5 launched: quota")
+
+
+@pytest.mark.parametrize("launched", [0, 2, 5])
+def test_a_token_known_with_another_call_wants_somebody_to_look(launched: int) -> None:
+    last = ended(FIRST, Answer.MISMATCH, launched, "mismatch")
+
+    assert upcoming(ORDER, [last]) == Ending(step=Step.ATTENTION, problem="mismatch")
+
+
+def test_a_token_is_64_hexadecimal_digits_and_always_the_same() -> None:
+    assert len(token(ORDER, FIRST)) == 64
+    assert set(token(ORDER, FIRST)) <= set("0123456789abcdef")
+    assert token(ORDER, FIRST) == token(ORDER, replace(FIRST, answer=Answer.EMPTY, problem="x"))
+
+
+def test_no_two_calls_share_a_token() -> None:
+    others = [
+        token(ORDER, replace(FIRST, number=2)),
+        token(ORDER, replace(FIRST, pool=1)),
+        token(ORDER, replace(FIRST, pool=2)),
+        token(replace(ORDER, operation="op-2"), FIRST),
+        token(replace(ORDER, target=replace(HERE, region="eu-west-1")), FIRST),
+    ]
+
+    assert len({token(ORDER, FIRST), *others}) == 6
+
+
+@given(data=st.data(), count=st.integers(1, 30))
+def test_whatever_the_cloud_answers_it_ends_with_no_more_than_asked_for(
+    data: st.DataObject, count: int
+) -> None:
+    order = replace(ORDER, count=count)
+    attempts: list[Attempt] = []
+    while not isinstance(step := upcoming(order, attempts), Ending):
+        assert step.number == len(attempts) + 1
+        assert 0 <= step.pool < len(order.pools)
+        assert sum(a.launched for a in attempts) + step.count == count
+        answer = data.draw(st.sampled_from([Answer.LAUNCHED, Answer.EMPTY, Answer.REFUSED]))
+        launched = data.draw(st.integers(1, step.count)) if answer is Answer.LAUNCHED else 0
+        attempts.append(ended(step, answer, launched))
+
+    had = sum(a.launched for a in attempts)
+    assert had <= count
+    assert (step.step is Step.LAUNCHED) == (had == count)
+    assert (step.step is Step.FAILED) == (had == 0)
+    assert len({token(order, a) for a in attempts}) == len(attempts)
