@@ -21,7 +21,7 @@ from .ledger import Ledger
 from .ledger.memory import MemoryLedger
 from .policyfile import PolicyFile, load
 from .providers import Provider
-from .schemas import SweepRequest
+from .requests import SweepRequest, WorkRequest
 from .settings import Settings
 from .sweep import Sweep
 
@@ -36,13 +36,17 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What the use cases are made from. ``provider`` gives the one of a region, ``regions`` the usable ones."""
+    """What the use cases are made from. ``provider`` gives the one of a region, ``regions`` the usable ones.
+
+    ``defer`` puts work off to a queue; where there is none, the work is done at once.
+    """
 
     settings: Settings
     policies: PolicyFile
     ledger: Ledger
     provider: Callable[[str], Provider]
     regions: Callable[[], frozenset[str]]
+    defer: Callable[[WorkRequest], None] | None = None
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
 
@@ -61,19 +65,41 @@ class App:
         regions = request.regions or policy.selector.regions or (self.settings.region,)
         self._check(regions, policy)
         return tuple(
-            Sweep(
-                id=f"{self.now():%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}",
-                policy=policy,
-                provider=self.provider(region),
-                ledger=self.ledger,
-                clock=Clock(now=self.now, sleep=self.sleep, deadline=deadline),
-                timezone=self.policies.timezone,
+            self.sweep(
+                policy,
+                region,
+                clock=self.clock(deadline),
                 schedule=request.schedule,
                 scheduled_at=request.scheduled_at,
                 listed=listed,
             )
             for region in dict.fromkeys(regions)
         )
+
+    def clock(self, deadline: datetime | None = None) -> Clock:
+        """The time of this application, until the caller is cut off."""
+        return Clock(now=self.now, sleep=self.sleep, deadline=deadline)
+
+    def sweep(self, policy: Policy, region: str, **more: Any) -> Sweep:
+        """One sweep over one region, with what the application knows; ``more`` are fields of ``Sweep``."""
+        known: dict[str, Any] = {
+            "id": self.new_id(),
+            "policy": policy,
+            "provider": self.provider(region),
+            "ledger": self.ledger,
+            "clock": self.clock(),
+            "timezone": self.policies.timezone,
+        }
+        return Sweep(**(known | more))
+
+    def new_id(self) -> str:
+        """An id that tells when it was made, and that no other has."""
+        return f"{self.now():%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
+
+    def check_region(self, region: str) -> None:
+        """Raise RequestError for a region that is not enabled, ProviderError if the cloud does not answer."""
+        if region != self.settings.region:
+            self._usable((region,), where="")
 
     def _check(self, regions: tuple[str, ...], policy: Policy) -> None:
         own = policy.selector.regions
@@ -83,13 +109,15 @@ class App:
             )
         if set(regions) == {self.settings.region}:
             return
+        place = self.policies.place("policies", policy.name, "select", "regions")
+        self._usable(regions, where=f"{place}: " if own == regions else "")
+
+    def _usable(self, regions: tuple[str, ...], *, where: str) -> None:
         usable = self.regions()
         for region in regions:
             if region not in usable:
                 close = get_close_matches(region, sorted(usable))
                 hint = f"; did you mean {' or '.join(close)}?" if close else ""
-                place = self.policies.place("policies", policy.name, "select", "regions")
-                where = f"{place}: " if own == regions else ""
                 raise RequestError(f'{where}no region "{region}" is enabled in this account{hint}')
 
 
@@ -118,6 +146,7 @@ def build(settings: Settings) -> App:
             target=Target(provider="ec2", account=account(), region=region),
             read=_client(session, "ec2", region),
             act=_client(session, "ec2", region, attempts=1),
+            ssm=lambda: _client(session, "ssm", region),
         )
 
     def regions() -> frozenset[str]:
@@ -131,6 +160,7 @@ def build(settings: Settings) -> App:
         ledger=_ledger(session, settings),
         provider=provider,
         regions=regions,
+        defer=_defer(session, settings.queue) if settings.queue else None,
     )
 
 
@@ -163,6 +193,13 @@ def _ledger(session: "Session", settings: Settings) -> Ledger:
             "no ledger is named: set CURFEW_TABLE, or --table on a terminal; nothing is done without one"
         )
     return MemoryLedger()
+
+
+def _defer(session: "Session", queue: str) -> Callable[[WorkRequest], None]:
+    from .workqueue import Queue
+
+    client = cache(lambda: _client(session, "sqs"))
+    return lambda work: Queue(client(), queue).send(work)
 
 
 def _client(

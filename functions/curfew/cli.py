@@ -19,7 +19,8 @@ from .core.policy import spoken
 from .core.report import Report, Status
 from .ledger import Ledger, Pause
 from .policyfile import load
-from .schemas import File, SweepRequest
+from .requests import SweepRequest
+from .schemas import File
 from .settings import Settings
 from .sweep import Sweep, act, plan
 from .terminal import Exit, err, out, table_of, text

@@ -18,6 +18,7 @@ from .core.errors import (
     RefusedError,
     unexpected,
 )
+from .core.lease import Lease
 from .core.model import ActionKind, Instance, State
 from .core.plan import Action, Kept, Plan, decide, protect
 from .core.report import Outcome, Result
@@ -111,12 +112,13 @@ class _Execution:
         self._released: set[str] = set()
         self._accepted: dict[str, Action] = {}
         self._unnamed: set[str] = set()
+        self._claims: dict[tuple[str, str], bool] = {}
         self._halted = ""
 
     def carry_out(self, batch: Sequence[Action]) -> None:
         """Look, write down, release, order."""
         try:
-            if self._may_go_on() and (due := self._look(batch)):
+            if self._may_go_on() and (due := self._claim(self._look(batch))):
                 self._write_intents(due)
                 if self._may_go_on():
                     self._order_all(self._release(due))
@@ -161,9 +163,25 @@ class _Execution:
         try:
             if drafts:
                 self._ledger.append(self._provider.target, drafts)
+            self._let_go()
         except LedgerError as error:
             self._halt(f"outcomes are not written down: {error}")
         return Executed(outcomes=outcomes, problem=self._halted)
+
+    def _let_go(self) -> None:
+        """Tell the register who has ended, and let go of the fleets. Raises LedgerError."""
+        ended = [
+            id_
+            for id_, outcome in self._outcomes.items()
+            if outcome.result is Result.VERIFIED
+            and outcome.action.kind is ActionKind.TERMINATE
+            and outcome.action.instance.lease
+        ]
+        if ended:
+            self._ledger.fleets.end(self._provider.target, ended, now=self._clock.now())
+        for fleet, claimed in self._claims.items():
+            if claimed:
+                self._ledger.fleets.unclaim(*fleet, self._sweep_id)
 
     def _may_go_on(self) -> bool:
         """Whether a further call may be made. Raises LedgerError."""
@@ -179,13 +197,20 @@ class _Execution:
         return str(pause) if (pause := self._ledger.paused()) else ""
 
     def _look(self, actions: Sequence[Action]) -> list[Action]:
-        """Describe again and decide again; settle what is spared and return what is still due. Raises ProviderError.
+        """Describe again and decide again; settle what is spared and return what is still due.
 
+        Raises ProviderError, LedgerError.
         Of what was touched, only an end that is seen is a success; what is neither ended nor due is unknown.
         """
         now = self._clock.now()
-        seen = self._provider.describe([action.instance.id for action in actions])
-        fresh = [_remembering(seen[a.instance.id], a) for a in actions if a.instance.id in seen]
+        ids = [action.instance.id for action in actions]
+        seen = self._provider.describe(ids)
+        leases = self._ledger.fleets.leases(self._provider.target, ids)
+        fresh = [
+            _remembering(seen[a.instance.id], a, leases.get(a.instance.id))
+            for a in actions
+            if a.instance.id in seen
+        ]
         again = decide(fresh, self._plan.policy, now)
         again = protect(again, self._provider.protections([a.instance.id for a in again.actions]))
         kept = {k.instance.id: k for k in again.kept}
@@ -209,6 +234,31 @@ class _Execution:
         if id_ in self._released:
             detail += "; its Spot request is cancelled"
         self._settle([action], Result.UNKNOWN if id_ in self._touched else Result.KEPT, detail)
+
+    def _claim(self, due: Sequence[Action]) -> list[Action]:
+        """Take each fleet in hand, so that no renewal succeeds any more; one that was renewed is spared.
+
+        Raises LedgerError.
+        """
+        claimed: list[Action] = []
+        for action in due:
+            lease = action.instance.lease
+            if lease is None or self._holds(lease):
+                claimed.append(action)
+            else:
+                self._settle_kept(action, "leased: its lease was renewed, or another sweep ends it")
+        return claimed
+
+    def _holds(self, lease: Lease) -> bool:
+        fleet = (lease.fleet, lease.operation)
+        if fleet not in self._claims:
+            self._claims[fleet] = self._ledger.fleets.claim(
+                *fleet,
+                self._sweep_id,
+                now=self._clock.now(),
+                expired=not self._plan.policy.ends_leases,
+            )
+        return self._claims[fleet]
 
     def _write_intents(self, due: Sequence[Action]) -> None:
         """The audit comes before the call. Raises LedgerError."""
@@ -323,5 +373,5 @@ class _Execution:
                 self._settle([action], result, self._halted)
 
 
-def _remembering(instance: Instance, action: Action) -> Instance:
-    return replace(instance, first_seen_at=action.instance.first_seen_at)
+def _remembering(instance: Instance, action: Action, lease: Lease | None) -> Instance:
+    return replace(instance, first_seen_at=action.instance.first_seen_at, lease=lease)

@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BeforeValidator,
     Field,
     GetCoreSchemaHandler,
@@ -16,11 +17,14 @@ from pydantic import (
     StrictStr,
     WithJsonSchema,
 )
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
 
 DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
 REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}"
+PARAMETER = r"resolve:ssm:[\w./-]{1,1011}"
+SUBNET = r"subnet-[0-9a-f]{8}([0-9a-f]{9})?"
+GROUP = r"sg-[0-9a-f]{8}([0-9a-f]{9})?"
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 Selectable = Literal["pending", "running", "stopping", "stopped"]
 
@@ -48,12 +52,31 @@ def _some_type(value: str) -> str:
     return value
 
 
+def _text(value: object) -> object:
+    if isinstance(value, int | float):  # which pydantic would take for seconds since 1970
+        raise PydanticCustomError("string_type", "is not a text")
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is not a time that any clock will show") from None
+
+
+def _own_key(value: str) -> str:
+    if value.strip().casefold().startswith(("aws:", "curfew:")):
+        raise ValueError("is a reserved key: those that begin with aws: or curfew: are not given")
+    return value
+
+
 def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)
-class _Matching:
+class Matching:
     """A text of a certain form, with a hint for whoever writes another."""
 
     pattern: str
@@ -85,11 +108,18 @@ type Duration = Annotated[
     BeforeValidator(_duration),
     WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"}),
 ]
+type Instant = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_utc)]
 type TagKey = Annotated[StrictStr, Field(min_length=1, max_length=128)]
 type TagValue = Annotated[StrictStr, Field(max_length=256)]
+type LaunchTags = Annotated[
+    dict[Annotated[TagKey, AfterValidator(_own_key)], TagValue],
+    # EC2 takes 50 tags; Curfew adds its own.
+    # Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
+    Field(max_length=40),
+]
 type Region = Annotated[
     StrictStr,
-    _Matching(REGION, "is not a region: one looks like eu-central-1"),
+    Matching(REGION, "is not a region: one looks like eu-central-1"),
 ]
 type Regions = Annotated[
     tuple[Region, ...],
@@ -99,7 +129,7 @@ type Regions = Annotated[
 ]
 type Name = Annotated[
     StrictStr,
-    _Matching(r"[a-z0-9][a-z0-9-]{0,63}", "is not a name: lower-case letters, digits and hyphens"),
+    Matching(r"[a-z0-9][a-z0-9-]{0,63}", "is not a name: lower-case letters, digits and hyphens"),
 ]
 type TagKeys = Annotated[
     tuple[TagKey, ...],
@@ -121,7 +151,7 @@ type States = Annotated[
 ]
 type InstanceType = Annotated[
     StrictStr,
-    _Matching(r"[a-z0-9-]+\.[a-z0-9-]+", "is not an instance type: one looks like t3.small"),
+    Matching(r"[a-z0-9-]+\.[a-z0-9-]+", "is not an instance type: one looks like t3.small"),
 ]
 type InstanceTypes = Annotated[
     tuple[Annotated[StrictStr, Field(min_length=1), AfterValidator(_some_type)], ...],
@@ -134,7 +164,20 @@ type Percent = Annotated[StrictInt, Field(ge=0, le=100)]
 type TimeZone = Annotated[StrictStr, AfterValidator(_zone)]
 type ImageId = Annotated[
     StrictStr,
-    _Matching(
-        r"ami-[0-9a-f]{8}([0-9a-f]{9})?", "is not the id of an image: one looks like ami-08111162"
+    Matching(
+        rf"(ami-[0-9a-f]{{8}}([0-9a-f]{{9}})?|{PARAMETER})",
+        "is not an image: write an id as in ami-08111162, or resolve:ssm: and a parameter's name",
     ),
+]
+type SubnetIds = Annotated[
+    tuple[Annotated[StrictStr, Matching(SUBNET, "is not the id of a subnet")], ...],
+    BeforeValidator(_several),
+    Field(min_length=1, max_length=16),
+    _words({"type": "string", "pattern": f"^{SUBNET}$"}),
+]
+type SecurityGroupIds = Annotated[
+    tuple[Annotated[StrictStr, Matching(GROUP, "is not the id of a security group")], ...],
+    BeforeValidator(_several),
+    Field(min_length=1, max_length=16),
+    _words({"type": "string", "pattern": f"^{GROUP}$"}),
 ]

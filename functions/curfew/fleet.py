@@ -1,35 +1,225 @@
-"""The use case: launch a fleet from a template of the policy file. Who launches chooses a name and a number."""
+"""The use cases of a fleet: launch it from a template, look at it, change its lease, end it.
 
-import hashlib
+Who launches chooses a template, a name, a number and a time; everything else is the template's. What is asked is
+frozen in the ledger before the first call, and a launch that broke off is taken up where it stands.
+"""
 
-from .core.errors import RequestError
-from .core.model import Instance
-from .providers import Launch, Provider
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from .core import audit
+from .core.access import Caller, only_owner
+from .core.errors import ConflictError, ProviderError, RequestError
+from .core.launch import Order
+from .core.lease import LEASE_TAG, Fleet, Member, tags_of, told
+from .core.model import ActionKind, Instance, State
+from .core.policy import EVERYTHING, Limits, Policy, Protection, Selector, TagFilter, spoken
+from .ledger import Key, Ledger
+from .providers import Provider
 from .schemas import FleetEntry
 
-FLEET_TAG = "curfew:fleet"
+SHORTEST = timedelta(minutes=1)
+# An instance that is not to be seen so long after the end of its lease has ended, whoever ended it: EC2 shows what is
+# terminated for about an hour.
+GONE = timedelta(days=1)
+AGAIN = 30  # seconds after which whoever came at the wrong moment may try again
 
 
-def launch(
-    provider: Provider, template: FleetEntry, *, fleet: str, request: str, count: int | None = None
-) -> tuple[Instance, ...]:
-    """Launch ``count`` instances, or as many as the template has by default, under one fleet tag.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A launch as somebody asks for it, with the template that it names. ``count`` has the template's default."""
 
-    The same ``request`` never launches twice where the cloud honours its token. Raises RequestError for a count that
-    the template does not allow, ProviderError if the cloud refuses.
+    name: str
+    template: str
+    entry: FleetEntry
+    owner: str
+    expires_at: datetime
+    key: Key
+    count: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    user_data: str = field(default="", repr=False)
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A fleet with its instances as they are now; one that is not to be seen is missing from ``instances``."""
+
+    fleet: Fleet
+    members: tuple[Member, ...]
+    instances: Mapping[str, Instance]
+
+
+def begin(wish: Wish, *, provider: Provider, ledger: Ledger, now: datetime) -> Fleet:
+    """Freeze the wish in the ledger, or find the fleet that the same wish has led to already.
+
+    Nothing is launched yet. Raises RequestError for what the template does not allow, ReusedKeyError, ConflictError,
+    ProviderError if the image cannot be resolved, LedgerError.
     """
-    wanted = template.count.default if count is None else count
-    if not 1 <= wanted <= template.count.max:
-        raise RequestError(
-            f"count is {wanted}: this fleet may have 1 to {template.count.max} instances"
-        )
-    token = hashlib.sha256(f"{provider.target}|{fleet}|{request}".encode()).hexdigest()
-    return provider.launch(
-        Launch(
-            image=template.image,
-            instance_type=template.instance_types[0],
-            count=wanted,
-            tags={**template.tags, FLEET_TAG: fleet},
-            token=token,
-        )
+    if known := ledger.fleets.recall(wish.key):
+        return known
+    count = wish.entry.count.default if wish.count is None else wish.count
+    if not 1 <= count <= wish.entry.count.max:
+        most = wish.entry.count.max
+        raise RequestError(f'count is {count}: a fleet of "{wish.template}" may have 1 to {most}')
+    _bounded(wish.expires_at, wish.entry.ttl.max, now)
+    fleet = Fleet(
+        name=wish.name,
+        operation=uuid4().hex,
+        template=wish.template,
+        target=provider.target,
+        owner=wish.owner,
+        count=count,
+        created_at=now,
+        expires_at=wish.expires_at,
+        longest=wish.entry.ttl.max,
     )
+    order = Order(
+        operation=fleet.operation,
+        target=provider.target,
+        image=provider.image(wish.entry.image),
+        instance_types=wish.entry.instance_types,
+        subnets=wish.entry.subnets,
+        security_groups=wish.entry.security_groups,
+        key=wish.entry.key,
+        profile=wish.entry.profile,
+        user_data=wish.user_data,
+        spot=wish.entry.market == "spot",
+        count=count,
+        tags={"Name": wish.name, **wish.entry.tags, **wish.tags, **tags_of(fleet)},
+        version=wish.version,
+    )
+    opened = ledger.fleets.open(fleet, order, wish.key)
+    if opened.operation == fleet.operation:
+        _tell(
+            ledger,
+            opened,
+            "launch",
+            by=wish.owner,
+            now=now,
+            count=count,
+            until=told(wish.expires_at),
+        )
+    return opened
+
+
+def look(fleet: Fleet, *, provider: Provider, ledger: Ledger, now: datetime) -> View:
+    """The fleet as it is now. Instances that are seen to have ended are written down as ended.
+
+    Raises ProviderError, LedgerError.
+    """
+    members = ledger.fleets.members(fleet.operation)
+    seen = provider.describe([m.instance_id for m in members if m.ended_at is None])
+    ended = [
+        m.instance_id
+        for m in members
+        if m.ended_at is None and _is_over(seen.get(m.instance_id), fleet, now)
+    ]
+    if ended:
+        ledger.fleets.end(fleet.target, ended, now=now)
+        members = ledger.fleets.members(fleet.operation)
+        fleet = _current(ledger, fleet)
+    return View(fleet=fleet, members=members, instances=seen)
+
+
+def renew(
+    fleet: Fleet,
+    expires_at: datetime,
+    *,
+    caller: Caller,
+    provider: Provider,
+    ledger: Ledger,
+    now: datetime,
+) -> tuple[Fleet, str]:
+    """Set another end of the lease, later or sooner. From the answer on, no sweep ends the fleet before it.
+
+    The tags are written anew for people; that they could not be is told and changes nothing. Raises ForbiddenError,
+    RequestError for an end beyond the template's bounds, ConflictError if the fleet is being ended, LedgerError.
+    """
+    only_owner(caller, fleet)
+    _bounded(expires_at, fleet.longest, now)
+    if not ledger.fleets.renew(fleet, expires_at, now=now):
+        raise _too_late(_current(ledger, fleet))
+    renewed = replace(fleet, expires_at=expires_at)
+    _tell(
+        ledger, fleet, "lease", by=caller.id, now=now, before=told(fleet.expires_at), until=told(expires_at)
+    )  # fmt: skip
+    try:
+        alive = [m.instance_id for m in ledger.fleets.members(fleet.operation) if not m.ended_at]
+        provider.label(alive, {LEASE_TAG: told(expires_at)})
+    except ProviderError as error:
+        return renewed, f"the lease is set, but the tags could not be written: {error}"
+    return renewed, ""
+
+
+def give_up(fleet: Fleet, *, caller: Caller, by: str, ledger: Ledger, now: datetime) -> None:
+    """Claim the fleet for the sweep ``by`` that is to end it: nothing more is launched for it, nothing renewed.
+
+    Raises ForbiddenError, ConflictError if it has ended, is being ended or is being launched, LedgerError.
+    """
+    only_owner(caller, fleet)
+    if not ledger.fleets.claim(fleet.name, fleet.operation, by, now=now, expired=False):
+        raise _too_late(_current(ledger, fleet))
+    _tell(ledger, fleet, "give-up", by=caller.id, now=now, sweep=by)
+
+
+def ending(fleet: Fleet, protection: Protection, limits: Limits) -> Policy:
+    """The policy that ends one fleet, for a sweep like any other: what carries its tag and came of its launch.
+
+    Its owner gave it up, so its lease and its youth protect it no longer; everything else does.
+    """
+    return Policy(
+        name=f"fleet:{fleet.name}",
+        selector=Selector(
+            states=frozenset({State.PENDING, State.RUNNING, State.STOPPING, State.STOPPED}),
+            tags=(TagFilter(key="curfew:fleet", values=(fleet.name,)),),
+            operation=fleet.operation,
+        ),
+        action=ActionKind.TERMINATE,
+        protection=replace(protection, min_age=timedelta(0)),
+        limits=replace(limits, per_sweep=max(fleet.count, 1), percent=EVERYTHING),
+        ends_leases=True,
+    )
+
+
+def _bounded(expires_at: datetime, longest: timedelta, now: datetime) -> None:
+    if expires_at < now + SHORTEST:
+        raise RequestError(
+            f"the lease would end at {told(expires_at)}: that is less than {spoken(SHORTEST)} from now"
+        )
+    if expires_at > now + longest:
+        raise RequestError(
+            f"the lease would end at {told(expires_at)}: the template allows {spoken(longest)} from now, "
+            f"until {told(now + longest)}"
+        )
+
+
+def _is_over(instance: Instance | None, fleet: Fleet, now: datetime) -> bool:
+    if instance is None:
+        return now - fleet.expires_at > GONE
+    return instance.state is State.TERMINATED
+
+
+def _current(ledger: Ledger, fleet: Fleet) -> Fleet:
+    current = ledger.fleets.get(fleet.name)
+    return current if current and current.operation == fleet.operation else fleet
+
+
+def _too_late(fleet: Fleet) -> ConflictError:
+    if fleet.ended_at:
+        return ConflictError(f'the fleet "{fleet.name}" ended at {told(fleet.ended_at)}')
+    return ConflictError(
+        f'the fleet "{fleet.name}" is being ended by the sweep {fleet.claimed_by}',
+        retry_after=AGAIN,
+    )
+
+
+def _tell(
+    ledger: Ledger, fleet: Fleet, action: str, *, by: str, now: datetime, **details: str | int
+) -> None:
+    draft = audit.event(
+        action, fleet.name, operation=fleet.operation, by=by, at=now, fleet=fleet.name, **details
+    )
+    ledger.append(fleet.target, [draft])

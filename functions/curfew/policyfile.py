@@ -15,6 +15,9 @@ from .core.errors import ConfigError, RequestError
 from .core.policy import Policy
 from .schemas import KEYS, File, FleetEntry
 
+# Before it is encoded. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
+USER_DATA_BYTES = 16 * 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFile:
@@ -46,6 +49,22 @@ class PolicyFile:
             raise RequestError(_unknown("fleet", name, self.path, list(self.content.fleets)))
         return self.content.fleets[name]
 
+    def user_data(self, fleet: str) -> str:
+        """The text of a template's user-data file, empty without one. Raises ConfigError."""
+        name = self.content.fleets[fleet].user_data
+        if not name:
+            return ""
+        path, place = self.path.parent / name, self.place("fleets", fleet, "user_data")
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ConfigError(f'{place} is "{name}": name a file beside the policy file')
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{place}: {path} cannot be read as a text: {error}") from None
+        if len(text.encode()) > USER_DATA_BYTES:
+            raise ConfigError(f"{place}: {path} has more than {USER_DATA_BYTES} bytes")
+        return text
+
 
 def load(path: Path) -> PolicyFile:
     """Read and check a policy file. Raises ConfigError with every fault that was found, a line each."""
@@ -69,7 +88,10 @@ def load(path: Path) -> PolicyFile:
         ]
         raise ConfigError("\n".join(faults)) from None
     version = hashlib.sha256(text).hexdigest()[:12]
-    return PolicyFile(path=path, version=version, content=content, root=root)
+    policies = PolicyFile(path=path, version=version, content=content, root=root)
+    for name in content.fleets:
+        policies.user_data(name)
+    return policies
 
 
 class _Strictly(yaml.SafeLoader):

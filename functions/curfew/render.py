@@ -6,6 +6,7 @@ Tags and names are hostile data: what goes to a terminal passes ``plain`` first;
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .core.lease import Fleet, told
 from .core.plan import Action, Kept
 from .core.report import Report, Result
 
@@ -117,6 +118,24 @@ def sentence(report: Report) -> str:
     if done:
         ended += f"; {done}"
     return f"{ended}; {report.problem}" if report.problem else ended
+
+
+def fleet(fleet: Fleet) -> dict[str, Any]:
+    """A fleet as the ledger has it: whose it is, until when, and at which step its launch stands."""
+    return {
+        "name": fleet.name,
+        "operation": fleet.operation,
+        "template": fleet.template,
+        "owner": fleet.owner,
+        "account": fleet.target.account,
+        "region": fleet.target.region,
+        "count": fleet.count,
+        "step": str(fleet.step),
+        "problem": fleet.problem,
+        "created_at": told(fleet.created_at),
+        "expires_at": told(fleet.expires_at),
+        "ended_at": told(fleet.ended_at) if fleet.ended_at else None,
+    }
 
 
 def plain(text: str) -> str:

@@ -1,12 +1,13 @@
-"""*request*: foreign data comes in here and nowhere else: events and the policy file.
+"""*request*: the policy file, as foreign data that is checked here.
 
 An unknown key is an error, an empty selector is an error, and neither is ever read as "everything".
 """
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,35 +15,44 @@ from pydantic import (
     GetJsonSchemaHandler,
     StrictInt,
     StrictStr,
-    ValidationError,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from .complaints import complaints
-from .core.errors import RequestError
-from .core.model import ActionKind, Mode, State
-from .core.policy import ALWAYS_PROTECTED, Limits, Policy, Protection, Selector, TagFilter
+from .core.model import ActionKind, State
+from .core.policy import (
+    ALWAYS_PROTECTED,
+    Limits,
+    Policy,
+    Protection,
+    Selector,
+    TagFilter,
+    folded,
+)
 from .fields import (
     Count,
     Duration,
     ImageId,
     InstanceType,
     InstanceTypes,
+    LaunchTags,
     Name,
     Percent,
     Regions,
+    SecurityGroupIds,
+    Selectable,
     States,
+    SubnetIds,
     TagKey,
     TagKeys,
     TagTexts,
-    TagValue,
     TimeZone,
 )
 
 # What holds where the file says nothing is the core's to say.
 PROTECTION = Protection()
 LIMITS = Limits()
+LONGEST_LEASE = timedelta(days=366)
 
 
 class Strict(BaseModel):
@@ -89,7 +99,8 @@ type TagMatch = Annotated[TagValues, BeforeValidator(_tag_values), _ShortOrLong]
 class Select(Strict):
     """What a policy looks for. All conditions must hold."""
 
-    states: States
+    states: States = ()
+    lease: Literal["expired"] | None = None
     tags: dict[TagKey, TagMatch] = Field(default_factory=dict)
     with_tags: TagKeys = ()
     without_tags: TagKeys = ()
@@ -98,16 +109,21 @@ class Select(Strict):
 
     @model_validator(mode="after")
     def _not_everything(self) -> Self:
-        if not (self.tags or self.with_tags or self.without_tags or self.instance_types):
+        if not self.states and not self.lease:
+            raise ValueError("needs states, for example states: [running]")
+        if not (
+            self.lease or self.tags or self.with_tags or self.without_tags or self.instance_types
+        ):
             raise ValueError(
-                "would select every instance: add tags, with_tags, without_tags or instance_types"
+                "would select every instance: add tags, with_tags, without_tags, instance_types or lease"
             )
         return self
 
     def selector(self) -> Selector:
         """The same in the core's words."""
         return Selector(
-            states=frozenset(State(state) for state in self.states),
+            # A lease ends whatever the instance does with its time.
+            states=frozenset(State(state) for state in self.states or get_args(Selectable)),
             tags=tuple(
                 TagFilter(key=key, values=match.values, like=match.like)
                 for key, match in self.tags.items()
@@ -116,6 +132,7 @@ class Select(Strict):
             without_tags=self.without_tags,
             instance_types=self.instance_types,
             regions=self.regions,
+            expired=self.lease == "expired",
         )
 
 
@@ -183,13 +200,38 @@ class FleetCount(Strict):
         return self
 
 
+class FleetTtl(Strict):
+    """How long a lease lasts: if nobody says, and at most, counted from the moment at which it is given."""
+
+    default: Duration = timedelta(hours=8)
+    max: Duration = timedelta(days=7)
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.default > self.max:
+            raise ValueError("default is longer than max")
+        if self.max > LONGEST_LEASE:
+            raise ValueError(f"max is longer than {LONGEST_LEASE.days}d")
+        return self
+
+
 class FleetEntry(Strict):
-    """A template to launch from: nobody who launches chooses an image."""
+    """A template to launch from: nobody who launches chooses an image, a network, a profile or user data.
+
+    Types and subnets are in the order of preference; ``user_data`` is a file beside this one.
+    """
 
     image: ImageId
-    instance_types: Annotated[tuple[InstanceType, ...], Field(min_length=1)]
+    instance_types: Annotated[tuple[InstanceType, ...], Field(min_length=1, max_length=16)]
+    subnets: SubnetIds = ()
+    security_groups: SecurityGroupIds = ()
+    key: Annotated[StrictStr, Field(min_length=1, max_length=255)] = ""
+    profile: Annotated[StrictStr, Field(min_length=1, max_length=2048)] = ""
+    user_data: Annotated[StrictStr, Field(min_length=1, max_length=255)] = ""
+    market: Literal["on-demand", "spot"] = "on-demand"
     count: FleetCount = FleetCount()
-    tags: dict[TagKey, TagValue] = Field(default_factory=dict)
+    ttl: FleetTtl = FleetTtl()
+    tags: LaunchTags = Field(default_factory=dict)
 
 
 class File(Strict):
@@ -200,6 +242,15 @@ class File(Strict):
     limits: FileLimits = FileLimits()
     policies: Annotated[dict[Name, PolicyEntry], Field(min_length=1)]
     fleets: dict[Name, FleetEntry] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _every_launch_ends(self) -> Self:
+        for name, fleet in self.fleets.items():
+            if key := shielding(fleet.tags, self.protect.protection()):
+                raise ValueError(
+                    f"fleets.{name} launches with the tag {key}, which protects: its lease would never end"
+                )
+        return self
 
     def policy(self, name: str, version: str) -> Policy:
         """A policy in the core's words."""
@@ -215,42 +266,24 @@ class File(Strict):
         )
 
 
-def _text(value: object) -> object:
-    if isinstance(value, int | float):  # which pydantic would take for seconds since 1970
-        raise PydanticCustomError("string_type", "is not a text")
-    return value
+def shielding(tags: Iterable[str], protection: Protection) -> str:
+    """The first of the tags that would protect whoever carries it; empty if none does."""
+    wanted = {folded(key) for key in protection.tags}
+    return next((key for key in tags if folded(key) in wanted), "")
 
 
 KEYS = frozenset(
     key
-    for model in (File, Protect, FileLimits, PolicyEntry, Select, TagValues, FleetEntry, FleetCount)
+    for model in (
+        File,
+        Protect,
+        FileLimits,
+        PolicyEntry,
+        Select,
+        TagValues,
+        FleetEntry,
+        FleetCount,
+        FleetTtl,
+    )
     for key in model.model_fields
 )
-
-
-class SweepRequest(Strict):
-    """What starts a sweep. ``schedule`` and ``scheduled_at`` come from EventBridge Scheduler."""
-
-    policy: StrictStr
-    regions: Regions = ()
-    mode: Mode | None = None
-    schedule: StrictStr = ""
-    scheduled_at: Annotated[AwareDatetime, BeforeValidator(_text)] | None = None
-
-    @model_validator(mode="after")
-    def _both_or_neither(self) -> Self:
-        if bool(self.schedule) != bool(self.scheduled_at):
-            raise ValueError("has schedule or scheduled_at alone: they belong together")
-        return self
-
-    @classmethod
-    def parse(cls, event: object) -> Self:
-        """Read an event. Raises RequestError, which names each value that is wrong."""
-        try:
-            return cls.model_validate(event)
-        except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, path)) or 'it'} {problem}"
-                for path, problem in complaints(error, cls.model_fields)
-            )
-            raise RequestError(f"the request for a sweep is not valid: {wrong}") from None

@@ -17,17 +17,21 @@ class Settings:
     """What differs between deployments.
 
     ``table`` is the ledger's; without one there is only a memory that ends with the process. Without a region, the
-    SDK's own configuration says which.
+    SDK's own configuration says which. ``queue`` is the address of the one that carries on what an HTTP request
+    leaves for later; without one, it is done at once. ``local`` is a run under `sam local`.
     """
 
     region: str = ""
     mode: Mode = Mode.REPORT
     table: str = ""
     policies: Path = SHIPPED_POLICIES
+    queue: str = ""
+    administrators: frozenset[str] = frozenset()
+    local: bool = False
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read ``CURFEW_MODE``, ``CURFEW_TABLE``, ``CURFEW_POLICIES`` and the SDK's own ``AWS_REGION``.
+        """Read the variables that begin with ``CURFEW_``, and the SDK's own ``AWS_REGION``.
 
         Raises ConfigError for a value that cannot be, and under ``sam local`` without an endpoint: the functions of
         a local run would reach for the real cloud.
@@ -43,11 +47,18 @@ class Settings:
             mode=_mode(env.get("CURFEW_MODE", "")),
             table=env.get("CURFEW_TABLE", ""),
             policies=Path(env.get("CURFEW_POLICIES") or SHIPPED_POLICIES),
+            queue=env.get("CURFEW_QUEUE", ""),
+            administrators=_names(env.get("CURFEW_ADMINISTRATORS", "")),
+            local=env.get("AWS_SAM_LOCAL") == "true",
         )
 
     def in_region(self, region: str) -> Self:
         """The same settings with their region known."""
         return replace(self, region=region)
+
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(filter(None, map(str.strip, words.split(","))))
 
 
 def _mode(word: str) -> Mode:

@@ -21,20 +21,20 @@ from .core.errors import (
 )
 from .core.model import Attributes, Instance, Mode
 from .core.plan import Plan, decide, guard, over_limit, protect, refuse
-from .core.policy import Finding, Policy, mismatch, spoken
+from .core.policy import EVERYTHING, NOT_SELECTED, Finding, Policy, mismatch, out_of_lease, spoken
 from .core.protection import shielded
 from .core.report import Outcome, Report, Result, Status
 from .execute import Clock, Executed, execute
 from .ledger import Ledger, Watermark
 from .providers import Provider
-from .schemas import SweepRequest
+from .requests import LaunchRequest, SweepRequest
 
 # A trigger that comes later than this is not obeyed: people have started to work by then.
 LATEST = timedelta(hours=1)
 # An intent that is older than any invocation can last belongs to a sweep that has ended.
 LONGEST_SWEEP = timedelta(minutes=20)
-EVERYTHING = 100
 READ_AT_ONCE = 20
+LEASES_AT_ONCE = 100  # as many as the ledger reads in one call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,7 @@ class Sweep:
     timezone: ZoneInfo
     schedule: str = ""
     scheduled_at: datetime | None = None
+    asked_by: str = ""
     listed: Callable[[int], None] = lambda _count: None
 
 
@@ -61,14 +62,14 @@ def permitted(stack: Mode, asked: Mode | None) -> Mode:
     return asked or stack
 
 
-def refuse_stale(request: SweepRequest, now: datetime) -> None:
+def refuse_stale(request: SweepRequest | LaunchRequest, now: datetime) -> None:
     """Raise StaleTriggerError if the request was meant for a time that is gone, or has not come."""
     at = request.scheduled_at
     if at is not None and abs(now - at) > LATEST:
         raise StaleTriggerError(
             f"the trigger was scheduled for {at.isoformat()}, which is more than {spoken(LATEST)} from now "
             f"({now.isoformat(timespec='seconds')}): a stale trigger is not obeyed; "
-            f"to sweep now, send the request without its schedule"
+            f"to have it done now, send the request without its schedule"
         )
 
 
@@ -76,21 +77,31 @@ def plan(sweep: Sweep) -> Report:
     """Find, decide, guard. Whatever goes wrong becomes the report's status and problem; nothing is raised."""
     started = sweep.clock.now()
     candidates: list[Instance] = []
+    waiting: list[Instance] = []  # for a look into the ledger
     listed: set[str] = set()  # an instance may come twice, and counts once
     guarded: Plan | None = None
     try:
         narrow = sweep.policy.limits.percent == EVERYTHING
         for instance in sweep.provider.find(sweep.policy.selector, narrow=narrow):
+            if not sweep.clock.has(timedelta(0)):
+                raise _OutOfTimeError
             listed.add(instance.id)
             sweep.listed(len(listed))
             if not mismatch(instance, sweep.policy.selector):
-                candidates.append(instance)
+                waiting.append(instance)
+            if len(waiting) == LEASES_AT_ONCE:
+                candidates += _meant(sweep, waiting, started)
+                waiting.clear()
+        candidates += _meant(sweep, waiting, started)
+        waiting.clear()
         guarded = _decided(sweep, candidates, len(listed), started)
         status = Status.REFUSED if guarded.refused else Status.COMPLETED
         problem = guarded.refused.reason if guarded.refused else ""
     except ListingError as error:
-        guarded = _partial(sweep, candidates, started, error)
+        guarded = _partial(sweep, [*candidates, *waiting], started, error)
         status, problem = Status.INCOMPLETE, str(error)
+    except _OutOfTimeError:
+        status, problem = Status.STOPPED, "out of time while listing: nothing is decided"
     except (LedgerError, ProviderError) as error:
         status, problem = Status.FAILED, str(error)
     except Exception as error:  # noqa: BLE001  a fault of ours in one sweep must not keep others from being made
@@ -150,10 +161,27 @@ def act(sweep: Sweep, planned: Report) -> Report:
     return report
 
 
+class _OutOfTimeError(Exception):
+    """The deadline came before the end of the listing."""
+
+
+def _meant(sweep: Sweep, some: Sequence[Instance], now: datetime) -> list[Instance]:
+    """Those that the selector means by what the ledger says, each with its lease. Raises LedgerError."""
+    leases = sweep.ledger.fleets.leases(sweep.provider.target, [i.id for i in some])
+    known = [replace(i, lease=leases.get(i.id)) for i in some]
+    findings = [out_of_lease(i, sweep.policy.selector, now) for i in known]
+    return [
+        i
+        for i, finding in zip(known, findings, strict=True)
+        if finding is None or finding.rule != NOT_SELECTED
+    ]
+
+
 def _decided(sweep: Sweep, candidates: Sequence[Instance], listed: int, now: datetime) -> Plan:
     ids = [instance.id for instance in candidates]
     seen = sweep.ledger.witness(sweep.provider.target, ids, now)
     made = decide([replace(i, first_seen_at=seen[i.id]) for i in candidates], sweep.policy, now)
+    made = replace(made, asked_by=sweep.asked_by)
     return guard(protect(made, _attributes(sweep, made, listed)), listed)
 
 

@@ -21,7 +21,7 @@ from curfew.execute import Clock
 from curfew.ledger import Pause
 from curfew.ledger.memory import MemoryLedger
 from curfew.providers.ec2 import Ec2Provider
-from curfew.schemas import SweepRequest
+from curfew.requests import SweepRequest
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
 from tests.night import Night, results
 from tests.stub_ec2 import Fault, Machine, StubEc2

@@ -17,7 +17,8 @@ from curfew.core.errors import ConfigError, RequestError
 from curfew.core.model import ActionKind, Mode, State
 from curfew.core.policy import ALWAYS_PROTECTED, Limits, Selector, TagFilter
 from curfew.policyfile import load
-from curfew.schemas import File, SweepRequest
+from curfew.requests import SweepRequest
+from curfew.schemas import File
 from curfew.settings import SHIPPED_POLICIES
 
 ROOT = Path(__file__).parent.parent.parent

@@ -1,15 +1,23 @@
-"""*trigger*: EventBridge Scheduler or a direct invocation asks for a sweep."""
+"""*trigger*: EventBridge Scheduler or a direct invocation asks for a sweep; the queue, for work that was put off."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from .. import bootstrap, render
-from ..core.errors import SweepFailedError
+from .. import bootstrap, render, work
+from ..bootstrap import App
+from ..core.errors import CurfewError, RequestError, SweepFailedError
 from ..core.model import Mode
+from ..core.report import Report
 from ..observability import logger, publish
-from ..schemas import SweepRequest
+from ..requests import SweepRequest, WorkRequest
 from ..sweep import act, permitted, plan, refuse_stale
 
 # Left over for the report after the last batch.
@@ -18,18 +26,21 @@ MARGIN = timedelta(seconds=10)
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Sweep and answer with every verdict.
+    """Sweep and answer with every verdict, or carry on what the messages name.
 
     Raises RequestError or ConfigError before anything is done, and SweepFailedError after the report is written, so
-    that a sweep that somebody has to look at is a failed invocation.
+    that a sweep that somebody has to look at is a failed invocation. Messages that fail are answered as such, each
+    for itself, and raise only if all of them did.
     """
+    if _is_messages(event):
+        return _messages(event, context)
     request = SweepRequest.parse(event)
     app = bootstrap.app()
     now = app.now()
     logger.set_correlation_id(_correlation(request, context))
     mode = permitted(app.settings.mode, request.mode)
     refuse_stale(request, now)
-    deadline = now + timedelta(milliseconds=context.get_remaining_time_in_millis()) - MARGIN
+    deadline = until(now, context)
     reports = []
     for sweep in app.sweeps(request, deadline=deadline):
         report = plan(sweep)
@@ -37,9 +48,74 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             report = act(sweep, report)
         publish(report)
         reports.append(report)
+    if mode is Mode.ACT and app.policies.policy(request.policy).selector.expired:
+        _tidy(app, deadline)
     if failed := [report for report in reports if report.failed]:
         raise SweepFailedError("; ".join(map(render.sentence, failed)))
     return render.answer(reports)
+
+
+def until(now: datetime, context: LambdaContext) -> datetime:
+    """When to begin nothing more, so that what was done can still be written down."""
+    return now + timedelta(milliseconds=context.get_remaining_time_in_millis()) - MARGIN
+
+
+def _tidy(app: App, deadline: datetime) -> None:
+    """Whoever ends leases looks after the launches that broke off; that they are not finished fails no sweep."""
+    try:
+        unfinished = work.tidy(app, deadline=deadline)
+    except CurfewError as error:
+        logger.error(f"launches that broke off could not be taken up: {error}")
+        return
+    for fleet in unfinished:
+        logger.warning(
+            f'the launch of "{fleet.name}" is not finished: {fleet.problem}',
+            extra={"operation": fleet.operation},
+        )
+
+
+def _is_messages(event: object) -> bool:
+    match event:
+        case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
+            return True
+    return False
+
+
+def _messages(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    app = bootstrap.app()
+    deadline = until(app.now(), context)
+
+    def one(record: SQSRecord) -> None:
+        logger.set_correlation_id(record.message_id)
+        done = work.carry_out(app, _asked(record), deadline=deadline)
+        if isinstance(done, Report):
+            publish(done)
+            if done.failed:
+                raise SweepFailedError(render.sentence(done))
+        else:
+            logger.info(done)
+
+    def record_handler(record: SQSRecord) -> None:
+        try:
+            one(record)
+        except CurfewError as error:
+            logger.error(f"message {record.message_id}: {error}")
+            raise
+
+    answer = process_partial_response(
+        event=event,
+        record_handler=record_handler,
+        processor=BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False),
+        context=context,
+    )
+    return dict(answer)
+
+
+def _asked(record: SQSRecord) -> WorkRequest:
+    try:
+        return WorkRequest.parse(record.json_body)
+    except ValueError:
+        raise RequestError(f"the message {record.message_id} is not JSON") from None
 
 
 def _correlation(request: SweepRequest, context: LambdaContext) -> str:

@@ -1,0 +1,81 @@
+"""*trigger*: EventBridge Scheduler asks for a fleet, every working day at eight, until six in the evening."""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from .. import bootstrap, fleet, render, work
+from ..bootstrap import App
+from ..core.errors import LaunchFailedError
+from ..core.lease import Step, instant_of, told
+from ..core.model import Mode
+from ..ledger import Key
+from ..observability import logger
+from ..requests import LaunchRequest
+from ..sweep import refuse_stale
+from .sweep import until
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Launch the fleet of this schedule and time, once, whatever is delivered twice; answer with it.
+
+    In report mode it answers with what it would launch. Raises RequestError, ConfigError or ConflictError before
+    anything is done, and LaunchFailedError if there are fewer instances than the schedule asks for.
+    """
+    request = LaunchRequest.parse(event)
+    app = bootstrap.app()
+    now = app.now()
+    logger.set_correlation_id(request.schedule or request.key or context.aws_request_id)
+    refuse_stale(request, now)
+    wish = wished(app, request, request.scheduled_at or now)
+    if app.settings.mode is not Mode.ACT:
+        logger.info(f'report mode: would launch "{wish.template}" as "{wish.name}"')
+        return {"mode": "report", "fleet": wish.name, "until": told(wish.expires_at)}
+    region = request.region or app.settings.region
+    app.check_region(region)
+    begun = fleet.begin(wish, provider=app.provider(region), ledger=app.ledger, now=now)
+    launched = work.launch(app, begun, deadline=until(now, context))
+    logger.info(
+        f'the launch of "{launched.name}" is {launched.step}',
+        extra={"operation": launched.operation, "problem": launched.problem},
+    )
+    if launched.step not in {Step.LAUNCHED, Step.LAUNCHING}:
+        raise LaunchFailedError(
+            f'the launch of "{launched.name}" is {launched.step}: {launched.problem}'
+        )
+    return render.fleet(launched)
+
+
+def wished(app: App, request: LaunchRequest, at: datetime) -> fleet.Wish:
+    """What the schedule asks for at that instant. Raises RequestError for a template that there is not."""
+    entry = app.policies.fleet(request.template)
+    zone = app.policies.timezone
+    ends = (
+        instant_of(request.clock, zone, at)
+        if request.clock
+        else at + (request.ttl or entry.ttl.default)
+    )
+    owner = request.owner or request.schedule or "schedule"
+    told_apart = request.key or f"{request.schedule}@{request.scheduled_at}"
+    return fleet.Wish(
+        name=f"{request.fleet}-{at.astimezone(zone):%Y%m%d-%H%M}",
+        template=request.template,
+        entry=entry,
+        owner=owner,
+        expires_at=ends,
+        key=Key(
+            scope=_digest(["launch", told_apart]), body=_digest(request.model_dump(mode="json"))
+        ),
+        count=request.count,
+        tags=request.tags,
+        user_data=app.policies.user_data(request.template),
+        version=app.policies.version,
+    )
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,504 @@
+"""Launches that go wrong, on a cloud that honours client tokens as EC2 does.
+
+Whatever happens: never more instances than asked for, and none without an entry in the ledger and a lease.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from curfew.core.errors import LedgerError
+from curfew.core.lease import Step
+from curfew.launching import LOCK
+from tests.builders import HERE
+from tests.launches import FIRST, SECOND, Launching, Trouble
+from tests.stub_ec2 import Fault
+
+RUN = "RunInstances"
+ASKED = 4
+LOST = Fault(after_effect=True)  # the effect, and then no answer
+NOTHING = Fault()  # no effect, and no answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A trouble, and how the launch has to end: at which step, with how many, in how many calls."""
+
+    name: str
+    trouble: Trouble
+    step: Step = Step.LAUNCHED
+    launched: int = ASKED
+    calls: int = 1
+    says: str = ""
+
+
+def many(*troubles: Trouble) -> Trouble:
+    return lambda launching: [trouble(launching) for trouble in troubles]
+
+
+def failing(fault: Fault, *, on: int = 1, times: int = 1) -> Trouble:
+    return lambda launching: launching.cloud.fail(RUN, fault, on=on, times=times)
+
+
+def capacity(first: int, second: int = 100) -> Trouble:
+    return lambda launching: launching.cloud.capacity.update({FIRST: first, SECOND: second})
+
+
+def setting(**more: Any) -> Trouble:
+    def change(launching: Launching) -> None:
+        for name, value in more.items():
+            setattr(launching.cloud, name, value)
+
+    return change
+
+
+CAPACITY_OF_THREE = capacity(1, 2)
+
+
+CASES = [
+    Case(name="nothing goes wrong", trouble=lambda _: None),
+    Case(name="time-out after the effect", trouble=failing(LOST)),
+    Case(name="time-out before the effect", trouble=failing(NOTHING), calls=2),
+    Case(
+        name="time-out after the effect, and nothing to be seen for a while",
+        trouble=many(failing(LOST), setting(visible_after=3)),
+    ),
+    Case(
+        name="time-out after the effect, and nothing to be seen for long",
+        trouble=many(failing(LOST), setting(visible_after=6)),
+        calls=2,
+    ),
+    Case(
+        name="two time-outs before the effect and one after it",
+        trouble=many(failing(NOTHING, times=2), failing(LOST, on=3)),
+        calls=3,
+    ),
+    Case(name="the cloud's own trouble after the effect", trouble=failing(
+        Fault(code="InternalError", status=500, after_effect=True))),
+    Case(name="an answer that cannot be read", trouble=lambda there: there.cloud.garble(RUN, on=1)),
+    Case(
+        name="throttled",
+        trouble=failing(Fault(code="RequestLimitExceeded", status=503), times=2),
+        calls=3,
+    ),
+    Case(name="no capacity in the first pool", trouble=capacity(0), calls=2),
+    Case(
+        name="no capacity in the first pool, told after a time-out",
+        trouble=many(capacity(0), failing(NOTHING)),
+        calls=3,
+    ),
+    Case(name="partial capacity, the rest elsewhere", trouble=capacity(3), calls=3),
+    Case(
+        name="partial capacity and nothing elsewhere",
+        trouble=capacity(3, 0),
+        step=Step.PARTIAL,
+        launched=3,
+        calls=3,
+        says="3 of 4 launched: InsufficientInstanceCapacity",
+    ),
+    Case(
+        name="no capacity in any pool",
+        trouble=capacity(0, 0),
+        step=Step.FAILED,
+        launched=0,
+        calls=2,
+        says="0 of 4 launched: InsufficientInstanceCapacity",
+    ),
+    Case(
+        name="a time-out with part of the effect",
+        trouble=many(capacity(3), failing(LOST)),
+        calls=3,
+    ),
+    Case(
+        name="a quota",
+        trouble=setting(instance_quota=0),
+        step=Step.FAILED,
+        launched=0,
+        says="InstanceLimitExceeded",
+    ),
+    Case(
+        name="a quota that has room for some",
+        trouble=setting(instance_quota=3),
+        step=Step.PARTIAL,
+        launched=3,
+        calls=2,
+        says="3 of 4 launched",
+    ),
+    Case(
+        name="a refusal",
+        trouble=failing(Fault(code="InvalidKeyPair.NotFound")),
+        step=Step.FAILED,
+        launched=0,
+        says="InvalidKeyPair.NotFound",
+    ),
+    Case(
+        name="a token known with another call",
+        trouble=failing(Fault(code="IdempotentParameterMismatch")),
+        step=Step.ATTENTION,
+        launched=0,
+        says="IdempotentParameterMismatch",
+    ),
+    Case(
+        name="a token known with another call, after a time-out with its effect",
+        trouble=many(
+            failing(LOST),
+            failing(Fault(code="IdempotentParameterMismatch"), on=2),
+            setting(visible_after=6),
+        ),
+        step=Step.ATTENTION,
+        calls=2,
+        says="IdempotentParameterMismatch",
+    ),
+    Case(
+        name="one that dies at once",
+        trouble=setting(stillborn=1),
+        step=Step.PARTIAL,
+        says="1 of 4 launched ended at once: Server.InternalError",
+    ),
+    Case(
+        name="all of them die at once",
+        trouble=setting(stillborn=ASKED),
+        step=Step.FAILED,
+        says="4 of 4 launched ended at once",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_launch_ends_as_it_should(case: Case) -> None:
+    launching = Launching()
+    case.trouble(launching)
+
+    ended = launching.go()
+
+    launching.holds(asked=ASKED)
+    assert ended.step is case.step, ended.problem
+    assert len(launching.launched) == case.launched
+    assert len(launching.cloud.asked) == case.calls
+    assert case.says in ended.problem
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_asked_for_again_nothing_more_is_launched(case: Case) -> None:
+    launching = Launching()
+    case.trouble(launching)
+    first = launching.go()
+    calls = len(launching.cloud.asked)
+
+    again = launching.go()
+
+    launching.holds(asked=ASKED)
+    assert (again.operation, again.step) == (first.operation, first.step)
+    assert len(launching.cloud.asked) == calls
+
+
+def test_as_long_as_nobody_knows_nothing_else_is_tried() -> None:
+    launching = Launching()
+    launching.cloud.fail(RUN, NOTHING, times=6)
+
+    unfinished = launching.go()
+
+    assert unfinished.step is Step.LAUNCHING
+    assert len({asked["ClientToken"] for asked in launching.cloud.asked}) == 1
+    ended = launching.until_finished(unfinished)
+    launching.holds(asked=ASKED)
+    assert ended.step is Step.LAUNCHED
+    assert len({asked["ClientToken"] for asked in launching.cloud.asked}) == 1
+
+
+def test_what_changed_meanwhile_changes_no_repeated_call() -> None:
+    launching = Launching(template={**Launching().template, "image": "resolve:ssm:/golden"})
+    launching.cloud.parameters["/golden"] = "ami-0000000a"
+    launching.cloud.fail(RUN, NOTHING, times=4)
+    unfinished = launching.go()
+
+    launching.cloud.parameters["/golden"] = "ami-0000000b"
+    launching.template = {**launching.template, "instance_types": ["m5.large"]}
+    again = launching.begin()
+    launching.until_finished(again)
+
+    assert again.operation == unfinished.operation
+    assert {asked["ImageId"] for asked in launching.cloud.asked} == {"ami-0000000a"}
+    assert {asked["InstanceType"] for asked in launching.cloud.asked} == {"t2.micro"}
+    launching.holds(asked=ASKED)
+
+
+def test_a_deadline_leaves_the_rest_to_whoever_comes_next() -> None:
+    launching = Launching()
+    launching.cloud.fail(RUN, Fault(code="RequestLimitExceeded", status=503), times=2)
+
+    unfinished = launching.carry_on(launching.begin(), seconds=11)
+
+    assert unfinished.step is Step.LAUNCHING
+    assert "RequestLimitExceeded" in unfinished.problem or "out of time" in unfinished.problem
+    assert launching.carry_on(unfinished).step is Step.LAUNCHED
+    launching.holds(asked=ASKED)
+
+
+class CrashError(BaseException):
+    """The function is killed: nothing catches it."""
+
+
+class Crashing:
+    """The register of fleets, which is killed with its caller just before or just after its nth call."""
+
+    def __init__(self, fleets: Any, *, at: int, after: bool) -> None:
+        self._fleets, self._left, self._after = fleets, at, after
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._fleets, name)
+
+        def called(*args: Any, **more: Any) -> Any:
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                raise CrashError(name)
+            answer = method(*args, **more)
+            if self._left == 0:
+                raise CrashError(name)
+            return answer
+
+        return called
+
+
+@contextmanager
+def killed(launching: Launching, *, at: int, after: bool) -> Iterator[Crashing]:
+    """Kill whoever works at a launch at the register's nth call."""
+    ledger: Any = launching.ledger
+    whole = ledger.fleets
+    ledger.fleets = Crashing(whole, at=at, after=after)
+    try:
+        yield ledger.fleets
+    finally:
+        ledger.fleets = whole
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [lambda _: None, capacity(3), CAPACITY_OF_THREE, failing(LOST)],
+    ids=["calm", "partial", "too-little", "lost-answer"],
+)
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("at", range(1, 30))
+def test_killed_anywhere_the_launch_is_taken_up(at: int, after: bool, trouble: Trouble) -> None:
+    launching = Launching()
+    trouble(launching)
+    with killed(launching, at=at, after=after), suppress(CrashError):
+        launching.go()
+
+    ended = launching.until_finished(launching.begin())
+
+    launching.holds(asked=ASKED)
+    assert len(launching.launched) == (3 if trouble is CAPACITY_OF_THREE else ASKED)
+    assert ended.step is (Step.PARTIAL if trouble is CAPACITY_OF_THREE else Step.LAUNCHED)
+
+
+def test_killed_between_the_call_and_its_record_the_instances_are_found_by_their_token() -> None:
+    launching = Launching()
+    begun = launching.begin()
+    # lock, order, lock, attempts, attempt, lock, and then the call: killed before its record
+    with killed(launching, at=7, after=False), pytest.raises(CrashError, match="record"):
+        launching.carry_on(begun)
+    assert launching.launched
+    assert not launching.leased()
+
+    launching.until_finished(begun)
+
+    launching.holds(asked=ASKED)
+    assert len(launching.cloud.asked) == 1
+
+
+def test_without_a_ledger_nothing_is_launched() -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            raise LedgerError("the table does not answer")
+
+    launching = Launching()
+    ledger: Any = launching.ledger
+    ledger.fleets = Broken()
+
+    with pytest.raises(LedgerError):
+        launching.go()
+    assert launching.cloud.asked == []
+
+
+def test_of_two_at_once_the_second_waits() -> None:
+    launching = Launching()
+    begun = launching.begin()
+    others: list[Step] = []
+    launching.cloud.before(RUN, lambda: others.append(launching.carry_on(begun).step))
+
+    ended = launching.carry_on(begun)
+
+    assert others == [Step.LAUNCHING]
+    assert ended.step is Step.LAUNCHED
+    assert len(launching.cloud.asked) == 1
+    launching.holds(asked=ASKED)
+
+
+def test_one_that_hangs_in_its_call_and_one_that_takes_it_up_launch_once() -> None:
+    launching = Launching()
+    begun = launching.begin()
+
+    def another() -> None:
+        launching.time.sleep(LOCK.total_seconds() + 1)
+        launching.carry_on(begun)
+
+    launching.cloud.before(RUN, another)
+    launching.carry_on(begun)
+
+    launching.holds(asked=ASKED)
+    assert len(launching.launched) == ASKED
+    assert launching.until_finished(begun).step is Step.LAUNCHED
+
+
+def test_given_up_meanwhile_no_further_call_is_made() -> None:
+    launching = Launching()
+    capacity(3)(launching)
+    begun = launching.begin()
+    launching.cloud.before(
+        RUN,
+        lambda: launching.ledger.fleets.claim(
+            begun.name, begun.operation, "sweep", now=launching.time.now(), expired=False
+        ),
+        on=1,
+    )
+
+    ended = launching.carry_on(begun)
+
+    assert ended.step is Step.PARTIAL
+    assert "3 of 4 launched when the fleet was given up" in ended.problem
+    assert len(launching.cloud.asked) == 1
+    launching.holds(asked=ASKED)
+
+
+def test_every_instance_is_born_with_its_fleet_owner_lease_and_operation() -> None:
+    launching = Launching()
+
+    ended = launching.go()
+
+    for machine in launching.cloud.machines.values():
+        assert machine.tags == {
+            "Name": "lab",
+            "env": "sandbox",
+            "curfew:fleet": "lab",
+            "curfew:owner": "kim",
+            "curfew:lease": "2026-03-04T10:00:00Z",
+            "curfew:operation": ended.operation,
+        }
+    assert {asked["MetadataOptions.HttpTokens"] for asked in launching.cloud.asked} == {"required"}
+
+
+def test_the_subnets_of_a_template_are_tried_in_their_order() -> None:
+    launching = Launching()
+    launching.template = {**launching.template, "subnets": ["subnet-0000000a", "subnet-0000000b"]}
+    launching.cloud.subnets = {
+        "subnet-0000000a": "eu-central-1a",
+        "subnet-0000000b": "eu-central-1b",
+    }
+    launching.cloud.capacity = {FIRST: 1, ("t2.micro", "eu-central-1b"): 1, SECOND: 2}
+
+    ended = launching.go()
+
+    assert ended.step is Step.LAUNCHED
+    where = [
+        (asked["InstanceType"], asked["SubnetId"][-1], asked["MaxCount"])
+        for asked in launching.cloud.asked
+    ]
+    assert where == [
+        ("t2.micro", "a", "4"),
+        ("t2.micro", "a", "3"),
+        ("t2.micro", "b", "3"),
+        ("t2.micro", "b", "2"),
+        ("t2.small", "a", "2"),
+    ]
+    launching.holds(asked=ASKED)
+
+
+def test_a_lost_answer_in_one_zone_is_never_made_good_in_another() -> None:
+    launching = Launching()
+    launching.template = {**launching.template, "subnets": ["subnet-0000000a", "subnet-0000000b"]}
+    launching.cloud.subnets = {
+        "subnet-0000000a": "eu-central-1a",
+        "subnet-0000000b": "eu-central-1b",
+    }
+    launching.cloud.fail(RUN, LOST, times=8)
+    launching.cloud.visible_after = 60
+
+    unfinished = launching.go()
+
+    assert unfinished.step is Step.LAUNCHING
+    assert {asked["SubnetId"] for asked in launching.cloud.asked} == {"subnet-0000000a"}
+    assert launching.until_finished(unfinished).step is Step.LAUNCHED
+    launching.holds(asked=ASKED)
+    assert {asked["SubnetId"] for asked in launching.cloud.asked} == {"subnet-0000000a"}
+
+
+def test_what_dies_at_once_is_not_counted_among_the_living() -> None:
+    launching = Launching()
+    launching.cloud.stillborn = 1
+
+    ended = launching.go()
+
+    members = launching.ledger.fleets.members(ended.operation)
+    assert sum(member.ended_at is None for member in members) == ASKED - 1
+
+
+def test_the_chain_tells_of_the_launch_and_of_each_birth() -> None:
+    launching = Launching()
+    ended = launching.go()
+
+    told = [entry.draft for entry in launching.ledger.entries(HERE)]
+
+    assert [draft.body["action"] for draft in told] == ["launch", *["birth"] * ASKED]
+    assert {draft.sweep_id for draft in told} == {ended.operation}
+    assert {draft.instance_id for draft in told[1:]} == launching.launched
+    assert launching.ledger.open_intents(HERE) == ()
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"count": 0}, "may have 1 to 20"),
+        ({"count": 21}, "may have 1 to 20"),
+        ({"ends_in": timedelta(seconds=59)}, "less than 1m from now"),
+        ({"ends_in": timedelta(days=7, seconds=1)}, "the template allows 7d from now"),
+    ],
+)
+def test_what_the_template_does_not_allow_is_refused_before_anything(
+    wish: dict[str, Any], words: str
+) -> None:
+    launching = Launching()
+    more = dict(wish)
+    if ends_in := more.pop("ends_in", None):
+        more["expires_at"] = launching.time.now() + ends_in
+
+    with pytest.raises(Exception, match=words):
+        launching.begin(**more)
+
+    assert launching.ledger.fleets.get("lab") is None
+    assert launching.cloud.calls == []
+
+
+@pytest.mark.parametrize("ends_in", [timedelta(minutes=1), timedelta(days=7)])
+def test_the_bounds_themselves_are_allowed(ends_in: timedelta) -> None:
+    launching = Launching()
+
+    begun = launching.begin(expires_at=launching.time.now() + ends_in, count=20)
+
+    assert (begun.count, begun.expires_at) == (20, launching.time.now() + ends_in)
+
+
+def test_a_replay_asks_neither_the_bounds_nor_the_cloud() -> None:
+    launching = Launching()
+    begun = launching.go()
+    launching.time.sleep(timedelta(days=8).total_seconds())
+    launching.cloud.calls.clear()
+
+    again = launching.begin(expires_at=begun.expires_at)
+
+    assert again == replace(begun)
+    assert launching.cloud.calls == []

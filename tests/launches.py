@@ -1,0 +1,110 @@
+"""One launch on the stubbed EC2: the real use case and the real provider, a ledger in memory and a clock by hand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from curfew import fleet, launching
+from curfew.core.lease import Fleet
+from curfew.execute import Clock
+from curfew.ledger import Key, Ledger
+from curfew.ledger.memory import MemoryLedger
+from curfew.providers.ec2 import Ec2Provider
+from curfew.schemas import FleetEntry
+
+from .builders import HERE
+from .night import Time
+from .stub_ec2 import StubEc2
+
+TEMPLATE: dict[str, Any] = {
+    "image": "ami-08111162",
+    "instance_types": ["t2.micro", "t2.small"],
+    "count": {"default": 4, "max": 20},
+    "tags": {"env": "sandbox"},
+}
+FIRST, SECOND = ("t2.micro", "eu-central-1a"), ("t2.small", "eu-central-1a")
+
+
+@dataclass(slots=True, kw_only=True)
+class Launching:
+    """A cloud, a template, a ledger and a clock; ``go`` works at the launch as one invocation does."""
+
+    cloud: StubEc2 = field(default_factory=StubEc2)
+    ledger: Ledger = field(default_factory=MemoryLedger)
+    time: Time = field(default_factory=Time)
+    template: dict[str, Any] = field(default_factory=lambda: dict(TEMPLATE))
+    workers: int = 0
+    provider: Ec2Provider = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.provider = self.cloud.provider()
+
+    def wish(self, **more: Any) -> fleet.Wish:
+        """What is asked for."""
+        ordinary: dict[str, Any] = {
+            "name": "lab",
+            "template": "pair",
+            "entry": FleetEntry.model_validate(self.template),
+            "owner": "kim",
+            "expires_at": self.time.now() + timedelta(hours=8),
+            "key": Key(scope="key-1", body="body-1"),
+        }
+        return fleet.Wish(**(ordinary | more))
+
+    def begin(self, **more: Any) -> Fleet:
+        """Freeze the wish, or find what came of it."""
+        return fleet.begin(
+            self.wish(**more),
+            provider=self.provider,
+            ledger=self.ledger,
+            now=self.time.now(),
+        )
+
+    def carry_on(self, begun: Fleet, seconds: float = 900) -> Fleet:
+        """One worker for so many seconds."""
+        self.workers += 1
+        deadline = self.time.now() + timedelta(seconds=seconds)
+        clock = Clock(now=self.time.now, sleep=self.time.sleep, deadline=deadline)
+        return launching.carry_on(
+            begun,
+            worker=f"worker-{self.workers}",
+            provider=self.provider,
+            ledger=self.ledger,
+            clock=clock,
+        )
+
+    def go(self, **more: Any) -> Fleet:
+        """Begin, and carry on."""
+        return self.carry_on(self.begin(**more))
+
+    def until_finished(self, begun: Fleet) -> Fleet:
+        """As whoever repeats the request, or the next sweep, would."""
+        current = begun
+        for _ in range(20):
+            self.time.sleep(launching.LOCK.total_seconds() + 1)
+            current = self.carry_on(current)
+            if current.step.finished:
+                return current
+        raise AssertionError(f"the launch never ends: {current.step}: {current.problem}")
+
+    @property
+    def launched(self) -> set[str]:
+        """Whoever was ever launched."""
+        return {machine.id for machine in self.cloud.machines.values() if machine.token}
+
+    def leased(self) -> set[str]:
+        """Whoever the ledger gives a lease that ends."""
+        leases = self.ledger.fleets.leases(HERE, sorted(self.cloud.machines))
+        return {id_ for id_, lease in leases.items() if lease.fleet == "lab" and lease.expires_at}
+
+    def holds(self, *, asked: int) -> None:
+        """What has to be true however a launch goes: not one too many, and none without an entry and an end."""
+        assert len(self.launched) <= asked, "more than asked for"
+        assert self.launched == self.leased(), "launched without a lease"
+        tokens = [asked_["ClientToken"] for asked_ in self.cloud.asked]
+        calls = {tuple(sorted(asked_.items())) for asked_ in self.cloud.asked}
+        assert len(calls) == len(set(tokens)), "a token was sent with two calls"
+
+
+type Trouble = Callable[[Launching], object]
