@@ -1,5 +1,6 @@
 """What a launch may do: instances with an owner and an end from birth, and the one role that is named, if any."""
 
+import json
 import re
 
 import pytest
@@ -53,12 +54,30 @@ def test_a_launch_reaches_what_it_needs_in_this_account_and_no_more() -> None:
     }
 
 
-def test_tags_are_set_at_a_launch_only() -> None:
-    for _, one in TEMPLATE.allowing("ec2:CreateTags"):
+AT_BIRTH = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
+LEASE_OF_OURS = {
+    "ForAllValues:StringEquals": {"aws:TagKeys": "curfew:lease"},
+    "Null": {"aws:TagKeys": "false", "aws:ResourceTag/curfew:operation": "false"},
+}
+
+
+def test_tags_are_set_at_a_launch_and_later_only_the_lease_of_what_was_launched() -> None:
+    setting = [one for _, one in TEMPLATE.allowing("ec2:CreateTags")]
+
+    assert {json.dumps(one.condition, sort_keys=True) for one in setting} == {
+        json.dumps(condition, sort_keys=True) for condition in (AT_BIRTH, LEASE_OF_OURS)
+    }
+    for one in setting:
+        assert one.only_if >= {"ActMode"}
         assert one.actions == {"ec2:CreateTags"}
-        assert one.condition == {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
-        assert kinds(one) == BORN
+        assert kinds(one) == (BORN if one.condition == AT_BIRTH else {"instance"})
         assert all(":${AWS::AccountId}:" in resource["Fn::Sub"] for resource in one.resources)
+
+
+def test_only_the_api_repeats_a_lease_in_a_tag() -> None:
+    assert {
+        role for role, one in TEMPLATE.allowing("ec2:CreateTags") if one.condition == LEASE_OF_OURS
+    } == {TEMPLATE.role_of("FleetsFunction")}
 
 
 def test_only_the_role_that_the_stack_names_is_passed_and_only_to_ec2() -> None:
