@@ -1,7 +1,7 @@
 """The fleets of the demo: the tutorial's pair and a dozen others, each there for one reason.
 
-They are made through the API, as people make them; only the launch times are set back by hand, because moto cannot
-be told to wait.
+They are made through the API, as people make them, each at its own time: moto takes the time from the clock, and the
+clock is set back for them.
 """
 
 from dataclasses import dataclass
@@ -9,18 +9,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.ec2.models import ec2_backends
+import time_machine
 
-from curfew import fleet
-from curfew.core.model import Target
-from curfew.policyfile import load
-from curfew.providers.ec2 import Ec2Provider
-from curfew.settings import SHIPPED_POLICIES
+from curfew import bootstrap, fleet, launching
+from curfew.core.model import Mode
+from curfew.ledger import Key
+from curfew.settings import Settings
 
 REGION = "eu-central-1"
 TABLE = "curfew-ledger"
 IMAGE = "ami-08111162"
+LONG_AGO = timedelta(hours=9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +29,7 @@ class Other:
     name: str
     tags: dict[str, str]
     zone: str = "a"
-    age: timedelta = timedelta(hours=9)
+    age: timedelta = LONG_AGO
     count: int = 1
 
 
@@ -50,14 +49,13 @@ def build() -> None:
     """Make the ledger's table and every fleet. Wants moto in charge of this process."""
     make_table()
     ec2 = boto3.client("ec2", REGION)
-    target = Target(provider="ec2", account=DEFAULT_ACCOUNT_ID, region=REGION)
-    provider = Ec2Provider(target=target, read=ec2, act=ec2)
-    template = load(SHIPPED_POLICIES).fleet("t2-pair")
-    pair = fleet.launch(provider, template, fleet="tutorial", request="demo")
-    _set_back([i.id for i in pair], timedelta(hours=9))
+    now = datetime.now(UTC)
+    with time_machine.travel(now - LONG_AGO):
+        _tutorial()
+        _group(ec2)
     for other in OTHERS:
-        ids = _launched(ec2, other)
-        _set_back(ids, other.age)
+        with time_machine.travel(now - other.age):
+            ids = _launched(ec2, other)
         match other.name:
             case "termination-protected":
                 ec2.modify_instance_attribute(
@@ -67,7 +65,25 @@ def build() -> None:
                 ec2.modify_instance_attribute(InstanceId=ids[0], DisableApiStop={"Value": True})
             case "stopped":
                 ec2.stop_instances(InstanceIds=ids)
-    _group(ec2)
+
+
+def _tutorial() -> None:
+    """The pair of the policy file's own template, with a lease of eight hours."""
+    app = bootstrap.build(Settings(region=REGION, mode=Mode.ACT, table=TABLE))
+    now, provider = app.now(), app.provider(REGION)
+    entry = app.policies.fleet("t2-pair")
+    wish = fleet.Wish(
+        name="tutorial",
+        template="t2-pair",
+        entry=entry,
+        owner="demo",
+        expires_at=now + entry.ttl.default,
+        key=Key(scope="demo", body="demo"),
+    )
+    begun = fleet.begin(wish, provider=provider, ledger=app.ledger, now=now)
+    launching.carry_on(
+        begun, worker="demo", provider=provider, ledger=app.ledger, clock=app.clock()
+    )
 
 
 def _launched(ec2: Any, other: Other) -> list[str]:
@@ -121,12 +137,3 @@ def _group(ec2: Any) -> None:
             for key, value in (("Name", "worker"), ("env", "dev"), ("owner", "kim"))
         ],
     )
-    group = groups.describe_auto_scaling_groups()["AutoScalingGroups"][0]
-    _set_back([member["InstanceId"] for member in group["Instances"]], timedelta(hours=9))
-
-
-def _set_back(ids: list[str], age: timedelta) -> None:
-    launched = datetime.now(UTC) - age
-    backend = ec2_backends[DEFAULT_ACCOUNT_ID][REGION]
-    for id_ in ids:
-        backend.get_instance(id_).launch_time = launched
