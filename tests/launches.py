@@ -96,7 +96,7 @@ class Launching:
     def leased(self) -> set[str]:
         """Whoever the ledger gives a lease that ends."""
         leases = self.ledger.fleets.leases(HERE, sorted(self.cloud.machines))
-        return {id_ for id_, lease in leases.items() if lease.fleet == "lab" and lease.expires_at}
+        return {id_ for id_, lease in leases.items() if lease.fleet == "lab"}
 
     def holds(self, *, asked: int) -> None:
         """What has to be true however a launch goes: not one too many, and none without an entry and an end."""

@@ -4,15 +4,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from curfew.core.launch import Order
+from curfew.core.lease import Fleet, Step
 from curfew.core.model import Mode
 from curfew.core.policy import Policy
 from curfew.core.report import Report, Result
 from curfew.execute import Clock
-from curfew.ledger import Ledger
+from curfew.ledger import Key, Ledger
 from curfew.ledger.memory import MemoryLedger
 from curfew.sweep import Sweep, act, plan
 
-from .builders import NOW, a_policy
+from .builders import HERE, NOW, a_policy
 from .stub_ec2 import StubEc2
 
 
@@ -47,7 +49,13 @@ class Night:
     def sweep(self, mode: Mode = Mode.ACT) -> Report:
         """Plan, and in act mode carry out."""
         self.sweeps += 1
-        sweep = Sweep(
+        sweep = self.prepared()
+        planned = plan(sweep)
+        return act(sweep, planned) if mode is Mode.ACT else planned
+
+    def prepared(self) -> Sweep:
+        """One sweep, with nothing done yet."""
+        return Sweep(
             id=f"sweep-{self.sweeps}",
             policy=self.policy,
             provider=self.cloud.provider(),
@@ -58,8 +66,40 @@ class Night:
             scheduled_at=self.scheduled_at,
             listed=self.counts.append,
         )
-        planned = plan(sweep)
-        return act(sweep, planned) if mode is Mode.ACT else planned
+
+
+def leased(
+    night: Night, *ids: str, ends_in: timedelta, fleet: str = "lab", owner: str = "kim"
+) -> Fleet:
+    """Write down that these instances were launched as a fleet, with a lease that ends so long after now."""
+    register = night.ledger.fleets
+    now = night.time.now()
+    written = register.open(
+        Fleet(
+            name=fleet,
+            operation=f"op-{fleet}",
+            template="pair",
+            target=HERE,
+            owner=owner,
+            count=len(ids),
+            created_at=now - timedelta(hours=9),
+            expires_at=now + ends_in,
+            longest=timedelta(days=7),
+        ),
+        Order(
+            operation=f"op-{fleet}",
+            target=HERE,
+            image="ami-08111162",
+            instance_types=("t2.micro",),
+            count=len(ids),
+            tags={},
+        ),
+        Key(scope=f"key-{fleet}", body=""),
+    )
+    assert register.lock(written, "test", now=now, until=now + timedelta(minutes=1))
+    register.record(written, ids, now=now)
+    assert register.advance(written, "test", Step.LAUNCHED)
+    return register.get(fleet) or written
 
 
 def results(report: Report) -> dict[str, Result]:

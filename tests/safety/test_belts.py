@@ -3,8 +3,8 @@
 The second run proves the test: a belt that can be removed without anybody noticing was never tested.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,20 +23,11 @@ from curfew.ledger.memory import MemoryLedger
 from curfew.providers.ec2 import Ec2Provider
 from curfew.requests import SweepRequest
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
-from tests.night import Night, results
+from tests.night import Night, leased, results
+from tests.safety.belts import Belt, Remove, returning, select_everything, setting
 from tests.stub_ec2 import Fault, Machine, StubEc2
 
 ONE, TWO = an_id(1), an_id(2)
-type Remove = Callable[[pytest.MonkeyPatch], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Belt:
-    """A scenario that fails if the belt does not hold, and how to take the belt out."""
-
-    name: str
-    holds: Callable[[], None]
-    remove: Remove
 
 
 def spared(night: Night) -> None:
@@ -82,6 +73,18 @@ def with_min_age() -> Night:
     return night
 
 
+def with_a_lease() -> Night:
+    night = beside_an_ordinary()
+    leased(night, ONE, ends_in=timedelta(minutes=1))
+    leased(night, TWO, ends_in=timedelta(0), fleet="other")
+    return night
+
+
+def without_the_lease(patch: pytest.MonkeyPatch) -> None:
+    without_rules("_leased")(patch)
+    patch.setattr(execute._Execution, "_claim", lambda _self, due: list(due))
+
+
 GROUP = {"env": "dev", "aws:autoscaling:groupName": "workers"}
 PROTECTIONS = [
     Belt(
@@ -113,6 +116,11 @@ PROTECTIONS = [
         "cannot-stop",
         lambda: spared(stopping(root_device="instance-store")),
         without_rules("_cannot_stop"),
+    ),
+    Belt(
+        "leased",  # a lease that runs cannot be claimed either: only without both is it lost
+        lambda: spared(with_a_lease()),
+        without_the_lease,
     ),
     Belt("min-age", lambda: spared(with_min_age()), without_rules("_min_age")),
 ]
@@ -171,11 +179,6 @@ def the_selector_is_applied_here_too() -> None:
     # Below a hundred per cent the cloud lists everything, so that the population can be counted.
     night.policy = a_policy(limits=replace(NO_LIMITS, percent=99))
     spared(night)
-
-
-def select_everything(patch: pytest.MonkeyPatch) -> None:
-    for module in (plan, sweep):
-        patch.setattr(module, "mismatch", lambda _instance, _selector: None)
 
 
 def age_is_waited_for() -> None:
@@ -354,14 +357,6 @@ def an_unknown_error_stops_everything() -> None:
     night.cloud.fail("TerminateInstances", Fault(code="NeverHeardOf"))
     night.sweep()
     assert len(night.cloud.orders) == 1
-
-
-def setting(owner: object, name: str, value: object) -> Remove:
-    return lambda patch: patch.setattr(owner, name, value)
-
-
-def returning(owner: object, name: str, value: object) -> Remove:
-    return lambda patch: patch.setattr(owner, name, lambda *_args, **_more: value)
 
 
 FOREVER = timedelta(days=9_999)

@@ -1,0 +1,33 @@
+"""A belt, and how to take one out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from curfew import sweep
+from curfew.core import plan
+
+type Remove = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Belt:
+    """A scenario that fails if the belt does not hold, and how to take the belt out."""
+
+    name: str
+    holds: Callable[[], None]
+    remove: Remove
+
+
+def setting(owner: object, name: str, value: object) -> Remove:
+    return lambda patch: patch.setattr(owner, name, value)
+
+
+def returning(owner: object, name: str, value: object) -> Remove:
+    return lambda patch: patch.setattr(owner, name, lambda *_args, **_more: value)
+
+
+def select_everything(patch: pytest.MonkeyPatch) -> None:
+    for module in (plan, sweep):
+        patch.setattr(module, "mismatch", lambda _instance, _selector: None)

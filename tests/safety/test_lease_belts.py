@@ -1,0 +1,408 @@
+"""The belts of leases and launches: each holds, and would be missed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from curfew import execute, fleet, launching, planning
+from curfew.core import launch, plan
+from curfew.core.access import Caller
+from curfew.core.errors import ConflictError, ForbiddenError, LedgerError
+from curfew.core.launch import Answer, Attempt, Ending
+from curfew.core.lease import Fleet
+from curfew.core.policy import Limits, Protection
+from curfew.ledger import PlanRecord, PlanStep
+from curfew.ledger.memory_fleets import MemoryFleets
+from curfew.providers.ec2 import Ec2Provider
+from tests.builders import HERE, NOW, a_policy, a_selector, an_id
+from tests.launches import FIRST, SECOND, Launching
+from tests.night import Night, leased
+from tests.safety.belts import Belt, returning, select_everything, setting
+from tests.stub_ec2 import Fault, Machine, StubEc2
+
+ONE, TWO, STRANGER = an_id(1), an_id(2), an_id(3)
+EIGHT_HOURS = timedelta(hours=8)
+MEMBER = {"env": "dev", "curfew:fleet": "lab"}
+
+
+def expired(*, tags: dict[str, str] | None = None) -> tuple[Night, Fleet]:
+    """A fleet of two whose lease ran out a minute ago, and the policy that ends it."""
+    cloud = StubEc2(*(Machine(id=id_, tags=tags or MEMBER) for id_ in (ONE, TWO)))
+    night = Night(cloud=cloud, policy=a_policy(selector=a_selector(tags=(), expired=True)))
+    return night, leased(night, ONE, TWO, ends_in=-timedelta(minutes=1))
+
+
+def renew(night: Night, lab: Fleet) -> bool:
+    now = night.time.now()
+    return night.ledger.fleets.renew(lab, now + EIGHT_HOURS, now=now)
+
+
+def renewed_at(action: str, *, on: int = 1) -> tuple[Night, list[bool]]:
+    """The owner renews just before a call of the sweep."""
+    night, lab = expired()
+    answers: list[bool] = []
+    night.cloud.before(action, lambda: answers.append(renew(night, lab)), on=on)
+    night.sweep()
+    return night, answers
+
+
+def a_promise_is_kept(night: Night, answers: list[bool]) -> None:
+    """Whoever was told that the lease is renewed keeps the machines."""
+    assert len(answers) == 1
+    running = night.cloud.ids("running")
+    assert not answers[0] or running == {ONE, TWO}
+
+
+def a_renewal_after_the_plan_saves_the_fleet() -> None:
+    night, answers = renewed_at("DescribeInstances", on=2)
+    a_promise_is_kept(night, answers)
+    assert answers == [True]
+
+
+def a_renewal_after_the_look_saves_the_fleet() -> None:
+    night, answers = renewed_at("DescribeInstanceAttribute", on=8)
+    a_promise_is_kept(night, answers)
+    assert answers == [True]
+
+
+def a_renewal_that_comes_too_late_is_told_so() -> None:
+    a_promise_is_kept(*renewed_at("TerminateInstances"))
+
+
+def without_claims(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(execute._Execution, "_claim", lambda _self, due: list(due))
+
+
+def claim_and_forget(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(MemoryFleets, "claim", lambda *_args, **_more: True)
+
+
+def blind_to_renewals(patch: pytest.MonkeyPatch) -> None:
+    """The act trusts the leases of the plan, and claims whatever it finds."""
+    without_claims(patch)
+    leases = MemoryFleets.leases
+    seen: dict[str, Any] = {}
+
+    def remembered(self: MemoryFleets, target: Any, ids: Any) -> Any:
+        fresh = leases(self, target, ids)
+        return {id_: seen.setdefault(id_, lease) for id_, lease in fresh.items()}
+
+    patch.setattr(MemoryFleets, "leases", remembered)
+
+
+def only_what_was_launched_is_ended() -> None:
+    night, lab = expired()
+    night.cloud.machines[STRANGER] = Machine(id=STRANGER, tags=MEMBER)
+    night.policy = fleet.ending(lab, Protection(), Limits())
+    night.sweep()
+    assert night.cloud.ids("running") == {STRANGER}
+
+
+def only_what_carries_the_tag_is_ended() -> None:
+    night, lab = expired()
+    night.cloud.machines[ONE].tags = {"env": "dev"}
+    night.cloud.loose = True  # the cloud's filters let everything through
+    night.policy = fleet.ending(lab, Protection(), Limits())
+    night.sweep()
+    assert night.cloud.ids("running") == {ONE}
+
+
+def protection_counts_for_more_than_an_owners_word() -> None:
+    night, lab = expired()
+    night.cloud.machines[ONE].tags = {**MEMBER, "curfew:keep": ""}
+    night.policy = fleet.ending(lab, Protection(), Limits())
+    night.sweep()
+    assert night.cloud.ids("running") == {ONE}
+
+
+def a_stranger_changes_no_lease() -> None:
+    night, lab = expired()
+    try:
+        fleet.renew(
+            lab,
+            NOW + EIGHT_HOURS,
+            caller=Caller(id="pat"),
+            provider=night.cloud.provider(),
+            ledger=night.ledger,
+            now=NOW,
+        )
+    except ForbiddenError:
+        return
+    raise AssertionError("a stranger renewed a lease")
+
+
+def a_stranger_ends_no_fleet() -> None:
+    night, lab = expired()
+    try:
+        fleet.give_up(lab, caller=Caller(id="pat"), by="s", ledger=night.ledger, now=NOW)
+    except ForbiddenError:
+        return
+    raise AssertionError("a stranger gave a fleet up")
+
+
+def a_lease_stays_within_the_bounds() -> None:
+    night, lab = expired()
+    try:
+        fleet.renew(
+            lab,
+            NOW + timedelta(days=8),
+            caller=Caller(id="kim"),
+            provider=night.cloud.provider(),
+            ledger=night.ledger,
+            now=NOW,
+        )
+    except Exception:  # noqa: BLE001  whatever says no
+        return
+    raise AssertionError("a lease may be as long as one likes")
+
+
+# Launches: never more than asked for, none without a lease.
+
+
+def never_more(launching: Launching, *, asked: int = 4) -> None:
+    launching.holds(asked=asked)
+
+
+def a_lost_answer_launches_once() -> None:
+    there = Launching()
+    there.cloud.fail("RunInstances", Fault(after_effect=True))
+    there.cloud.visible_after = 6
+    there.go()
+    never_more(there)
+
+
+def a_lost_answer_leads_to_no_other_pool() -> None:
+    there = Launching()
+    there.cloud.fail("RunInstances", Fault(after_effect=True), times=8)
+    there.cloud.visible_after = 60
+    there.go()
+    assert len(there.launched) == 4
+
+
+def fall_back_on_doubt(patch: pytest.MonkeyPatch) -> None:
+    made = launching._Launch._made
+
+    def hasty(self: Any, *args: Any, **more: Any) -> Any:
+        settled = made(self, *args, **more)
+        attempt: Attempt = args[1]
+        return settled if isinstance(settled, Attempt) else replace(attempt, answer=Answer.EMPTY)
+
+    patch.setattr(launching._Launch, "_made", hasty)
+
+
+def two_at_once_launch_once() -> None:
+    """While one worker is in its call, another finds the pool empty and would go to the next; then there is room."""
+    there = Launching()
+    there.cloud.capacity = {FIRST: 0, SECOND: 4}
+    begun = there.begin()
+
+    def another() -> None:
+        there.carry_on(begun)
+        there.cloud.capacity[FIRST] = 4
+
+    there.cloud.before("RunInstances", another)
+    there.carry_on(begun)
+    never_more(there)
+
+
+def without_locks(patch: pytest.MonkeyPatch) -> None:
+    def attempt(self: MemoryFleets, fleet: Fleet, worker: str, attempt: Attempt, **_: Any) -> bool:
+        self._attempts[fleet.operation][attempt.number] = (worker, attempt)
+        return True
+
+    patch.setattr(MemoryFleets, "lock", lambda *_args, **_more: True)
+    patch.setattr(MemoryFleets, "attempt", attempt)
+
+
+def whoever_is_born_has_a_lease() -> None:
+    there = Launching()
+    there.go()
+    never_more(there)
+
+
+def killed_after_the_call_it_is_found_again() -> None:
+    there = Launching()
+    begun = there.begin()
+    with interrupted(there):
+        there.carry_on(begun)
+    there.until_finished(begun)
+    never_more(there)
+
+
+@contextmanager
+def interrupted(there: Launching) -> Iterator[None]:
+    """The table does not answer when the births are to be recorded."""
+    ledger: Any = there.ledger
+    record = ledger.fleets.record
+
+    def fail(*_args: Any, **_more: Any) -> None:
+        raise LedgerError("the table does not answer")
+
+    ledger.fleets.record = fail
+    try:
+        yield
+    except LedgerError:
+        pass
+    finally:
+        ledger.fleets.record = record
+
+
+def a_new_token_for_every_call(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(launching, "token", lambda *_: uuid4().hex)
+
+
+def found_by_nothing(patch: pytest.MonkeyPatch) -> None:
+    a_new_token_for_every_call(patch)
+    patch.setattr(Ec2Provider, "launched", lambda *_: ())
+
+
+def given_up_nothing_more_is_launched() -> None:
+    there = Launching()
+    there.cloud.capacity = {FIRST: 3, SECOND: 100}
+    begun = there.begin()
+    there.cloud.before(
+        "RunInstances",
+        lambda: there.ledger.fleets.claim(
+            begun.name, begun.operation, "sweep", now=there.time.now(), expired=False
+        ),
+    )
+    there.carry_on(begun)
+    assert len(there.launched) == 3
+
+
+def a_mismatch_is_not_asked_anew() -> None:
+    there = Launching()
+    there.cloud.fail("RunInstances", Fault(after_effect=True))
+    there.cloud.fail("RunInstances", Fault(code="IdempotentParameterMismatch"), on=2)
+    there.cloud.visible_after = 30
+    there.go()
+    assert len(there.launched) == 4
+    assert len({asked["ClientToken"] for asked in there.cloud.asked}) == 1
+
+
+def mismatch_is_no_capacity(patch: pytest.MonkeyPatch) -> None:
+    upcoming = launch.upcoming
+
+    def careless(order: Any, attempts: Any) -> Attempt | Ending:
+        tame = [
+            replace(a, answer=Answer.EMPTY) if a.answer is Answer.MISMATCH else a for a in attempts
+        ]
+        return upcoming(order, tame)
+
+    patch.setattr(launching, "upcoming", careless)
+
+
+# Plans that are applied later.
+
+
+def refused(record: PlanRecord, *, version: str = "v1", after: timedelta = timedelta(0)) -> None:
+    try:
+        planning.applicable(record, version=version, now=NOW + after)
+    except ConflictError:
+        return
+    raise AssertionError("the plan would be applied")
+
+
+def a_record(**more: Any) -> PlanRecord:
+    ordinary: dict[str, Any] = {
+        "id": "plan-1",
+        "policy": "nightly",
+        "policy_version": "v1",
+        "target": HERE,
+        "asked_by": "kim",
+        "made_at": NOW,
+        "expires_at": NOW + execute.SHELF_LIFE,
+        "step": PlanStep.PLANNED,
+    }
+    return PlanRecord(**(ordinary | more))
+
+
+def a_kept_plan_is_the_plan_that_was_made() -> None:
+    """Somebody has changed the verdicts, so what they would do is not what was planned."""
+    night = Night(cloud=StubEc2(Machine(id=ONE)))
+    record = planning.make(a_record(), night.prepared())
+    forged = replace(record, step=PlanStep.APPLYING, hash="another")
+    try:
+        planning.apply(forged, night.prepared())
+    except LedgerError:
+        assert night.cloud.orders == []
+        return
+    raise AssertionError("a forged plan was applied")
+
+
+BELTS = [
+    Belt("renewed-after-the-plan", a_renewal_after_the_plan_saves_the_fleet, blind_to_renewals),
+    Belt("renewed-after-the-look", a_renewal_after_the_look_saves_the_fleet, without_claims),
+    Belt("renewed-too-late", a_renewal_that_comes_too_late_is_told_so, claim_and_forget),
+    Belt("membership", only_what_was_launched_is_ended, returning(plan, "out_of_lease", None)),
+    Belt("fleet-tag", only_what_carries_the_tag_is_ended, select_everything),
+    Belt(
+        "protection-over-owner",
+        protection_counts_for_more_than_an_owners_word,
+        returning(plan, "protected", None),
+    ),
+    Belt("owner-renews", a_stranger_changes_no_lease, returning(fleet, "only_owner", None)),
+    Belt("owner-ends", a_stranger_ends_no_fleet, returning(fleet, "only_owner", None)),
+    Belt("bounds", a_lease_stays_within_the_bounds, returning(fleet, "_bounded", None)),
+    Belt("token", a_lost_answer_launches_once, a_new_token_for_every_call),
+    Belt("no-fallback-on-doubt", a_lost_answer_leads_to_no_other_pool, fall_back_on_doubt),
+    Belt("lock", two_at_once_launch_once, without_locks),
+    Belt("record", whoever_is_born_has_a_lease, returning(MemoryFleets, "record", None)),
+    Belt(
+        "found-by-token",
+        killed_after_the_call_it_is_found_again,
+        found_by_nothing,
+    ),
+    Belt("given-up", given_up_nothing_more_is_launched, claim_and_forget),
+    Belt("mismatch", a_mismatch_is_not_asked_anew, mismatch_is_no_capacity),
+    Belt(
+        "plan-expiry",
+        lambda: refused(a_record(), after=execute.SHELF_LIFE + timedelta(seconds=1)),
+        returning(planning, "applicable", None),
+    ),
+    Belt(
+        "plan-version",
+        lambda: refused(a_record(), version="v2"),
+        returning(planning, "applicable", None),
+    ),
+    Belt(
+        "plan-once",
+        lambda: refused(a_record(step=PlanStep.APPLYING)),
+        returning(planning, "applicable", None),
+    ),
+    Belt(
+        "plan-hash",
+        a_kept_plan_is_the_plan_that_was_made,
+        setting(plan.Plan, "hash", "another"),
+    ),
+]
+NAMES = [belt.name for belt in BELTS]
+
+
+@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
+def test_the_belt_holds(belt: Belt) -> None:
+    belt.holds()
+
+
+@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
+def test_the_belt_would_be_missed(belt: Belt, monkeypatch: pytest.MonkeyPatch) -> None:
+    belt.remove(monkeypatch)
+
+    with pytest.raises(AssertionError):
+        belt.holds()
+
+
+def test_a_tag_ends_nothing() -> None:
+    """Somebody writes all the tags of an expired fleet onto another machine."""
+    night, _ = expired()
+    copied = {**MEMBER, "curfew:lease": "2020-01-01T00:00:00Z", "curfew:operation": "op-lab"}
+    night.cloud.machines[STRANGER] = Machine(id=STRANGER, tags=copied)
+
+    night.sweep()
+
+    assert night.cloud.ids("running") == {STRANGER}
