@@ -1,6 +1,6 @@
 """What every ledger keeps, in memory or in DynamoDB."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -11,31 +11,15 @@ from moto import mock_aws
 
 from curfew.core.audit import Draft, EntryKind, broken
 from curfew.core.errors import LedgerError
-from curfew.ledger import Ledger, Pause, Watermark, dynamodb
+from curfew.ledger import Ledger, Pause, Watermark
 from curfew.ledger.dynamodb import DynamoLedger
-from curfew.ledger.memory import MemoryLedger
+from curfew.ledger.table import Table
 from demo.world import TABLE, make_table
 from tests.builders import HERE, NOW, an_id
 
 TODAY = date(2026, 3, 4)
 ELSEWHERE = replace(HERE, region="eu-west-1")
 OTHER_ACCOUNT = replace(HERE, account="210987654321")
-
-
-def table() -> Iterator[Ledger]:
-    with mock_aws():
-        make_table()
-        yield DynamoLedger(boto3.client("dynamodb", HERE.region), TABLE)
-
-
-def memory() -> Iterator[Ledger]:
-    yield MemoryLedger()
-
-
-@pytest.fixture(params=[memory, table], ids=["memory", "dynamodb"])
-def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
-    make: Callable[[], Iterator[Ledger]] = request.param
-    yield from make()
 
 
 def draft(number: int = 1, kind: EntryKind = EntryKind.INTENT, sweep_id: str = "s") -> Draft:
@@ -297,7 +281,7 @@ class TestDynamoDb:
     def test_keys_that_were_left_unread_are_read_again_or_nothing_is_believed(
         self, times: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(dynamodb, "_wait", lambda _attempt: None)
+        monkeypatch.setattr(Table, "wait", lambda *_: None)
         make_table()
         client = boto3.client("dynamodb", HERE.region)
         ledger = DynamoLedger(client, TABLE)
@@ -326,7 +310,7 @@ class TestDynamoDb:
     def test_an_append_that_is_always_overtaken_is_given_up_and_said(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(dynamodb, "_wait", lambda _attempt: None)
+        monkeypatch.setattr(Table, "wait", lambda *_: None)
         make_table()
         client = boto3.client("dynamodb", HERE.region)
         other = DynamoLedger(boto3.client("dynamodb", HERE.region), TABLE)

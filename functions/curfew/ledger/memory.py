@@ -7,12 +7,16 @@ from datetime import date, datetime
 from ..core.audit import GENESIS, Draft, Entry, link, unsettled
 from ..core.model import Target
 from . import Pause, Watermark
+from .memory_fleets import MemoryFleets
+from .memory_plans import MemoryPlans
 
 
 class MemoryLedger:
     """Keeps everything until the process ends."""
 
     def __init__(self) -> None:
+        self.fleets = MemoryFleets()
+        self.plans = MemoryPlans()
         self._pause: Pause | None = None
         self._seen: dict[tuple[Target, str], datetime] = {}
         self._spent: dict[tuple[str, str, date], int] = defaultdict(int)

@@ -1,0 +1,43 @@
+"""What can happen between a process and its table, as botocore's events."""
+
+from collections.abc import Callable
+from typing import Any
+
+from curfew.ledger.dynamodb import DynamoLedger
+
+
+def client_of(ledger: DynamoLedger) -> Any:
+    return ledger._table._client
+
+
+def lose_the_first_answer(
+    ledger: DynamoLedger, operation: str, meanwhile: Callable[[], object] = lambda: None
+) -> list[int]:
+    """The first call has its effect, but its answer is lost: the SDK repeats it, and something may happen meanwhile.
+
+    What comes back tells whether that has happened.
+    """
+    lost: list[int] = []
+
+    def lose(**_: object) -> int | None:
+        if lost:
+            return None
+        lost.append(1)
+        meanwhile()
+        return 0
+
+    client_of(ledger).meta.events.register(f"needs-retry.dynamodb.{operation}", lose)
+    return lost
+
+
+def overtake(ledger: DynamoLedger, operation: str, other: Callable[[], object]) -> list[int]:
+    """Somebody else is just before the first call."""
+    overtaken: list[int] = []
+
+    def just_before(**_: object) -> None:
+        if not overtaken:
+            overtaken.append(1)
+            other()
+
+    client_of(ledger).meta.events.register(f"before-call.dynamodb.{operation}", just_before)
+    return overtaken
