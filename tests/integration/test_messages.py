@@ -1,0 +1,292 @@
+"""What a request left for later, carried on by the SweepFunction, message by message, on moto."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+import time_machine
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from moto import mock_aws
+
+from curfew import bootstrap, fleet, launching, work
+from curfew.bootstrap import App
+from curfew.core.access import Caller
+from curfew.core.lease import Fleet, Step
+from curfew.execute import SHELF_LIFE
+from curfew.handlers.sweep import handler
+from curfew.ledger import Key, PlanRecord, PlanStep
+from demo import world
+from demo.__main__ import Context
+
+KIM = Caller(id="kim")
+DONE: dict[str, Any] = {"batchItemFailures": []}
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """A stack that acts, on an empty account; what is put off is kept in a queue of its own."""
+    monkeypatch.setenv("CURFEW_MODE", "act")
+    monkeypatch.setenv("CURFEW_TABLE", world.TABLE)
+    with mock_aws():
+        world.make_table()
+        queue = boto3.client("sqs", world.REGION).create_queue(QueueName="work")
+        monkeypatch.setenv("CURFEW_QUEUE", queue["QueueUrl"])
+        yield bootstrap.app()
+
+
+def put_off() -> list[str]:
+    """The messages that were sent."""
+    sqs = boto3.client("sqs", world.REGION)
+    url = sqs.get_queue_url(QueueName="work")["QueueUrl"]
+    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+    return [message["Body"] for message in answer.get("Messages", [])]
+
+
+def delivered(*bodies: str, context: LambdaContext | None = None) -> dict[str, Any]:
+    """What the function answers to messages that Lambda hands in."""
+    records = [
+        {
+            "messageId": f"m-{number}",
+            "receiptHandle": "r",
+            "body": body,
+            "attributes": {},
+            "messageAttributes": {},
+            "eventSource": "aws:sqs",
+            "eventSourceARN": f"arn:aws:sqs:{world.REGION}:123456789012:work",
+            "awsRegion": world.REGION,
+        }
+        for number, body in enumerate(bodies, 1)
+    ]
+    return handler({"Records": records}, context or Context())
+
+
+def failures(answer: dict[str, Any]) -> list[str]:
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def a_fleet(app: App, name: str = "lab", *, count: int = 2) -> Fleet:
+    entry = app.policies.fleet("t2-pair")
+    wish = fleet.Wish(
+        name=name,
+        template="t2-pair",
+        entry=entry.model_copy(update={"count": entry.count.model_copy(update={"max": 100})}),
+        owner=KIM.id,
+        count=count,
+        expires_at=app.now() + timedelta(hours=8),
+        key=Key(scope=name, body=""),
+    )
+    return fleet.begin(wish, provider=app.provider(world.REGION), ledger=app.ledger, now=app.now())
+
+
+def launched(app: App, begun: Fleet) -> Fleet:
+    return launching.carry_on(
+        begun,
+        worker="test",
+        provider=app.provider(world.REGION),
+        ledger=app.ledger,
+        clock=app.clock(),
+    )
+
+
+def running() -> int:
+    answer = boto3.client("ec2", world.REGION).describe_instances(
+        Filters=[{"Name": "instance-state-name", "Values": ["running", "pending"]}]
+    )
+    return sum(len(reservation["Instances"]) for reservation in answer["Reservations"])
+
+
+def a_plan(app: App, policy: str = "nightly") -> PlanRecord:
+    now = app.now()
+    record = PlanRecord(
+        id=app.new_id(),
+        policy=policy,
+        policy_version=app.policies.version,
+        target=app.provider(world.REGION).target,
+        asked_by=KIM.id,
+        made_at=now,
+        expires_at=now + SHELF_LIFE,
+    )
+    app.ledger.plans.open(record)
+    return record
+
+
+def test_a_launch_that_was_put_off_is_carried_on(app: App) -> None:
+    begun = a_fleet(app)
+    out_of_time = app.now()
+
+    unfinished = work.launch(app, begun, deadline=out_of_time)
+    (message,) = put_off()
+
+    assert unfinished.step is Step.LAUNCHING
+    assert running() == 0
+    assert delivered(message) == DONE
+    assert running() == 2
+    assert app.ledger.fleets.get("lab") == replace(begun, step=Step.LAUNCHED)
+
+
+def test_a_launch_that_is_delivered_twice_launches_once(app: App) -> None:
+    work.launch(app, a_fleet(app), deadline=app.now())
+    (message,) = put_off()
+
+    assert delivered(message) == delivered(message) == DONE
+
+    assert running() == 2
+
+
+def test_a_large_fleet_is_ended_later_and_once(app: App) -> None:
+    lab = launched(app, a_fleet(app, count=work.AT_ONCE + 1))
+    assert lab.step is Step.LAUNCHED
+
+    sweep_id, report = work.end(app, lab, caller=KIM, deadline=None)
+    (message,) = put_off()
+
+    assert report is None
+    assert json.loads(message) == {"work": "terminate", "id": sweep_id, "fleet": "lab"}
+    assert running() == 21
+    assert delivered(message) == DONE
+    assert running() == 0
+    ended = app.ledger.fleets.get("lab")
+    assert ended is not None
+    assert ended.ended_at is not None
+    assert delivered(message) == DONE
+
+
+def test_a_small_fleet_is_ended_at_once(app: App) -> None:
+    lab = launched(app, a_fleet(app))
+
+    _, report = work.end(app, lab, caller=KIM, deadline=None)
+
+    assert report is not None
+    assert put_off() == []
+    assert running() == 0
+
+
+def test_a_message_ends_no_fleet_that_nobody_gave_up(app: App) -> None:
+    launched(app, a_fleet(app))
+
+    answer = delivered(
+        json.dumps({"work": "terminate", "id": "20260304T020000Z-1", "fleet": "lab"})
+    )
+
+    assert answer == DONE
+    assert running() == 2
+
+
+def test_a_message_that_is_older_than_its_claim_ends_nothing(app: App) -> None:
+    lab = launched(app, a_fleet(app, count=work.AT_ONCE + 1))
+    work.end(app, lab, caller=KIM, deadline=None)
+    (message,) = put_off()
+
+    with time_machine.travel(app.now() + timedelta(minutes=21)):
+        assert delivered(message) == DONE
+
+    assert running() == 21
+
+
+def test_a_plan_that_was_put_off_is_made(app: App) -> None:
+    launched(app, a_fleet(app))
+    record = a_plan(app)
+
+    unmade = work.make_plan(app, record, deadline=app.now() - timedelta(seconds=1))
+    (message,) = put_off()
+
+    assert unmade.step is PlanStep.PLANNING
+    assert delivered(message) == DONE
+    made = app.ledger.plans.get(record.id)
+    assert made is not None
+    assert made.step is PlanStep.PLANNED
+    assert made.summary["kept"] == 2
+
+
+def test_a_large_plan_is_applied_later_and_once(app: App) -> None:
+    launched(app, a_fleet(app, count=work.AT_ONCE + 1))
+    with time_machine.travel(app.now() + timedelta(hours=9)):
+        made = work.make_plan(app, a_plan(app, "leases"), deadline=None)
+        assert made.step is PlanStep.PLANNED
+
+        taken, report = work.apply_plan(app, made, caller=Caller(id="root"), deadline=None)
+        (message,) = put_off()
+
+        assert (taken.step, report) == (PlanStep.APPLYING, None)
+        assert running() == 21
+        assert delivered(message) == DONE
+        assert running() == 0
+        assert delivered(message) == DONE
+    applied = app.ledger.plans.get(made.id)
+    assert applied is not None
+    assert (applied.step, applied.summary["verified"]) == (PlanStep.ENDED, 21)
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    "poison",
+    [
+        "not json",
+        "[]",
+        '"launch"',
+        "{}",
+        json.dumps({"work": "terminate", "id": "x"}),
+        json.dumps({"work": "launch", "id": "x", "fleet": "nowhere"}),
+        json.dumps({"work": "apply", "id": "nowhere"}),
+        json.dumps({"work": "terminate", "id": "x", "fleet": "lab", "ids": ["i-1"]}),
+        json.dumps({"policy": "nightly"}),
+    ],
+)
+def test_a_poison_message_fails_for_itself(poison: str) -> None:
+    assert failures(delivered(poison)) == ["m-1"]
+
+
+def test_one_message_that_fails_changes_nothing_for_another(app: App) -> None:
+    work.launch(app, a_fleet(app), deadline=app.now())
+    (message,) = put_off()
+
+    answer = delivered("poison", message, "poison")
+
+    assert failures(answer) == ["m-1", "m-3"]
+    assert running() == 2
+
+
+def test_in_report_mode_a_message_is_not_obeyed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    work.launch(app, a_fleet(app), deadline=app.now())
+    (message,) = put_off()
+    monkeypatch.setenv("CURFEW_MODE", "report")
+    bootstrap.app.cache_clear()
+
+    assert failures(delivered(message)) == ["m-1"]
+    assert running() == 0
+
+
+def test_the_sweep_of_leases_takes_up_a_launch_that_broke_off(app: App) -> None:
+    a_fleet(app)
+
+    with time_machine.travel(app.now() + timedelta(minutes=15)):
+        answer = handler({"policy": "leases"}, Context())
+
+    assert answer["sweeps"][0]["status"] == "completed"
+    assert running() == 2
+
+
+def test_other_sweeps_take_up_nothing(app: App) -> None:
+    a_fleet(app)
+
+    with time_machine.travel(app.now() + timedelta(minutes=15)):
+        handler({"policy": "nightly"}, Context())
+
+    assert running() == 0
+
+
+def test_a_fleet_that_others_ended_has_ended_once_its_lease_is_over(app: App) -> None:
+    lab = launched(app, a_fleet(app))
+    ids = [member.instance_id for member in app.ledger.fleets.members(lab.operation)]
+    boto3.client("ec2", world.REGION).terminate_instances(InstanceIds=ids)
+
+    with time_machine.travel(app.now() + timedelta(hours=9)):
+        handler({"policy": "leases"}, Context())
+
+    ended = app.ledger.fleets.get("lab")
+    assert ended is not None
+    assert ended.ended_at is not None
