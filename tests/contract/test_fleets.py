@@ -12,7 +12,7 @@ from moto import mock_aws
 from curfew.core.errors import ConflictError, LedgerError, ReusedKeyError
 from curfew.core.launch import Answer, Attempt, Order
 from curfew.core.lease import CLAIM, Fleet, Lease, Member, Step
-from curfew.ledger import Key, Ledger, table
+from curfew.ledger import Key, Ledger, fleet_items, table
 from curfew.ledger.dynamodb import DynamoLedger
 from curfew.ledger.table import Table
 from demo.world import TABLE, make_table
@@ -706,6 +706,21 @@ class TestTwoAtOneTable:
             with pytest.raises(LedgerError, match="too busy"):
                 mine.fleets.renew(fleet, EXPIRY + SECOND, now=NOW)
 
+    def test_a_refusal_beside_a_conflict_is_none_yet(
+        self, ledger_pair: Pair, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was in conflict was not looked at: here it is the fleet, and the fleet is claimed."""
+        monkeypatch.setattr(Table, "wait", lambda *_: None)
+        mine, theirs = ledger_pair
+        fleet = opened(theirs)
+        theirs.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
+        theirs.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        assert claimed(theirs, fleet)
+        written = dict(fleet_items.of_attempt(fleet.operation, FIRST, "w"))
+        refusal = {"Code": "ConditionalCheckFailed", "Item": written}
+        busy(mine, 1, {"Code": "TransactionConflict"}, refusal)
+        assert not mine.fleets.attempt(fleet, "w", FIRST, now=NOW)
+
     @pytest.mark.parametrize("first", ["renewal", "claim"])
     def test_of_a_renewal_and_a_claim_at_once_one_wins_whole(
         self, ledger_pair: Pair, first: str
@@ -959,15 +974,16 @@ def test_every_read_is_consistent_and_nothing_is_ever_deleted_or_let_expire_but_
     }
 
 
-def busy(ledger: DynamoLedger, times: int) -> None:
+def busy(ledger: DynamoLedger, times: int, *reasons: dict[str, Any]) -> None:
     client, left = client_of(ledger), [times]
+    why = list(reasons) or [{"Code": "TransactionConflict"}, {"Code": "None"}]
 
     def conflict(**_: object) -> None:
         if left[0]:
             left[0] -= 1
             answer: Any = {
                 "Error": {"Code": "TransactionCanceledException", "Message": "no"},
-                "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
+                "CancellationReasons": why,
             }
             raise client.exceptions.TransactionCanceledException(answer, "TransactWriteItems")
 
