@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from . import __version__, bootstrap, render
-from .core.audit import broken
+from .core.audit import EntryKind, broken
 from .core.errors import ConfigError, CurfewError, LedgerError, RequestError
 from .core.model import Mode
 from .core.policy import spoken
@@ -57,6 +57,7 @@ def check(
         wanted = [", ".join(sorted(selector.states)), *map(str, selector.tags)]
         wanted += [f"has {key}" for key in selector.with_tags]
         wanted += [f"no {key}" for key in selector.without_tags]
+        wanted += ["lease expired"] if selector.expired else []
         wanted += [" or ".join(selector.instance_types)] if selector.instance_types else []
         wanted += [f"in {', '.join(selector.regions)}"] if selector.regions else []
         wanted += [f"older than {spoken(policy.older_than)}"] if policy.older_than else []
@@ -144,7 +145,13 @@ def audit(
     entries = list(made.ledger.entries(target))
     for entry in entries:
         draft = entry.draft
-        said = draft.body.get("result") or f"intent: {draft.body.get('reason')}"
+        match draft.kind:
+            case EntryKind.INTENT:
+                said = f"intent: {draft.body.get('reason')}"
+            case EntryKind.OUTCOME:
+                said = draft.body["result"]
+            case EntryKind.EVENT:
+                said = f"by {draft.body['by']}"
         line = f"{entry.number:>6} {draft.at:%Y-%m-%d %H:%M:%S} {draft.sweep_id} "
         out.print(text(f"{line} {draft.body['action']} {draft.instance_id} {said}"))
     if (number := broken(entries, first=1)) is not None:

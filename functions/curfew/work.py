@@ -168,6 +168,8 @@ def _end(
         asked_by=asked_by,
     )
     report = act(sweep, plan(sweep))
+    if not app.ledger.fleets.members(fleet.operation):
+        app.ledger.fleets.close(fleet, now=app.now())
     # A sweep that ended before its first batch has not let go of it.
     app.ledger.fleets.unclaim(fleet.name, fleet.operation, sweep_id)
     return report

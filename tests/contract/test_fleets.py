@@ -998,3 +998,44 @@ def spoil(ledger: DynamoLedger, pk: str, sk: str, name: str, value: Any) -> None
         ExpressionAttributeNames={"#name": name},
         ExpressionAttributeValues={":value": value},
     )
+
+
+class TestClose:
+    """A launch that wants somebody to look, and of which no instance is known."""
+
+    def test_whoever_has_looked_closes_it_and_its_name_is_free(self, ledger: Ledger) -> None:
+        fleet = opened(ledger)
+        finished(ledger, fleet, Step.ATTENTION, "mismatch")
+
+        assert ledger.fleets.close(fleet, now=NOW + SECOND)
+
+        there = ledger.fleets.get("dev")
+        assert there is not None
+        assert there.ended_at == NOW + SECOND
+        assert opened(ledger, operation="op-2").operation == "op-2"
+
+    def test_one_that_is_still_being_launched_stays_open(self, ledger: Ledger) -> None:
+        fleet = opened(ledger)
+
+        assert not ledger.fleets.close(fleet, now=NOW)
+        assert ledger.fleets.get("dev") == fleet
+
+    def test_one_with_an_instance_stays_open(self, ledger: Ledger) -> None:
+        fleet = opened(ledger)
+        ledger.fleets.record(fleet, [an_id(1)], now=NOW)
+        finished(ledger, fleet)
+
+        assert not ledger.fleets.close(fleet, now=NOW)
+        there = ledger.fleets.get("dev")
+        assert there is not None
+        assert there.ended_at is None
+
+    def test_another_launch_of_the_name_is_left_alone(self, ledger: Ledger) -> None:
+        first = opened(ledger)
+        finished(ledger, first, Step.FAILED)
+        second = opened(ledger, operation="op-2")
+        finished(ledger, second, Step.ATTENTION)
+
+        ledger.fleets.close(first, now=NOW + SECOND)
+
+        assert ledger.fleets.get("dev") == replace(second, step=Step.ATTENTION)

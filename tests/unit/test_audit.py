@@ -16,6 +16,7 @@ from curfew.core.audit import (
     Entry,
     EntryKind,
     broken,
+    event,
     evidence,
     intended,
     intents,
@@ -24,6 +25,7 @@ from curfew.core.audit import (
     settlement,
     unsettled,
 )
+from curfew.core.lease import Lease
 from curfew.core.model import ActionKind, Volume
 from curfew.core.plan import decide
 from curfew.core.report import Outcome, Result
@@ -299,6 +301,7 @@ def test_an_intent_holds_all_that_would_be_gone_afterwards() -> None:
         first_seen_at=NOW - timedelta(days=2),
         tags={"env": "dev", "Name": "web"},
         volumes=(Volume(id="vol-1", device="/dev/xvda", delete_on_termination=True),),
+        lease=Lease(fleet="lab", operation="op-1", owner="kim", expires_at=NOW),
     )
     plan = decide([instance], a_policy(version="abc"), NOW)
 
@@ -329,6 +332,12 @@ def test_an_intent_holds_all_that_would_be_gone_afterwards() -> None:
             "first_seen_at": "2026-03-02T02:00:00+00:00",
             "tags": {"env": "dev", "Name": "web"},
             "volumes": [{"id": "vol-1", "device": "/dev/xvda", "delete_on_termination": True}],
+            "lease": {
+                "fleet": "lab",
+                "operation": "op-1",
+                "owner": "kim",
+                "expires_at": "2026-03-04T02:00:00+00:00",
+            },
         },
     }
 
@@ -364,3 +373,28 @@ def test_a_settlement_closes_the_intent_of_a_sweep_that_broke_off() -> None:
     assert intended(open_entry) is ActionKind.TERMINATE
     assert draft.body == {"action": "terminate", "result": "unknown", "detail": "still running"}
     assert unsettled(chained([a_draft(1), draft])) == ()
+
+
+def test_whoever_asked_for_a_plan_stands_in_its_intents() -> None:
+    plan = replace(decide([an_instance()], a_policy(), NOW), asked_by="kim")
+
+    (draft,) = intents(plan.actions, plan, sweep_id="sweep-1", at=NOW)
+
+    assert draft.body["asked_by"] == "kim"
+
+
+def test_an_event_says_what_by_whom_and_is_no_open_intent() -> None:
+    draft = event("lease", "lab", operation="op-1", by="kim", at=NOW, until="tomorrow")
+
+    assert draft.body == {"action": "lease", "by": "kim", "until": "tomorrow"}
+    assert (draft.kind, draft.sweep_id, draft.instance_id) == (EntryKind.EVENT, "op-1", "lab")
+    assert unsettled([link(draft, number=1, previous=GENESIS)]) == ()
+
+
+def test_an_event_settles_no_intent() -> None:
+    plan = decide([an_instance()], a_policy(), NOW)
+    (intent,) = intents(plan.actions, plan, sweep_id="op-1", at=NOW)
+    first = link(intent, number=1, previous=GENESIS)
+    birth = event("birth", intent.instance_id, operation="op-1", by="kim", at=NOW)
+
+    assert unsettled([first, link(birth, number=2, previous=first.hash)]) == (first,)

@@ -31,7 +31,9 @@ fleets:
     tags: { env: dev }
 """
 NOT_A_DURATION = "is not a duration: write a whole number and a unit, as in 90m, 8h, 3d or 2w"
-EVERYTHING = "would select every instance: add tags, with_tags, without_tags or instance_types"
+EVERYTHING = (
+    "would select every instance: add tags, with_tags, without_tags, instance_types or lease"
+)
 STATES = "not 'pending', 'running', 'stopping' or 'stopped'"
 
 type Write = Callable[[str | bytes], Path]
@@ -70,7 +72,7 @@ def faults(path: Path) -> list[str]:
 def test_the_shipped_file_is_valid() -> None:
     policies = load(SHIPPED_POLICIES)
 
-    assert set(policies.content.policies) == {"nightly", "ownerless"}
+    assert set(policies.content.policies) == {"nightly", "ownerless", "leases"}
     assert policies.timezone.key == "Europe/Zurich"
     assert policies.fleet("t2-pair").image == "ami-08111162"
     for name in policies.content.policies:
@@ -177,7 +179,10 @@ def test_a_key_in_the_wrong_place_is_not_said_to_mean_itself(write: Write) -> No
     ("gone", "said"),
     [
         ("    action: terminate\n", "6: policies.nightly.action is missing"),
-        ("      states: [running]\n", "7: policies.nightly.select.states is missing"),
+        (
+            "      states: [running]\n",
+            "7: policies.nightly.select needs states, for example states: [running]",
+        ),
         ("    image: ami-08111162\n", "15: fleets.pair.image is missing"),
         ("    instance_types: [t2.micro]\n", "15: fleets.pair.instance_types is missing"),
     ],
@@ -438,10 +443,13 @@ def test_a_malformed_region_is_refused(write: Write, written: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("written", ["ubuntu", "ami-0811116", "ami-0811116Z", "resolve:ssm:/x", ""])
+@pytest.mark.parametrize(
+    "written", ["ubuntu", "ami-0811116", "ami-0811116Z", "resolve:ssm:", "resolve:x", ""]
+)
 def test_a_malformed_image_is_refused(write: Write, written: str) -> None:
     assert faults(write(instead("ami-08111162", f'"{written}"'))) == [
-        f'16: fleets.pair.image "{written}" is not the id of an image: one looks like ami-08111162'
+        f'16: fleets.pair.image "{written}" is not an image: write an id as in ami-08111162, or resolve:ssm: and '
+        "a parameter's name"
     ]
 
 

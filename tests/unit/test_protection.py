@@ -10,6 +10,7 @@ from curfew.core.model import ActionKind, Attributes, Instance
 from curfew.core.policy import Policy, Protection
 from curfew.core.protection import RULES, SERVICE_TAGS, protected, shielded
 from tests.builders import NOW, a_policy, a_selector, an_instance
+from tests.unit.test_lease import a_lease
 
 DEV = {"env": "dev"}
 
@@ -338,6 +339,7 @@ def test_every_rule_by_itself_is_enough() -> None:
         an_instance(managed_by="eks"),
         an_instance(lifecycle="capacity-block"),
         an_instance(tags={**DEV, "ENV": "dev"}),
+        an_instance(lease=a_lease(timedelta(hours=1))),
         an_instance(root_device="instance-store"),
         an_instance(launched_at=None),
     ]

@@ -70,7 +70,21 @@ def test_a_local_run_without_an_endpoint_is_refused(endpoint: dict[str, str]) ->
 def test_a_local_run_with_an_endpoint_is_allowed() -> None:
     env = {"AWS_SAM_LOCAL": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:4577"}
 
-    assert Settings.from_env(env) == Settings()
+    assert Settings.from_env(env) == Settings(local=True)
+
+
+def test_administrators_are_told_apart_by_commas() -> None:
+    env = {"CURFEW_ADMINISTRATORS": " arn:aws:iam::123456789012:role/Admin , kim,,"}
+
+    assert Settings.from_env(env).administrators == {
+        "arn:aws:iam::123456789012:role/Admin",
+        "kim",
+    }
+    assert Settings.from_env({"CURFEW_ADMINISTRATORS": ""}).administrators == frozenset()
+
+
+def test_the_queue_is_read() -> None:
+    assert Settings.from_env({"CURFEW_QUEUE": "https://sqs/work"}).queue == "https://sqs/work"
 
 
 def test_the_region_can_be_found_out_later() -> None:

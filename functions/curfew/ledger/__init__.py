@@ -129,6 +129,9 @@ class Fleets(Protocol):
     def end(self, target: Target, ids: Sequence[str], *, now: datetime) -> None:
         """Write down that instances have ended; a finished fleet all of whose instances have, has ended too."""
 
+    def close(self, fleet: Fleet, *, now: datetime) -> bool:
+        """Write down that a finished fleet without any instance has ended: somebody has looked. False for any other."""
+
 
 class PlanStep(StrEnum):
     """At which step a plan stands that somebody asked for."""

@@ -190,6 +190,19 @@ class DynamoFleets(FleetRecords):
                     self._table.write(update(key(items.launch(operation), place), {}, once=ended))
             self._close(name, operation)
 
+    def close(self, fleet: Fleet, *, now: datetime) -> bool:
+        """Its own repetition finds the fleet ended."""
+        there = self.get(fleet.name)
+        if there is None or not there.step.finished or self.members(fleet.operation):
+            return False
+        return self._change(
+            fleet.name,
+            fleet.operation,
+            {"ended_at": text(now)},
+            when=NOT_ENDED,
+            mine=lambda there: "ended_at" in there,
+        )
+
     def _end_of(self, fleet: Fleet, step: Step) -> dict[str, Any]:
         if not step.finished:
             return {}

@@ -164,6 +164,13 @@ class MemoryFleets:
                 at = shared.over(fleet.step, self.members(operation), nobody=None)
                 self._fleets[name] = replace(fleet, ended_at=at)
 
+    def close(self, fleet: Fleet, *, now: datetime) -> bool:
+        there = self._present(fleet.name, fleet.operation)
+        if there is None or not there.step.finished or self._members[fleet.operation]:
+            return False
+        self._fleets[fleet.name] = replace(there, ended_at=there.ended_at or now)
+        return True
+
     def _present(self, name: str, operation: str) -> Fleet | None:
         fleet = self._fleets.get(name)
         return fleet if fleet and fleet.operation == operation else None
