@@ -99,6 +99,10 @@ type TagMatch = Annotated[TagValues, BeforeValidator(_tag_values), _ShortOrLong]
 class Select(Strict):
     """What a policy looks for. All conditions must hold."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["states"]}, {"required": ["lease"]}]}
+    )
+
     states: States = ()
     lease: Literal["expired"] | None = None
     tags: dict[TagKey, TagMatch] = Field(default_factory=dict)

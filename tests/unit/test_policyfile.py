@@ -34,6 +34,9 @@ NOT_A_DURATION = "is not a duration: write a whole number and a unit, as in 90m,
 EVERYTHING = (
     "would select every instance: add tags, with_tags, without_tags, instance_types or lease"
 )
+NOT_AN_IMAGE = (
+    "is not an image: write an id as in ami-08111162, or resolve:ssm: and a parameter's name"
+)
 STATES = "not 'pending', 'running', 'stopping' or 'stopped'"
 
 type Write = Callable[[str | bytes], Path]
@@ -448,8 +451,7 @@ def test_a_malformed_region_is_refused(write: Write, written: str) -> None:
 )
 def test_a_malformed_image_is_refused(write: Write, written: str) -> None:
     assert faults(write(instead("ami-08111162", f'"{written}"'))) == [
-        f'16: fleets.pair.image "{written}" is not an image: write an id as in ami-08111162, or resolve:ssm: and '
-        "a parameter's name"
+        f'16: fleets.pair.image "{written}" {NOT_AN_IMAGE}'
     ]
 
 

@@ -368,7 +368,7 @@ INVALID: dict[str, Any] = {
     "unknown key in own limits": changed(*NIGHTLY, "limits", to={"per_day": 1}),
     "unknown key in select": changed(*SELECT, "without_tag", to="owner"),
     "unknown key in tag": changed(*SELECT, "tags", to={"env": {"lik": "a"}}),
-    "unknown key in fleet": changed("fleets", "f", to=FLEET | {"user_data": "x"}),
+    "unknown key in fleet": changed("fleets", "f", to=FLEET | {"userdata": "x"}),
     "unknown key in count": changed("fleets", "f", to=FLEET | {"count": {"min": 1}}),
     "no select": {"policies": {"nightly": {"action": "terminate"}}},
     "no action": {"policies": {"nightly": {"select": SMALLEST["policies"]["nightly"]["select"]}}},
