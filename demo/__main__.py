@@ -1,4 +1,4 @@
-"""`make demo`: one night, from the schedule's event to the last verdict, in one process."""
+"""`make demo`: the life of a fleet, and one night, through the real handlers in one process."""
 
 import io
 import json
@@ -9,14 +9,16 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
+from rich.table import Table
 
 from curfew import render
 from curfew.core.model import State
 from curfew.core.plan import judge
 from curfew.core.policy import Selector
-from curfew.terminal import out, table_of
+from curfew.terminal import out, table_of, text
 
 from . import world
+from .life import life
 
 EVENT = Path(__file__).parent.parent / "events" / "nightly.json"
 THERE = frozenset(State) - {State.TERMINATED, State.UNKNOWN}
@@ -35,9 +37,8 @@ class Context(LambdaContext):
         return 900_000
 
 
-@mock_aws
 def main() -> None:
-    """Launch, sweep, show."""
+    """A fleet's life, then a night, each on a cloud of its own."""
     os.environ.update(
         AWS_REGION=world.REGION,
         AWS_DEFAULT_REGION=world.REGION,
@@ -46,7 +47,16 @@ def main() -> None:
     )
     for real in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "CURFEW_POLICIES"):
         os.environ.pop(real, None)
-    world.build()
+    with mock_aws():
+        world.make_table()
+        _show_life()
+    with mock_aws():
+        world.build()
+        _show_night()
+
+
+def _show_night() -> None:
+    """Sweep, and show what became of each instance."""
     event = json.loads(EVENT.read_text())
 
     log = io.StringIO()
@@ -77,6 +87,19 @@ def main() -> None:
     for instance in sorted(provider.find(everything, narrow=False), key=lambda i: (i.name, i.id)):
         if instance.state is State.RUNNING:
             out.print(f"  {instance.id}  {instance.name or '(no name)'}", highlight=False)
+
+
+def _show_life() -> None:
+    with redirect_stdout(io.StringIO()):
+        moments = list(life(Context()))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("UTC", no_wrap=True)
+    table.add_column("asked", no_wrap=True)
+    table.add_column("answer", overflow="fold")
+    for moment in moments:
+        table.add_row(*map(text, (f"{moment.at:%H:%M}", moment.asked, moment.answer)))
+    out.print("\n[bold]The life of a fleet[/bold], launched over HTTP with a lease of two hours:\n")
+    out.print(table)
 
 
 if __name__ == "__main__":

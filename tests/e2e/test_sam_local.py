@@ -1,4 +1,4 @@
-"""The function as it ships, in a container, driven by what a person types after `make local`."""
+"""The functions as they ship, in a container, driven by what a person types after `make local`."""
 
 import json
 import os
@@ -36,15 +36,22 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What an event leads to: a sweep that acts or not, or an error of a kind that names a value."""
+    """What an event leads to: a sweep that acts or not, a launch, or an error of a kind that names a value."""
 
     acts: bool = False
+    ends_leases: bool = False
+    launches: int = 0
     error: str = ""
     names: str = ""
 
 
-# One line per file in events/; a file without one fails.
+# One line per file in events/ that starts a sweep or a launch; a file without one fails. The others are requests of the
+# HTTP API, which `sam local start-api` is driven by below.
 EXPECTED = {
+    "launch_invalid_image.json": Expected(error="RequestError", names="image"),
+    "launch_morning.json": Expected(launches=2),
+    "launch_scheduled.json": Expected(error="StaleTriggerError", names="2026-03-04T07:00:00"),
+    "leases.json": Expected(ends_leases=True),
     "nightly.json": Expected(acts=True),
     "nightly_invalid_key.json": Expected(error="RequestError", names="region"),
     "nightly_invalid_policy.json": Expected(error="RequestError", names="nigthly"),
@@ -54,7 +61,10 @@ EXPECTED = {
     # Its day is past for good.
     "nightly_scheduled.json": Expected(error="StaleTriggerError", names="2026-03-04T01:00:00"),
 }
-EVENTS = sorted(path.name for path in (ROOT / "events").glob("*.json"))
+EVENTS = sorted(
+    path.name for path in (ROOT / "events").glob("*.json") if not path.name.startswith("fleets_")
+)
+FUNCTIONS = {"launch": "LaunchFunction"}  # by the first word of an event's name; others sweep
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -106,6 +116,15 @@ class Sandbox:
 
     def states(self) -> dict[str, str]:
         return {id_: instance["State"]["Name"] for id_, instance in self.instances().items()}
+
+    def leased(self, fleet: str) -> set[str]:
+        """What still runs of a fleet, by its tag."""
+        return {
+            id_
+            for id_, instance in self.instances().items()
+            if _tags(instance).get("curfew:fleet") == fleet
+            and instance["State"]["Name"] in {"pending", "running"}
+        }
 
     def doomed(self) -> set[str]:
         """What the nightly policy has to terminate, worked out anew from what the cloud says."""
@@ -163,7 +182,8 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 def invoke(event: str, *options: str | Path) -> dict[str, Any]:
     """What `sam local invoke` answers; all it needs but the event stands in samconfig.toml."""
-    ran = _run("sam", "local", "invoke", "SweepFunction", "--event", f"events/{event}", *options)
+    function = FUNCTIONS.get(event.partition("_")[0], "SweepFunction")
+    ran = _run("sam", "local", "invoke", function, "--event", f"events/{event}", *options)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip(), ran.stderr
     answer: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
@@ -175,15 +195,19 @@ def test_every_event_leads_to_what_it_should(event: str, sandbox: Sandbox) -> No
     assert event in EXPECTED, f"events/{event} has no expectation in this test"
     expected = EXPECTED[event]
     before, doomed = sandbox.states(), sandbox.doomed()
+    expiring = sandbox.leased("tutorial")
     assert doomed, "the sandbox has nothing to sweep"
+    assert expiring, "the sandbox has no lease that ran out"
     assert len(doomed) < sum(state == "running" for state in before.values())
 
     answer = invoke(event)
 
     assert answer.get("errorType", "") == expected.error, answer
     assert expected.names in answer.get("errorMessage", "")
-    gone = dict.fromkeys(doomed, "terminated") if expected.acts else {}
-    assert sandbox.states() == before | gone
+    ends = doomed if expected.acts else expiring if expected.ends_leases else set()
+    after = sandbox.states()
+    assert {id_: after[id_] for id_ in before} == before | dict.fromkeys(ends, "terminated")
+    assert len(after) - len(before) == expected.launches
 
 
 def test_a_stack_in_report_mode_terminates_nothing(sandbox: Sandbox) -> None:

@@ -58,3 +58,27 @@ def test_the_table_has_every_instance_with_its_verdict_reason_and_outcome() -> N
         "kept-by-tag": 1, "termination-protected": 1, "stop-protected": 1, "just-started": 1,
         "worker": 2, "production": 2, "(no name)": 2,
     }  # fmt: skip
+
+
+def test_a_fleet_lives_from_its_launch_over_http_to_the_end_of_its_lease() -> None:
+    story, _, _ = demo().partition("events/nightly.json")
+    moments = re.findall(r"^\d\d:\d\d\s+(.+?)\s{2,}(.+?)\s*$", story, re.MULTILINE)
+    one_line = re.sub(r"\s+", " ", story)
+
+    assert [asked for asked, _ in moments] == [
+        "POST /fleets",
+        "POST /fleets, again with the same key",
+        'PATCH /fleets/lab {"ttl": "4h"}',
+        'sweep "leases"',
+        'sweep "leases"',
+        "GET /fleets/lab",
+    ]
+    first, again, renewed, before, _, after = (answer for _, answer in moments)
+    assert first.startswith("201, launched: i-")
+    assert again == first.replace("201", "200")
+    assert renewed.startswith("200, until ")
+    assert before == "nothing has run out"
+    assert after.startswith("200, ended at ")
+    pair = set(re.findall(r"i-[0-9a-f]{17}", first))
+    assert len(pair) == 2
+    assert set(re.findall(r"terminate (i-[0-9a-f]{17}): .*?: verified", one_line)) == pair
