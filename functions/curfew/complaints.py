@@ -1,6 +1,6 @@
 """What pydantic found wrong, said for people: where it stands, which value, what to do."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -11,7 +11,11 @@ type Path = tuple[str | int, ...]
 
 def complaints(error: ValidationError, known: Collection[str]) -> Iterator[tuple[Path, str]]:
     """Each thing that is wrong, and where. ``known`` are the keys that a misspelt one may have meant."""
-    faults = error.errors(include_url=False)
+    return said(error.errors(include_url=False), known)
+
+
+def said(faults: Sequence[Mapping[str, Any]], known: Collection[str]) -> Iterator[tuple[Path, str]]:
+    """The same for faults in pydantic's words that somebody else has caught."""
     for wrong in faults:
         path: Path = wrong["loc"]
         if wrong["type"] == "extra_forbidden":
