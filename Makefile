@@ -46,6 +46,7 @@ check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, l
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache --no-logo
 	.venv/bin/curfew schema --check docs/curfew.schema.json
+	$(PYTHON) -m tools.openapi --check docs/openapi.json
 	.venv/bin/cfn-lint template.yaml
 	$(SAM) validate
 	$(SAM) validate --lint

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from . import __version__, bootstrap, render
-from .core.audit import EntryKind, broken
+from .core.audit import Draft, EntryKind, broken
 from .core.errors import ConfigError, CurfewError, LedgerError, RequestError
 from .core.model import Mode
 from .core.policy import spoken
@@ -145,15 +145,8 @@ def audit(
     entries = list(made.ledger.entries(target))
     for entry in entries:
         draft = entry.draft
-        match draft.kind:
-            case EntryKind.INTENT:
-                said = f"intent: {draft.body.get('reason')}"
-            case EntryKind.OUTCOME:
-                said = draft.body["result"]
-            case EntryKind.EVENT:
-                said = f"by {draft.body['by']}"
         line = f"{entry.number:>6} {draft.at:%Y-%m-%d %H:%M:%S} {draft.sweep_id} "
-        out.print(text(f"{line} {draft.body['action']} {draft.instance_id} {said}"))
+        out.print(text(f"{line} {draft.body['action']} {draft.instance_id} {_said(draft)}"))
     if (number := broken(entries, first=1)) is not None:
         raise LedgerError(
             f"the audit of {target} is broken at entry {number}: it was tampered with"
@@ -200,6 +193,16 @@ def main() -> None:
         for line in str(error).splitlines():
             err.print(text(line, "red"), soft_wrap=True)
         sys.exit(Exit.INVALID if isinstance(error, ConfigError | RequestError) else Exit.FAILED)
+
+
+def _said(draft: Draft) -> str:
+    match draft.kind:
+        case EntryKind.INTENT:
+            return f"intent: {draft.body['reason']}"
+        case EntryKind.OUTCOME:
+            return str(draft.body["result"])
+        case EntryKind.EVENT:
+            return f"by {draft.body['by']}"
 
 
 def _policy_path(given: Path | None) -> Path:

@@ -49,7 +49,8 @@ def event(name: str = MORNING, **more: Any) -> dict[str, Any]:
 
 
 def punctual(**more: Any) -> dict[str, Any]:
-    return SCHEDULED | {"scheduled_at": datetime.now(UTC).isoformat()} | more  # noqa: TID251
+    scheduled: dict[str, Any] = SCHEDULED
+    return scheduled | {"scheduled_at": datetime.now(UTC).isoformat()} | more  # noqa: TID251
 
 
 def running() -> list[dict[str, str]]:
