@@ -793,6 +793,12 @@ def test_a_body_that_is_not_one_json_object_is_unreadable(
     assert api.orders() == []
 
 
+def test_a_body_that_is_not_there_lacks_what_it_should_have(api: Service) -> None:
+    for body in (None, "", " "):
+        asked = api.ask("POST", "/fleets", body=body, headers={"Idempotency-Key": "k"})
+        assert faults(asked) == {"body.template": "is missing"}
+
+
 def test_a_body_may_be_encoded(api: Service) -> None:
     assert post(api, '{"template": "pair"}', encoded=True).status == 201
 

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from ...answers import InstanceAnswer, InstancePage
 from ...bootstrap import App
-from ...core.errors import RequestError
 from ...core.lease import Lease
 from ...core.model import Instance, State
 from ...core.policy import Selector, TagFilter
@@ -69,8 +68,6 @@ def list_instances(
 
 
 def _selector(states: Sequence[str], tags: Sequence[str]) -> Selector:
-    if not states:
-        raise RequestError("state is empty: name one, or leave it out for running")
     values: dict[str, list[str]] = defaultdict(list)
     present = []
     for word in tags:

@@ -193,13 +193,11 @@ def _nothing(app: Any) -> Response[Any]:  # noqa: ARG001  in the place of a midd
 
 def words_of(api: Any) -> frozenset[str]:
     """The names that the route of the request knows: what a misspelt one may have meant."""
-    route = api.context.get("_route")
-    if route is None:
-        return frozenset()
-    fields = [field.type_ for field in route.dependant.body_params]
+    dependant = api.context["_route"].dependant
+    models = [field.type_ for field in dependant.body_params]
     return frozenset(
-        {field.alias for field in route.dependant.query_params}.union(
-            *(model.model_fields for model in fields)
+        {field.alias for field in dependant.query_params}.union(
+            *(model.model_fields for model in models)
         )
     )
 
