@@ -287,6 +287,12 @@ def test_the_metrics_of_one_sweep_do_not_leak_into_the_next(published: Publish) 
     assert blob["Actions"] == [1.0]
 
 
+def test_the_ends_of_all_fleets_are_counted_together(published: Publish) -> None:
+    blob = json.loads(published(planned([an_instance(1)], a_policy(name="fleet:lab"))).metrics)
+
+    assert blob["policy"] == "fleet"
+
+
 def test_a_sweep_without_anything_is_counted_too(published: Publish) -> None:
     blob = json.loads(published(planned([])).metrics)
 
