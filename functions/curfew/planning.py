@@ -62,20 +62,28 @@ def applicable(record: PlanRecord, *, version: str, now: datetime) -> None:
         raise ConflictError(
             f'the plan "{record.id}" is stale: it expired at {told(record.expires_at)}; make a new one'
         )
-    if record.policy_version != version:
-        raise ConflictError(
-            f'the plan "{record.id}" was made with the policies {record.policy_version}, and they have changed '
-            f"to {version}: make a new one"
-        )
+    _same_policies(record, version)
 
 
 def apply(record: PlanRecord, sweep: Sweep) -> tuple[PlanRecord, Report]:
-    """Carry out a plan that is being applied, and keep what became of it. Raises LedgerError."""
+    """Carry out a plan that is being applied, and keep what became of it.
+
+    Raises ConflictError if the policies have changed since somebody applied it, LedgerError.
+    """
+    _same_policies(record, sweep.policy.version)
     planned = _report(record, sweep)
     report = act(sweep, planned)
     ended = replace(record, step=PlanStep.ENDED, summary=render.summary(report))
     sweep.ledger.plans.finish(ended, report)
     return ended, report
+
+
+def _same_policies(record: PlanRecord, version: str) -> None:
+    if record.policy_version != version:
+        raise ConflictError(
+            f'the plan "{record.id}" was made with the policies {record.policy_version}, and they have changed '
+            f"to {version}: make a new one"
+        )
 
 
 def _report(record: PlanRecord, sweep: Sweep) -> Report:

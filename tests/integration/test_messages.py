@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -19,6 +20,7 @@ from curfew.core.lease import Fleet, Step
 from curfew.execute import SHELF_LIFE
 from curfew.handlers.sweep import handler
 from curfew.ledger import Key, PlanRecord, PlanStep
+from curfew.settings import SHIPPED_POLICIES
 from demo import world
 from demo.__main__ import Context
 
@@ -219,6 +221,24 @@ def test_a_large_plan_is_applied_later_and_once(app: App) -> None:
     applied = app.ledger.plans.get(made.id)
     assert applied is not None
     assert (applied.step, applied.summary["verified"]) == (PlanStep.ENDED, 21)
+
+
+def test_a_plan_that_waits_while_the_policies_change_is_not_applied(
+    app: App, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    launched(app, a_fleet(app, count=work.AT_ONCE + 1))
+    with time_machine.travel(app.now() + timedelta(hours=9)):
+        made = work.make_plan(app, a_plan(app, "leases"), deadline=None)
+        work.apply_plan(app, made, caller=Caller(id="root"), deadline=None)
+        (message,) = put_off()
+        changed = tmp_path / "curfew.yaml"
+        changed.write_text(SHIPPED_POLICIES.read_text() + "# another version\n")
+        monkeypatch.setenv("CURFEW_POLICIES", str(changed))
+        bootstrap.app.cache_clear()
+
+        assert failures(delivered(message)) == ["m-1"]
+
+    assert running() == 21
 
 
 @pytest.mark.usefixtures("app")

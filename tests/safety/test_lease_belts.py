@@ -300,7 +300,7 @@ def mismatch_is_no_capacity(patch: pytest.MonkeyPatch) -> None:
 # Plans that are applied later.
 
 
-def refused(record: PlanRecord, *, version: str = "v1", after: timedelta = timedelta(0)) -> None:
+def refused(record: PlanRecord, *, version: str = "", after: timedelta = timedelta(0)) -> None:
     try:
         planning.applicable(record, version=version, now=NOW + after)
     except ConflictError:
@@ -312,7 +312,7 @@ def a_record(**more: Any) -> PlanRecord:
     ordinary: dict[str, Any] = {
         "id": "plan-1",
         "policy": "nightly",
-        "policy_version": "v1",
+        "policy_version": "",
         "target": HERE,
         "asked_by": "kim",
         "made_at": NOW,
