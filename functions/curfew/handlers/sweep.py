@@ -30,22 +30,25 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     Raises RequestError or ConfigError before anything is done, and SweepFailedError after the report is written, so
     that a sweep that somebody has to look at is a failed invocation. Messages that fail are answered as such, each
-    for itself, and raise only if all of them did.
+    for itself.
     """
     if _is_messages(event):
-        return _messages(event, context)
-    request = SweepRequest.parse(event)
-    app = bootstrap.app()
+        return carry_on(event, context, bootstrap.app())
+    return sweep(SweepRequest.parse(event), context, bootstrap.app())
+
+
+def sweep(request: SweepRequest, context: LambdaContext, app: App) -> dict[str, Any]:
+    """Sweep with an application that is handed in; raises as the handler does."""
     now = app.now()
     logger.set_correlation_id(_correlation(request, context))
     mode = permitted(app.settings.mode, request.mode)
     refuse_stale(request, now)
     deadline = until(now, context)
     reports = []
-    for sweep in app.sweeps(request, deadline=deadline):
-        report = plan(sweep)
+    for one in app.sweeps(request, deadline=deadline):
+        report = plan(one)
         if mode is Mode.ACT:
-            report = act(sweep, report)
+            report = act(one, report)
         publish(report)
         reports.append(report)
     if mode is Mode.ACT and app.policies.policy(request.policy).selector.expired:
@@ -81,23 +84,14 @@ def _is_messages(event: object) -> bool:
     return False
 
 
-def _messages(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    app = bootstrap.app()
+def carry_on(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str, Any]:
+    """Carry on what each message names, and answer with the messages that failed."""
     deadline = until(app.now(), context)
 
-    def one(record: SQSRecord) -> None:
-        logger.set_correlation_id(record.message_id)
-        done = work.carry_out(app, _asked(record), deadline=deadline)
-        if isinstance(done, Report):
-            publish(done)
-            if done.failed:
-                raise SweepFailedError(render.sentence(done))
-        else:
-            logger.info(done)
-
     def record_handler(record: SQSRecord) -> None:
+        logger.set_correlation_id(record.message_id)
         try:
-            one(record)
+            _told(work.carry_out(app, _asked(record), deadline=deadline))
         except CurfewError as error:
             logger.error(f"message {record.message_id}: {error}")
             raise
@@ -109,6 +103,15 @@ def _messages(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         context=context,
     )
     return dict(answer)
+
+
+def _told(done: Report | str) -> None:
+    if isinstance(done, str):
+        logger.info(done)
+        return
+    publish(done)
+    if done.failed:
+        raise SweepFailedError(render.sentence(done))
 
 
 def _asked(record: SQSRecord) -> WorkRequest:
