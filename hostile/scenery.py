@@ -125,11 +125,15 @@ KINDS: Mapping[Callable[[Region, Random], list[str]], int] = {
 
 def _fields(region: Region, dice: Random) -> Fields:
     tags = {"env": dice.choice(ENVIRONMENTS), "owner": dice.choice(OWNERS)}
-    return {
+    fields: Fields = {
         "zone": dice.choice(region.zones),
         "type": dice.choice(TYPES),
-        "state": dice.choices((State.RUNNING, State.STOPPED), weights=(8, 2))[0],
         "age": timedelta(minutes=dice.randint(20, 60 * 24 * 40)),
         "tags": {key: value for key, value in tags.items() if value},
-        "root_device": dice.choices(("ebs", "instance-store"), weights=(19, 1))[0],
     }
+    match dice.choices(("running", "stopped", "ephemeral"), weights=(76, 20, 4))[0]:
+        case "stopped":
+            fields["state"] = State.STOPPED
+        case "ephemeral":
+            fields["root_device"] = "instance-store"
+    return fields

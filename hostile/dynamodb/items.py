@@ -60,10 +60,10 @@ def understood(tables: Tables, asked: Asked, kind: str, arguments: Mapping[str, 
     bindings = Bindings(arguments)
     parsed: list[syntax.Parsed[Any]] = []
     condition = update = put = None
-    if text := arguments.get("ConditionExpression"):
+    if (text := arguments.get("ConditionExpression")) is not None:
         parsed.append(syntax.condition(text, "ConditionExpression"))
         condition = parsed[-1].tree
-    if text := arguments.get("UpdateExpression"):
+    if (text := arguments.get("UpdateExpression")) is not None:
         parsed.append(syntax.update(text))
         update = parsed[-1].tree
     bindings.check(parsed)

@@ -72,11 +72,11 @@ class _Reading:
         self.counts = arguments.get("Select") == "COUNT"
         self.filter: Condition | None = None
         parsed: list[syntax.Parsed[Any]] = [key] if key else []
-        if text := arguments.get("FilterExpression"):
+        if (text := arguments.get("FilterExpression")) is not None:
             parsed.append(syntax.condition(text, "FilterExpression"))
             self.filter = parsed[-1].tree
         paths = None
-        if text := arguments.get("ProjectionExpression"):
+        if (text := arguments.get("ProjectionExpression")) is not None:
             projection = syntax.projection(text)
             parsed.append(projection)
             paths = projection.tree

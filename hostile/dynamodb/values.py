@@ -5,7 +5,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWo
 
 import base64
 import binascii
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
@@ -135,7 +135,8 @@ def compared(one: Value, other: Value) -> int | None:
     if type_ not in ORDERED or type_ != kind(other):
         return None
     a, b = plain(one), plain(other)
-    return (a > b) - (a < b)
+    order: int = (a > b) - (a < b)
+    return order
 
 
 def length(value: Value) -> int | None:
@@ -143,8 +144,8 @@ def length(value: Value) -> int | None:
     type_ = kind(value)
     if type_ not in {"S", "B", "L", "M", *SETS}:
         return None
-    inner: Sized = plain(value) if type_ in ORDERED else value[type_]
-    return len(inner)
+    size: int = len(plain(value) if type_ in ORDERED else value[type_])
+    return size
 
 
 def size_of_item(item: Mapping[str, Value]) -> int:

@@ -33,7 +33,7 @@ def page(region: "Region", asked: Asked, found: Sequence[str]) -> tuple[Sequence
     size = _size(asked)
     if size is None and not token:
         return found, None
-    size = size or MOST
+    size = min(size or MOST, region.page_size)
     if Kind.SHORT_PAGE in asked.faults:
         size = region.chance.of("pages").randint(1, size)
     if Kind.EMPTY_PAGE in asked.faults:

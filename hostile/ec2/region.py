@@ -62,6 +62,7 @@ class Region:
         self.limits = Limits()
         self.launches: dict[tuple[str, str], Any] = {}
         self.cursors: dict[str, tuple[str, ...]] = {}
+        self.page_size = 1_000  # the most that a page has, however many are asked for
         self.tag_lag = timedelta()  # how old the tags are that IAM looks at
         self.doomed: set[str] = set()  # the instance types that die while they are pending
         self.written: dict[str, tuple[Machine, Xml]] = {}
