@@ -140,7 +140,7 @@ def _fail(message: Message, faults: Mapping[Kind, Fault], *kinds: Kind) -> None:
 
 def _garbled(message: Message, response: Response) -> Response:
     if message.service in GARBLED and response.status == 200:
-        return wire.answered(message, {"garbled": GARBLED[message.service]}, "garbled")
+        return wire.answered(message, GARBLED[message.service], "garbled")
     headers = {name: value for name, value in response.headers.items() if name != "x-amz-crc32"}
     return Response(
         status=response.status, headers=headers, body=response.body[: len(response.body) // 2]

@@ -131,9 +131,9 @@ def _listed(node: Any) -> Any:
     return {name: _listed(value) for name, value in node.items()}
 
 
-def answered(message: Message, answer: Mapping[str, Any], request_id: str) -> Response:
+def answered(message: Message, answer: Mapping[str, Any] | Xml, request_id: str) -> Response:
     """A good answer."""
-    if message.service == "dynamodb":
+    if message.service == "dynamodb" and isinstance(answer, Mapping):
         return _json(200, answer, request_id)
     name, namespace = message.operation, NAMESPACES[message.service]
     if message.service == "ec2":
