@@ -147,7 +147,8 @@ def applies(kind: Kind, message: Message) -> bool:
     operation: str = message.operation
     arguments: Mapping[str, Any] = message.arguments
     if kind in PAGES:
-        return operation == "DescribeInstances"
+        pages = kind is Kind.SHORT_PAGE and operation in {"Query", "Scan"}
+        return pages or operation == "DescribeInstances"
     match kind:
         case Kind.STALE if message.service == "dynamodb":
             return operation in READS and not consistent(arguments)

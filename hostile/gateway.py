@@ -112,6 +112,10 @@ class Gateway:
     def _dispatched(self, message: Message, asked: Asked) -> Mapping[str, Any]:
         world, operation = self._world, message.operation
         here = (asked.principal.account, message.region)
+        if message.region in ec2.OPTED_OUT:
+            # A region that is not enabled does not know the account.
+            said = "AWS was not able to validate the provided access credentials"
+            raise ApiError("AuthFailure", said, 401)
         match message.service:
             case "ec2" if do := ec2.OPERATIONS.get(operation):
                 return do(world.region(*here), asked)

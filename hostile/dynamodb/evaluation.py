@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import values
-from .syntax import (
+from .trees import (
     Between,
     Both,
     Comparison,

@@ -11,10 +11,10 @@ from typing import Any
 from ..asked import Asked
 from ..faults import Kind
 from ..wire import ApiError
-from . import syntax, values
+from . import syntax, trees, values
 from .evaluation import Bindings, check_types, holds
-from .syntax import Step
 from .tables import Key, Table, Tables
+from .trees import Step
 from .updates import projected, updated
 from .values import Item, invalid
 
@@ -30,7 +30,7 @@ class Write:
     place: Key
     key: Item
     bindings: Bindings
-    condition: syntax.Condition | None = None
+    condition: trees.Condition | None = None
     put: Item | None = None
     update: tuple[Step, ...] | None = None
     deletes: bool = False
@@ -58,7 +58,7 @@ def understood(tables: Tables, asked: Asked, kind: str, arguments: Mapping[str, 
     table = tables.get(arguments["TableName"])
     authorise(asked, f"{kind}Item", table)
     bindings = Bindings(arguments)
-    parsed: list[syntax.Parsed[Any]] = []
+    parsed: list[trees.Parsed[Any]] = []
     condition = update = put = None
     if (text := arguments.get("ConditionExpression")) is not None:
         parsed.append(syntax.condition(text, "ConditionExpression"))

@@ -8,11 +8,11 @@ from typing import Any
 
 from ..asked import Asked
 from ..faults import Kind
-from . import syntax, values
+from . import syntax, trees, values
 from .evaluation import Bindings, check_types, holds
 from .items import authorise, lag, shown
-from .syntax import Between, Both, Comparison, Condition, Function, Literal, Path
 from .tables import Table, Tables
+from .trees import Between, Both, Comparison, Condition, Function, Literal, Path
 from .values import Item, Value, invalid
 
 LARGEST_PAGE = 1024 * 1024
@@ -63,7 +63,7 @@ class _Reading:
     """What a reader wants of each item, and of how many."""
 
     def __init__(
-        self, asked: Asked, bindings: Bindings, key: syntax.Parsed[Condition] | None = None
+        self, asked: Asked, bindings: Bindings, key: trees.Parsed[Condition] | None = None
     ) -> None:
         arguments = asked.arguments
         self.bindings = bindings
@@ -71,7 +71,7 @@ class _Reading:
         self.limit: int | None = arguments.get("Limit")
         self.counts = arguments.get("Select") == "COUNT"
         self.filter: Condition | None = None
-        parsed: list[syntax.Parsed[Any]] = [key] if key else []
+        parsed: list[trees.Parsed[Any]] = [key] if key else []
         if (text := arguments.get("FilterExpression")) is not None:
             parsed.append(syntax.condition(text, "FilterExpression"))
             self.filter = parsed[-1].tree

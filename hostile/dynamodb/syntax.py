@@ -6,10 +6,29 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Express
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path as File
 
+from .trees import (
+    Arithmetic,
+    Between,
+    Both,
+    Comparison,
+    Condition,
+    Either,
+    Function,
+    IfNotExists,
+    In,
+    ListAppend,
+    Literal,
+    Not,
+    Operand,
+    Parsed,
+    Path,
+    Size,
+    Step,
+    Term,
+)
 from .values import invalid
 
 RESERVED = frozenset((File(__file__).parent / "reserved_words.txt").read_text("ascii").split())
@@ -23,135 +42,6 @@ FUNCTIONS = {
 }
 _TOKEN = re.compile(r"\s*(?:([:#]\w+|[A-Za-z_]\w*|\d+)|(<>|<=|>=|[=<>+\-,.()\[\]]))", re.ASCII)
 _WORDS = frozenset({"AND", "OR", "NOT", "BETWEEN", "IN", "SET", "REMOVE", "ADD", "DELETE"})
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """A document path: names, or their placeholders, and places in lists."""
-
-    steps: tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """A placeholder for a value."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How big what is at a path is."""
-
-    path: Path
-
-
-type Operand = Path | Literal | Size
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two operands and what is to hold between them."""
-
-    operator: str
-    left: Operand
-    right: Operand
-
-
-@dataclass(frozen=True, slots=True)
-class Between:
-    """An operand between two others, both included."""
-
-    operand: Operand
-    low: Operand
-    high: Operand
-
-
-@dataclass(frozen=True, slots=True)
-class In:
-    """An operand among others."""
-
-    operand: Operand
-    options: tuple[Operand, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function that is true or false."""
-
-    name: str
-    operands: tuple[Operand, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """The contrary."""
-
-    condition: "Condition"
-
-
-@dataclass(frozen=True, slots=True)
-class Both:
-    """AND."""
-
-    left: "Condition"
-    right: "Condition"
-
-
-@dataclass(frozen=True, slots=True)
-class Either:
-    """OR."""
-
-    left: "Condition"
-    right: "Condition"
-
-
-type Condition = Comparison | Between | In | Function | Not | Both | Either
-
-
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
-    """A sum, or a difference."""
-
-    operator: str
-    left: "Term"
-    right: "Term"
-
-
-@dataclass(frozen=True, slots=True)
-class IfNotExists:
-    """What is at a path, or else something."""
-
-    path: Path
-    otherwise: "Term"
-
-
-@dataclass(frozen=True, slots=True)
-class ListAppend:
-    """One list after another."""
-
-    first: "Term"
-    second: "Term"
-
-
-type Term = Path | Literal | Arithmetic | IfNotExists | ListAppend
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One clause's action on one path; REMOVE has no term."""
-
-    clause: str
-    path: Path
-    term: Term | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed[T]:
-    """A tree, and the placeholders that it has."""
-
-    tree: T
-    placeholders: frozenset[str]
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import values
 from .evaluation import Bindings, find
-from .syntax import Arithmetic, IfNotExists, ListAppend, Literal, Path, Step, Term
+from .trees import Arithmetic, IfNotExists, ListAppend, Literal, Path, Step, Term
 from .values import Item, Value, invalid
 
 type Steps = tuple[str | int, ...]

@@ -7,6 +7,7 @@ from ..asked import Asked
 from . import describe, launch, orders, spot, tags
 from .region import Region
 
+OPTED_OUT = frozenset(describe.OPTED_OUT)
 OPERATIONS: Mapping[str, Callable[[Region, Asked], Mapping[str, Any]]] = {
     "CancelSpotInstanceRequests": spot.cancel_spot_instance_requests,
     "CreateTags": tags.create_tags,

@@ -1,6 +1,6 @@
 """The listings: instances, their attributes, Spot requests, regions. None of them changes anything."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ def describe_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
     errors.dry_run(arguments)
     seen = region.seen(lag(asked))
     pool = errors.known(ids, seen) if ids else list(seen.values())
+    _reachable(region, pool, named=bool(ids))
     if arguments.get("IncludeManagedResources") != "true":
         pool = [machine for machine in pool if not machine.hidden]
     wanted = filters.predicate(arguments.get("Filter", []), filters.INSTANCES, _tags)
@@ -103,6 +104,16 @@ def describe_regions(_region: Region, asked: Asked) -> Mapping[str, Any]:
             for name in names
         ]
     }
+
+
+def _reachable(region: Region, pool: Sequence[Machine], *, named: bool) -> None:
+    """Raise ApiError while a zone is dark, unless only instances of other zones are asked for by id.
+
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html, "in the rare case where
+    an Availability Zone is experiencing a service disruption"; the code of the error is a guess.
+    """
+    if region.dark_zones and (not named or any(m.zone in region.dark_zones for m in pool)):
+        raise ApiError("Unavailable", "The service is unavailable. Please try again shortly.", 503)
 
 
 def lag(asked: Asked) -> timedelta:

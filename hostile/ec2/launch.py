@@ -13,7 +13,7 @@ from .. import iam
 from ..asked import Asked
 from ..wire import ApiError
 from . import errors, lifecycle, render, tags
-from .machine import Machine, SpotRequest
+from .machine import Machine, SpotRequest, Volume
 from .region import Region
 
 IMAGE = re.compile(r"ami-([0-9a-f]{8}|[0-9a-f]{17})|resolve:ssm:\S+")
@@ -106,6 +106,8 @@ def _launched(
 
 def _blueprint(region: Region, arguments: Mapping[str, Any]) -> Machine:
     image, type_ = arguments.get("ImageId", ""), arguments.get("InstanceType", "m1.small")
+    if "LaunchTemplate" in arguments:
+        raise ApiError("UnsupportedOperation", "launch templates are not modelled")
     if not image:
         raise ApiError("MissingParameter", "The request must contain the parameter ImageId")
     if not IMAGE.fullmatch(image):
@@ -125,12 +127,22 @@ def _blueprint(region: Region, arguments: Mapping[str, Any]) -> Machine:
         type=type_,
         reservation=region.chance.id("r"),
         lifecycle="spot" if spot is not None else "",
+        volumes=_volumes(arguments),
         http_tokens=options.get("HttpTokens", "optional"),
         hop_limit=int(options.get("HttpPutResponseHopLimit", 1)),
         shutdown_behavior=arguments.get("InstanceInitiatedShutdownBehavior", "stop"),
         termination_protected=shielded,
         stop_protected=unstoppable,
     )
+
+
+def _volumes(arguments: Mapping[str, Any]) -> tuple[Volume, ...]:
+    devices = {lifecycle.ROOT.device: lifecycle.ROOT}
+    for mapping in arguments.get("BlockDeviceMapping", []):
+        stays = mapping.get("Ebs", {}).get("DeleteOnTermination") == "false"
+        device = mapping.get("DeviceName", "")
+        devices[device] = Volume(id="", device=device, delete_on_termination=not stays)
+    return tuple(devices.values())
 
 
 def _check_spot(spot: Mapping[str, str], *, shielded: bool) -> None:

@@ -15,6 +15,7 @@ from .machine import GROUP_TAG, Machine, SpotState, State, Volume
 if TYPE_CHECKING:
     from .region import Region
 
+ROOT = Volume(id="")
 BY_USER = "Client.UserInitiatedShutdown"
 
 
@@ -28,7 +29,7 @@ def launch(region: "Region", blueprint: Machine) -> Machine:
         launched_at=now,
         since=now,
         reason="",
-        volumes=(Volume(id=region.chance.id("vol")),),
+        volumes=tuple(replace(v, id=region.chance.id("vol")) for v in blueprint.volumes or (ROOT,)),
         doomed=blueprint.type in region.doomed,
     )
     region.put(machine)

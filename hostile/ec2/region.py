@@ -64,6 +64,7 @@ class Region:
         self.cursors: dict[str, tuple[str, ...]] = {}
         self.page_size = 1_000  # the most that a page has, however many are asked for
         self.tag_lag = timedelta()  # how old the tags are that IAM looks at
+        self.dark_zones: set[str] = set()  # where EC2 has an outage
         self.doomed: set[str] = set()  # the instance types that die while they are pending
         self.written: dict[str, tuple[Machine, Xml]] = {}
         self._history: dict[str, list[tuple[datetime, Machine | None]]] = {}
@@ -153,6 +154,12 @@ class Region:
         """The ARN of a thing here."""
         owner = "" if kind == "image" else self.account
         return f"arn:aws:ec2:{self.name}:{owner}:{kind}/{id_}"
+
+    def shut_down(self, id_: str) -> None:
+        """Let a machine shut itself down from inside, which no protection prevents."""
+        machine = self.machines[id_]
+        ends = machine.shutdown_behavior == "terminate"
+        (lifecycle.terminate if ends else lifecycle.stop)(self, machine)
 
     def interrupt(self, id_: str) -> None:
         """Let EC2 itself end an instance: a Spot interruption, a failed host."""

@@ -60,7 +60,12 @@ def _over_http() -> Iterator[Callable[[World], Reach]]:
                         aws_access_key_id=keys.get("access_key", ACCOUNT),
                         aws_secret_access_key="secret",
                         aws_session_token=keys.get("token"),
-                        config=Config(retries={"mode": "standard", "total_max_attempts": 1}),
+                        config=Config(
+                            retries={
+                                "mode": "standard",
+                                "total_max_attempts": keys.get("attempts", 1),
+                            }
+                        ),
                     )
                     made.append(cached[place])
                 return cached[place]

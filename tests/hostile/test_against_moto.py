@@ -17,7 +17,7 @@ from moto import mock_aws
 
 from hostile import World
 from tests.hostile.conftest import Reach
-from tests.hostile.test_dynamodb import KEY, plain
+from tests.hostile.items import KEY, plain
 
 NAMES = ["a", "b", "c", "d"]
 PATHS = [*NAMES, "d.x", "d.y", "c[0]", "c[1]", "#n", "d.#n"]
@@ -132,7 +132,7 @@ def outcome(client: Any, item: dict[str, Any], **asked: Any) -> Any:
 
 
 CAREFULLY = settings(
-    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -165,6 +165,33 @@ class TestBirth:
         assert instance["MetadataOptions"].items() >= options.items()
         assert (instance["SubnetId"], instance["Placement"]["AvailabilityZone"]) == (subnet, zone)
 
+    def test_disks_stay_behind_if_they_are_meant_to(self, cloud: Reach, ec2: Any) -> None:
+        disk = {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 8, "DeleteOnTermination": False}}
+        (id_,) = launch(ec2, BlockDeviceMappings=[disk])
+        (instance,) = ec2.describe_instances()["Reservations"][0]["Instances"]
+        root, other = (d["Ebs"] for d in instance["BlockDeviceMappings"])
+        assert (root["DeleteOnTermination"], other["DeleteOnTermination"]) == (True, False)
+        ec2.terminate_instances(InstanceIds=[id_])
+        cloud.world.clock.sleep(1)
+        assert {v for v in cloud.world.region().side_tags if v.startswith("vol-")} == {
+            other["VolumeId"]
+        }
+
+    def test_a_machine_that_shuts_itself_down_ends_if_it_was_launched_so(
+        self, cloud: Reach, ec2: Any
+    ) -> None:
+        """Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingInstanceInitiatedShutdownBehavior.html"""
+        region = cloud.world.region()
+        (mortal,) = launch(
+            ec2, InstanceInitiatedShutdownBehavior="terminate", DisableApiTermination=True
+        )
+        (other,) = launch(ec2)
+        cloud.world.clock.sleep(1)
+        for id_ in (mortal, other):
+            region.shut_down(id_)
+        cloud.world.clock.sleep(1)
+        assert (region.ids("terminated"), region.ids("stopped")) == ({mortal}, {other})
+
     def test_a_dry_run_launches_nothing(self, cloud: Reach, ec2: Any) -> None:
         assert code(lambda: launch(ec2, DryRun=True)) == "DryRunOperation"
         assert cloud.world.journal.of(Change.LAUNCHED) == {}

@@ -222,6 +222,24 @@ class TestStaleReads:
         )
 
 
+class TestOutages:
+    def test_while_a_zone_is_dark_only_ids_of_the_others_can_be_asked_for(
+        self, cloud: Reach, ec2: Any
+    ) -> None:
+        """Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html"""
+        region = cloud.world.region()
+        lit = region.add(zone=region.zones[0]).id
+        dark = region.add(zone=region.zones[1]).id
+        region.dark_zones.add(region.zones[1])
+        assert ids(ec2.describe_instances(InstanceIds=[lit])) == [lit]
+        assert code(lambda: ec2.describe_instances(InstanceIds=[lit, dark])) == "Unavailable"
+        assert code(ec2.describe_instances) == "Unavailable"
+
+    def test_a_region_that_is_not_enabled_is_no_empty_one(self, cloud: Reach) -> None:
+        away = cloud.client("ec2", "ap-east-1")
+        assert refusal(away.describe_instances)[0::2] == ("AuthFailure", 401)
+
+
 def test_regions_are_those_that_are_enabled_or_all(ec2: Any) -> None:
     """Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html"""
     enabled = {r["RegionName"] for r in ec2.describe_regions()["Regions"]}
