@@ -34,7 +34,8 @@ def known[T](ids: Sequence[str], things: Mapping[str, T]) -> list[T]:
         raise ApiError("MissingParameter", "The request must contain the parameter InstanceId")
     for id_ in ids:
         if not INSTANCE.fullmatch(id_):
-            raise ApiError("InvalidInstanceID.Malformed", f'Invalid id: "{id_}"')
+            hint = "" if id_.startswith("i-") else ' (expecting "i-...")'
+            raise ApiError("InvalidInstanceID.Malformed", f'Invalid id: "{id_}"{hint}')
     missing = [id_ for id_ in ids if id_ not in things]
     if len(missing) == 1:
         said = f"The instance ID '{missing[0]}' does not exist"

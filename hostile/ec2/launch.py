@@ -13,7 +13,7 @@ from .. import iam
 from ..asked import Asked
 from ..wire import ApiError
 from . import errors, lifecycle, render, tags
-from .machine import Machine, SpotRequest, Volume
+from .machine import Machine, SpotRequest, State, Volume
 from .region import Region
 
 IMAGE = re.compile(r"ami-([0-9a-f]{8}|[0-9a-f]{17})|resolve:ssm:\S+")
@@ -52,12 +52,7 @@ def run_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
     place = (zone or "", token)
     said = repr(sorted((k, v) for k, v in arguments.items() if k not in {"ClientToken", "DryRun"}))
     if token and (remembered := region.launches.get(place)):
-        if remembered.asked != said:
-            raise ApiError(
-                "IdempotentParameterMismatch",
-                "The request uses the same client token as a previous, but non-identical request. "
-                "Do not reuse a client token with different requests, unless the requests are identical",
-            )
+        _check_memory(region, remembered, said)
         return _answer(region, remembered)
     zone = zone or max(
         region.zones, key=lambda z: region.limits.capacity.get((blueprint.type, z), 10**6)
@@ -75,6 +70,21 @@ def run_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
     if token:
         region.launches[place] = remembered
     return _answer(region, remembered)
+
+
+def _check_memory(region: Region, remembered: Remembered, asked: str) -> None:
+    """Raise ApiError if a token was used for something else, or for an instance that has ended since.
+
+    Recorded: rust-lang/bors#830 has the one answer, boto/boto3#4406 the other.
+    """
+    if remembered.asked != asked:
+        said = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
+        raise ApiError("IdempotentParameterMismatch", said)
+    if any(region.last(id_).state is State.TERMINATED for id_ in remembered.ids):
+        said = "The client token you have provided is associated with a terminated instance."
+        raise ApiError(
+            "IdempotentInstanceTerminated", f"{said} Please use a different client token."
+        )
 
 
 def _launched(
@@ -189,7 +199,10 @@ def _room(region: Region, type_: str, zone: str, least: int) -> int:
         raise ApiError("InstanceLimitExceeded", said)
     vcpus = (region.limits.vcpus - sum(vcpus_of(m.type) for m in alive)) // vcpus_of(type_)
     if vcpus < least:
-        said = f"You have requested more vCPU capacity than your current vCPU limit of {region.limits.vcpus} allows"
+        said = (
+            f"You have requested more vCPU capacity than your current vCPU limit of {region.limits.vcpus} allows "
+            "for the instance bucket that the specified instance type belongs to."
+        )
         raise ApiError("VcpuLimitExceeded", said)
     capacity = region.limits.capacity.get((type_, zone), 10**6)
     if capacity < least:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ROOT = Volume(id="")
 BY_USER = "Client.UserInitiatedShutdown"
+BY_SPOT = "Server.SpotInstanceTermination"
+BY_FAULT = "Server.InternalError"
 
 
 def launch(region: "Region", blueprint: Machine) -> Machine:
@@ -98,7 +100,7 @@ def _running(region: "Region", machine: Machine) -> None:
     if not _still(region, machine):
         return
     if machine.doomed:
-        terminate(region, region.machines[machine.id], reason="Server.InternalError")
+        terminate(region, region.machines[machine.id], reason=BY_FAULT)
         _terminated(region, region.machines[machine.id])
     else:
         _enter(region, region.machines[machine.id], State.RUNNING)

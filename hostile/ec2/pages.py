@@ -22,7 +22,7 @@ def page(region: "Region", asked: Asked, found: Sequence[str]) -> tuple[Sequence
     token = asked.arguments.get("NextToken")
     if token:
         if token not in region.cursors:
-            raise ApiError("InvalidNextToken", f"The token '{token}' is invalid")
+            raise ApiError("InvalidParameterValue", "Unable to parse pagination token")
         there = set(found)
         found = [id_ for id_ in region.cursors[token] if id_ in there]
     elif Kind.SHUFFLED in asked.faults:
@@ -52,7 +52,9 @@ def _size(asked: Asked) -> int | None:
     text = asked.arguments.get("MaxResults")
     if text is None:
         return None
-    if not LEAST <= (size := int(text)) <= MOST:
-        said = f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value between {LEAST} and {MOST}."
+    size = int(text)
+    if not LEAST <= size <= MOST:
+        wanted = f"greater than {LEAST}" if size < LEAST else f"smaller than or equal to {MOST}"
+        said = f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value {wanted}."
         raise ApiError("InvalidParameterValue", said)
     return size

@@ -162,5 +162,5 @@ class Region:
         (lifecycle.terminate if ends else lifecycle.stop)(self, machine)
 
     def interrupt(self, id_: str) -> None:
-        """Let EC2 itself end an instance: a Spot interruption, a failed host."""
-        lifecycle.terminate(self, self.machines[id_], reason="Server.SpotInstanceTermination")
+        """Let EC2 itself end a Spot Instance."""
+        lifecycle.terminate(self, self.machines[id_], reason=lifecycle.BY_SPOT)

@@ -8,8 +8,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..wire import Xml, xml
+from . import lifecycle
 from .machine import Machine, SpotRequest, State
 from .region import Region
+
+REASONS = {
+    lifecycle.BY_USER: "User initiated shutdown",
+    lifecycle.BY_SPOT: "Spot instance termination",
+    lifecycle.BY_FAULT: "Internal error on launch",
+}
 
 
 def machine(region: Region, one: Machine) -> Xml:
@@ -64,9 +71,7 @@ def instance(machine: Machine) -> dict[str, Any]:
         "hypervisor": "xen",
         "instanceLifecycle": machine.lifecycle or None,
         "spotInstanceRequestId": machine.spot_request or None,
-        "stateReason": {"code": machine.reason, "message": machine.reason}
-        if machine.reason
-        else None,
+        "stateReason": _reason(machine),
         "metadataOptions": {
             "state": "applied",
             "httpTokens": machine.http_tokens,
@@ -117,6 +122,12 @@ def spot_request(request: SpotRequest) -> dict[str, Any]:
 def tag_set(tags: Mapping[str, str]) -> list[dict[str, str]] | None:
     """Tags, or no element at all."""
     return [{"key": key, "value": value} for key, value in tags.items()] or None
+
+
+def _reason(machine: Machine) -> dict[str, str] | None:
+    if not machine.reason:
+        return None
+    return {"code": machine.reason, "message": f"{machine.reason}: {REASONS[machine.reason]}"}
 
 
 def _volumes(machine: Machine) -> list[dict[str, Any]]:

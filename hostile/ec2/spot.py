@@ -51,7 +51,7 @@ def _cancel(region: Region, request: SpotRequest) -> None:
     region.spot_requests[request.id] = request.of(SpotState.CANCELLED)
     machine = region.machines.get(request.instance)
     if machine and machine.state in {State.STOPPING, State.STOPPED}:
-        lifecycle.terminate(region, machine, reason="Server.SpotInstanceTermination")
+        lifecycle.terminate(region, machine, reason=lifecycle.BY_SPOT)
 
 
 def _authorise(region: Region, asked: Asked, request: SpotRequest) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hostile import Change, World
-from tests.hostile.asking import IMAGE, code, filtered, ids, launch, refusal
+from tests.hostile.asking import IMAGE, code, filtered, launch, refusal
 from tests.hostile.conftest import Reach
 
 A, B = "eu-central-1a", "eu-central-1b"
@@ -24,8 +24,9 @@ class TestTokens:
 
     def test_other_parameters_with_it_are_a_mismatch(self, ec2: Any) -> None:
         launch(ec2, ClientToken="t")
-        said, _, status = refusal(lambda: launch(ec2, 2, ClientToken="t"))
+        said, message, status = refusal(lambda: launch(ec2, 2, ClientToken="t"))
         assert (said, status) == ("IdempotentParameterMismatch", 400)
+        assert message.startswith("Arguments on this idempotent request are inconsistent with")
 
     def test_in_another_zone_it_launches_again(self, cloud: Reach, ec2: Any) -> None:
         """With a zone or a subnet the memory is the zone's own."""
@@ -47,14 +48,17 @@ class TestTokens:
         limits.capacity["t2.micro", A] = 1
         assert len(launch(ec2, ClientToken="t", **zone)) == 1
 
-    def test_what_it_launched_is_said_even_when_it_is_long_gone(
-        self, cloud: Reach, ec2: Any
+    @pytest.mark.parametrize("after", [1, 7_200], ids=["terminated", "gone"])
+    def test_with_the_token_of_a_terminated_instance_nothing_is_launched_any_more(
+        self, cloud: Reach, ec2: Any, after: int
     ) -> None:
+        """Recorded: boto/boto3#4406; it used to succeed, and the reference still says that it does."""
         first = launch(ec2, ClientToken="t")
         ec2.terminate_instances(InstanceIds=first)
-        cloud.world.clock.sleep(7_200)
-        assert ids(ec2.describe_instances()) == []
         assert launch(ec2, ClientToken="t") == first
+        cloud.world.clock.sleep(after)
+        assert code(lambda: launch(ec2, ClientToken="t")) == "IdempotentInstanceTerminated"
+        assert cloud.world.journal.of(Change.LAUNCHED) == {first[0]: 1}
 
     def test_without_one_every_call_launches(self, ec2: Any) -> None:
         """boto3 makes one up for each call, so that only its own retries are safe."""
@@ -155,7 +159,9 @@ class TestBirth:
         cloud.world.clock.sleep(1)
         (instance,) = ec2.describe_instances()["Reservations"][0]["Instances"]
         assert (instance["InstanceId"], instance["State"]["Name"]) == (id_, "terminated")
-        assert instance["StateReason"]["Code"] == "Server.InternalError"
+        assert instance["StateReason"] == {
+            "Code": "Server.InternalError", "Message": "Server.InternalError: Internal error on launch",
+        }  # fmt: skip
 
     def test_metadata_options_and_subnet_are_kept(self, cloud: Reach, ec2: Any) -> None:
         subnet, zone = next(iter(cloud.world.region().subnets.items()))

@@ -99,7 +99,11 @@ class TestPages:
 
     @pytest.mark.parametrize("size", [4, 1001])
     def test_a_page_has_5_to_1000(self, ec2: Any, size: int) -> None:
-        assert code(lambda: ec2.describe_instances(MaxResults=size)) == "InvalidParameterValue"
+        said, message, _ = refusal(lambda: ec2.describe_instances(MaxResults=size))
+        assert said == "InvalidParameterValue"
+        assert message.startswith(
+            f"Value ( {size} ) for parameter maxResults is invalid. Expecting"
+        )
 
     def test_ids_and_pages_do_not_go_together(self, cloud: Reach, ec2: Any) -> None:
         id_ = cloud.world.region().add().id
@@ -109,7 +113,7 @@ class TestPages:
 
     def test_a_token_that_nobody_gave_is_refused(self, ec2: Any) -> None:
         assert code(lambda: ec2.describe_instances(NextToken="x", MaxResults=5)) == (
-            "InvalidNextToken"
+            "InvalidParameterValue"
         )
 
     def test_a_page_that_is_asked_for_again_comes_again(self, cloud: Reach, ec2: Any) -> None:
