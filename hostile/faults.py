@@ -36,13 +36,15 @@ class Kind(StrEnum):
 class Fault:
     """One way for a call to go wrong.
 
-    ``code`` and ``status`` are those of an error, else the service's own; ``seconds`` is how slow, or how stale.
+    ``code`` and ``status`` are those of an error, else the service's own; ``seconds`` is how slow, or how stale;
+    ``share`` is the part of what is read that is stale.
     """
 
     kind: Kind
     code: str = ""
     status: int = 0
     seconds: float = 20.0
+    share: float = 1.0
 
     def error(self, service: str) -> ApiError:
         """The error as which this fault shows."""
@@ -138,7 +140,8 @@ class Faults:
         drawn: dict[Kind, Fault] = {}
         for kind, probability in self.profile.items():
             if applies(kind, message) and draw() < probability:
-                drawn[kind] = Fault(kind=kind, seconds=round(1 + draw() * 29, 1))
+                seconds, share = round(1 + draw() * 29, 1), round(draw(), 2)
+                drawn[kind] = Fault(kind=kind, seconds=seconds, share=share)
         return drawn
 
 

@@ -27,7 +27,7 @@ def describe_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
         raise ApiError("InvalidParameterCombination", said)
     asked.principal.demand("ec2:DescribeInstances", "*")
     errors.dry_run(arguments)
-    seen = region.seen(lag(asked))
+    seen = seen_by(region, asked)
     pool = errors.known(ids, seen) if ids else list(seen.values())
     _reachable(region, pool, named=bool(ids))
     if arguments.get("IncludeManagedResources") != "true":
@@ -47,7 +47,7 @@ def describe_instance_attribute(region: Region, asked: Asked) -> Mapping[str, An
     """
     asked.principal.demand("ec2:DescribeInstanceAttribute", "*")
     errors.dry_run(asked.arguments)
-    (machine,) = errors.known([asked.arguments["InstanceId"]], region.seen(lag(asked)))
+    (machine,) = errors.known([asked.arguments["InstanceId"]], seen_by(region, asked))
     name = asked.arguments.get("Attribute", "")
     values: dict[str, Any] = {
         "disableApiTermination": machine.termination_protected,
@@ -116,10 +116,12 @@ def _reachable(region: Region, pool: Sequence[Machine], *, named: bool) -> None:
         raise ApiError("Unavailable", "The service is unavailable. Please try again shortly.", 503)
 
 
-def lag(asked: Asked) -> timedelta:
-    """How old the news are that this reader gets."""
+def seen_by(region: Region, asked: Asked) -> Mapping[str, Machine]:
+    """What this reader sees: everything as it is, or some of it as it was."""
     fault = asked.faults.get(Kind.STALE)
-    return timedelta(seconds=fault.seconds if fault else 0)
+    if fault is None:
+        return region.machines
+    return region.seen(timedelta(seconds=fault.seconds), share=fault.share)
 
 
 def _tags(thing: Machine | SpotRequest) -> Mapping[str, str]:

@@ -1,6 +1,6 @@
 """One account's EC2 in one region: what there is, and every version of it that there was."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -106,12 +106,15 @@ class Region:
         del self.machines[id_]
         self._history[id_].append((self.clock.now(), None))
 
-    def seen(self, lag: timedelta = timedelta()) -> Mapping[str, Machine]:
-        """Everything, as it was a while ago: what a reader sees whom the news have not reached."""
-        if not lag:
-            return self.machines
-        then = self.clock.now() - lag
-        return {id_: machine for id_ in self._history if (machine := self.version(id_, then))}
+    def seen(self, lag: timedelta, *, share: float = 1.0) -> dict[str, Machine]:
+        """What a reader sees whom the news of some machines have not reached: those are as they were a while ago."""
+        then, draw = self.clock.now() - lag, self.chance.of("stale").random
+        seen: dict[str, Machine] = {}
+        for id_ in self._history:
+            late = share >= 1 or draw() < share
+            if machine := self.version(id_, then) if late else self.machines.get(id_):
+                seen[id_] = machine
+        return seen
 
     def version(self, id_: str, at: datetime) -> Machine | None:
         """A machine as it was at some time, if it was there."""

@@ -225,6 +225,17 @@ class TestStaleReads:
             == "InvalidInstanceID.NotFound"
         )
 
+    def test_the_news_may_have_come_of_some_and_not_of_others(self, at: Any) -> None:
+        world = World(seed=1)
+        ec2, region = at(world).client("ec2"), world.region()
+        made = [region.add(tags={}).id for _ in range(50)]
+        world.clock.sleep(100)
+        for id_ in made:
+            region.tag(id_, keep="yes")
+        world.fail("DescribeInstances", Fault(kind=Kind.STALE, seconds=30, share=0.5))
+        assert 10 < len(filtered(ec2, tag_key=["keep"])) < 40
+        assert filtered(ec2, tag_key=["keep"]) == set(made)
+
 
 class TestOutages:
     def test_while_a_zone_is_dark_only_ids_of_the_others_can_be_asked_for(

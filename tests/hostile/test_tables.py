@@ -3,6 +3,7 @@
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -197,6 +198,25 @@ class TestTransactions:
         cloud.world.fail("PutItem", Fault(kind=Kind.CONFLICT))
         single = partial(db.put_item, TableName="t", Item=KEY)
         assert code(single) == "TransactionConflictException"
+
+
+def test_of_many_who_write_at_once_one_wins(both: Reach) -> None:
+    both.world.tables().make("t")
+    db = both.client("dynamodb")
+
+    def claim(number: int) -> bool:
+        mine = {"ConditionExpression": "attribute_not_exists(pk)"}
+        try:
+            db.put_item(TableName="t", Item=item(by=number), **mine)
+        except db.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(claim, range(40)))
+    assert won.count(True) == 1
+    assert db.get_item(TableName="t", Key=KEY)["Item"] == item(by=won.index(True))
+    assert len(both.world.journal.made("PutItem")) == 40
 
 
 class TestReads:
