@@ -70,18 +70,21 @@ class Cloud:
         )
 
     def adopt(self, client: Any) -> None:
-        """Take a client that was made elsewhere into this cloud."""
+        """Take a client that was made elsewhere into this cloud, out of any other."""
         name = client.meta.service_model.service_id.hyphenize()
         timeout = client.meta.config.read_timeout
 
         def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
             return self._answer(request, timeout)
 
-        client.meta.events.register_first(f"before-send.{name}", send)
         retries: Any = client.meta.config.retries or {}
-        attempts = retries.get("total_max_attempts", 3)
-        client.meta.events.unregister(f"needs-retry.{name}", unique_id=f"retry-config-{name}")
-        client.meta.events.register(f"needs-retry.{name}", self._retries(attempts).needs_retry)
+        again = self._retries(retries.get("total_max_attempts", 3)).needs_retry
+        # The SDK asks everybody who listens, so whoever listened before must no more.
+        events, retrying = client.meta.events, f"retry-config-{name}"
+        events.unregister(f"before-send.{name}", unique_id="hostile")
+        events.register_first(f"before-send.{name}", send, unique_id="hostile")
+        events.unregister(f"needs-retry.{name}", unique_id=retrying)
+        events.register(f"needs-retry.{name}", again, unique_id=retrying)
 
     def _retries(self, attempts: int) -> Any:
         policy = RetryPolicy(StandardRetryConditions(max_attempts=attempts), _Backoff(self))

@@ -139,7 +139,6 @@ def batch_get_item(tables: Tables, asked: Asked) -> Mapping[str, Any]:
 
 def authorise(asked: Asked, operation: str, table: Table) -> None:
     """Let IAM look at the table. Raises ApiError."""
-    operation = "ConditionCheckItem" if operation == "ConditionCheckItem" else operation
     asked.principal.demand(
         f"dynamodb:{operation}", table.arn, code="AccessDeniedException", status=400
     )
@@ -171,6 +170,9 @@ def lag(asked: Asked) -> timedelta:
 
 
 def _written(tables: Tables, asked: Asked, kind: str) -> Mapping[str, Any]:
+    wanted = asked.arguments.get("ReturnValues", "NONE")
+    if wanted not in {"NONE", "ALL_OLD"} and kind != "Update":
+        raise invalid("Return values set to invalid value")
     write = understood(tables, asked, kind, asked.arguments)
     if Kind.CONFLICT in asked.faults:
         raise ApiError("TransactionConflictException", "Transaction is ongoing for the item")
@@ -180,15 +182,11 @@ def _written(tables: Tables, asked: Asked, kind: str) -> Mapping[str, Any]:
         raise ApiError("ConditionalCheckFailedException", FAILED, more=more)
     new = write.result()
     tables.write(write.table, write.place, new)
-    returned = _returned(asked.arguments.get("ReturnValues", "NONE"), kind, write, old, new)
+    returned = _returned(wanted, write, old, new)
     return {"Attributes": returned} if returned else {}
 
 
-def _returned(
-    wanted: str, kind: str, write: Write, old: Item | None, new: Item | None
-) -> Item | None:
-    if wanted not in {"NONE", "ALL_OLD"} and kind != "Update":
-        raise invalid("Return values set to invalid value")
+def _returned(wanted: str, write: Write, old: Item | None, new: Item | None) -> Item | None:
     paths = [write.bindings.steps(step.path) for step in write.update or ()]
     match wanted:
         case "ALL_OLD":

@@ -135,6 +135,7 @@ class TestUpdates:
             ("SET l[1] = :v", {"v": "B"}, {"l": ["a", "B", "c"]}),
             ("SET l[9] = :v", {"v": "z"}, {"l": ["a", "b", "c", "z"]}),
             ("SET m.x = n, n = m.y", {}, {"m": {"x": 5, "y": 1}, "n": 1}),
+            ("SET n = l[0], x = n", {}, {"n": "a", "x": 5}),
             ("REMOVE l[0], l[2]", {}, {"l": ["b"]}),
             ("REMOVE nowhere, l", {}, {"l": None}),
             ("REMOVE m.y", {}, {"m": {}}),

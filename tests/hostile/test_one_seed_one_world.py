@@ -73,6 +73,15 @@ def test_clients_move_from_world_to_world() -> None:
     assert len(cloud.world.journal.calls) == 1
 
 
+def test_a_client_is_in_one_cloud_at_a_time() -> None:
+    one, other = Cloud(World()), Cloud(World())
+    ec2 = one.client("ec2")
+    other.adopt(ec2)
+    other.adopt(ec2)
+    ec2.describe_instances()
+    assert (len(one.world.journal.calls), len(other.world.journal.calls)) == (0, 1)
+
+
 def test_a_population_has_every_kind_that_has_to_be_spared() -> None:
     region = World(seed=5).region()
     populate(region, 400)

@@ -282,6 +282,13 @@ class TestReads:
         )  # fmt: skip
         assert code(again) == "ResourceInUseException"
 
+    def test_new_values_are_given_back_only_by_an_update_and_refused_before_anything_is_written(
+        self, db: Any
+    ) -> None:
+        put = partial(db.put_item, TableName="t", Item=KEY, ReturnValues="ALL_NEW")
+        assert code(put) == "ValidationException"
+        assert db.scan(TableName="t")["Count"] == 0
+
     def test_a_hash_key_alone_is_a_key(self, cloud: Reach) -> None:
         cloud.world.tables().make("h", range_key=None)
         db = cloud.client("dynamodb")
