@@ -1,0 +1,139 @@
+"""Populations by chance: ordinary machines, and every kind that a janitor has to keep its hands off."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from .autoscaling import found
+from .ec2.machine import SpotRequest, SpotState, State
+from .ec2.region import Region
+
+TYPES = ("t2.micro", "t3.small", "t3.large", "m7i.xlarge", "c7g.4xlarge")
+ENVIRONMENTS = ("dev", "sandbox", "prod", "")
+OWNERS = ("kim", "ali", "web", "")
+# Tags are hostile data: each of these has broken some tool.
+ODD_VALUES = (
+    "", "*", "?", "\\", "a\nb", "=cmd()", "<script>alert(1)</script>", "\N{GRINNING FACE}" * 64, "x" * 256,
+    "\N{RIGHT-TO-LEFT OVERRIDE}keep", "true", "2026-13-45",
+)  # fmt: skip
+
+type Fields = dict[str, Any]
+
+
+def populate(region: Region, count: int) -> list[str]:
+    """Put machines into a region, the same for the same seed; groups of Auto Scaling come with their members."""
+    dice = region.chance.of("scenery")
+    made: list[str] = []
+    while len(made) < count:
+        kind = dice.choices(list(KINDS), weights=list(KINDS.values()))[0]
+        made.extend(kind(region, dice))
+    return made
+
+
+def ordinary(region: Region, dice: Random) -> list[str]:
+    """A machine like most."""
+    return [region.add(**_fields(region, dice)).id]
+
+
+def protected(region: Region, dice: Random) -> list[str]:
+    """A machine that is protected by attribute, one way or the other or both."""
+    which = dice.choice(({"termination_protected": True}, {"stop_protected": True}))
+    return [region.add(**_fields(region, dice) | which).id]
+
+
+def kept(region: Region, dice: Random) -> list[str]:
+    """A machine that a tag keeps, in some case and with some value."""
+    key = dice.choice(("curfew:keep", "Curfew:Keep", "CURFEW:KEEP"))
+    fields = _fields(region, dice)
+    fields["tags"] |= {key: dice.choice(ODD_VALUES)}
+    return [region.add(**fields).id]
+
+
+def managed(region: Region, dice: Random) -> list[str]:
+    """A machine that another service runs, and perhaps hides."""
+    fields = _fields(region, dice) | {
+        "managed_by": "eks.amazonaws.com",
+        "hidden": dice.random() < 0.3,
+    }
+    return [region.add(**fields).id]
+
+
+def claimed(region: Region, dice: Random) -> list[str]:
+    """A machine with a tag of AWS's own: somebody's stack, cluster or fleet."""
+    key = dice.choice(
+        (
+            "aws:cloudformation:stack-id", "aws:ec2:fleet-id", "aws:elasticmapreduce:job-flow-id",
+            "aws:ec2launchtemplate:id", "aws:future:thing",
+        )
+    )  # fmt: skip
+    fields = _fields(region, dice)
+    fields["tags"] |= {key: "x"}
+    return [region.add(**fields).id]
+
+
+def odd(region: Region, dice: Random) -> list[str]:
+    """A machine with tags that nobody would expect."""
+    fields = _fields(region, dice)
+    fields["tags"] |= {dice.choice(("env", "Env", "owner", "na me")): dice.choice(ODD_VALUES)}
+    return [region.add(**fields).id]
+
+
+def young(region: Region, dice: Random) -> list[str]:
+    """A machine that has only just come."""
+    age = timedelta(seconds=dice.randint(0, 1_200))
+    return [region.add(**_fields(region, dice) | {"age": age, "state": State.RUNNING}).id]
+
+
+def spot(region: Region, dice: Random) -> list[str]:
+    """A Spot Instance; that of a persistent request would come back."""
+    fields = _fields(region, dice) | {"lifecycle": "spot"}
+    request_id = f"sir-{dice.getrandbits(32):08x}"
+    machine = region.add(**fields | {"spot_request": request_id})
+    persistent = dice.random() < 0.6 or machine.state is State.STOPPED
+    region.spot_requests[request_id] = SpotRequest(
+        id=request_id,
+        blueprint=machine,
+        created_at=machine.launched_at,
+        instance=machine.id,
+        persistent=persistent,
+        state=SpotState.DISABLED if machine.state is State.STOPPED else SpotState.ACTIVE,
+    )
+    return [machine.id]
+
+
+def group(region: Region, dice: Random) -> list[str]:
+    """An Auto Scaling group, whose members come up as time passes."""
+    name = f"group-{len(region.groups)}"
+    before = set(region.machines)
+    found(region, name, dice.randint(1, 4), env=dice.choice(ENVIRONMENTS[:3]))
+    return sorted(set(region.machines) - before)
+
+
+KINDS: Mapping[Callable[[Region, Random], list[str]], int] = {
+    ordinary: 50,
+    protected: 8,
+    kept: 8,
+    managed: 5,
+    claimed: 5,
+    odd: 8,
+    young: 6,
+    spot: 8,
+    group: 2,
+}
+
+
+def _fields(region: Region, dice: Random) -> Fields:
+    tags = {"env": dice.choice(ENVIRONMENTS), "owner": dice.choice(OWNERS)}
+    fields: Fields = {
+        "zone": dice.choice(region.zones),
+        "type": dice.choice(TYPES),
+        "age": timedelta(minutes=dice.randint(20, 60 * 24 * 40)),
+        "tags": {key: value for key, value in tags.items() if value},
+    }
+    match dice.choices(("running", "stopped", "ephemeral"), weights=(76, 20, 4))[0]:
+        case "stopped":
+            fields["state"] = State.STOPPED
+        case "ephemeral":
+            fields["root_device"] = "instance-store"
+    return fields

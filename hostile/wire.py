@@ -1,0 +1,210 @@
+"""The wire protocols: what a client sent, as names and values; and answers, as what a client can read.
+
+EC2 and the query protocol differ in how a list and an error look; DynamoDB speaks JSON 1.0.
+Source: https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html, .../aws-query-protocol.html,
+.../aws-json-1_0-protocol.html; the shape of an EC2 error is that of
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+"""
+
+import json
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+NAMESPACES = {
+    "ec2": "http://ec2.amazonaws.com/doc/2016-11-15/",
+    "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
+    "autoscaling": "http://autoscaling.amazonaws.com/doc/2011-01-01/",
+}
+DYNAMODB = "com.amazonaws.dynamodb.v20120810#"
+# Errors that DynamoDB's front door makes have another prefix than its own.
+FRONT_DOOR = {
+    "ValidationException": "com.amazon.coral.validate#",
+    "AccessDeniedException": "com.amazon.coral.service#",
+    "ExpiredTokenException": "com.amazon.coral.service#",
+    "UnknownOperationException": "com.amazon.coral.service#",
+    "UnrecognizedClientException": "com.amazon.coral.service#",
+}
+SERVER_ERROR = 500
+_CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/([^/]+)/([^/]+)/aws4_request")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What came in, by whichever transport. Names of headers are in lower case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What goes out; ``took`` is how long the client waited for it, by the world's clock."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    took: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A request, understood: who signed it, for which service and region, and what is asked."""
+
+    access_key: str
+    token: str
+    region: str
+    service: str
+    operation: str
+    arguments: dict[str, Any]
+
+
+@dataclass(slots=True)
+class ApiError(Exception):
+    """An answer that says no. ``more`` goes into the body of a DynamoDB error beside the message."""
+
+    code: str
+    message: str
+    status: int = 400
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class CutError(Exception):
+    """The connection ends, and no answer comes."""
+
+
+class Xml(str):
+    """XML that is written already."""
+
+    __slots__ = ()
+
+
+def read(request: Request) -> Message:
+    """Understand a request. Raises ApiError for one that nobody signed."""
+    signed = _CREDENTIAL.search(request.headers.get("authorization", ""))
+    if not signed:
+        raise ApiError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+    access_key, region, service = signed.groups()
+    if target := request.headers.get("x-amz-target"):
+        operation, arguments = target.rpartition(".")[2], json.loads(request.body or b"{}")
+    else:
+        arguments = nested(parse_qsl(request.body.decode(), keep_blank_values=True))
+        operation = arguments.pop("Action", "")
+        arguments.pop("Version", None)
+    return Message(
+        access_key=access_key,
+        token=request.headers.get("x-amz-security-token", ""),
+        region=region,
+        service=service,
+        operation=operation,
+        arguments=arguments,
+    )
+
+
+def nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """``Filter.1.Value.2=x`` and its like as lists in dictionaries; of a list's numbers only the order counts."""
+    tree: dict[str, Any] = {}
+    for name, value in pairs:
+        *path, last = name.split(".")
+        place = tree
+        for step in path:
+            place = place.setdefault(step, {})
+        place[last] = value
+    return {name: _listed(value) for name, value in tree.items()}
+
+
+def _listed(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    if set(node) == {"member"}:
+        return _listed(node["member"])
+    if all(name.isdecimal() for name in node):
+        return [_listed(node[number]) for number in sorted(node, key=int)]
+    return {name: _listed(value) for name, value in node.items()}
+
+
+def answered(message: Message, answer: Mapping[str, Any] | Xml, request_id: str) -> Response:
+    """A good answer."""
+    if message.service == "dynamodb" and isinstance(answer, Mapping):
+        return _json(200, answer, request_id)
+    name, namespace = message.operation, NAMESPACES[message.service]
+    if message.service == "ec2":
+        inside = f"<requestId>{request_id}</requestId>{xml(answer, 'item')}"
+    else:
+        inside = (
+            f"<{name}Result>{xml(answer, 'member')}</{name}Result>"
+            f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
+        )
+    return _xml(200, f'<{name}Response xmlns="{namespace}">{inside}</{name}Response>', request_id)
+
+
+def refused(service: str, error: ApiError, request_id: str) -> Response:
+    """An error, in the shape that the service gives it."""
+    if service == "dynamodb":
+        words = {} if "Message" in error.more else {"message": error.message}
+        body = {"__type": FRONT_DOOR.get(error.code, DYNAMODB) + error.code, **words, **error.more}
+        return _json(error.status, body, request_id)
+    said = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
+    if service == "ec2":
+        text = (
+            f"<Response><Errors><Error>{said}</Error></Errors>"
+            f"<RequestID>{request_id}</RequestID></Response>"
+        )
+    else:
+        fault = "Receiver" if error.status >= SERVER_ERROR else "Sender"
+        text = (
+            f'<ErrorResponse xmlns="{NAMESPACES.get(service, "")}"><Error><Type>{fault}</Type>{said}</Error>'
+            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+        )
+    return _xml(error.status, text, request_id)
+
+
+def xml(value: Any, item: str) -> str:
+    """A value as XML: a mapping as elements, a list as items, and what is None not at all."""
+    match value:
+        case Xml():
+            return value
+        case Mapping():
+            return "".join(
+                f"<{name}>{xml(inner, item)}</{name}>"
+                for name, inner in value.items()
+                if inner is not None
+            )
+        case list() | tuple():
+            return "".join(f"<{item}>{xml(inner, item)}</{item}>" for inner in value)
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return instant(value)
+        case _:
+            return escape(str(value), {"\r": "&#13;"})
+
+
+def instant(at: datetime) -> str:
+    """A time as EC2 writes it."""
+    return f"{at:%Y-%m-%dT%H:%M:%S}.000Z"
+
+
+def _xml(status: int, text: str, request_id: str) -> Response:
+    headers = {"content-type": "text/xml;charset=UTF-8", "x-amzn-requestid": request_id}
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode()
+    return Response(status=status, headers=headers, body=body)
+
+
+def _json(status: int, value: Mapping[str, Any], request_id: str) -> Response:
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    headers = {
+        "content-type": "application/x-amz-json-1.0",
+        "x-amzn-requestid": request_id,
+        # Clients check it, and take an answer that does not fit for no answer.
+        "x-amz-crc32": str(zlib.crc32(body)),
+    }
+    return Response(status=status, headers=headers, body=body)
