@@ -71,13 +71,11 @@ def _tutorial() -> None:
     """The pair of the policy file's own template, with a lease of eight hours."""
     app = bootstrap.build(Settings(region=REGION, mode=Mode.ACT, table=TABLE))
     now, provider = app.now(), app.provider(REGION)
-    entry = app.policies.fleet("t2-pair")
-    wish = fleet.Wish(
+    wish = app.wish(
+        "t2-pair",
         name="tutorial",
-        template="t2-pair",
-        entry=entry,
         owner="demo",
-        expires_at=now + entry.ttl.default,
+        expires_at=now + app.policies.fleet("t2-pair").ttl.default,
         key=Key(scope="demo", body="demo"),
     )
     begun = fleet.begin(wish, provider=provider, ledger=app.ledger, now=now)

@@ -36,6 +36,11 @@ POLICIES: dict[str, Any] = {
             "select": {"states": ["running"], "tags": {"env": "dev"}},
             "action": "terminate",
         },
+        "leases": {
+            "select": {"lease": "expired"},
+            "action": "terminate",
+            "limits": {"per_sweep": 40},
+        },
         "abroad": {
             "select": {
                 "states": ["running"],

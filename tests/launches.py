@@ -7,6 +7,7 @@ from typing import Any
 
 from curfew import fleet, launching
 from curfew.core.lease import Fleet
+from curfew.core.policy import Protection
 from curfew.execute import Clock
 from curfew.ledger import Key, Ledger
 from curfew.ledger.memory import MemoryLedger
@@ -47,6 +48,7 @@ class Launching:
             "template": "pair",
             "entry": FleetEntry.model_validate(self.template),
             "owner": "kim",
+            "protection": Protection(),
             "expires_at": self.time.now() + timedelta(hours=8),
             "key": Key(scope="key-1", body="body-1"),
         }

@@ -4,7 +4,7 @@ The SDK is imported when the first client is made, and clients live as long as t
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -14,9 +14,11 @@ from uuid import uuid4
 
 from . import __version__
 from .core.errors import ConfigError, RequestError
+from .core.lease import Fleet
 from .core.model import Mode, Target
 from .core.policy import Policy
 from .execute import Clock
+from .fleet import Wish
 from .ledger import Ledger
 from .ledger.memory import MemoryLedger
 from .policyfile import PolicyFile, load
@@ -27,6 +29,8 @@ from .sweep import Sweep
 
 if TYPE_CHECKING:
     from boto3.session import Session
+
+FLEETS_AT_ONCE = 100
 
 
 def utc_now() -> datetime:
@@ -59,11 +63,14 @@ class App:
     ) -> tuple[Sweep, ...]:
         """One sweep per region of the request, of the policy, or else of the deployment.
 
-        Raises RequestError for a policy or a region that there is not, ProviderError if the cloud does not answer.
+        What ends leases goes to every region in which a fleet runs as well. Raises RequestError for a policy or a
+        region that there is not, ProviderError or LedgerError if the cloud or the ledger does not answer.
         """
         policy = self.policies.policy(request.policy)
         regions = request.regions or policy.selector.regions or (self.settings.region,)
         self._check(regions, policy)
+        if policy.selector.expired and not request.regions:
+            regions = (*regions, *sorted({fleet.target.region for fleet in self.running()}))
         return tuple(
             self.sweep(
                 policy,
@@ -80,6 +87,16 @@ class App:
         """The time of this application, until the caller is cut off."""
         return Clock(now=self.now, sleep=self.sleep, deadline=deadline)
 
+    def running(self) -> Iterator[Fleet]:
+        """Every fleet that has not ended. Raises LedgerError."""
+        after = ""
+        while True:
+            page = self.ledger.fleets.page(limit=FLEETS_AT_ONCE, after=after)
+            yield from page.items
+            if not page.after:
+                return
+            after = page.after
+
     def sweep(self, policy: Policy, region: str, **more: Any) -> Sweep:
         """One sweep over one region, with what the application knows; ``more`` are fields of ``Sweep``."""
         known: dict[str, Any] = {
@@ -91,6 +108,20 @@ class App:
             "timezone": self.policies.timezone,
         }
         return Sweep(**(known | more))
+
+    def wish(self, template: str, **more: Any) -> Wish:
+        """A launch from a template of the policy file; ``more`` are the fields of ``Wish`` that the file does not say.
+
+        Raises RequestError for a template that there is not.
+        """
+        known: dict[str, Any] = {
+            "template": template,
+            "entry": self.policies.fleet(template),
+            "protection": self.policies.content.protect.protection(),
+            "user_data": self.policies.user_data(template),
+            "version": self.policies.version,
+        }
+        return Wish(**(known | more))
 
     def new_id(self) -> str:
         """An id that tells when it was made, and that no other has."""

@@ -22,7 +22,7 @@ from pydantic_core.core_schema import no_info_after_validator_function
 
 DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
 REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}"
-PARAMETER = r"resolve:ssm:[\w./-]{1,1011}"
+PARAMETER = r"resolve:ssm:[\w./-]{1,1011}(:[\w.-]{1,128})?"
 SUBNET = r"subnet-[0-9a-f]{8}([0-9a-f]{9})?"
 GROUP = r"sg-[0-9a-f]{8}([0-9a-f]{9})?"
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -18,7 +18,7 @@ from .core.model import ActionKind, Instance, State
 from .core.policy import EVERYTHING, Limits, Policy, Protection, Selector, TagFilter, spoken
 from .ledger import Key, Ledger
 from .providers import Provider
-from .schemas import FleetEntry
+from .schemas import FleetEntry, shielding
 
 SHORTEST = timedelta(minutes=1)
 # An instance that is not to be seen so long after the end of its lease has ended, whoever ended it: EC2 shows what is
@@ -29,7 +29,10 @@ AGAIN = 30  # seconds after which whoever came at the wrong moment may try again
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A launch as somebody asks for it, with the template that it names. ``count`` has the template's default."""
+    """A launch as somebody asks for it, with the template that it names. ``count`` has the template's default.
+
+    ``protection`` is what no launch may give itself.
+    """
 
     name: str
     template: str
@@ -37,6 +40,7 @@ class Wish:
     owner: str
     expires_at: datetime
     key: Key
+    protection: Protection
     count: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     user_data: str = field(default="", repr=False)
@@ -60,6 +64,8 @@ def begin(wish: Wish, *, provider: Provider, ledger: Ledger, now: datetime) -> F
     """
     if known := ledger.fleets.recall(wish.key):
         return known
+    if key := shielding(wish.tags, wish.protection):
+        raise RequestError(f"tags.{key} would protect the fleet: its lease would never end")
     count = wish.entry.count.default if wish.count is None else wish.count
     if not 1 <= count <= wish.entry.count.max:
         most = wish.entry.count.max
@@ -165,7 +171,7 @@ def give_up(fleet: Fleet, *, caller: Caller, by: str, ledger: Ledger, now: datet
     _tell(ledger, fleet, "give-up", by=caller.id, now=now, sweep=by)
 
 
-def ending(fleet: Fleet, protection: Protection, limits: Limits) -> Policy:
+def ending(fleet: Fleet, protection: Protection, limits: Limits, *, version: str = "") -> Policy:
     """The policy that ends one fleet, for a sweep like any other: what carries its tag and came of its launch.
 
     Its owner gave it up, so its lease and its youth protect it no longer; everything else does.
@@ -180,6 +186,7 @@ def ending(fleet: Fleet, protection: Protection, limits: Limits) -> Policy:
         action=ActionKind.TERMINATE,
         protection=replace(protection, min_age=timedelta(0)),
         limits=replace(limits, per_sweep=max(fleet.count, 1), percent=EVERYTHING),
+        version=version,
         ends_leases=True,
     )
 

@@ -249,10 +249,26 @@ class File(Strict):
 
     @model_validator(mode="after")
     def _every_launch_ends(self) -> Self:
+        """Whoever is launched can be ended: by a policy, in a sweep and on a day that may lose as many."""
+        limits = [
+            self.limits.limits(policy.limits)
+            for policy in self.policies.values()
+            if policy.select.lease and policy.action == "terminate"
+        ]
+        if self.fleets and not limits:
+            raise ValueError(
+                "has fleets, and no policy with select: { lease: expired } and action: terminate ends their leases"
+            )
+        most = max((min(one.per_sweep, one.per_day) for one in limits), default=0)
         for name, fleet in self.fleets.items():
             if key := shielding(fleet.tags, self.protect.protection()):
                 raise ValueError(
                     f"fleets.{name} launches with the tag {key}, which protects: its lease would never end"
+                )
+            if 0 < most < fleet.count.max:  # zero is somebody's will
+                raise ValueError(
+                    f"fleets.{name} may have {fleet.count.max} instances; what ends leases may end {most} at once "
+                    f"(per_sweep, per_day): a fleet of that size would never end"
                 )
         return self
 

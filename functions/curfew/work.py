@@ -4,7 +4,6 @@ Over HTTP an answer has to come within 30 seconds. What fits is done at once; th
 the SweepFunction takes it up by the same functions. Where there is no queue, everything is done at once.
 """
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +12,7 @@ from . import fleet as fleets
 from . import launching, planning
 from .bootstrap import App
 from .core.access import Caller
-from .core.errors import ConflictError, NotFoundError, ProviderError
+from .core.errors import ConflictError, NotFoundError, ProviderError, QueueError
 from .core.lease import Fleet
 from .core.model import Mode
 from .core.report import Report
@@ -24,7 +23,6 @@ from .sweep import Sweep, act, plan
 
 # Orders with so many looks take about ten seconds; more of them would outlast the request.
 AT_ONCE = 20
-FLEETS_AT_ONCE = 100
 
 
 def acting(app: App) -> None:
@@ -46,13 +44,14 @@ def end(
 ) -> tuple[str, Report | None]:
     """Terminate a fleet that its owner gives up: the sweep's id, and its report unless it was put off.
 
-    Raises ForbiddenError, ConflictError, LedgerError, QueueError.
+    Raises ForbiddenError, ConflictError, LedgerError.
     """
     acting(app)
     sweep_id = app.new_id()
     fleets.give_up(fleet, caller=caller, by=sweep_id, ledger=app.ledger, now=app.now())
-    if fleet.count > AT_ONCE and app.defer:
-        app.defer(WorkRequest(work="terminate", id=sweep_id, fleet=fleet.name))
+    if fleet.count > AT_ONCE and _put_off(
+        app, WorkRequest(work="terminate", id=sweep_id, fleet=fleet.name)
+    ):
         return sweep_id, None
     return sweep_id, _end(app, fleet, sweep_id, asked_by=caller.id, deadline=deadline)
 
@@ -82,8 +81,9 @@ def apply_plan(
     taken = replace(record, step=PlanStep.APPLYING, applied_by=caller.id)
     if not app.ledger.plans.begin(record, caller.id):
         raise ConflictError(f'the plan "{record.id}" is being applied already')
-    if record.summary.get("actions", 0) > AT_ONCE and app.defer:
-        app.defer(WorkRequest(work="apply", id=record.id))
+    if record.summary.get("actions", 0) > AT_ONCE and _put_off(
+        app, WorkRequest(work="apply", id=record.id)
+    ):
         return taken, None
     return _apply(app, taken, deadline)
 
@@ -128,7 +128,7 @@ def tidy(app: App, *, deadline: datetime | None) -> list[Fleet]:
         for fleet in app.ledger.fleets.unfinished()
         if app.now() - fleet.created_at > launching.LOCK
     ]
-    for fleet in _running(app):
+    for fleet in app.running():
         if fleet.step.finished and app.now() >= fleet.expires_at:
             with suppress(ProviderError):  # it is looked at again the next time
                 fleets.look(
@@ -138,6 +138,17 @@ def tidy(app: App, *, deadline: datetime | None) -> list[Fleet]:
                     now=app.now(),
                 )
     return [fleet for fleet in unfinished if not fleet.step.finished]
+
+
+def _put_off(app: App, work: WorkRequest) -> bool:
+    """Whether the work was put off. What has been claimed is not left lying: without a queue it is done at once."""
+    if app.defer is None:
+        return False
+    try:
+        app.defer(work)
+    except QueueError:
+        return False
+    return True
 
 
 def _carried(app: App, fleet: Fleet, deadline: datetime | None) -> Fleet:
@@ -161,7 +172,12 @@ def _end(
         )
     file = app.policies.content
     sweep = app.sweep(
-        fleets.ending(fleet, file.protect.protection(), file.limits.limits(SweepLimits())),
+        fleets.ending(
+            fleet,
+            file.protect.protection(),
+            file.limits.limits(SweepLimits()),
+            version=app.policies.version,
+        ),
         fleet.target.region,
         id=sweep_id,
         clock=app.clock(deadline),
@@ -195,13 +211,3 @@ def _fleet(app: App, work: WorkRequest) -> Fleet:
     if fleet is None:
         raise NotFoundError(f'there is no fleet "{work.fleet}"')
     return fleet
-
-
-def _running(app: App) -> Iterator[Fleet]:
-    after = ""
-    while True:
-        page = app.ledger.fleets.page(limit=FLEETS_AT_ONCE, after=after)
-        yield from page.items
-        if not page.after:
-            return
-        after = page.after

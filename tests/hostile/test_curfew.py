@@ -12,8 +12,8 @@ import pytest
 from curfew.core.audit import EntryKind, broken
 from curfew.core.report import Report, Result, Status
 from curfew.execute import Clock
-from curfew.ledger import dynamodb
 from curfew.ledger.dynamodb import DynamoLedger
+from curfew.ledger.table import Table
 from curfew.providers.ec2 import Ec2Provider
 from curfew.sweep import Sweep, act, plan
 from hostile import AT_ONCE, Change, Fault, Kind, World, autoscaling
@@ -21,8 +21,9 @@ from hostile.ec2.machine import Machine
 from hostile.ec2.region import Region
 from hostile.scenery import populate
 from tests.builders import HERE, a_policy
-from tests.contract import test_ledgers, test_providers
+from tests.contract import test_fleets, test_ledgers, test_plans, test_providers
 from tests.hostile.conftest import Reach
+from tests.stub_ec2 import StubEc2
 
 TABLE = "curfew-ledger"
 ALLOWED = {
@@ -33,9 +34,10 @@ ALLOWED = {
 }  # fmt: skip
 
 
-def provider(reach: Reach) -> Ec2Provider:
+def provider(reach: Reach, **more: Any) -> Ec2Provider:
     """The real provider in that world, with clients that try as often as those of ``bootstrap``."""
-    return Ec2Provider(target=HERE, read=reach.client("ec2", attempts=4), act=reach.client("ec2"))
+    read, act = reach.client("ec2", attempts=4), reach.client("ec2")
+    return Ec2Provider(target=HERE, read=read, act=act, **more)
 
 
 def expectations(module: ModuleType, of: str) -> list[Any]:
@@ -66,11 +68,25 @@ def test_the_provider_keeps_its_contract(
     def protect(id_: str) -> None:
         region.change(id_, termination_protected=True)
 
+    def limit(type_: str, subnet: str, count: int) -> None:
+        region.limits.capacity[type_, region.subnets[subnet]] = count
+
     both.world.every_call(settle)
-    expectation(test_providers.Case(provider(both), put, protect))
+    subnets = tuple(region.subnets)
+    names = StubEc2()  # this cloud has no parameters
+    real = provider(both, ssm=names.ssm)
+    name = names.parameters.__setitem__
+    expectation(test_providers.Case(real, put, protect, subnets, limit, name))
 
 
-@pytest.mark.parametrize("expectation", expectations(test_ledgers, "ledger"))
+@pytest.mark.parametrize(
+    "expectation",
+    [
+        expectation
+        for module in (test_ledgers, test_fleets, test_plans)
+        for expectation in expectations(module, "ledger")
+    ],
+)
 def test_the_ledger_keeps_its_contract(
     both: Reach, expectation: Callable[[DynamoLedger], None]
 ) -> None:
@@ -199,7 +215,7 @@ def test_in_no_world_is_a_machine_ended_that_was_to_be_spared_or_without_an_entr
     at: Any, faults: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(seed=seed, faults=faults)
-    monkeypatch.setattr(dynamodb, "_wait", world.clock.sleep)
+    monkeypatch.setattr(Table, "wait", lambda _self, attempt: world.clock.sleep(attempt))
     house = House(at(world))
     populate(house.region, 40)
     world.every_call(meddle(house.region))

@@ -21,12 +21,12 @@ from curfew.core.errors import (
 from curfew.core.launch import Pool
 from curfew.core.lease import Step
 from curfew.core.model import Attributes, Instance, Mode, State
-from curfew.fleet import Wish, begin
+from curfew.fleet import begin
 from curfew.handlers import fleets
 from curfew.ledger import Key, Pause
 from curfew.ledger.memory import MemoryLedger
 from curfew.requests import WorkRequest
-from tests.builders import NOW, an_id, an_instance
+from tests.builders import HERE, NOW, an_id, an_instance
 from tests.http import (
     ADMINISTRATOR,
     OWNER,
@@ -117,16 +117,14 @@ def test_a_name_that_nobody_chose_is_the_same_for_the_same_key(api: Service) -> 
 def test_two_that_come_at_once_with_one_key_lead_to_one_fleet(api: Service) -> None:
     """The second comes while the first waits for the cloud's answer, in another process."""
     ledger, launch = api.ledger, api.cloud.launch
-    template = api.file.content.fleets["pair"]
     scope: list[Key] = []
     found = []
 
     def meanwhile(asked: Any) -> Any:
         (fleet,) = ledger.fleets.page(limit=9).items
-        wish = Wish(
+        wish = api.app.wish(
+            "pair",
             name=fleet.name,
-            template="pair",
-            entry=template,
             owner=OWNER,
             expires_at=fleet.expires_at,
             key=scope[0],
@@ -461,8 +459,9 @@ def test_while_paused_no_fleet_is_ended(api: Service) -> None:
 
 
 def test_an_end_beyond_the_days_limit_is_refused_whole() -> None:
-    api = Service(file=policies(limits={"per_sweep": 1, "percent": 1, "per_day": 1}))
+    api = Service(file=policies(limits={"per_sweep": 1, "percent": 1, "per_day": 40}))
     api.launch(name=MINE)
+    assert api.ledger.reserve(HERE, NOW.date(), 39, 40)  # what is left is one
 
     refused = api.ask("DELETE", f"/fleets/{MINE}")
 

@@ -16,6 +16,7 @@ from moto import mock_aws
 from curfew import bootstrap, fleet, launching, work
 from curfew.bootstrap import App
 from curfew.core.access import Caller
+from curfew.core.errors import QueueError
 from curfew.core.lease import Fleet, Step
 from curfew.execute import SHELF_LIFE
 from curfew.handlers.sweep import handler
@@ -72,9 +73,9 @@ def failures(answer: dict[str, Any]) -> list[str]:
 
 def a_fleet(app: App, name: str = "lab", *, count: int = 2) -> Fleet:
     entry = app.policies.fleet("t2-pair")
-    wish = fleet.Wish(
+    wish = app.wish(
+        "t2-pair",
         name=name,
-        template="t2-pair",
         entry=entry.model_copy(update={"count": entry.count.model_copy(update={"max": 100})}),
         owner=KIM.id,
         count=count,
@@ -155,6 +156,39 @@ def test_a_large_fleet_is_ended_later_and_once(app: App) -> None:
     assert ended is not None
     assert ended.ended_at is not None
     assert delivered(message) == DONE
+
+
+def test_with_a_queue_that_cannot_be_used_a_large_fleet_is_ended_at_once(app: App) -> None:
+    def broken(_work: Any) -> None:
+        raise QueueError("the queue cannot be used")
+
+    lab = launched(app, a_fleet(app, count=work.AT_ONCE + 1))
+
+    _, report = work.end(replace(app, defer=broken), lab, caller=KIM, deadline=None)
+
+    assert report is not None
+    assert running() == 0
+
+
+def test_the_sweep_of_leases_goes_wherever_a_fleet_runs(app: App) -> None:
+    abroad = "eu-west-1"
+    wish = app.wish(
+        "t2-pair",
+        name="abroad",
+        owner=KIM.id,
+        expires_at=app.now() + timedelta(hours=1),
+        key=Key(scope="abroad", body=""),
+    )
+    begun = fleet.begin(wish, provider=app.provider(abroad), ledger=app.ledger, now=app.now())
+    assert work.launch(app, begun, deadline=None).step is Step.LAUNCHED
+
+    with time_machine.travel(app.now() + timedelta(hours=2)):
+        answer = handler({"policy": "leases"}, Context())
+
+    assert [(one["region"], one["verified"]) for one in answer["sweeps"]] == [
+        (world.REGION, 0),
+        (abroad, 2),
+    ]
 
 
 def test_a_small_fleet_is_ended_at_once(app: App) -> None:

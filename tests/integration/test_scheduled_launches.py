@@ -20,6 +20,7 @@ from curfew.core.errors import (
 )
 from curfew.handlers.launch import handler, wished
 from curfew.requests import LaunchRequest
+from curfew.settings import SHIPPED_POLICIES
 from demo import world
 from demo.__main__ import Context
 
@@ -171,6 +172,21 @@ def test_until_is_the_clock_of_the_policy_files_zone() -> None:
 
     assert wish.expires_at == datetime(2026, 7, 1, 16, 0, tzinfo=UTC)
     assert wish.name == "morning-20260701-0800"
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_scheduled_launch_may_not_protect_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    policies = tmp_path / "curfew.yaml"
+    shipped = SHIPPED_POLICIES.read_text()
+    policies.write_text(shipped.replace("tags: [curfew:keep]", "tags: [precious]"))
+    monkeypatch.setenv("CURFEW_POLICIES", str(policies))
+
+    with pytest.raises(RequestError, match="would protect the fleet"):
+        handler(event(tags={"Precious": "yes"}), Context())
+
+    assert running() == []
 
 
 @pytest.mark.usefixtures("cloud")

@@ -16,7 +16,6 @@ SSO = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/eu-central-
         SESSION,
         "arn:aws:iam::123456789012:role/Platform",
         SSO,
-        "arn:aws:sts::123456789012:assumed-role/Platform/somebody-else",
     ],
 )
 def test_an_administrator_is_named_as_itself_or_by_its_role(named: str) -> None:
@@ -34,6 +33,7 @@ def test_an_administrator_is_named_as_itself_or_by_its_role(named: str) -> None:
         "arn:aws:iam::123456789012:user/Platform",
         "arn:aws-cn:iam::123456789012:role/Platform",
         "arn:aws:sts::123456789012:assumed-role/Other/Platform",
+        "arn:aws:sts::123456789012:assumed-role/Platform/somebody-else",
         "arn:aws:iam::123456789012:role/Platform/",
         "arn:aws:iam::123456789012:role/*",
     ],

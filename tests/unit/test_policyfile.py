@@ -23,6 +23,7 @@ policies:
     older_than: 3d
     limits:
       percent: 5
+  leases: { select: { lease: expired }, action: "terminate" }
 fleets:
   pair:
     image: ami-08111162
@@ -108,7 +109,7 @@ def test_an_unknown_policy_is_refused_with_those_that_there_are(write: Write) ->
     with pytest.raises(RequestError) as refused:
         load(path).policy("nigthly")
 
-    assert str(refused.value) == f'there is no policy "nigthly" in {path}; it has: nightly'
+    assert str(refused.value) == f'there is no policy "nigthly" in {path}; it has: nightly, leases'
 
 
 def test_an_unknown_fleet_is_refused_with_those_that_there_are(write: Write) -> None:
@@ -148,8 +149,8 @@ def test_where_there_is_none_it_says_so(write: Write) -> None:
             '11: policies.nightly.older_then %; did you mean "older_than"?',
         ),
         ("percent:", "percnt:", '13: policies.nightly.limits.percnt %; did you mean "percent"?'),
-        ("fleets:", "fleet:", '14: fleet %; did you mean "fleets"?'),
-        ("max: 20", "maxi: 20", '18: fleets.pair.count.maxi %; did you mean "max"?'),
+        ("fleets:", "fleet:", '15: fleet %; did you mean "fleets"?'),
+        ("max: 20", "maxi: 20", '19: fleets.pair.count.maxi %; did you mean "max"?'),
         ("timezone: UTC", "xyzzy: 1", "1: xyzzy %"),
         ("    older_than: 3d", "    force: true", "11: policies.nightly.force %"),
     ],
@@ -186,8 +187,8 @@ def test_a_key_in_the_wrong_place_is_not_said_to_mean_itself(write: Write) -> No
             "      states: [running]\n",
             "7: policies.nightly.select needs states, for example states: [running]",
         ),
-        ("    image: ami-08111162\n", "15: fleets.pair.image is missing"),
-        ("    instance_types: [t2.micro]\n", "15: fleets.pair.instance_types is missing"),
+        ("    image: ami-08111162\n", "16: fleets.pair.image is missing"),
+        ("    instance_types: [t2.micro]\n", "16: fleets.pair.instance_types is missing"),
     ],
 )
 def test_a_missing_key_is_said_at_the_line_of_what_lacks_it(
@@ -214,8 +215,8 @@ def test_every_fault_is_said_a_line_each(write: Write) -> None:
         ("timezone: UTC", "timezone: UTC\ntimezone: UTC", "2: the key timezone stands twice"),
         ("  per_sweep: 20", "  per_sweep: 20\n  per_sweep: 5", "5: the key per_sweep stands twice"),
         ("{ env: [dev, sandbox] }", "{ env: dev, env: prod }", "9: the key env stands twice"),
-        ("fleets:", "  nightly: {}\nfleets:", "14: the key nightly stands twice"),
-        ("{ default: 2, max: 20 }", '{ max: 20, "max": 2 }', "18: the key max stands twice"),
+        ("fleets:", "  nightly: {}\nfleets:", "15: the key nightly stands twice"),
+        ("{ default: 2, max: 20 }", '{ max: 20, "max": 2 }', "19: the key max stands twice"),
     ],
 )
 def test_a_key_that_stands_twice_is_refused(write: Write, old: str, new: str, said: str) -> None:
@@ -312,12 +313,12 @@ def test_a_file_without_a_policy_is_refused(write: Write) -> None:
             "13: policies.nightly.limits.percent is 1000, more than 100",
         ),
         ("percent: 5", "per_sweep: -3", "13: policies.nightly.limits.per_sweep is -3, less than 0"),
-        ("default: 2,", "default: 0,", "18: fleets.pair.count.default is 0, less than 1"),
-        ("max: 20", "max: 101", "18: fleets.pair.count.max is 101, more than 100"),
+        ("default: 2,", "default: 0,", "19: fleets.pair.count.default is 0, less than 1"),
+        ("max: 20", "max: 101", "19: fleets.pair.count.max is 101, more than 100"),
         (
             "default: 2,",
             "default: 21,",
-            "18: fleets.pair.count default is 21, more than max, which is 20",
+            "19: fleets.pair.count default is 21, more than max, which is 20",
         ),
     ],
 )
@@ -451,7 +452,7 @@ def test_a_malformed_region_is_refused(write: Write, written: str) -> None:
 )
 def test_a_malformed_image_is_refused(write: Write, written: str) -> None:
     assert faults(write(instead("ami-08111162", f'"{written}"'))) == [
-        f'16: fleets.pair.image "{written}" {NOT_AN_IMAGE}'
+        f'17: fleets.pair.image "{written}" {NOT_AN_IMAGE}'
     ]
 
 
@@ -508,7 +509,7 @@ def test_a_tag_value_that_yaml_takes_for_something_else_is_refused(
 
     assert one == [f"9: {tag} is {shown}, not a text: put it in quotes"]
     assert listed == [f"9: {tag}.values.1 is {shown}, not a text: put it in quotes"]
-    assert fleet == [f"19: fleets.pair.tags.env is {shown}, not a text: put it in quotes"]
+    assert fleet == [f"20: fleets.pair.tags.env is {shown}, not a text: put it in quotes"]
 
 
 @pytest.mark.parametrize("written", ["no", "3", "~"])
@@ -613,3 +614,81 @@ def test_a_value_that_yaml_itself_cannot_read_is_refused(write: Write, written: 
         load(path)
 
     assert str(refused.value).startswith(f"{path}:")
+
+
+# What is launched can be ended
+
+
+LEASES = '  leases: { select: { lease: expired }, action: "terminate" }\n'
+
+
+@pytest.mark.parametrize("instead_of_it", ["", LEASES.replace("terminate", "stop")])
+def test_fleets_without_a_policy_that_ends_leases_are_refused(
+    write: Write, instead_of_it: str
+) -> None:
+    (said,) = faults(write(WHOLE.replace(LEASES, instead_of_it)))
+
+    assert "needs states: [running]" in said or "ends their leases" in said
+
+
+@pytest.mark.parametrize(
+    "limits", ["per_sweep: 19", "per_sweep: 20\n  per_day: 19", "per_day: 19", "per_sweep: 1"]
+)
+def test_a_fleet_larger_than_what_may_go_at_once_is_refused(write: Write, limits: str) -> None:
+    (said,) = faults(write(instead("per_sweep: 20", limits)))
+
+    assert "fleets.pair may have 20 instances" in said
+    assert "a fleet of that size would never end" in said
+
+
+@pytest.mark.parametrize(
+    "limits", ["per_sweep: 20", "per_sweep: 20\n  per_day: 20", "per_sweep: 0"]
+)
+def test_a_fleet_that_may_go_at_once_is_allowed_and_zero_is_somebodys_will(
+    write: Write, limits: str
+) -> None:
+    assert load(write(instead("per_sweep: 20", limits))).fleet("pair").count.max == 20
+
+
+def test_a_template_that_protects_what_it_launches_is_refused(write: Write) -> None:
+    text = instead("tags: [curfew:keep]", "tags: [precious]").replace(
+        "{ env: dev }", "{ Precious: x }"
+    )
+
+    (said,) = faults(write(text))
+
+    assert "fleets.pair launches with the tag Precious" in said
+
+
+def test_user_data_is_a_file_beside_the_policy_file(write: Write, tmp_path: Path) -> None:
+    path = write(
+        instead("    tags: { env: dev }", "    user_data: boot.sh\n    tags: { env: dev }")
+    )
+    (tmp_path / "boot.sh").write_text("#!/bin/sh\n")
+
+    assert load(path).user_data("pair") == "#!/bin/sh\n"
+    assert load(write(WHOLE)).user_data("pair") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("missing.sh", b"", "cannot be read"),
+        ("boot.sh", b"x" * (16 * 1024 + 1), "has more than 16384 bytes"),
+        ("boot.sh", b"\xff", "cannot be read as a text"),
+        ("../boot.sh", b"", "name a file beside the policy file"),
+        ("/etc/passwd", b"", "name a file beside the policy file"),
+    ],
+)
+def test_user_data_that_cannot_be_is_refused_at_its_line(
+    write: Write, tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    path = write(
+        instead("    tags: { env: dev }", f"    user_data: {name}\n    tags: {{ env: dev }}")
+    )
+    (tmp_path / "boot.sh").write_bytes(content)
+
+    (fault,) = faults(path)
+
+    assert fault.startswith("20: fleets.pair.user_data")
+    assert said in fault

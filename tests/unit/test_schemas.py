@@ -210,6 +210,9 @@ def read(document: Mapping[str, Any]) -> File:
 def changed(*path: str, to: Any) -> dict[str, Any]:
     """The smallest file with one thing set."""
     document = deepcopy(SMALLEST)
+    if path[0] == "fleets":
+        document["limits"] = {"per_sweep": 100, "per_day": 100}
+        document["policies"]["leases"] = {"select": {"lease": "expired"}, "action": "terminate"}
     inner = document
     for step in path[:-1]:
         inner = inner.setdefault(step, {})

@@ -30,15 +30,10 @@ class Caller:
 
 def is_administrator(caller: str, administrators: frozenset[str]) -> bool:
     """Whether the caller is named: as itself, or by the role that it has assumed."""
+    assumed = _role(ASSUMED_ROLE, caller)
     return caller in administrators or bool(
-        (role := role_of(caller)) and role in {role_of(named) for named in administrators}
+        assumed and assumed in {_role(ROLE, named) for named in administrators}
     )
-
-
-def role_of(arn: str) -> str:
-    """A role, without its path and whoever has assumed it; empty for what is no role."""
-    found = ASSUMED_ROLE.fullmatch(arn) or ROLE.fullmatch(arn)
-    return f"{found[1]}:{found[2]}:{found[3]}" if found else ""
 
 
 def only_owner(caller: Caller, fleet: Fleet) -> None:
@@ -53,3 +48,9 @@ def only_administrator(caller: Caller) -> None:
     """Raise ForbiddenError for whoever is no administrator."""
     if not caller.administrator:
         raise ForbiddenError("only an administrator of this stack may do this")
+
+
+def _role(form: re.Pattern[str], arn: str) -> str:
+    """A role, without its path and whoever has assumed it; empty for what is no role."""
+    found = form.fullmatch(arn)
+    return f"{found[1]}:{found[2]}:{found[3]}" if found else ""

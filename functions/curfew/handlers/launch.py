@@ -1,7 +1,5 @@
 """*trigger*: EventBridge Scheduler asks for a fleet, every working day at eight, until six in the evening."""
 
-import hashlib
-import json
 from datetime import datetime
 from typing import Any
 
@@ -59,23 +57,13 @@ def wished(app: App, request: LaunchRequest, at: datetime) -> fleet.Wish:
         if request.clock
         else at + (request.ttl or entry.ttl.default)
     )
-    owner = request.owner or request.schedule or "schedule"
     told_apart = request.key or f"{request.schedule}@{request.scheduled_at}"
-    return fleet.Wish(
+    return app.wish(
+        request.template,
         name=f"{request.fleet}-{at.astimezone(zone):%Y%m%d-%H%M}",
-        template=request.template,
-        entry=entry,
-        owner=owner,
+        owner=request.owner or request.schedule or "schedule",
         expires_at=ends,
-        key=Key(
-            scope=_digest(["launch", told_apart]), body=_digest(request.model_dump(mode="json"))
-        ),
+        key=Key.of("launch", told_apart, body=request.model_dump(mode="json")),
         count=request.count,
         tags=request.tags,
-        user_data=app.policies.user_data(request.template),
-        version=app.policies.version,
     )
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -4,11 +4,13 @@ The ledger is Curfew's memory and its conscience. If it cannot be read or writte
 raises ``LedgerError`` when the store does not answer.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from ..core.audit import Draft, Entry
 from ..core.launch import Attempt, Order
@@ -55,6 +57,11 @@ class Key:
 
     scope: str
     body: str
+
+    @classmethod
+    def of(cls, *scope: str, body: Any) -> Self:
+        """The key of a request: ``scope`` says whose and which, ``body``, in JSON values, what was asked."""
+        return cls(scope=_digest(scope), body=_digest(body))
 
 
 class Fleets(Protocol):
@@ -233,3 +240,7 @@ class Ledger(Protocol):
 
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
         """Record a complete sweep, as the last one and as its schedule's last one."""
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,8 @@
 """*find* and the hands of *act*: what Curfew needs from a cloud, named after the need.
 
 A provider judges nothing. It translates the cloud's words into ``core.model`` and the cloud's errors into
-``core.errors``, and makes each call when asked. Only ``execute`` and ``fleet`` may ask for one that changes anything.
+``core.errors``, and makes each call when asked. Only ``execute``, ``launching`` and ``fleet`` may ask
+for one that changes anything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,10 +1,8 @@
 """``POST /fleets``: launch with a lease, once per key."""
 
-import hashlib
-import json
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header
@@ -13,12 +11,11 @@ from pydantic import Field
 from ... import fleet as fleets
 from ... import work
 from ...answers import FleetView
-from ...core.errors import ProviderError, RequestError
+from ...core.errors import ProviderError
 from ...core.lease import Fleet
 from ...ledger import Key
 from ...observability import logger
 from ...requests import LaunchBody
-from ...schemas import shielding
 from .serving import Asked, answers, asked, example, json_answer, routes
 from .views import about, shown, to_the_second
 
@@ -73,10 +70,7 @@ def launch_fleet(
     ask = asked(router)
     app, register = ask.app, ask.app.ledger.fleets
     work.acting(app)
-    told_apart = Key(
-        scope=_digest([ask.caller.id, "POST /fleets", key]),
-        body=_digest(body.model_dump(mode="json")),
-    )
+    told_apart = Key.of(ask.caller.id, "POST /fleets", key, body=body.model_dump(mode="json"))
     known = register.recall(told_apart)
     begun = known or _begun(ask, body, told_apart)
     carried = begun
@@ -93,22 +87,17 @@ def launch_fleet(
 def _begun(ask: Asked, body: LaunchBody, key: Key) -> Fleet:
     app = ask.app
     entry = app.policies.fleet(body.template)
-    if shield := shielding(body.tags, app.policies.content.protect.protection()):
-        raise RequestError(f"tags.{shield} would protect the fleet: its lease would never end")
     region = body.region or app.settings.region
     app.check_region(region)
     expires_at = body.until or ask.at + (body.ttl or entry.ttl.default)
-    wish = fleets.Wish(
+    wish = app.wish(
+        body.template,
         name=body.name or f"{body.template[:55]}-{key.scope[:8]}",
-        template=body.template,
-        entry=entry,
         owner=ask.caller.id,
         expires_at=to_the_second(expires_at),
         key=key,
         count=body.count,
         tags=body.tags,
-        user_data=app.policies.user_data(body.template),
-        version=app.policies.version,
     )
     return fleets.begin(wish, provider=app.provider(region), ledger=app.ledger, now=ask.at)
 
@@ -120,7 +109,3 @@ def _seen(ask: Asked, fleet: Fleet) -> FleetView:
         return shown(ask, fleets.look(fleet, provider=provider, ledger=ask.app.ledger, now=ask.at))
     members = ask.app.ledger.fleets.members(fleet.operation)
     return shown(ask, fleets.View(fleet=fleet, members=members, instances={}))
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
