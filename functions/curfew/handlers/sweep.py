@@ -39,6 +39,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     now = app.now()
     logger.set_correlation_id(_correlation(request, context))
     mode = permitted(app.settings.mode, request.mode)
+    if mode is Mode.REPORT:
+        app = app.reporting()
     refuse_stale(request, now)
     deadline = until(now, context)
     reports = []
