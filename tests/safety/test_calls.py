@@ -2,8 +2,9 @@
 mode by any. Each of these belts holds, and would be missed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -12,16 +13,22 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
+from moto import mock_aws
 
-from curfew import bootstrap, calls
+from curfew import bootstrap, calls, cli, work
 from curfew.bootstrap import App
 from curfew.calls import ACT, CHANGES, ENDS, LABELS, LAUNCHES, LEDGER, PURPOSES, READS, Call
 from curfew.core.errors import CurfewError, LedgerError, QueueError, RefusedError
 from curfew.core.model import Mode
+from curfew.execute import SHELF_LIFE
+from curfew.handlers import sweep
+from curfew.ledger import PlanRecord, PlanStep
 from curfew.providers import Launch
 from curfew.providers.ec2 import Ec2Provider
 from curfew.requests import SweepRequest, WorkRequest
-from curfew.settings import Settings
+from curfew.settings import SHIPPED_POLICIES, Settings
+from demo import world
+from demo.__main__ import Context
 from tests.builders import HERE, an_id, an_instance
 from tests.calls import Made, strays
 from tests.safety.belts import Belt, returning
@@ -395,3 +402,86 @@ def test_a_stray_of_the_code_would_fail_its_test(made: list[Made]) -> None:
 
     assert [call.name for call in strays(made)] == ["ec2:RebootInstances"]
     made.clear()
+
+
+# Every way to a report, in a stack or on a terminal that could act.
+
+
+@pytest.fixture
+def purposes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What clients were made for, in a stack that acts, over an empty account."""
+    made: list[str] = []
+    guard = calls.guard
+
+    def noted(client: Any, purpose: Any, *, own: str = "") -> None:
+        made.append(purpose.name)
+        guard(client, purpose, own=own)
+
+    monkeypatch.setattr(calls, "guard", noted)
+    monkeypatch.setenv("CURFEW_MODE", "act")
+    monkeypatch.setenv("CURFEW_TABLE", world.TABLE)
+    with mock_aws():
+        world.make_table()
+        yield made
+
+
+def by_event(mode: str) -> None:
+    sweep.handler({"policy": "nightly", "mode": mode}, Context())
+
+
+def by_command(*words: str) -> None:
+    argv = [
+        "sweep",
+        "--policy",
+        "nightly",
+        "--file",
+        str(SHIPPED_POLICIES),
+        "--table",
+        world.TABLE,
+        *words,
+    ]
+    cli.app(argv, standalone_mode=False)
+
+
+def by_request() -> None:
+    """A plan that a request asks for, carried on by a message as well."""
+    app = bootstrap.app()
+    record = PlanRecord(
+        id="one",
+        policy="nightly",
+        policy_version=app.policies.version,
+        target=replace(HERE, account="123456789012"),
+        asked_by="kim",
+        made_at=app.now(),
+        expires_at=app.now() + SHELF_LIFE,
+        step=PlanStep.PLANNING,
+    )
+    app.ledger.plans.open(record)
+    work.carry_out(app, WorkRequest(work="plan", id="one"), deadline=None)
+    work.make_plan(app, record, deadline=None)
+
+
+REPORTS: dict[str, Callable[[], None]] = {
+    "event": lambda: by_event("report"),
+    "command": by_command,
+    "audit": lambda: cli.app(["audit", "--file", str(SHIPPED_POLICIES)], standalone_mode=False),
+    "request": by_request,
+}
+ACTS: dict[str, Callable[[], None]] = {
+    "event": lambda: by_event("act"),
+    "command": lambda: by_command("--act", "--yes"),
+}
+
+
+@pytest.mark.parametrize("way", REPORTS)
+def test_whoever_only_reports_never_makes_a_client_that_acts(way: str, purposes: list[str]) -> None:
+    REPORTS[way]()
+
+    assert {"account", "ledger", "look"} == set(purposes)
+
+
+@pytest.mark.parametrize("way", ACTS)
+def test_whoever_acts_makes_one(way: str, purposes: list[str]) -> None:
+    ACTS[way]()
+
+    assert purposes.count("act") == 1
