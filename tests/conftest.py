@@ -1,5 +1,5 @@
 """No test reaches a real cloud: sockets are loopback only (pytest-socket), and whatever credentials this machine has
-are hidden behind invented ones.
+are hidden behind invented ones. And no test passes in which Curfew makes a call that is not on the frozen list.
 """
 
 import os
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from curfew import bootstrap
+from tests import calls
 
 INVENTED = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -19,6 +20,17 @@ INVENTED = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
+
+MADE = calls.watch()
+
+
+@pytest.fixture(autouse=True)
+def made() -> Iterator[list[calls.Made]]:
+    """The calls that Curfew has made so far in this test, or in what was set up for it."""
+    yield MADE
+    strays = calls.strays(MADE)
+    MADE.clear()
+    assert not strays, f"not on the frozen list, curfew/calls.py: {strays}"
 
 
 @pytest.fixture(autouse=True)

@@ -49,16 +49,16 @@ class Night:
     def sweep(self, mode: Mode = Mode.ACT) -> Report:
         """Plan, and in act mode carry out."""
         self.sweeps += 1
-        sweep = self.prepared()
+        sweep = self.prepared(mode)
         planned = plan(sweep)
         return act(sweep, planned) if mode is Mode.ACT else planned
 
-    def prepared(self) -> Sweep:
+    def prepared(self, mode: Mode = Mode.ACT) -> Sweep:
         """One sweep, with nothing done yet."""
         return Sweep(
             id=f"sweep-{self.sweeps}",
             policy=self.policy,
-            provider=self.cloud.provider(),
+            provider=self.cloud.provider(mode),
             ledger=self.ledger,
             clock=Clock(now=self.time.now, sleep=self.time.sleep, deadline=self.deadline),
             timezone=ZoneInfo("Europe/Zurich"),

@@ -23,6 +23,9 @@ from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 from mypy_boto3_ec2.client import EC2Client
 
+from curfew import calls
+from curfew.calls import Purpose
+from curfew.core.model import Mode
 from curfew.providers.ec2 import Ec2Provider
 from tests.builders import HERE, an_id
 from tests.stub.launches import Launches, check_tags
@@ -91,22 +94,23 @@ class StubEc2(Launches):
         """Change the world just before the ``on``-th call of an action."""
         self._before[action, on] = change
 
-    def client(self, *, attempts: int = 1) -> EC2Client:
-        """A boto3 client that talks to this cloud."""
-        config = Config(retries={"mode": "standard", "total_max_attempts": attempts})
-        client = boto3.client("ec2", HERE.region, config=config)
+    def client(self, purpose: Purpose = calls.LOOK, *, attempts: int = 1) -> EC2Client:
+        """A client as Curfew makes them, guarded; it talks to this cloud."""
+        client = boto3.client("ec2", HERE.region, config=_config(attempts))
+        calls.guard(client, purpose)
         events: Any = client.meta.events
         events.register_first("before-send.ec2", self._answer)
         return client
 
-    def provider(self) -> Ec2Provider:
-        """The real provider on this cloud."""
-        return Ec2Provider(target=HERE, read=self.client(), act=self.client(), ssm=self.ssm)
+    def provider(self, mode: Mode = Mode.ACT) -> Ec2Provider:
+        """The real provider on this cloud, with the clients of the mode."""
+        act = self.client(calls.ACT) if mode is Mode.ACT else None
+        return Ec2Provider(target=HERE, read=self.client(), act=act, ssm=self.ssm)
 
     def ssm(self) -> "SSMClient":
         """A boto3 client that reads the parameters."""
-        config = Config(retries={"mode": "standard", "total_max_attempts": 1})
-        client = boto3.client("ssm", HERE.region, config=config)
+        client = boto3.client("ssm", HERE.region, config=_config())
+        calls.guard(client, calls.PARAMETERS)
         events: Any = client.meta.events
         events.register_first("before-send.ssm", self._answer_ssm)
         return client
@@ -263,6 +267,11 @@ class StubEc2(Launches):
         if missing := [id_ for id_ in ids if id_ not in self.machines]:
             raise CallRefusedError("InvalidInstanceID.NotFound", f"no such ids: {missing}")
         return [self.machines[id_] for id_ in ids]
+
+
+def _config(attempts: int = 1) -> Config:
+    retries: Any = {"mode": "standard", "total_max_attempts": attempts}
+    return Config(retries=retries, user_agent_extra="curfew/stub")
 
 
 def _about(asked: dict[str, str]) -> tuple[str, ...]:

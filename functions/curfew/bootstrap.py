@@ -12,7 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from . import __version__
+from . import __version__, calls
+from .calls import Purpose
 from .core.errors import ConfigError, RequestError
 from .core.lease import Fleet
 from .core.model import Mode, Target
@@ -42,6 +43,7 @@ def utc_now() -> datetime:
 class App:
     """What the use cases are made from. ``provider`` gives the one of a region, ``regions`` the usable ones.
 
+    ``watcher`` gives one that has nothing to act with, for what only looks; where there is none, ``provider`` serves.
     ``defer`` puts work off to a queue; where there is none, the work is done at once.
     """
 
@@ -50,6 +52,7 @@ class App:
     ledger: Ledger
     provider: Callable[[str], Provider]
     regions: Callable[[], frozenset[str]]
+    watcher: Callable[[str], Provider] | None = None
     defer: Callable[[WorkRequest], None] | None = None
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
@@ -82,6 +85,11 @@ class App:
             )
             for region in dict.fromkeys(regions)
         )
+
+    def reporting(self) -> "App":
+        """The same application in report mode: its providers have no client that could change anything."""
+        settings = replace(self.settings, mode=Mode.REPORT)
+        return replace(self, settings=settings, provider=self.watcher or self.provider)
 
     def clock(self, deadline: datetime | None = None) -> Clock:
         """The time of this application, until the caller is cut off."""
@@ -167,29 +175,33 @@ def build(settings: Settings) -> App:
     def account() -> str:
         from .providers.ec2 import account_of
 
-        return account_of(_client(session, "sts"))
+        return account_of(_client(session, calls.ACCOUNT))
+
+    look = cache(lambda region: _client(session, calls.LOOK, region))
 
     @cache
-    def provider(region: str) -> Provider:
+    def ec2(region: str, mode: Mode) -> Provider:
         from .providers.ec2 import Ec2Provider
 
+        acts = mode is Mode.ACT
         return Ec2Provider(
             target=Target(provider="ec2", account=account(), region=region),
-            read=_client(session, "ec2", region),
-            act=_client(session, "ec2", region, attempts=1),
-            ssm=lambda: _client(session, "ssm", region),
+            read=look(region),
+            act=_client(session, calls.ACT, region, attempts=1) if acts else None,
+            ssm=lambda: _client(session, calls.PARAMETERS, region),
         )
 
     def regions() -> frozenset[str]:
         from .providers.ec2 import enabled_regions
 
-        return enabled_regions(_client(session, "ec2"))
+        return enabled_regions(look(settings.region))
 
     return App(
         settings=settings,
         policies=policies,
         ledger=_ledger(session, settings),
-        provider=provider,
+        provider=lambda region: ec2(region, settings.mode),
+        watcher=lambda region: ec2(region, Mode.REPORT),
         regions=regions,
         defer=_defer(session, settings.queue) if settings.queue else None,
     )
@@ -218,7 +230,8 @@ def _ledger(session: "Session", settings: Settings) -> Ledger:
     if settings.table:
         from .ledger.dynamodb import DynamoLedger
 
-        return DynamoLedger(_client(session, "dynamodb", read_timeout=5), settings.table)
+        client = _client(session, calls.LEDGER, own=settings.table, read_timeout=5)
+        return DynamoLedger(client, settings.table)
     if settings.mode is Mode.ACT:
         raise ConfigError(
             "no ledger is named: set CURFEW_TABLE, or --table on a terminal; nothing is done without one"
@@ -229,19 +242,23 @@ def _ledger(session: "Session", settings: Settings) -> Ledger:
 def _defer(session: "Session", queue: str) -> Callable[[WorkRequest], None]:
     from .workqueue import Queue
 
-    client = cache(lambda: _client(session, "sqs"))
+    client = cache(lambda: _client(session, calls.QUEUE, own=queue))
     return lambda work: Queue(client(), queue).send(work)
 
 
 def _client(
     session: "Session",
-    service: Any,
+    purpose: Purpose,
     region: str | None = None,
     *,
+    own: str = "",
     attempts: int = 4,
     read_timeout: int = 20,
 ) -> Any:
-    """Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it."""
+    """A client that makes the calls of its purpose and no others; every client of Curfew is made here.
+
+    Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it.
+    """
     from botocore.config import Config
 
     config = Config(
@@ -250,7 +267,10 @@ def _client(
         retries={"mode": "standard", "total_max_attempts": attempts},
         user_agent_extra=f"curfew/{__version__}",
     )
+    service: Any = purpose.service
     try:
-        return session.client(service, region_name=region, config=config)
+        client = session.client(service, region_name=region, config=config)
     except ValueError as error:  # what botocore raises for an endpoint that is none
         raise ConfigError(f"AWS_ENDPOINT_URL: {error}") from None
+    calls.guard(client, purpose, own=own)
+    return client

@@ -141,7 +141,7 @@ def audit(
 ) -> None:
     """Read the audit of one region, newest last, and check that no entry was changed or is missing."""
     made = bootstrap.build(_settings(file, table, Mode.ACT))
-    target = made.provider(region or made.settings.region).target
+    target = made.reporting().provider(region or made.settings.region).target
     entries = list(made.ledger.entries(target))
     for entry in entries:
         draft = entry.draft

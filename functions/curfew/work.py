@@ -61,7 +61,9 @@ def make_plan(app: App, record: PlanRecord, *, deadline: datetime | None) -> Pla
 
     Raises LedgerError, QueueError.
     """
-    made = planning.make(record, _planning(app, record, deadline), in_time=app.defer is not None)
+    made = planning.make(
+        record, _planning(app.reporting(), record, deadline), in_time=app.defer is not None
+    )
     if made.step is PlanStep.PLANNING and app.defer:
         app.defer(WorkRequest(work="plan", id=record.id))
     return made
@@ -109,7 +111,7 @@ def carry_out(app: App, work: WorkRequest, *, deadline: datetime | None) -> Repo
         case "plan":
             record = planning.found(work.id, plans=app.ledger.plans)
             if record.step is PlanStep.PLANNING:
-                record = planning.make(record, _planning(app, record, deadline))
+                record = planning.make(record, _planning(app.reporting(), record, deadline))
             return f"the plan {record.id} is {record.step}"
         case "apply":
             record = planning.found(work.id, plans=app.ledger.plans)

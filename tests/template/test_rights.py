@@ -36,11 +36,11 @@ def names(module: Path) -> set[str]:
     return named
 
 
-def calls(service: str) -> set[str]:
+def calls(service: str, source: Path = SOURCE) -> set[str]:
     """The operations of a service that the code calls, wherever it does."""
     model = botocore.session.get_session().get_service_model(service)
     operations = {xform_name(name): name for name in model.operation_names}
-    named = set[str]().union(*(names(module) for module in SOURCE.rglob("*.py")))
+    named = set[str]().union(*(names(module) for module in source.rglob("*.py")))
     return {f"{service}:{operations[name]}" for name in named & operations.keys()}
 
 

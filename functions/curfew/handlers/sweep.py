@@ -42,6 +42,8 @@ def sweep(request: SweepRequest, context: LambdaContext, app: App) -> dict[str, 
     now = app.now()
     logger.set_correlation_id(_correlation(request, context))
     mode = permitted(app.settings.mode, request.mode)
+    if mode is Mode.REPORT:
+        app = app.reporting()
     refuse_stale(request, now)
     deadline = until(now, context)
     reports = []

@@ -1,7 +1,7 @@
 """EC2 as a provider: the only module that makes its calls and reads its errors.
 
 Two clients, because they want opposite things: ``read`` may be repeated by the SDK as it likes; ``act`` never is,
-since after an error Curfew looks before it does anything else.
+since after an error Curfew looks before it does anything else. In report mode there is only the first.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,12 +43,12 @@ class Ec2Provider:
         *,
         target: Target,
         read: "EC2Client",
-        act: "EC2Client",
+        act: "EC2Client | None" = None,
         ssm: "Callable[[], SSMClient] | None" = None,
     ) -> None:
         self.target = target
         self._read = read
-        self._act = act
+        self._act_client = act
         self._ssm = ssm
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
@@ -177,6 +177,12 @@ class Ec2Provider:
             return
         for some in batched(ids, LABELLED, strict=False):
             self._order(partial(self._act.create_tags, Resources=list(some), Tags=written))
+
+    @property
+    def _act(self) -> "EC2Client":
+        if self._act_client is None:
+            raise RefusedError("report mode has no client that could change anything: nothing was")
+        return self._act_client
 
     def _pages(self, wanted: "list[FilterTypeDef]") -> Iterator[list[Instance]]:
         for page in self._raw_pages(wanted):

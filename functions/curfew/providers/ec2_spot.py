@@ -41,6 +41,8 @@ def released(
         cancelled = cancel(sorted(persistent)) if persistent else frozenset[str]()
     except SDK_ERRORS as error:
         return dict.fromkeys((i.id for i in spot), translated(error, acting=True))
+    except ProviderError as error:  # one of ours: there is no client that may cancel
+        return dict.fromkeys((i.id for i in spot), error)
     for request_id, id_ in persistent.items():
         problem = f"the Spot request {request_id} was not cancelled"
         found[id_] = None if request_id in cancelled else RefusedError(problem)

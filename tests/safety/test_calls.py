@@ -1,0 +1,487 @@
+"""What is not on the frozen list is not sent; what changes something is not sent by a client that looks, nor in report
+mode by any. Each of these belts holds, and would be missed.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from botocore.exceptions import ClientError, ParamValidationError
+from moto import mock_aws
+
+from curfew import bootstrap, calls, cli, work
+from curfew.bootstrap import App
+from curfew.calls import ACT, CHANGES, ENDS, LABELS, LAUNCHES, LEDGER, PURPOSES, READS, Call
+from curfew.core.errors import CurfewError, LedgerError, QueueError, RefusedError
+from curfew.core.model import Mode
+from curfew.execute import SHELF_LIFE
+from curfew.handlers import sweep
+from curfew.ledger import PlanRecord, PlanStep
+from curfew.providers import Launch
+from curfew.providers.ec2 import Ec2Provider
+from curfew.requests import SweepRequest, WorkRequest
+from curfew.settings import SHIPPED_POLICIES, Settings
+from demo import world
+from demo.__main__ import Context
+from tests.builders import HERE, an_id, an_instance
+from tests.calls import Made, strays
+from tests.safety.belts import Belt, returning
+from tests.stub.wire import response
+from tests.stub_ec2 import Machine, StubEc2
+
+ONE = an_id(1)
+TABLE, QUEUE = "ours", "https://sqs.eu-central-1.amazonaws.com/123456789012/ours"
+KEY = {"pk": {"S": "a"}, "sk": {"S": "b"}}
+
+
+def parameters(call: Call, *, table: str = TABLE, queue: str = QUEUE) -> dict[str, Any]:
+    """What the SDK would accept for a call, so that nothing but the guard stands in its way."""
+    known: dict[str, dict[str, Any]] = {
+        "TerminateInstances": {"InstanceIds": [ONE]},
+        "StopInstances": {"InstanceIds": [ONE]},
+        "RebootInstances": {"InstanceIds": [ONE]},  # which is on no list
+        "CancelSpotInstanceRequests": {"SpotInstanceRequestIds": ["sir-1"]},
+        "RunInstances": {"ImageId": "ami-08111162", "MinCount": 1, "MaxCount": 1},
+        "CreateTags": {"Resources": [ONE], "Tags": [{"Key": "a", "Value": "b"}]},
+        "DescribeInstanceAttribute": {"InstanceId": ONE, "Attribute": "disableApiStop"},
+        "PutItem": {"TableName": table, "Item": KEY},
+        "UpdateItem": {"TableName": table, "Key": KEY},
+        "TransactWriteItems": {"TransactItems": [{"Put": {"TableName": table, "Item": KEY}}]},
+        "GetItem": {"TableName": table, "Key": KEY},
+        "BatchGetItem": {"RequestItems": {table: {"Keys": [KEY]}}},
+        "Query": {"TableName": table, "KeyConditionExpression": "pk = :a"},
+        "SendMessage": {"QueueUrl": queue, "MessageBody": "{}"},
+        "GetParameter": {"Name": "a"},
+    }
+    return known.get(call.operation, {})
+
+
+class Wire:
+    """What reached the wire, of every client that ``on`` is put behind. Nothing goes further."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def on(self, client: Any) -> Any:
+        def answer(request: Any, event_name: str, **_: Any) -> AWSResponse:
+            call = event_name.removeprefix("before-send.")
+            self.sent.append(call)
+            xml = call.startswith(("ec2.", "sts."))
+            return response(request, 400, "<Response/>" if xml else "{}")
+
+        client.meta.events.register_first("before-send", answer)
+        return client
+
+
+def ask(client: Any, call: Call, **places: str) -> None:
+    """Make a call; that the wire has no answer is nobody's fault."""
+    with suppress(ClientError):
+        client._make_api_call(call.operation, parameters(call, **places))
+
+
+@contextmanager
+def session(wire: Wire) -> Iterator[pytest.MonkeyPatch]:
+    """Every client that is made inside ends at the wire."""
+    with pytest.MonkeyPatch.context() as patch:
+        make = boto3.Session.client
+        patch.setattr(
+            boto3.Session, "client", lambda self, *args, **more: wire.on(make(self, *args, **more))
+        )
+        patch.setattr("curfew.providers.ec2.account_of", lambda _sts: HERE.account)
+        yield patch
+
+
+def build(mode: Mode) -> App:
+    return bootstrap.build(Settings(region=HERE.region, mode=mode, table=TABLE, queue=QUEUE))
+
+
+def provider(app: App) -> Ec2Provider:
+    made = app.provider(HERE.region)
+    assert isinstance(made, Ec2Provider)
+    return made
+
+
+def clients(app: App) -> dict[str, Any]:
+    """Every client that an application has, by its purpose."""
+    ec2: Any = provider(app)
+    ledger: Any = app.ledger
+    found = {"look": ec2._read, "parameters": ec2._ssm(), "ledger": ledger._table._client}
+    return found | ({"act": ec2._act_client} if ec2._act_client else {})
+
+
+@cache
+def built(mode: Mode) -> tuple[dict[str, Any], Wire]:
+    """The clients of an application, and the wire behind them. Making them takes longest, so they are shared."""
+    wire = Wire()
+    with session(wire):
+        return clients(build(mode)), wire
+
+
+# Which client may make which call.
+
+
+@pytest.mark.parametrize("call", [*CHANGES, *READS], ids=str)
+@pytest.mark.parametrize("mode", Mode)
+def test_a_client_makes_the_calls_of_its_purpose_and_no_others(mode: Mode, call: Call) -> None:
+    found, wire = built(mode)
+    for name, client in found.items():
+        purpose = next(purpose for purpose in PURPOSES if purpose.name == name)
+        if client.meta.service_model.service_name != call.service:
+            continue
+        wire.sent.clear()
+        if call in (*purpose.reads, *purpose.changes):
+            ask(client, call)
+            assert wire.sent
+        else:
+            with pytest.raises(purpose.error, match=f'{call}.*"{name}"'):
+                ask(client, call)
+            assert wire.sent == []
+
+
+@pytest.mark.parametrize("call", [*ENDS, *LAUNCHES, *LABELS], ids=str)
+def test_in_report_mode_no_client_can_change_a_machine(call: Call) -> None:
+    found, wire = built(Mode.REPORT)
+    wire.sent.clear()
+    (client,) = (one for one in found.values() if one.meta.service_model.service_name == "ec2")
+
+    with pytest.raises(RefusedError, match=f"{call} is not among the calls"):
+        ask(client, call)
+
+    assert wire.sent == []
+
+
+def test_every_change_is_of_a_machine_or_of_curfews_own() -> None:
+    """Whatever is added to the list has to find its place in the tests above or below."""
+    own = {call for purpose in (LEDGER, calls.QUEUE) for call in purpose.changes}
+    assert set(CHANGES) == own | {*ENDS, *LAUNCHES, *LABELS} == own | set(ACT.changes)
+
+
+@pytest.mark.parametrize("operation", ["ModifyInstanceAttribute", "DeleteTags", "RebootInstances"])
+def test_no_client_makes_a_call_that_is_on_no_list(operation: str) -> None:
+    found, wire = built(Mode.ACT)
+    wire.sent.clear()
+    for name in ("look", "act"):
+        with pytest.raises(RefusedError, match="not among the calls"):
+            found[name]._make_api_call(operation, {})
+    assert wire.sent == []
+
+
+def test_a_call_is_refused_before_its_parameters_are_even_looked_at() -> None:
+    client = StubEc2().client()
+
+    with pytest.raises(RefusedError):
+        client.terminate_instances(InstanceIds=7)  # type: ignore[arg-type]
+    with pytest.raises(ParamValidationError):
+        client.describe_instances(MaxResults="x")  # type: ignore[arg-type]
+
+
+def test_nobody_gets_a_signed_address_for_a_call_either() -> None:
+    client = StubEc2(Machine(id=ONE)).client()
+
+    with pytest.raises(RefusedError, match="ec2:TerminateInstances"):
+        client.generate_presigned_url("terminate_instances", Params={"InstanceIds": [ONE]})
+
+
+def test_a_paginator_is_guarded_as_well() -> None:
+    client = StubEc2().client()
+
+    with pytest.raises(RefusedError, match="ec2:DescribeVolumes"):
+        list(client.get_paginator("describe_volumes").paginate())
+
+
+# Curfew's own table and queue: what report mode may write to.
+
+
+@pytest.mark.parametrize("call", [*LEDGER.reads, *LEDGER.changes], ids=str)
+@pytest.mark.parametrize("mode", Mode)
+def test_the_ledgers_client_touches_no_other_table(mode: Mode, call: Call) -> None:
+    found, wire = built(mode)
+    wire.sent.clear()
+    with pytest.raises(LedgerError, match=f"{call} names theirs"):
+        ask(found["ledger"], call, table="theirs")
+    assert wire.sent == []
+    ask(found["ledger"], call)
+    assert wire.sent
+
+
+def test_a_transaction_with_one_step_elsewhere_is_refused_whole() -> None:
+    steps = [{"Put": {"TableName": table, "Item": KEY}} for table in (TABLE, "theirs")]
+    found, wire = built(Mode.REPORT)
+    wire.sent.clear()
+    with pytest.raises(LedgerError, match="names ours, theirs"):
+        found["ledger"].transact_write_items(TransactItems=steps)
+    assert wire.sent == []
+
+
+def test_the_queues_client_sends_to_no_other_queue() -> None:
+    client = wire_client("sqs")
+    calls.guard(client, calls.QUEUE, own=QUEUE)
+
+    with pytest.raises(QueueError, match="names https://elsewhere"):
+        client.send_message(QueueUrl="https://elsewhere", MessageBody="{}")
+
+
+def test_the_queue_of_an_application_is_guarded() -> None:
+    wire = Wire()
+    with session(wire) as patch:
+        made: list[str] = []
+        guard = calls.guard
+
+        def noted(client: Any, purpose: Any, *, own: str = "") -> None:
+            made.append(f"{purpose.name} {own}")
+            guard(client, purpose, own=own)
+
+        patch.setattr(calls, "guard", noted)
+        defer = build(Mode.ACT).defer
+        assert defer
+        with pytest.raises(QueueError):  # the wire has no answer
+            defer(WorkRequest(work="plan", id="one"))
+    assert f"queue {QUEUE}" in made
+    assert wire.sent == ["sqs.SendMessage"]
+
+
+# The halves of a provider.
+
+ORDERS: dict[str, Any] = {
+    "terminate": lambda p: p.terminate([ONE]),
+    "stop": lambda p: p.stop([ONE]),
+    "launch": lambda p: p.launch(
+        Launch(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t")
+    ),
+    "label": lambda p: p.label([ONE], {"curfew:lease": "2026-01-01T00:00:00Z"}),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_in_report_mode_a_provider_has_nothing_to_act_with(order: str) -> None:
+    cloud = StubEc2(Machine(id=ONE))
+
+    with pytest.raises(RefusedError, match="report mode has no client"):
+        ORDERS[order](cloud.provider(Mode.REPORT))
+
+    assert cloud.calls == []
+
+
+def test_in_report_mode_no_spot_request_is_cancelled() -> None:
+    cloud = StubEc2(Machine(id=ONE, lifecycle="spot", spot_request="sir-1"))
+    cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
+    spot = an_instance(id=ONE, lifecycle="spot", spot_request="sir-1")
+
+    answer = cloud.provider(Mode.REPORT).release([spot])
+
+    assert isinstance(answer[ONE], RefusedError)
+    assert cloud.orders == []
+    assert cloud.spot_requests["sir-1"]["state"] == "active"
+
+
+def test_a_stack_that_acts_reports_without_the_means_to_act() -> None:
+    with session(Wire()):
+        app = build(Mode.ACT)
+        assert "act" in clients(app)
+        reporting = app.reporting()
+        assert reporting.settings.mode is Mode.REPORT
+        assert "act" not in clients(reporting)
+        assert provider(app)._read is provider(reporting)._read
+        (sweep,) = reporting.sweeps(SweepRequest(policy="nightly"))
+        assert sweep.provider is reporting.provider(HERE.region)
+
+
+# Belts.
+
+
+def wire_client(service: Any = "ec2", wire: Wire | None = None) -> Any:
+    config = Config(retries={"mode": "standard", "total_max_attempts": 1})
+    client = boto3.client(service, HERE.region, config=config)
+    return (wire or Wire()).on(client)
+
+
+def made_and_asked(mode: Mode, name: str, call: Call, **places: str) -> None:
+    """Ask for a call that a client must not make, and find that nothing was sent."""
+    wire = Wire()
+    with session(wire), suppress(CurfewError):
+        ask(clients(build(mode))[name], call, **places)
+    assert wire.sent == []
+
+
+def the_eyes_have_no_hands() -> None:
+    made_and_asked(Mode.ACT, "look", ENDS[0])
+
+
+def what_is_on_no_list_is_not_sent() -> None:
+    made_and_asked(Mode.ACT, "act", Call("ec2", "RebootInstances", ""))
+
+
+def no_other_table_is_written() -> None:
+    made_and_asked(Mode.REPORT, "ledger", LEDGER.changes[0], table="theirs")
+
+
+def report_mode_orders_nothing() -> None:
+    """Even a fault that asks for an order gets none."""
+    cloud = StubEc2(Machine(id=ONE))
+    with suppress(RefusedError):
+        cloud.provider(Mode.REPORT).terminate([ONE])
+    assert cloud.orders == []
+
+
+def give_hands(patch: pytest.MonkeyPatch) -> None:
+    """As if report mode had the client of act mode."""
+    provider = StubEc2.provider
+    patch.setattr(StubEc2, "provider", lambda self, _mode: provider(self, Mode.ACT))
+
+
+def looks_alone(patch: pytest.MonkeyPatch) -> None:
+    """The guard as it would be if it did not ask which table."""
+    guard = calls.guard
+    patch.setattr(calls, "guard", lambda client, purpose, **_: guard(client, purpose))
+
+
+BELTS = [
+    Belt("read-client", the_eyes_have_no_hands, returning(calls, "guard", None)),
+    Belt("unlisted", what_is_on_no_list_is_not_sent, returning(calls, "guard", None)),
+    Belt("own-table", no_other_table_is_written, looks_alone),
+    Belt("report-hands", report_mode_orders_nothing, give_hands),
+]
+NAMES = [belt.name for belt in BELTS]
+
+
+@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
+def test_the_belt_holds(belt: Belt) -> None:
+    belt.holds()
+
+
+@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
+def test_the_belt_would_be_missed(
+    belt: Belt, monkeypatch: pytest.MonkeyPatch, made: list[Made]
+) -> None:
+    belt.remove(monkeypatch)
+
+    with pytest.raises(AssertionError):
+        belt.holds()
+
+    made.clear()  # without the guard there are strays, as there should be
+
+
+# What watches the tests.
+
+
+def test_the_watch_sees_what_the_code_calls(made: list[Made]) -> None:
+    cloud = StubEc2(Machine(id=ONE))
+    bare = boto3.client("ec2", HERE.region)  # neither guarded nor marked
+    events: Any = bare.meta.events
+    events.register_first("before-send.ec2", cloud._answer)
+
+    Ec2Provider(target=HERE, read=bare, act=bare).describe([ONE])
+
+    assert [call.name for call in made] == ["ec2:DescribeInstances"]
+    assert "providers/ec2.py" in made[0].where
+
+
+def test_the_watch_leaves_the_tests_own_calls_alone(made: list[Made]) -> None:
+    wire = Wire()
+
+    ask(wire_client(wire=wire), Call("ec2", "CreateVpc", ""))
+    ask(wire_client(wire=wire), ENDS[0])
+
+    assert wire.sent
+    assert made == []
+
+
+def test_a_stray_of_the_code_would_fail_its_test(made: list[Made]) -> None:
+    """An operation that is on no list, called through a client of Curfew's without its guard."""
+    config = Config(user_agent_extra="curfew/0", retries={"total_max_attempts": 1})
+    client = Wire().on(boto3.client("ec2", HERE.region, config=config))
+
+    ask(client, Call("ec2", "RebootInstances", ""))
+    ask(client, ENDS[0])
+
+    assert [call.name for call in strays(made)] == ["ec2:RebootInstances"]
+    made.clear()
+
+
+# Every way to a report, in a stack or on a terminal that could act.
+
+
+@pytest.fixture
+def purposes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What clients were made for, in a stack that acts, over an empty account."""
+    made: list[str] = []
+    guard = calls.guard
+
+    def noted(client: Any, purpose: Any, *, own: str = "") -> None:
+        made.append(purpose.name)
+        guard(client, purpose, own=own)
+
+    monkeypatch.setattr(calls, "guard", noted)
+    monkeypatch.setenv("CURFEW_MODE", "act")
+    monkeypatch.setenv("CURFEW_TABLE", world.TABLE)
+    with mock_aws():
+        world.make_table()
+        yield made
+
+
+def by_event(mode: str) -> None:
+    sweep.handler({"policy": "nightly", "mode": mode}, Context())
+
+
+def by_command(*words: str) -> None:
+    argv = [
+        "sweep",
+        "--policy",
+        "nightly",
+        "--file",
+        str(SHIPPED_POLICIES),
+        "--table",
+        world.TABLE,
+        *words,
+    ]
+    cli.app(argv, standalone_mode=False)
+
+
+def by_request() -> None:
+    """A plan that a request asks for, carried on by a message as well."""
+    app = bootstrap.app()
+    record = PlanRecord(
+        id="one",
+        policy="nightly",
+        policy_version=app.policies.version,
+        target=replace(HERE, account="123456789012"),
+        asked_by="kim",
+        made_at=app.now(),
+        expires_at=app.now() + SHELF_LIFE,
+        step=PlanStep.PLANNING,
+    )
+    app.ledger.plans.open(record)
+    work.carry_out(app, WorkRequest(work="plan", id="one"), deadline=None)
+    work.make_plan(app, record, deadline=None)
+
+
+REPORTS: dict[str, Callable[[], None]] = {
+    "event": lambda: by_event("report"),
+    "command": by_command,
+    "audit": lambda: cli.app(["audit", "--file", str(SHIPPED_POLICIES)], standalone_mode=False),
+    "request": by_request,
+}
+ACTS: dict[str, Callable[[], None]] = {
+    "event": lambda: by_event("act"),
+    "command": lambda: by_command("--act", "--yes"),
+}
+
+
+@pytest.mark.parametrize("way", REPORTS)
+def test_whoever_only_reports_never_makes_a_client_that_acts(way: str, purposes: list[str]) -> None:
+    REPORTS[way]()
+
+    assert {"account", "ledger", "look"} == set(purposes)
+
+
+@pytest.mark.parametrize("way", ACTS)
+def test_whoever_acts_makes_one(way: str, purposes: list[str]) -> None:
+    ACTS[way]()
+
+    assert purposes.count("act") == 1
