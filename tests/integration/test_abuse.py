@@ -1,0 +1,366 @@
+"""What somebody sends who means no good, or means it and is mistaken: over HTTP, into the queue, to a warm function."""
+
+import base64
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curfew import policyfile
+from curfew.bootstrap import App
+from curfew.core.errors import AmbiguousError, ListingError, RefusedError, SweepFailedError
+from curfew.core.lease import Step
+from curfew.core.model import State
+from curfew.handlers import sweep
+from curfew.ledger.memory import MemoryLedger
+from curfew.providers import Launch
+from curfew.requests import SweepRequest
+from tests.builders import HERE, NOW, an_id, an_instance
+from tests.http import ADMINISTRATOR, OWNER, STRANGER, Context, Service, event, told
+from tests.launches import Launching
+
+MINE = "pair-mine"
+
+
+@pytest.fixture
+def api() -> Service:
+    return Service()
+
+
+def running(api: Service) -> set[str]:
+    return {i.id for i in api.cloud.instances.values() if i.state is State.RUNNING}
+
+
+def failing(error: Exception) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def delivered(app: App, *bodies: str) -> list[str]:
+    """Which of these messages the function says have failed."""
+    records = [
+        {
+            "messageId": f"m-{number}",
+            "receiptHandle": "r",
+            "body": body,
+            "attributes": {},
+            "messageAttributes": {},
+            "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:work",
+            "awsRegion": HERE.region,
+        }
+        for number, body in enumerate(bodies, 1)
+    ]
+    answer = sweep.carry_on({"Records": records}, Context(), app)  # type: ignore[arg-type]
+    assert set(answer) == {"batchItemFailures"}  # Lambda takes an empty answer for a success
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+# ------------------------------------------------------------------------------------------------------------- requests
+
+SECONDS = pytest.mark.xfail(
+    strict=True, reason="a text of digits is still taken for seconds, or milliseconds, since 1970"
+)
+NO_TIMES = [
+    "2026-03-04T12:00:00",
+    "2026-03-04",
+    0,
+    -1,
+    1e99,
+    "0",
+    "-1",
+    pytest.param("1772636400", marks=SECONDS, id="'1772636400'"),
+    pytest.param("1772636400000", marks=SECONDS, id="'1772636400000'"),
+    "1e99",
+    "NaN",
+    "tomorrow",
+    "",
+    "2026-02-30T12:00:00Z",
+    "2026-03-04T25:00:00Z",
+    "\N{FULLWIDTH DIGIT TWO}026-03-04T12:00:00Z",
+    "\N{ARABIC-INDIC DIGIT TWO}026-03-04T12:00:00Z",
+    True,
+    [],
+    {},
+]
+NO_DURATIONS = [
+    "0h", "-1h", "+1h", "1e9h", "1.5h", "8", 8, "8 h", "8h ", "h", "\N{ARABIC-INDIC DIGIT EIGHT}h",
+    "\N{FULLWIDTH DIGIT EIGHT}h", "1h30m", "P1D", "", None, True,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("until", NO_TIMES, ids=repr)
+def test_an_end_that_is_no_time_is_refused_and_changes_no_lease(api: Service, until: Any) -> None:
+    made = api.launch(name=MINE).json
+
+    for refused in (
+        api.ask("PATCH", f"/fleets/{MINE}", body={"until": until}),
+        api.launch("another", until=until),
+    ):
+        assert refused.status == 422, refused.text
+    assert api.ask("GET", f"/fleets/{MINE}").json["expires_at"] == made["expires_at"]
+    assert len(running(api)) == 2
+
+
+@pytest.mark.parametrize("ttl", NO_DURATIONS, ids=repr)
+def test_a_length_that_is_none_is_refused_and_changes_no_lease(api: Service, ttl: Any) -> None:
+    made = api.launch(name=MINE).json
+
+    assert api.ask("PATCH", f"/fleets/{MINE}", body={"ttl": ttl}).status == 422
+    assert ttl is None or api.launch("another", ttl=ttl).status == 422
+    assert api.ask("GET", f"/fleets/{MINE}").json["expires_at"] == made["expires_at"]
+    assert len(running(api)) == 2
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "image", "image_id", "ImageId", "instance_type", "instance_types", "subnet", "subnets", "security_groups",
+        "SecurityGroupIds", "key", "key_name", "profile", "instance_profile", "iam_instance_profile",
+        "IamInstanceProfile", "user_data", "UserData", "market", "launch_template", "network_interfaces", "owner",
+        "operation", "mode", "dry_run", "force",
+    ],
+)  # fmt: skip
+def test_no_request_chooses_what_is_the_templates_or_the_callers(api: Service, key: str) -> None:
+    body = {"template": "pair", key: "arn:aws:iam::123456789012:instance-profile/admin"}
+
+    refused = api.ask("POST", "/fleets", body=body, headers={"Idempotency-Key": "one"})
+
+    assert refused.status == 422
+    (fault,) = refused.json["errors"]
+    assert fault["where"] == f"body.{key}"
+    assert fault["problem"].startswith("is an unknown key")
+    assert api.orders() == []
+
+
+SHELL = "$(reboot); `id` && rm -rf / | tee 'x' \"y\" \\\n#{}"
+
+
+def test_user_data_is_the_templates_to_the_letter_whatever_a_request_says() -> None:
+    script = "#!/bin/sh\necho ${NAME} $(date)\n"
+    launching = Launching()
+
+    launching.go(user_data=script, name="lab", owner=SHELL, tags={"note": SHELL})
+
+    (asked,) = launching.cloud.asked
+    assert base64.b64decode(asked["UserData"]).decode() == script
+    (tags,) = {machine.tags["note"] for machine in launching.cloud.machines.values()}
+    assert tags == SHELL
+
+
+@pytest.mark.parametrize("name", [SHELL, "a;b", "a b", "../a", "a\n", "A", "ä", "a" * 65])
+def test_a_name_has_nothing_that_a_shell_would_take_for_an_order(api: Service, name: str) -> None:
+    assert api.launch(name=name).status == 422
+    assert api.orders() == []
+
+
+def test_what_was_asked_about_a_fleet_of_somebody_else_is_refused_and_logged(
+    api: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.launch(name=MINE)
+    before = list(api.ledger.entries(HERE))
+    caplog.clear()
+
+    assert api.ask("DELETE", f"/fleets/{MINE}", caller=STRANGER).status == 403
+    assert api.ask("PATCH", f"/fleets/{MINE}", body={"ttl": "1m"}, caller=STRANGER).status == 403
+
+    told_of = [vars(record) for record in caplog.records]
+    assert [one["status"] for one in told_of if "status" in one] == [403, 403]
+    assert len(running(api)) == 2
+    assert list(api.ledger.entries(HERE)) == before
+
+
+# --------------------------------------------------------------------------------------------------------------- queue
+
+
+def test_a_message_that_comes_after_everything_is_over_brings_nothing_back(api: Service) -> None:
+    """The launch is put off, carried on by somebody else, and its fleet ended; then the message comes."""
+    api.queue = True
+    launch = api.cloud.launch
+    slow = failing(AmbiguousError("no answer"))
+    api.cloud.launch = slow  # type: ignore[method-assign]
+    assert api.launch(name=MINE).status == 202
+    api.cloud.launch = launch  # type: ignore[method-assign]
+    (message,) = (one.model_dump_json() for one in api.put_off)
+    api.time.at += timedelta(minutes=5)
+    assert delivered(api.app, message) == []
+    assert len(running(api)) == 2
+    assert api.ask("DELETE", f"/fleets/{MINE}").status == 200
+    orders = api.orders()
+
+    assert delivered(api.app, message, message) == []
+
+    assert running(api) == set()
+    assert api.orders() == orders
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        "x" * 1024 * 1024,
+        '{"work": "launch", "id": "' + "x" * 1024 * 1024 + '", "fleet": "lab"}',
+        '{"work": "launch", "id": "x", "fleet": "lab", "version": 2}',
+        '{"work": "mark", "id": "x"}',
+        '{"work": "terminate", "id": "x", "fleet": "pair-mine", "instances": ["i-1"]}',
+        "[" * 100_000,
+        "null",
+        "",
+    ],
+    ids=["long", "long-id", "newer", "unknown", "instances", "deep", "null", "empty"],
+)
+def test_a_message_of_another_form_fails_for_itself_and_the_one_beside_it_is_carried_out(
+    api: Service, poison: str
+) -> None:
+    api.queue = True
+    api.launch(name=MINE, count=21)
+    assert api.ask("DELETE", f"/fleets/{MINE}").status == 202
+    (message,) = (one.model_dump_json() for one in api.put_off)
+
+    assert delivered(api.app, poison, message, poison) == ["m-1", "m-3"]
+    assert running(api) == set()
+
+
+@pytest.mark.parametrize("fault", [KeyError("since"), RecursionError(), MemoryError(), OSError()])
+def test_whatever_goes_wrong_with_a_message_the_answer_names_it(fault: Exception) -> None:
+    ledger = MemoryLedger()
+    api = Service(ledger=ledger, queue=True)
+    api.launch(name=MINE)
+    ledger.fleets.get = failing(fault)  # type: ignore[method-assign]
+    message = json.dumps({"work": "launch", "id": "x", "fleet": MINE})
+
+    assert delivered(api.app, message, message) == ["m-1", "m-2"]
+
+
+def test_a_message_that_cannot_be_finished_puts_off_no_other(api: Service) -> None:
+    """A function that calls itself has no end; what is left is for the sweep of leases."""
+    api.queue = True
+    api.cloud.launch = failing(AmbiguousError("no answer"))  # type: ignore[method-assign]
+    api.launch(name=MINE)
+    (message,) = (one.model_dump_json() for one in api.put_off)
+
+    for _ in range(9):
+        api.time.at += timedelta(minutes=5)
+        assert delivered(api.app, message) == []
+
+    assert len(api.put_off) == 1
+    assert [fleet.step for fleet in api.app.running()] == [Step.LAUNCHING]
+
+
+# ---------------------------------------------------------------------------------------------------------- warm starts
+
+
+def swept(api: Service, policy: str = "nightly") -> dict[str, Any]:
+    return sweep.sweep(SweepRequest.parse({"policy": policy}), Context(), api.app)  # type: ignore[arg-type]
+
+
+def test_an_invocation_that_failed_leaves_nothing_behind_for_the_next(api: Service) -> None:
+    others = [an_instance(number, tags={"env": "prod"}) for number in range(10, 20)]
+    api.add(an_instance(1), *others)
+    app = api.app  # as it stays in a warm process
+    find = api.cloud.find
+
+    def broken(*args: Any, **more: Any) -> Any:
+        for number, instance in enumerate(find(*args, **more)):
+            if number == 5:
+                raise ListingError("page 2 failed")
+            yield instance
+
+    request = SweepRequest.parse({"policy": "nightly"})
+    api.cloud.find = broken  # type: ignore[method-assign]
+    with pytest.raises(SweepFailedError, match="incomplete"):
+        sweep.sweep(request, Context(), app)  # type: ignore[arg-type]
+    assert api.orders() == []
+    api.cloud.find = find  # type: ignore[method-assign]
+
+    (answer,) = sweep.sweep(request, Context(), app)["sweeps"]  # type: ignore[arg-type]
+
+    assert (answer["status"], answer["listed"], answer["verified"]) == ("completed", 11, 1)
+    assert answer["problem"] == ""
+
+
+def test_no_two_sweeps_launches_or_plans_of_one_instant_have_the_same_id(api: Service) -> None:
+    ids = {api.app.new_id() for _ in range(1_000)}
+
+    assert len(ids) == 1_000
+    assert {api.launch(f"key-{n}").json["operation"] for n in range(5)}.isdisjoint(ids)
+
+
+# -------------------------------------------------------------------------------------------------------------- secrets
+
+SECRET = "CANARY-s3cr3t"
+FILE = """
+policies:
+  nightly: { select: { states: [running], tags: { env: dev } }, action: terminate, limits: { percent: 100 } }
+  leases: { select: { lease: expired }, action: terminate, limits: { percent: 100 } }
+fleets:
+  pair:
+    image: ami-08111162
+    instance_types: [t2.micro]
+    user_data: boot.sh
+    count: { default: 2, max: 2 }
+"""
+
+
+def test_a_secret_in_user_data_a_header_or_a_tag_is_in_no_log_no_answer_and_no_message(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "curfew.yaml").write_text(FILE)
+    (tmp_path / "boot.sh").write_text(f"#!/bin/sh\necho {SECRET}\n")
+    api = Service(file=policyfile.load(tmp_path / "curfew.yaml"), queue=True)
+    sent: list[Launch] = []
+    launch = api.cloud.launch
+
+    def first_in_vain(asked: Launch) -> Any:
+        sent.append(asked)
+        if len(sent) == 1:
+            raise RefusedError("no such key")
+        return launch(asked)
+
+    api.cloud.launch = first_in_vain  # type: ignore[assignment,method-assign]
+    headers = {"Authorization": SECRET, "Cookie": SECRET, "X-Api-Key": SECRET}
+    body = {"template": "pair", "name": MINE}
+    failed = api.ask("POST", "/fleets", body=body, headers=headers | {"Idempotency-Key": "one"})
+    assert failed.json["step"] == "failed"
+    made = api.launch("two", tags={"env": "dev", "token": SECRET})
+    assert made.json["step"] == "launched"
+    api.time.at = NOW + timedelta(days=1)
+    api.add(an_instance(1, tags={"env": "dev", "password": SECRET}))
+    ended = swept(api)
+    api.cloud.find = failing(KeyError(f"user_data of {an_id(1)}"))  # type: ignore[method-assign]
+    with pytest.raises(SweepFailedError) as broken:
+        swept(api)
+
+    assert all(SECRET in launch.user_data for launch in sent)
+    sinks = {
+        "log": [str(vars(record)) for record in caplog.records],
+        "output": list(capsys.readouterr()),
+        "answers": [failed.text, made.text.replace(f'"token":"{SECRET}"', "")],
+        "report": [json.dumps(ended), str(broken.value)],
+        "messages": [one.model_dump_json() for one in api.put_off],
+        "words": [repr(launch) for launch in sent],
+    }
+    for sink, texts in sinks.items():
+        assert all(SECRET not in text.replace(f"'token': '{SECRET}'", "") for text in texts), sink
+    chain = [entry.draft for entry in api.ledger.entries(HERE)]
+    assert all("#!/bin/sh" not in json.dumps(dict(draft.body), default=str) for draft in chain)
+
+
+def test_an_answer_to_a_stranger_says_nothing_of_who_else_there_is(api: Service) -> None:
+    api.launch(name=MINE)
+
+    refused = api.ask("DELETE", f"/fleets/{MINE}", caller=STRANGER)
+
+    assert refused.status == 403
+    assert ADMINISTRATOR not in refused.text
+    assert told(NOW) not in refused.text
+
+
+def test_an_event_with_a_caller_that_api_gateway_never_writes_is_nobodys(api: Service) -> None:
+    asked = event("GET", "/fleets", caller="")
+    asked["requestContext"]["authorizer"] = {"lambda": {"principalId": OWNER}, "principalId": OWNER}
+
+    assert api.put(asked).status == 401

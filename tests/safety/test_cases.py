@@ -1,0 +1,486 @@
+"""Cases of ``docs/safety.md`` that have no other home: each is a bad night, and what Curfew makes of it."""
+
+import ast
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import botocore.exceptions
+import pytest
+from botocore.exceptions import ClientError, UndefinedModelAttributeError
+
+from curfew.core.audit import EntryKind, broken
+from curfew.core.errors import AmbiguousError, ConfigError, RefusedError, RequestError
+from curfew.core.model import ActionKind
+from curfew.core.policy import Protection
+from curfew.core.report import Result, Status
+from curfew.policyfile import load
+from curfew.providers.ec2_errors import SDK_ERRORS, refused_launch, translated
+from curfew.requests import SweepRequest
+from curfew.sweep import act, plan
+from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
+from tests.night import Night, kept, leased, results
+from tests.stub_ec2 import Fault, Machine, StubEc2
+from tests.template.reading import ROOT, Template
+
+SOURCE = ROOT / "functions" / "curfew"
+ONE, TWO, THREE = an_id(1), an_id(2), an_id(3)
+WIDE = replace(
+    NO_LIMITS, percent=99
+)  # everything in the policy's states is listed, whatever its tags
+
+
+def machines(count: int, **more: Any) -> list[Machine]:
+    return [Machine(id=an_id(number), **more) for number in range(1, count + 1)]
+
+
+class Killed(BaseException):
+    """The function ends here, as when Lambda is out of time or memory."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+# ------------------------------------------------------------------------------------------------------------- listing
+
+
+def test_a_listing_of_nothing_after_a_full_one_does_nothing_and_says_that_nothing_was_listed() -> (
+    None
+):
+    night = Night(cloud=StubEc2(*machines(30, tags={"env": "prod"})), policy=a_policy(limits=WIDE))
+    assert night.sweep().listed == 30
+    night.cloud.machines.clear()
+    night.cloud.calls.clear()
+
+    report = night.sweep()
+
+    assert (report.listed, report.status) == (0, Status.COMPLETED)
+    assert night.cloud.orders == []
+    mark = night.ledger.watermark(HERE, "nightly")
+    assert mark is not None
+    assert mark.listed == 0
+
+
+def test_the_few_that_a_collapsed_listing_shows_are_still_bound_by_the_limit_of_a_sweep() -> None:
+    """Below ten listed instances a per cent counts no more; the number does."""
+    night = Night(cloud=StubEc2(*machines(9)), policy=a_policy(limits=replace(WIDE, per_sweep=8)))
+
+    assert night.sweep().status is Status.REFUSED
+    assert night.cloud.orders == []
+
+
+def test_a_value_that_is_longer_than_any_tag_can_be_is_refused_with_the_file(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "curfew.yaml"
+    text = (
+        "policies: {{ a: {{ select: {{ states: running, tags: {{ env: {} }} }}, action: stop }} }}"
+    )
+    file.write_text(text.format("x" * 256))
+    assert load(file).policy("a").selector.tags[0].values == ("x" * 256,)
+
+    file.write_text(text.format("x" * 300))
+    with pytest.raises(ConfigError, match="env"):
+        load(file)
+
+
+def test_whoever_shows_its_tags_only_at_the_second_look_is_not_taken_for_untagged() -> None:
+    night = Night(
+        cloud=StubEc2(Machine(id=ONE, tags={}), Machine(id=TWO, tags={})),
+        policy=a_policy(selector=a_selector(tags=(), without_tags=("owner",))),
+    )
+    late = night.cloud.machines[ONE].tags
+    night.cloud.before("DescribeInstances", lambda: late.update({"Owner": "kim"}), on=2)
+
+    assert results(night.sweep()) == {ONE: Result.KEPT, TWO: Result.VERIFIED}
+
+
+@pytest.mark.parametrize("at", ["listed", "looked at again"])
+def test_a_state_that_nobody_has_heard_of_keeps_its_instance(at: str) -> None:
+    night = Night(cloud=StubEc2(*machines(2)))
+    night.cloud.loose = True  # the cloud's filters let it through
+    strange = night.cloud.machines[ONE]
+    on = 1 if at == "listed" else 2
+    night.cloud.before("DescribeInstances", lambda: setattr(strange, "state", "asleep"), on=on)
+
+    report = night.sweep()
+
+    assert results(report).get(ONE, Result.KEPT) is Result.KEPT
+    assert all(ONE not in ids for _, ids in night.cloud.orders)
+    assert report.count(Result.VERIFIED) == 1
+
+
+def test_whoever_is_missing_in_one_listing_keeps_its_age() -> None:
+    night = Night(cloud=StubEc2(*machines(1)), policy=a_policy(older_than=timedelta(days=3)))
+    machine = night.cloud.machines[ONE]
+    assert kept(night.sweep()) == {ONE: "older-than"}
+    night.time.at += timedelta(days=1)
+    night.cloud.machines.clear()
+    assert night.sweep().status is Status.COMPLETED
+
+    night.time.at += timedelta(days=3)
+    machine.launched_at = night.time.at - timedelta(hours=1)  # it was stopped and started meanwhile
+    night.cloud.machines[ONE] = machine
+
+    assert results(night.sweep()) == {ONE: Result.VERIFIED}
+
+
+def test_whoever_is_missing_in_one_listing_keeps_its_lease() -> None:
+    night = Night(cloud=StubEc2(*machines(2)))
+    leased(night, ONE, ends_in=timedelta(days=1))
+    machine = night.cloud.machines.pop(ONE)
+    night.sweep()
+    night.cloud.machines[ONE] = machine
+
+    assert kept(night.sweep()) == {ONE: "leased"}
+    lab = night.ledger.fleets.get("lab")
+    assert lab is not None
+    assert lab.ended_at is None
+
+
+# -------------------------------------------------------------------------------------------------------------- acting
+
+
+def test_what_is_protected_between_the_look_and_the_call_is_refused_by_iam_and_not_asked_again() -> (
+    None
+):
+    night = Night(cloud=StubEc2(*machines(6)))
+
+    def protect() -> None:
+        night.cloud.machines[ONE].tags["curfew:keep"] = ""
+        night.cloud.denied = {ONE}  # as the roles deny it
+
+    night.cloud.before("TerminateInstances", protect)
+    report = night.sweep()
+
+    assert results(report)[ONE] is Result.KEPT
+    assert "protect-tag" in report.outcomes[0].detail
+    assert report.count(Result.VERIFIED) == 5
+    assert sum(ONE in ids for _, ids in night.cloud.orders) == 1
+
+
+def test_of_two_sweeps_at_once_each_machine_is_ended_once_and_claimed_once() -> None:
+    night = Night(cloud=StubEc2(*machines(5)))
+    others = []
+    night.cloud.before("TerminateInstances", lambda: others.append(night.sweep()))
+
+    mine = night.sweep()
+
+    (other,) = others
+    assert other.count(Result.VERIFIED) == 5
+    assert results(mine) == dict.fromkeys(map(an_id, range(1, 6)), Result.KEPT)
+    entries = list(night.ledger.entries(HERE))
+    ended = [e.draft.instance_id for e in entries if e.draft.body.get("result") == "verified"]
+    assert sorted(ended) == sorted(map(an_id, range(1, 6)))
+    assert broken(entries) is None
+
+
+def test_of_two_sweeps_at_once_no_more_go_than_the_day_allows() -> None:
+    night = Night(
+        cloud=StubEc2(*machines(3)), policy=a_policy(limits=replace(NO_LIMITS, per_day=3))
+    )
+    others = []
+    night.cloud.before("TerminateInstances", lambda: others.append(night.sweep()))
+
+    mine = night.sweep()
+
+    assert mine.count(Result.VERIFIED) == 3
+    assert [other.status for other in others] == [Status.REFUSED]
+
+
+def test_two_regions_at_once_share_what_the_day_has_left() -> None:
+    policy = a_policy(limits=replace(NO_LIMITS, per_day=5))
+    here = Night(cloud=StubEc2(*machines(3)), policy=policy)
+    there = Night(cloud=StubEc2(*machines(3)), policy=policy, ledger=here.ledger)
+    provider: Any = there.cloud.provider()
+    provider.target = replace(HERE, region="eu-west-1")
+    elsewhere = replace(there.prepared(), provider=provider)
+    reports = []
+
+    def meanwhile() -> None:
+        reports.append(act(elsewhere, plan(elsewhere)))
+
+    here.cloud.before("TerminateInstances", meanwhile)
+
+    assert here.sweep().count(Result.VERIFIED) == 3
+    assert [report.status for report in reports] == [Status.REFUSED]
+    assert there.cloud.orders == []
+
+
+def test_a_sweep_that_is_killed_after_a_cancel_is_finished_by_the_next_one() -> None:
+    night = Night(cloud=StubEc2(Machine(id=ONE, spot_request="sir-1")))
+    night.cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
+    night.cloud.before("TerminateInstances", kill)
+    with pytest.raises(Killed):
+        night.sweep()
+    assert night.cloud.ids("running") == {ONE}
+    night.time.sleep(3_600)
+
+    report = night.sweep()
+
+    assert results(report) == {ONE: Result.VERIFIED}
+    assert night.cloud.ids("running") == set()
+    assert [action for action, _ in night.cloud.orders].count("CancelSpotInstanceRequests") == 1
+    assert night.ledger.open_intents(HERE) == ()
+
+
+@pytest.mark.parametrize("action", ActionKind)
+def test_an_order_names_its_instances_and_asks_for_nothing_more(action: ActionKind) -> None:
+    """No force, no skipped shutdown, no hibernation: what hangs in its end is left to hang."""
+    night = Night(cloud=StubEc2(*machines(2)), policy=a_policy(action=action))
+    asked: list[dict[str, str]] = []
+    carry_out = {
+        ActionKind.TERMINATE: "_terminate_instances",
+        ActionKind.STOP: "_stop_instances",
+    }[action]
+    whole: Callable[[dict[str, str]], str] = getattr(night.cloud, carry_out)
+
+    def listening(parameters: dict[str, str]) -> str:
+        asked.append(dict(parameters))
+        return whole(parameters)
+
+    setattr(night.cloud, carry_out, listening)
+
+    assert night.sweep().count(Result.VERIFIED) == 2
+    assert [set(one) for one in asked] == [
+        {"Action", "Version", "InstanceId.1", "InstanceId.2"},
+    ]
+
+
+@pytest.mark.parametrize("state", ["shutting-down", "terminated"])
+def test_what_is_on_its_way_out_is_not_ordered_again_however_long_it_takes(state: str) -> None:
+    night = Night(cloud=StubEc2(*machines(2)), policy=a_policy(limits=WIDE))
+    night.cloud.machines[ONE].state = state
+    night.sweep()
+    night.time.sleep(7_200)
+    night.sweep()
+
+    assert all(ONE not in ids for _, ids in night.cloud.orders)
+
+
+def test_a_machine_under_an_old_name_and_with_old_tags_begins_a_life_of_its_own() -> None:
+    night = Night(
+        cloud=StubEc2(Machine(id=ONE, tags={"env": "dev", "Name": "web"})),
+        policy=a_policy(older_than=timedelta(days=3)),
+    )
+    leased(night, ONE, ends_in=-timedelta(minutes=1))
+    night.sweep()
+    night.time.at += timedelta(days=4)
+    night.cloud.machines.clear()
+    night.cloud.machines[TWO] = Machine(
+        id=TWO, tags={"env": "dev", "Name": "web", "curfew:fleet": "lab"}, launched_at=night.time.at
+    )
+    night.time.at += timedelta(hours=1)
+
+    assert kept(night.sweep()) == {TWO: "older-than"}
+    night.policy = a_policy(selector=a_selector(tags=(), expired=True))
+    assert kept(night.sweep()) == {}
+    assert night.cloud.ids("running") == {TWO}
+
+
+# ---------------------------------------------------------------------------------------------------------------- time
+
+# In Europe/Zurich, where the nights of these tests are.
+CALENDAR = {
+    "the clocks go forward": "2026-03-29T00:59:59+00:00",
+    "the clocks go back": "2026-10-25T00:30:00+00:00",
+    "a leap day": "2028-02-28T23:30:00+00:00",
+    "the last of a month": "2026-01-31T22:59:59+00:00",
+    "the end of a year": "2026-12-31T22:59:59+00:00",
+}
+
+
+@pytest.mark.parametrize("at", CALENDAR.values(), ids=CALENDAR)
+def test_a_lease_lasts_as_long_as_it_says_whatever_the_calendar_does(at: str) -> None:
+    policy = a_policy(selector=a_selector(tags=(), expired=True))
+    begun = datetime.fromisoformat(at)
+    night = Night(cloud=StubEc2(*machines(1, launched_at=begun)), policy=policy)
+    night.time.at = begun
+    leased(night, ONE, ends_in=timedelta(hours=24))
+
+    night.time.at = begun + timedelta(hours=24, seconds=-1)
+    night.sweep()
+    assert night.cloud.orders == []
+    night.time.at = begun + timedelta(hours=24)
+
+    assert results(night.sweep()) == {ONE: Result.VERIFIED}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("2026-03-04T22:59:59+00:00", "2026-03-04T23:00:00+00:00", False),
+        ("2026-03-28T23:00:00+00:00", "2026-03-29T21:59:59+00:00", True),  # a day of 23 hours
+        ("2026-10-24T22:00:00+00:00", "2026-10-25T22:59:59+00:00", True),  # one of 25
+        ("2026-12-31T22:59:59+00:00", "2026-12-31T23:00:00+00:00", False),
+        ("2028-02-28T23:00:00+00:00", "2028-02-29T22:59:59+00:00", True),
+    ],
+)
+def test_the_day_of_the_budget_is_the_one_on_the_wall(first: str, second: str, same: bool) -> None:
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    policy = a_policy(limits=replace(NO_LIMITS, per_day=1))
+    night = Night(cloud=StubEc2(*machines(1, launched_at=long_ago)), policy=policy)
+    night.time.at = datetime.fromisoformat(first)
+    assert night.sweep().status is Status.COMPLETED
+    night.cloud.machines[TWO] = Machine(id=TWO, launched_at=long_ago)
+    night.time.at = datetime.fromisoformat(second)
+
+    assert (night.sweep().status is Status.REFUSED) is same
+
+
+def test_a_clock_that_is_put_back_makes_nobody_older() -> None:
+    protection = Protection(min_age=timedelta(minutes=15))
+    young = NOW - timedelta(minutes=20)
+    night = Night(
+        cloud=StubEc2(Machine(id=ONE, launched_at=young), Machine(id=TWO)),
+        policy=a_policy(protection=protection),
+    )
+
+    def put_back() -> None:
+        night.time.at = NOW - timedelta(minutes=10)
+
+    night.cloud.before("DescribeInstanceAttribute", put_back)  # after the plan, before the look
+
+    assert results(night.sweep()) == {ONE: Result.KEPT, TWO: Result.VERIFIED}
+
+
+def test_by_a_clock_that_is_behind_no_lease_has_run_out() -> None:
+    night = Night(
+        cloud=StubEc2(*machines(2)), policy=a_policy(selector=a_selector(tags=(), expired=True))
+    )
+    leased(night, ONE, TWO, ends_in=timedelta(minutes=5))
+    night.time.at -= timedelta(minutes=10)
+
+    night.sweep()
+
+    assert night.cloud.orders == []
+
+
+# --------------------------------------------------------------------------------------------------------------- abuse
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"ids": [ONE]},
+        {"instances": [ONE]},
+        {"plan": "20260304T020000Z-1"},
+        {"approved": True},
+        {"select": {"states": ["running"]}},
+        {"limits": {"per_sweep": 1_000}},
+        {"protect": {"tags": []}},
+        {"account": "210987654321"},
+        {"role": "arn:aws:iam::210987654321:role/other"},
+        {"action": "terminate"},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_a_hand_made_event_can_name_a_policy_and_nothing_that_it_acts_on(
+    more: dict[str, Any],
+) -> None:
+    with pytest.raises(RequestError, match=f"{next(iter(more))} is an unknown key"):
+        SweepRequest.parse({"policy": "nightly"} | more)
+
+
+# ---------------------------------------------------------------------------------------------------------- invariants
+
+
+def accounted(night: Night) -> None:
+    """Every candidate of the last sweep has one verdict, and every action one outcome."""
+    report = night.sweep()
+    assert report.plan is not None
+    acted = [outcome.action.instance.id for outcome in report.outcomes]
+    spared = [one.instance.id for one in report.plan.kept]
+    assert sorted([*acted, *spared]) == sorted({*acted, *spared})
+    assert len(acted) + len(spared) == report.plan.candidates
+    entries = [entry.draft for entry in night.ledger.entries(HERE)]
+    intended = [e.instance_id for e in entries if e.kind is EntryKind.INTENT]
+    settled = [e.instance_id for e in entries if e.kind is EntryKind.OUTCOME]
+    assert sorted(intended) == sorted(settled)
+    assert set(intended) >= {
+        o.action.instance.id for o in report.outcomes if o.result is Result.VERIFIED
+    }
+
+
+TROUBLES: dict[str, Callable[[StubEc2], object]] = {
+    "calm": lambda cloud: None,
+    "no answer": lambda cloud: cloud.fail("TerminateInstances", Fault(), times=9),
+    "no answer after the effect": lambda cloud: cloud.fail(
+        "TerminateInstances", Fault(after_effect=True)
+    ),
+    "throttled": lambda cloud: cloud.fail(
+        "TerminateInstances", Fault(code="RequestLimitExceeded", status=503), times=9
+    ),
+    "refused": lambda cloud: cloud.fail("TerminateInstances", Fault(code="NeverHeardOf")),
+    "denied": lambda cloud: cloud.denied.add(ONE),
+    "garbled": lambda cloud: cloud.garble("TerminateInstances", on=1),
+    "gone": lambda cloud: cloud.before("TerminateInstances", lambda: cloud.machines.pop(ONE)),
+    "unnamed": lambda cloud: cloud.unnamed.add(ONE),
+    "idle": lambda cloud: setattr(cloud, "idle", True),
+    "blind": lambda cloud: cloud.fail("DescribeInstances", Fault(code="AuthFailure"), on=3),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+def test_whatever_happens_every_candidate_and_every_intent_is_accounted_for_once(
+    trouble: Callable[[StubEc2], object],
+) -> None:
+    cloud = StubEc2(*machines(25), *(Machine(id=an_id(n), zone="b") for n in range(100, 105)))
+    cloud.machines[an_id(2)].tags["curfew:keep"] = ""
+    cloud.machines[an_id(3)].termination_protected = True
+    trouble(cloud)
+
+    accounted(Night(cloud=cloud))
+
+
+OF_NO_CALL = (Warning, UndefinedModelAttributeError)  # the latter when a client is made
+SDK_EXCEPTIONS = [
+    kind
+    for kind in vars(botocore.exceptions).values()
+    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, OF_NO_CALL)
+]
+
+
+@pytest.mark.parametrize("kind", SDK_EXCEPTIONS, ids=lambda kind: kind.__name__)
+def test_every_exception_of_the_sdk_is_caught_and_says_how_to_go_on(kind: type[Exception]) -> None:
+    """Whatever it is, it is either known to have had no effect, or taken for one that may have had it, or it stops."""
+    assert issubclass(kind, SDK_ERRORS)
+    error = kind.__new__(kind)
+    Exception.__init__(error, "words")
+    if isinstance(error, ClientError):
+        error.response = {"Error": {"Code": "NeverHeardOf"}}
+
+    for said in (translated(error), translated(error, acting=True), refused_launch(error)):
+        assert type(said) in {RefusedError, AmbiguousError}
+
+
+def swallowed(handler: ast.ExceptHandler) -> bool:
+    """Whether a handler that catches anything does nothing with it."""
+    caught = ast.unparse(handler.type) if handler.type else ""
+    broad = not caught or "Exception" in caught.replace("(", " ").replace(",", " ").split()
+    broad = broad or "BaseException" in caught
+    uses = {n.id for part in handler.body for n in ast.walk(part) if isinstance(n, ast.Name)}
+    return broad and (handler.name is None or handler.name not in uses)
+
+
+def test_no_handler_swallows_what_it_does_not_know() -> None:
+    """Whoever catches everything says what it was: in an outcome, a report, an answer or the log."""
+    handlers = [
+        (path.name, part)
+        for path in SOURCE.rglob("*.py")
+        for part in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(part, ast.ExceptHandler)
+    ]
+    assert len(handlers) > 20
+    assert [f"{name}:{part.lineno}" for name, part in handlers if swallowed(part)] == []
+
+
+def test_no_function_is_restored_from_a_snapshot() -> None:
+    """Two that were would draw the same ids; each draws its own when it is asked."""
+    template = Template.read(ROOT / "template.yaml")
+
+    for function in (template.shared, *template.functions.values()):
+        assert "SnapStart" not in function
