@@ -238,6 +238,20 @@ def test_a_plan_that_was_put_off_is_made(app: App) -> None:
     assert made.summary["kept"] == 2
 
 
+def test_in_report_mode_too_a_plan_that_was_put_off_is_made(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = a_plan(app)
+    monkeypatch.setenv("CURFEW_MODE", "report")
+    bootstrap.app.cache_clear()
+
+    assert delivered(json.dumps({"work": "plan", "id": record.id})) == DONE
+
+    made = app.ledger.plans.get(record.id)
+    assert made is not None
+    assert made.step is PlanStep.PLANNED
+
+
 def test_a_large_plan_is_applied_later_and_once(app: App) -> None:
     launched(app, a_fleet(app, count=work.AT_ONCE + 1))
     with time_machine.travel(app.now() + timedelta(hours=9)):
