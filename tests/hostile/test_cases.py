@@ -170,6 +170,21 @@ def test_a_value_is_meant_to_the_letter_whatever_it_is_made_of(
     assert ended(house) == {meant}
 
 
+@pytest.mark.parametrize("percent", [99, 100])
+@pytest.mark.parametrize(
+    ("wanted", "other"),
+    [("team*", "team-a"), ("te?m", "team"), ("a\\b", "ab"), ("owner:\N{GRINNING FACE}", "owner:x")],
+)
+def test_a_key_is_meant_to_the_letter_as_well(house: House, wanted: str, other: str, percent: int) -> None:
+    meant = house.region.add(tags={wanted: "x"}).id
+    house.region.add(tags={other: "x"})
+    selector = a_selector(tags=(), with_tags=(wanted,))
+
+    swept(house, selector=selector, limits=replace(NO_LIMITS, percent=percent))
+
+    assert ended(house) == {meant}
+
+
 # -------------------------------------------------------------------------------------------------------------- acting
 
 

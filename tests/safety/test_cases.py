@@ -11,6 +11,7 @@ import botocore.exceptions
 import pytest
 from botocore.exceptions import ClientError, UndefinedModelAttributeError
 
+from curfew import fleet
 from curfew.core.audit import EntryKind, broken
 from curfew.core.errors import AmbiguousError, ConfigError, RefusedError, RequestError
 from curfew.core.model import ActionKind
@@ -139,6 +140,26 @@ def test_whoever_is_missing_in_one_listing_keeps_its_lease() -> None:
     lab = night.ledger.fleets.get("lab")
     assert lab is not None
     assert lab.ended_at is None
+
+
+def test_whoever_was_taken_for_gone_and_comes_back_still_has_its_end() -> None:
+    """A day after the end of a lease, what is not to be seen counts as ended, and may be there all the same."""
+    night = Night(
+        cloud=StubEc2(Machine(id=ONE, tags={"curfew:keep": ""})),
+        policy=a_policy(selector=a_selector(tags=(), expired=True)),
+    )
+    lab = leased(night, ONE, ends_in=timedelta(hours=1))
+    night.time.at += timedelta(hours=26)
+    machine = night.cloud.machines.pop(ONE)
+    fleet.look(lab, provider=night.cloud.provider(), ledger=night.ledger, now=night.time.now())
+    assert [member.ended_at for member in night.ledger.fleets.members(lab.operation)] == [
+        night.time.now()
+    ]
+    night.cloud.machines[ONE] = machine
+
+    assert kept(night.sweep()) == {ONE: "protect-tag"}
+    machine.tags.clear()
+    assert results(night.sweep()) == {ONE: Result.VERIFIED}
 
 
 # -------------------------------------------------------------------------------------------------------------- acting
