@@ -5,6 +5,7 @@ frozen in the ledger before the first call, and a launch that broke off is taken
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -146,6 +147,8 @@ def renew(
     """
     only_owner(caller, fleet)
     _bounded(expires_at, fleet.longest, now)
+    with suppress(ProviderError):  # who is not to be seen may live
+        look(fleet, provider=provider, ledger=ledger, now=now)
     if not ledger.fleets.renew(fleet, expires_at, now=now):
         raise _too_late(_current(ledger, fleet))
     renewed = replace(fleet, expires_at=expires_at)

@@ -99,7 +99,7 @@ def _report(record: PlanRecord, sweep: Sweep) -> Report:
     if made.hash != record.hash:
         raise LedgerError(f'the plan "{record.id}" is not what was planned: it was tampered with')
     return Report(
-        sweep_id=record.id,
+        sweep_id=sweep.id,
         target=record.target,
         policy=record.policy,
         mode=Mode.REPORT,

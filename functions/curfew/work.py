@@ -104,11 +104,15 @@ def carry_out(app: App, work: WorkRequest, *, deadline: datetime | None) -> Repo
             return f'the launch of "{fleet.name}" is {fleet.step}'
         case "terminate":
             fleet = _fleet(app, work)
-            if fleet.claimed_by != work.id or not fleet.claimed(app.now()):
+            # Delivered twice at once, the message must not be two sweeps with one claim.
+            own = app.new_id()
+            if not app.ledger.fleets.hand_over(
+                fleet.name, fleet.operation, work.id, own, now=app.now()
+            ):
                 return (
                     f'the sweep {work.id} has no claim on the fleet "{fleet.name}": nothing is done'
                 )
-            return _end(app, fleet, work.id, deadline=deadline)
+            return _end(app, fleet, own, deadline=deadline)
         case "plan":
             record = planning.found(work.id, plans=app.ledger.plans)
             if record.step is PlanStep.PLANNING:
@@ -205,8 +209,12 @@ def _planning(app: App, record: PlanRecord, deadline: datetime | None) -> Sweep:
 
 
 def _apply(app: App, record: PlanRecord, deadline: datetime | None) -> tuple[PlanRecord, Report]:
-    asked_by = f"{record.asked_by}, applied by {record.applied_by}"
-    return planning.apply(record, replace(_planning(app, record, deadline), asked_by=asked_by))
+    sweep = replace(
+        _planning(app, record, deadline),
+        id=app.new_id(),  # a plan that is delivered twice at once is two sweeps
+        asked_by=f"{record.asked_by}, applied by {record.applied_by}",
+    )
+    return planning.apply(record, sweep)
 
 
 def _fleet(app: App, work: WorkRequest) -> Fleet:

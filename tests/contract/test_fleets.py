@@ -1039,3 +1039,45 @@ class TestClose:
         ledger.fleets.close(first, now=NOW + SECOND)
 
         assert ledger.fleets.get("dev") == replace(second, step=Step.ATTENTION)
+
+
+class TestHandOver:
+    """A claim that was taken by one invocation is carried on by another."""
+
+    def test_the_claim_is_the_takers_and_runs_from_then_on(self, ledger: Ledger) -> None:
+        fleet = opened(ledger)
+        assert claimed(ledger, fleet)
+
+        assert ledger.fleets.hand_over("dev", fleet.operation, "sweep", "heir", now=NOW + CLAIM)
+
+        there = ledger.fleets.get("dev")
+        assert there is not None
+        assert (there.claimed_by, there.claimed_at) == ("heir", NOW + CLAIM)
+        assert not ledger.fleets.renew(fleet, EXPIRY, now=NOW + CLAIM + SECOND)
+
+    def test_of_two_with_the_same_claim_one_has_it(self, ledger: Ledger) -> None:
+        fleet = opened(ledger)
+        assert claimed(ledger, fleet)
+
+        assert ledger.fleets.hand_over("dev", fleet.operation, "sweep", "one", now=NOW)
+        assert not ledger.fleets.hand_over("dev", fleet.operation, "sweep", "two", now=NOW)
+
+        there = ledger.fleets.get("dev")
+        assert there is not None
+        assert there.claimed_by == "one"
+
+    @pytest.mark.parametrize("by", ["another", ""])
+    def test_nobody_gives_what_is_not_theirs(self, ledger: Ledger, by: str) -> None:
+        fleet = opened(ledger)
+        assert not ledger.fleets.hand_over("dev", fleet.operation, by, "heir", now=NOW)
+        assert claimed(ledger, fleet)
+
+        assert not ledger.fleets.hand_over("dev", fleet.operation, by, "heir", now=NOW)
+        assert not ledger.fleets.hand_over("dev", "op-x", "sweep", "heir", now=NOW)
+
+    def test_a_claim_that_has_run_out_is_no_longer_given(self, ledger: Ledger) -> None:
+        fleet = opened(ledger)
+        assert claimed(ledger, fleet)
+        late = NOW + CLAIM + SECOND
+
+        assert not ledger.fleets.hand_over("dev", fleet.operation, "sweep", "heir", now=late)

@@ -143,6 +143,25 @@ class TestWatermark:
         assert ledger.watermark(HERE, "nightly", "arn:x") == scheduled
         assert ledger.watermark(HERE, "nightly", "arn:y") is None
 
+    def test_one_that_is_complete_later_and_meant_an_earlier_time_does_not_count(
+        self, ledger: Ledger
+    ) -> None:
+        def mark(id_: str, hours: int, scheduled: int) -> Watermark:
+            return Watermark(
+                sweep_id=id_,
+                completed_at=NOW + timedelta(hours=hours),
+                listed=3,
+                schedule="arn:x",
+                scheduled_at=NOW + timedelta(hours=scheduled),
+            )
+
+        second, first = mark("second", 2, 1), mark("first", 3, 0)
+        ledger.complete(HERE, "nightly", second)
+        ledger.complete(HERE, "nightly", first)
+
+        assert ledger.watermark(HERE, "nightly", "arn:x") == second
+        assert ledger.watermark(HERE, "nightly") == first
+
 
 class TestDynamoDb:
     """What only the real table can get wrong."""

@@ -201,6 +201,31 @@ def test_a_small_fleet_is_ended_at_once(app: App) -> None:
     assert running() == 0
 
 
+def test_a_message_that_comes_twice_at_once_is_one_sweep(app: App) -> None:
+    """The second comes while the first is about to order, and must neither order nor let go of the claim."""
+    lab = launched(app, a_fleet(app, count=work.AT_ONCE + 1))
+    work.end(app, lab, caller=KIM, deadline=None)
+    (message,) = put_off()
+    orders: list[str] = []
+    claims: list[str] = []
+    client = app.provider(world.REGION)._act  # type: ignore[attr-defined]
+
+    def again(**_: Any) -> None:
+        orders.append("order")
+        if len(orders) == 1:
+            assert delivered(message) == DONE
+            there = app.ledger.fleets.get("lab")
+            claims.append(there.claimed_by if there else "")
+
+    client.meta.events.register("before-call.ec2.TerminateInstances", again)
+
+    assert delivered(message) == DONE
+
+    assert running() == 0
+    assert len(orders) == 2  # one for each batch of the one sweep
+    assert claims != [""]
+
+
 def test_a_message_ends_no_fleet_that_nobody_gave_up(app: App) -> None:
     launched(app, a_fleet(app))
 

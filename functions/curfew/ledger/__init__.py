@@ -127,6 +127,12 @@ class Fleets(Protocol):
         With ``expired``, only if the lease has run out. False also while another sweep's claim runs.
         """
 
+    def hand_over(self, fleet: str, operation: str, by: str, to: str, *, now: datetime) -> bool:
+        """Pass a claim that runs on to whoever carries the work on. False if it is another's, or has run out.
+
+        Of two that come with the same claim, one has it.
+        """
+
     def unclaim(self, fleet: str, operation: str, by: str) -> None:
         """Let go of one's own claim."""
 
@@ -239,7 +245,7 @@ class Ledger(Protocol):
         """The last complete sweep, or the last one that the schedule started."""
 
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
-        """Record a complete sweep, as the last one and as its schedule's last one."""
+        """Record a complete sweep, as the last one and as its schedule's last one. A later one that is there stays."""
 
 
 def _digest(value: Any) -> str:

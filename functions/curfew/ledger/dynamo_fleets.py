@@ -170,6 +170,18 @@ class DynamoFleets(FleetRecords):
             claims_run_from=items.seconds(now - CLAIM),
         )
 
+    def hand_over(self, fleet: str, operation: str, by: str, to: str, *, now: datetime) -> bool:
+        """Its own repetition finds the claim with the taker, whose name is used once."""
+        return self._change(
+            fleet,
+            operation,
+            {"claimed_by": text(to), **items.moment("claimed_at", now)},
+            when="#claimed_by = :by AND #claimed_at_epoch >= :claims_run_from",
+            mine=lambda there: there.get("claimed_by") == text(to),
+            by=text(by),
+            claims_run_from=items.seconds(now - CLAIM),
+        )
+
     def unclaim(self, fleet: str, operation: str, by: str) -> None:
         self._change(
             fleet,

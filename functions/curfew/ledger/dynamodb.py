@@ -125,10 +125,13 @@ class DynamoLedger:
             return items.watermark_of(item)
 
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
-        """Record a complete sweep in the place of the one before; its schedule's first, which counts for more."""
+        """Record a complete sweep in the place of an earlier one; its schedule's first, which counts for more."""
         for schedule in dict.fromkeys((watermark.schedule, "")):
             key = items.key(f"watermark#{target}", items.watermark_place(policy, schedule))
-            self._table.write(put({**key, **items.of_watermark(watermark)}))
+            item = {**key, **items.of_watermark(watermark)}
+            later = "scheduled_at" if schedule else "completed_at"
+            when = f"attribute_not_exists(#pk) OR #{later} <= :at"
+            self._table.write(put(item, when=when, at=item[later]))
 
     def _seen(self, target: Target, ids: Sequence[str]) -> dict[str, datetime]:
         keys = [items.key(f"seen#{target}", id_) for id_ in dict.fromkeys(ids)]

@@ -67,6 +67,14 @@ class MemoryLedger:
         return self._watermarks.get((target, policy, schedule))
 
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
-        """Record a complete sweep."""
+        """Record a complete sweep, unless a later one is recorded."""
         for schedule in ("", watermark.schedule):
-            self._watermarks[target, policy, schedule] = watermark
+            place = (target, policy, schedule)
+            before = self._watermarks.get(place)
+            if before is None or _instant(before, schedule) <= _instant(watermark, schedule):
+                self._watermarks[place] = watermark
+
+
+def _instant(watermark: Watermark, schedule: str) -> datetime:
+    """What orders watermarks: a schedule's by the time it meant, others by when they were complete."""
+    return (watermark.scheduled_at if schedule else None) or watermark.completed_at

@@ -146,6 +146,13 @@ class MemoryFleets:
         self._fleets[fleet] = replace(there, claimed_by=by, claimed_at=now)
         return True
 
+    def hand_over(self, fleet: str, operation: str, by: str, to: str, *, now: datetime) -> bool:
+        there = self._present(fleet, operation)
+        if there is None or there.claimed_by != by or not there.claimed(now):
+            return False
+        self._fleets[fleet] = replace(there, claimed_by=to, claimed_at=now)
+        return True
+
     def unclaim(self, fleet: str, operation: str, by: str) -> None:
         there = self._present(fleet, operation)
         if there and there.claimed_by == by:
