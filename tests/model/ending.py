@@ -1,4 +1,4 @@
-"""A model of how sweeps end a fleet: every step is one atomic call of the real code, in the order in which it makes them.
+"""A model of how sweeps end a fleet: every step is one atomic call of the real code, in the real order.
 
 Two sweeps come for the same expired fleet of two instances, and one of them is delivered twice. One invocation may
 crash for good, one order may go wrong, the owner renews once, somebody sets the protect tag on one instance once, and
@@ -36,8 +36,8 @@ one that never came, so that a crash is only tried after a write.
 Time is one step, *late*: 20 minutes after a crash, the claim of the invocation has run out and its intents are stale.
 It needs the crash and nothing else, while the clock also has to outlast everybody who was there at the claim; so the
 model knows more than the clock allows, and the protocol asks only that whoever holds a claim is gone when it runs out.
-The event *hang* takes this away: the claim runs out while its holder is just before its order. (Anywhere else, the age of
-the plan stops a sweep that hung for so long; ``_may_go_on`` looks at it.)
+The event *hang* takes this away: the claim runs out while its holder is just before its order. (Anywhere else, the age
+of the plan stops a sweep that hung for so long; ``_may_go_on`` looks at it.)
 """
 
 from collections.abc import Hashable, Iterator
@@ -120,8 +120,8 @@ def changed[T](there: T, **changes: Any) -> T:
 class Ending:
     """The model. ``ids`` and ``times`` are of each invocation, in the order of ``names``; ``zones`` are the batches.
 
-    ``without`` takes guards out, ``events`` is what may happen beside the sweeps, ``tolerated`` are the properties that are
-    not checked.
+    ``without`` takes guards out, ``events`` is what may happen beside the sweeps, ``tolerated`` are the properties that
+    are not checked.
     """
 
     names: tuple[str, ...] = ("the first", "the second", "the first again")
@@ -133,7 +133,7 @@ class Ending:
     events: frozenset[str] = frozenset(("renew", "tag", "pause", "crash", "trouble"))
     tolerated: frozenset[str] = frozenset()
     reduced: bool = True
-    calm: dict[World, World] = field(default_factory=dict, compare=False, repr=False)
+    calm: dict[World, World] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @cached_property
     def start(self) -> World:
@@ -192,7 +192,9 @@ class Ending:
             case "reserve":
                 return self.limit >= 2 * len(self.names)
             case "intents" | "outcomes":
-                return "hang" not in self.events  # another only reads them when their writer is dead
+                return (
+                    "hang" not in self.events
+                )  # another only reads them when their writer is dead
             case "verify":
                 return not run.accepted & world.running
             case "complete":
@@ -204,7 +206,10 @@ class Ending:
         if "renew" in self.events and world.lease == EXPIRED:
             yield self.renewal(world)
         if "tag" in self.events and world.running & TAGGED and not world.tagged:
-            yield "somebody sets the protect tag on the first instance", changed(world, tagged=TAGGED)
+            yield (
+                "somebody sets the protect tag on the first instance",
+                changed(world, tagged=TAGGED),
+            )
         if "pause" in self.events and world.paused < OFF_AGAIN:
             word = "released" if world.paused else "thrown"
             yield f"the pause switch is {word}", changed(world, paused=world.paused + 1)
@@ -235,35 +240,45 @@ class Ending:
     def id(self, k: int) -> int:
         return self.ids[k] if k < len(self.ids) else max(self.ids) + 1
 
-    def step(self, world: World, k: int) -> Iterator[tuple[str, World]]:
+    def step(  # noqa: PLR0912, PLR0915  one case for each step
+        self, world: World, k: int
+    ) -> Iterator[tuple[str, World]]:
         """What the invocation does next, in every way that it may go."""
         run = world.runs[k]
         match run.at:
             case "list":
                 over = bool(self._time(k)) and world.latest >= self._time(k)
                 plan = world.running & ~world.tagged
-                yield f"lists {_who(plan)}", _at(world, k, changed(run, at="leases", plan=plan, over=over))
+                yield (
+                    f"lists {_who(plan)}",
+                    _at(world, k, changed(run, at="leases", plan=plan, over=over)),
+                )
             case "leases":
                 plan = 0 if world.lease == RENEWED else run.plan
-                yield f"reads the leases, and plans to end {_who(plan)}", _at(
-                    world, k, changed(run, at="watermark", plan=plan)
+                at = "watermark" if self._time(k) else "pause"
+                yield (
+                    f"reads the leases, and plans to end {_who(plan)}",
+                    _at(world, k, changed(run, at=at, plan=plan)),
                 )
             case "watermark":
                 swept = 0 < self._time(k) <= world.swept and "watermark" not in self.without
                 said = "its time has been swept" if swept else "its time is new"
-                after = Run(at=DONE) if swept else changed(run, at="pause")
-                yield f"reads the watermark: {said}", _at(world, k, after)
+                onward = Run(at=DONE) if swept else changed(run, at="pause")
+                yield f"reads the watermark: {said}", _at(world, k, onward)
             case "pause":
                 paused = self._pause(world)
-                after = Run(at=DONE) if paused else changed(run, at="open")
-                yield f"reads the pause switch: {_on(paused)}", _at(world, k, after)
+                onward = Run(at=DONE) if paused else changed(run, at="open")
+                yield f"reads the pause switch: {_on(paused)}", _at(world, k, onward)
             case "open":
                 stale = self._stale(world)
                 went = changed(run, at="look-open", stale=stale) if stale else self._begin(run)
                 yield f"reads the open intents: {stale.bit_count()} are stale", _at(world, k, went)
             case "look-open":
                 seen = world.running
-                yield f"looks at them: {_who(seen)} still run", _at(world, k, changed(run, at="settle", due=seen))
+                yield (
+                    f"looks at them: {_who(seen)} still run",
+                    _at(world, k, changed(run, at="settle", due=seen)),
+                )
             case "settle":
                 yield "settles them", self._settle(world, k)
             case "reserve":
@@ -279,20 +294,24 @@ class Ending:
             case "intents":
                 intended = run.intended | run.due
                 after = self._write(world, k, run.due, intents=1)
-                yield f"writes intents for {_who(run.due)}", _at(
-                    after, k, changed(run, at="pause-intents", intended=intended)
+                yield (
+                    f"writes intents for {_who(run.due)}",
+                    _at(after, k, changed(run, at="pause-intents", intended=intended)),
                 )
             case "order":
                 yield from self._order(world, k)
             case "verify":
                 ended = run.accepted if "verify" in self.without else run.accepted & ~world.running
-                after = self._close(changed(run, verified=ended))
-                yield f"looks, and has seen {_who(ended)} end", _at(world, k, after)
+                onward = self._close(changed(run, verified=ended))
+                yield f"looks, and has seen {_who(ended)} end", _at(world, k, onward)
             case "outcomes":
                 yield "writes the outcomes", self._outcomes(world, k)
             case "end":
                 after = changed(world, ended=world.ended | run.verified)
-                yield f"tells the register that {_who(run.verified)} ended", _at(after, k, self._last(run))
+                yield (
+                    f"tells the register that {_who(run.verified)} ended",
+                    _at(after, k, self._last(run)),
+                )
             case "unclaim":
                 mine = world.claim == self.id(k) and "unclaim" not in self.without
                 after = changed(world, claim=NOBODY if mine else world.claim)
@@ -324,10 +343,8 @@ class Ending:
             due = run.plan & self.zones[run.batch]
             run, onward = changed(run, due=due), self._claimed_already(run)
             run = changed(run, spare=self._spare(world))
-        if paused:
-            after = self._next(changed(run, halted=True, good=False))
-        else:
-            after = changed(run, at=onward, braked=braked)
+        onto = changed(run, at=onward, braked=braked)
+        after = self._next(changed(run, halted=True, good=False)) if paused else onto
         return f"reads the pause switch: {_on(paused)}", _at(world, k, after)
 
     def _look(self, world: World, k: int) -> tuple[str, World]:
@@ -371,7 +388,9 @@ class Ending:
         free = world.claim in (NOBODY, me) or "claim excludes sweeps" in self.without
         expired = world.lease != RENEWED or "claim asks for expiry" in self.without
         if not (free and expired):
-            return "claims the fleet, and is told no", _at(world, k, self._next(changed(run, holds=False)))
+            return "claims the fleet, and is told no", _at(
+                world, k, self._next(changed(run, holds=False))
+            )
         run = changed(run, holds=True)
         after = changed(run, at=self._claimed_already(run))
         return "claims the fleet", _at(changed(world, claim=me), k, after)
@@ -398,13 +417,17 @@ class Ending:
         if run.due & ~run.intended:
             return self.blame(world, "S3", "an order has no intent")
         if world.lease == RENEWED:
-            return self.blame(world, "S26", "the owner was told yes, and the fleet is ordered to end")
+            return self.blame(
+                world, "S26", "the owner was told yes, and the fleet is ordered to end"
+            )
         if run.due & run.spare:
             return self.blame(world, "S2", "what is ordered was exempt when it was looked at")
         if run.braked:
             return self.blame(world, "S14", "an order is given while the pause switch is on")
         if run.over:
-            return self.blame(world, "S13", "a time that was swept before it began is acted on again")
+            return self.blame(
+                world, "S13", "a time that was swept before it began is acted on again"
+            )
         if world.crashed != k and self._others(world, k):
             return self.blame(world, "S25", "two sweeps are ending the fleet at once")
         return world
@@ -463,14 +486,23 @@ class Ending:
         )
 
     def _write(
-        self, world: World, k: int, who: int, *, intents: int = 0, outcomes: int = 0, sweep: int | None = None
+        self,
+        world: World,
+        k: int,
+        who: int,
+        *,
+        intents: int = 0,
+        outcomes: int = 0,
+        sweep: int | None = None,
     ) -> World:
         written = list(world.written)
         for bit in range(2):
             if who >> bit & 1:
                 place = 2 * (self.id(k) if sweep is None else sweep) + bit
-                had = written[place]
-                written[place] = (had[0] + intents, had[1] + outcomes)
+                made, settled = written[place]
+                # One outcome settles all intents of a sweep on an instance: ``audit.unsettled`` knows no others.
+                settled = max(made, settled + 1) if outcomes else settled
+                written[place] = (made + intents, settled)
         after = changed(world, written=tuple(written))
         if any(outcomes > intents for intents, outcomes in written):
             return self.blame(after, "outcomes", "an intent has two outcomes")
@@ -498,7 +530,11 @@ class Ending:
         return _over(run)
 
     def blame(self, world: World, what: str, words: str) -> World:
-        return world if what in self.tolerated else changed(world, wrong=world.wrong or f"{what}: {words}")
+        return (
+            world
+            if what in self.tolerated
+            else changed(world, wrong=world.wrong or f"{what}: {words}")
+        )
 
     # What it all comes to.
 

@@ -1,4 +1,4 @@
-"""Visits every state that a model can reach, breadth first, so that the first trace to a violation is a shortest one."""
+"""Visits every state that a model can reach, breadth first, so that the first trace to a violation is a shortest."""
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -24,8 +24,8 @@ class Exploration[S: Hashable]:
     """What was visited: how much of it, where it ends, and the first violation, if there is one."""
 
     transitions: int = 0
-    deepest: int = 0
     violation: Violation | None = None
+    worst: S | None = None
     ends: set[Hashable] = field(default_factory=set)
     came: dict[S, tuple[S, str] | None] = field(default_factory=dict)
 
@@ -67,11 +67,13 @@ def explore[S: Hashable](
                 continue
             found.came[after] = (state, step)
             if problem := wrong(after):
+                found.worst = after
                 found.violation = Violation(wrong=problem, trace=found.trace(after))
                 return found
             layer.append(after)
         for outcome in end(state):
             if isinstance(outcome, str):
+                found.worst = state
                 found.violation = Violation(wrong=outcome, trace=found.trace(state))
                 return found
             found.ends.add(outcome)

@@ -1,4 +1,4 @@
-"""A model of how a fleet is launched: one operation of two instances, two workers, two pools, and a cloud with a memory.
+"""A model of how a fleet is launched: one operation of two instances, two workers, two pools, a cloud with a memory.
 
 One worker may crash for good, one answer may be lost, with its effect or without, what was launched may not be to be
 seen yet, the capacity of the first pool appears or disappears once, and the fleet may be given up once.
@@ -18,8 +18,8 @@ seen yet, the capacity of the first pool appears or disappears once, and the fle
     advance     ``work``: ``fleets.advance``
     let-go      the same, with the launch unfinished
 
-Left out: ``fleets.order``, which never changes; the births' looks (``_delivered``) and audit; refusals and mismatches, which end
-a launch at once; the deadline, after which a worker lets go as after a lost lock.
+Left out: ``fleets.order``, which never changes; the births' looks (``_delivered``) and audit; refusals and
+mismatches, which end a launch at once; the deadline, after which a worker lets go as after a lost lock.
 
 The protocol is safe if a worker that is alive comes from each ``lock`` of its launch to the next, or to the end, in
 less time than ``LOCK``. So the lock runs out for a worker that crashed and for no other. Events take this apart:
@@ -29,8 +29,8 @@ less time than ``LOCK``. So the lock runs out for a worker that crashed and for 
     hang elsewhere        it does so at any other moment
     late effect           a call whose answer was lost has its effect when the worker has long gone on
 
-``fences`` has changes that the code does not have, and that would do without a part of it: *keep only* never takes a lock
-that was lost anew in the middle of a launch, *settle under lock* refuses the "no" of a worker that lost it.
+``fences`` has changes that the code does not have, and that would do without a part of it: *keep only* never takes a
+lock that was lost anew in the middle of a launch, *settle under lock* refuses the "no" of a worker that lost it.
 """
 
 from collections.abc import Hashable, Iterator
@@ -100,7 +100,7 @@ class Launch:
     without: frozenset[str] = frozenset()
     fences: frozenset[str] = frozenset()
     events: frozenset[str] = frozenset(("lost", "blind", "crash", "claim", "capacity"))
-    calm: dict[World, World] = field(default_factory=dict, compare=False, repr=False)
+    calm: dict[World, World] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @cached_property
     def start(self) -> World:
@@ -165,7 +165,10 @@ class Launch:
                 yield from self._call(world, k)
             case "record":
                 then = "keep" if "record first" in self.without else "settle"
-                yield f"records {worker.born}", _at(self._recorded(world, k), k, self._on(worker, then))
+                yield (
+                    f"records {worker.born}",
+                    _at(self._recorded(world, k), k, self._on(worker, then)),
+                )
             case "settle":
                 yield self._settle(world, k)
             case "advance" | "let-go":
@@ -188,7 +191,9 @@ class Launch:
         theirs = (k,) if "keep only" in self.fences and worker.at != "begin" else (NOBODY, k)
         free = world.lock in theirs or "lock" in self.without
         if free and not world.step.finished:
-            return "takes or keeps the lock", _at(changed(world, lock=k), k, self._on(worker, onward))
+            return "takes or keeps the lock", _at(
+                changed(world, lock=k), k, self._on(worker, onward)
+            )
         after = Worker(at=DONE if worker.at == "begin" else "let-go")
         return "finds the lock lost", _at(world, k, after)
 
@@ -197,7 +202,9 @@ class Launch:
         following = _upcoming(world.attempts)
         said = f"reads {len(world.attempts)} attempts"
         if isinstance(following, Ending):
-            return f"{said}: no more to do", _at(world, k, Worker(at="advance", step=following.step))
+            return f"{said}: no more to do", _at(
+                world, k, Worker(at="advance", step=following.step)
+            )
         if following in world.attempts:
             place = following.number - 1
             if "open attempt first" in self.without:
@@ -307,7 +314,9 @@ class Launch:
             attempts[worker.attempt] = changed_attempt(there, worker.answer, worker.born)
         after = changed(world, attempts=tuple(attempts))
         then = "record" if "record first" in self.without and worker.born else "keep"
-        return f"settles attempt {worker.attempt + 1}: {worker.answer}", _at(after, k, self._on(worker, then))
+        return f"settles attempt {worker.attempt + 1}: {worker.answer}", _at(
+            after, k, self._on(worker, then)
+        )
 
     # What it all comes to.
 
@@ -351,7 +360,11 @@ class Launch:
 def changed_attempt(attempt: Attempt, answer: Answer, launched: int) -> Attempt:
     """The attempt as it is settled."""
     return Attempt(
-        number=attempt.number, pool=attempt.pool, count=attempt.count, answer=answer, launched=launched
+        number=attempt.number,
+        pool=attempt.pool,
+        count=attempt.count,
+        answer=answer,
+        launched=launched,
     )
 
 

@@ -3,8 +3,8 @@
 The real calls have to be those that the model names, in its order. Only reads that can change nothing are passed over:
 the leases of nobody, the looks of ``verify`` after the first, the pause switch for the status at the end.
 
-Of the 20 minutes after a crash, 11 pass at the crash and 10 at the model's step *late*: whoever began after the crash is
-then not too old to go on. One who began before it would be stopped by the age of its plan, of which the model knows
+Of the 20 minutes after a crash, 11 pass at the crash and 10 at the model's step *late*: whoever began after the crash
+is then not too old to go on. One who began before it would be stopped by the age of its plan, of which the model knows
 nothing; a schedule in which it is still at work then cannot be played.
 """
 
@@ -36,14 +36,16 @@ CALLS = {
     "pause-order": "paused", "order": "terminate", "verify": "describe", "outcomes": "append", "end": "end",
     "unclaim": "unclaim", "complete": "complete", DONE: "", DEAD: "",
 }  # fmt: skip
-PORTS = frozenset(CALLS.values()) - {""}
-PASSED_OVER = frozenset(("leases", "describe", "paused"))
+PORTS = frozenset((*CALLS.values(), "now")) - {""}
+PASSED_OVER = frozenset(("leases", "describe", "paused", "now"))
+# What the clock says counts at these steps: they begin with reading it.
+TIMED = frozenset(("open", "claim"))
 ONE, TWO = an_id(1), an_id(2)
 ZONES = ("eu-central-1a", "eu-central-1b")
 TAGS = {"env": "dev", "curfew:fleet": "lab"}
 MINUTE = timedelta(minutes=1)
 
-type Path = list[tuple[str, World]]
+Path = list[tuple[str, World]]
 
 
 class _Cloud:
@@ -86,18 +88,24 @@ class Replay:
             for k, name in enumerate((*model.names, "the calm"))
         ]
 
-    def play(self, path: Path, *, compared: bool = True) -> World:
-        """Every step, and the calm at the end; what the model says the world is then."""
-        before = self.model.start
-        for step, after in path:
-            self._step(step, before, after)
-            if compared:
+    def play(self, path: Path) -> None:
+        """Every step; and then, unless something is wrong already, the next day, on which one more sweep comes."""
+        world = self.model.start
+        try:
+            for step, after in path:
+                self._step(step, world, after)
                 self.compare(after, step)
-            before = after
-        return before
+                world = after
+            if not world.wrong:
+                self._calm()
+                calmed = self.model.calmed(world)
+                self.compare(calmed, "the calm")
+                assert self._intended() == calmed.written[-2:].count((1, 1)), "the calm"
+        finally:
+            for player in self.players:
+                player.leave()
 
-    def calm(self, world: World) -> None:
-        """The next day, as the model has it: one more sweep, if the world is one in which it would come."""
+    def _calm(self) -> None:
         self.ledger.resume()
         self.night.time.at += timedelta(days=1)
         player = self.players[-1]
@@ -109,7 +117,7 @@ class Replay:
         """What there is, in the model and in truth."""
         assert self.running == world.running, step
         assert self._claim() == world.claim, step
-        assert (self.ledger.paused() is not None) == (world.paused == 1), step
+        assert (self._switch() is not None) == (world.paused == 1), step
         runs = self._fleet().lease.runs(self.night.time.now())
         assert runs == (world.lease == RENEWED), step
         opened = {(sweep, bit) for sweep in range(len(world.written) // 2) for bit in (0, 1)
@@ -141,7 +149,9 @@ class Replay:
             self.night.time.at += 21 * MINUTE
         elif step.startswith("the owner renews"):
             now = self.night.time.now()
-            self.promised = self.ledger.fleets.renew(self._fleet(), now + timedelta(days=30), now=now)
+            self.promised = self.ledger.fleets.renew(
+                self._fleet(), now + timedelta(days=30), now=now
+            )
             assert self.promised == (after.lease == RENEWED), step
         elif step.startswith("somebody sets"):
             one = self.cloud.instances[ONE]
@@ -157,20 +167,25 @@ class Replay:
         player, at = self.players[k], before.runs[k].at
         if at == UNBEGUN:
             player.begin()
-        self._stands(player, CALLS[at])
+        self._stands(player, _first(at))
         if did.startswith("crashes"):
             player.crash()
             self.night.time.at += 11 * MINUTE
             return
         _, _, player.bend = did.partition("; ")
         player.go()
-        self._stands(player, CALLS[after.runs[k].at])
+        if at in TIMED:
+            self._stands(player, CALLS[at])
+            player.go()
+        self._stands(player, _first(after.runs[k].at))
 
     @staticmethod
     def _stands(player: Player, call: str) -> None:
         while player.at != call and player.at in PASSED_OVER:
             player.go()
-        assert player.at == call, f"{player.name} is to {call or 'end'} and stands before {player.at or 'its end'}"
+        assert player.at == call, (
+            f"{player.name} is to {call or 'end'} and stands before {player.at or 'its end'}"
+        )
 
     def _sweep(self, player: Player, k: int) -> None:
         time = self.model.times[k] if k < len(self.model.times) else 0
@@ -179,12 +194,23 @@ class Replay:
             policy=self.policy,
             provider=player.port(_Cloud(self.cloud, player), PORTS),
             ledger=player.port(self.ledger, PORTS),
-            clock=Clock(now=self.night.time.now, sleep=self.night.time.sleep),
+            clock=Clock(now=player.port(self.night.time, PORTS).now, sleep=self.night.time.sleep),
             timezone=ZoneInfo("Europe/Zurich"),
             schedule="leases" if time else "",
             scheduled_at=NOW + time * MINUTE if time else None,
         )
         act(sweep, plan(sweep))
+
+    def _intended(self) -> int:
+        """How many intents the sweep in the calm wrote."""
+        sweep = f"sweep-{self.model.id(len(self.model.names))}"
+        drafts = [entry.draft for entry in self.ledger.entries(HERE)]
+        return sum(d.kind is EntryKind.INTENT and d.sweep_id == sweep for d in drafts)
+
+    def _switch(self) -> Pause | None:
+        ledger: Any = self.ledger  # and not through ``paused``, which a test may take out
+        switch: Pause | None = ledger._pause
+        return switch
 
     def _fleet(self) -> Fleet:
         return self.ledger.fleets.get("lab") or self.lab
@@ -200,6 +226,10 @@ class Replay:
             (int(e.draft.sweep_id.removeprefix("sweep-")), (ONE, TWO).index(e.draft.instance_id))
             for e in entries
         }
+
+
+def _first(at: str) -> str:
+    return "now" if at in TIMED else CALLS[at]
 
 
 def playable(path: Path) -> bool:

@@ -45,6 +45,11 @@ class Player:
         self.go()
         self._thread.join(PATIENCE)
 
+    def leave(self) -> None:
+        """Whoever still stands somewhere goes home."""
+        if self.at:
+            self.crash()
+
     def port(self, inner: Any, names: frozenset[str]) -> Any:
         """A port at whose calls, as far as they are named, the invocation stands still."""
         return _Port(self, inner, names)
