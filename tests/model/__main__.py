@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .explorer import Exploration
-from .scenarios import ENDINGS, GUARDS, HANGING, KNOWN, LAUNCHES, ending, launch
+from .scenarios import (
+    ENDINGS,
+    FENCED,
+    GUARDS,
+    HANGING,
+    HANGS,
+    KNOWN,
+    LAUNCH_GUARDS,
+    LAUNCHES,
+    ending,
+    launch,
+)  # fmt: skip
 
 
 def table(
@@ -40,6 +51,10 @@ def say(line: str) -> None:
 if __name__ == "__main__":
     table("Ending a fleet", ENDINGS, ending)
     table("Launching a fleet", LAUNCHES, launch)
+    table("Launching with two more fences, and hangs", {"but before the call": FENCED}, launch)
+    without = {f"without {guarded.guard}": guarded.removed for guarded in LAUNCH_GUARDS}
+    table("Launching without a guard", without, launch)
+    table("Launching without an assumption", HANGS, launch, told=True)
     guards = {f"without {guarded.guard}": guarded.removed for guarded in GUARDS}
-    table("Without a guard", {**guards, "with a hang that is too long": HANGING}, ending)
+    table("Ending without a guard", {**guards, "with a hang that is too long": HANGING}, ending)
     table("Known to be broken", KNOWN, ending, told=True)

@@ -74,6 +74,7 @@ class World:
     capacity: tuple[int, int]
     changes: int | None
     lock: int = NOBODY
+    lapsed: bool = False
     attempts: tuple[Attempt, ...] = ()
     born: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
     recorded: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
@@ -119,8 +120,9 @@ class Launch:
             if "crash" in self.events and not world.crashed and worker.at in CRASHES:
                 crashed = changed(world, crashed=True)
                 yield f"{name}: crashes before {worker.at}", _at(crashed, k, Worker(at=DEAD))
-        if world.lock != NOBODY and self._may_hang(world.workers[world.lock]):
-            yield "the lock runs out", changed(world, lock=NOBODY)
+        held = world.lock != NOBODY and not world.lapsed
+        if held and self._may_hang(world.workers[world.lock]):
+            yield "the lock runs out", changed(world, lapsed=True)
         if "capacity" in self.events and world.changes is not None:
             capacity = (world.changes, world.capacity[1])
             word = f"the first pool has room for {world.changes}"
@@ -157,7 +159,7 @@ class Launch:
                 mine = world.claimed and self._mine(world, k)
                 had = sum(attempt.launched for attempt in world.attempts)
                 step = Step.PARTIAL if had else Step.FAILED
-                after = changed(world, step=step, lock=NOBODY) if mine else world
+                after = changed(world, step=step, lock=NOBODY, lapsed=False) if mine else world
                 yield "breaks off", _at(after, k, Worker(at=DONE))
             case "find" | "find-empty":
                 yield from self._find(world, k)
@@ -174,7 +176,7 @@ class Launch:
             case "advance" | "let-go":
                 step = worker.step if worker.at == "advance" else Step.LAUNCHING
                 mine = self._mine(world, k)
-                after = changed(world, step=step, lock=NOBODY) if mine else world
+                after = changed(world, step=step, lock=NOBODY, lapsed=False) if mine else world
                 yield f"lets go: the launch is {step}", _at(after, k, Worker(at=DONE))
             case _:
                 raise AssertionError(worker.at)
@@ -188,11 +190,12 @@ class Launch:
     def _hold(self, world: World, k: int) -> tuple[str, World]:
         worker = world.workers[k]
         onward = {"begin": "keep", "keep": "read", "hold": "call"}[worker.at]
-        theirs = (k,) if "keep only" in self.fences and worker.at != "begin" else (NOBODY, k)
-        free = world.lock in theirs or "lock" in self.without
+        mine = world.lock == k
+        takes = worker.at == "begin" or "keep only" not in self.fences
+        free = mine or "lock" in self.without or (takes and (world.lapsed or world.lock == NOBODY))
         if free and not world.step.finished:
             return "takes or keeps the lock", _at(
-                changed(world, lock=k), k, self._on(worker, onward)
+                changed(world, lock=k, lapsed=False), k, self._on(worker, onward)
             )
         after = Worker(at=DONE if worker.at == "begin" else "let-go")
         return "finds the lock lost", _at(world, k, after)
@@ -221,7 +224,8 @@ class Launch:
         assert planned is not None
         taken = len(world.attempts) >= planned.number
         blocked = world.claimed and "claim blocks attempts" not in self.without
-        if not self._mine(world, k) or blocked or (taken and "lock" not in self.without):
+        lapsed = world.lapsed and "lock" not in self.without
+        if not self._mine(world, k) or lapsed or blocked or (taken and "lock" not in self.without):
             return "may not write its attempt", _at(world, k, Worker(at="break-off"))
         calling = Worker(at=self._held(), attempt=planned.number - 1)
         if "attempt first" in self.without:
@@ -347,7 +351,7 @@ class Launch:
     def calmed(self, world: World) -> World:
         """Nothing goes wrong any more, the lock has run out, and one more worker comes."""
         done = tuple(w if w.at == DEAD else Worker(at=DONE) for w in world.workers[:-1])
-        world = changed(world, workers=(*done, Worker()), lost=True, lock=NOBODY)
+        world = changed(world, workers=(*done, Worker()), lost=True, lapsed=world.lock != NOBODY)
         if world not in self.calm:
             after, k = world, len(self.names)
             while after.workers[k].at != DONE:

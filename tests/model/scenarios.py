@@ -108,6 +108,36 @@ FENCED = replace(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchGuarded:
+    """A guard of the launch, and the promise that is broken without it."""
+
+    guard: str
+    breaks: str
+    model: Launch = LAUNCHES["room comes in the first pool"]
+
+    @property
+    def removed(self) -> Launch:
+        """The model without it."""
+        return replace(self.model, without=frozenset((self.guard,)))
+
+
+LAUNCH_GUARDS = [
+    LaunchGuarded(guard="lock", breaks="S16"),
+    LaunchGuarded(guard="token", breaks="S15"),
+    LaunchGuarded(guard="open attempt first", breaks="S15"),
+    LaunchGuarded(guard="attempt first", breaks="S16"),
+    LaunchGuarded(guard="record first", breaks="S16"),
+    LaunchGuarded(guard="claim blocks attempts", breaks="given up"),
+    # With locks that run out only for the dead, whoever began to hold one holds it still.
+    LaunchGuarded(guard="lock before the call", breaks="S15", model=FENCED),
+]
+HANGS = {
+    hang: replace(LAUNCHES["room comes in the first pool"], events=Launch().events | {hang})
+    for hang in ("hang before the call", "hang after the call", "hang elsewhere", "late effect")
+}
+
+
 def ending(model: Ending) -> Exploration[World]:
     """Everything that the model of the ending can come to."""
     return explore(model.start, steps=model.steps, wrong=model.wrong, end=model.end)

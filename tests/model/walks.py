@@ -1,9 +1,9 @@
-"""Complete schedules of the model of the ending, drawn at random and the same for the same seed."""
+"""Complete schedules of a model, drawn at random from a seed; and the way that an exploration came."""
 
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 
 from .ending import DEAD, DONE, Ending, World
-from .replay import Path
 
 RATES = (
     0.01,
@@ -12,28 +12,46 @@ RATES = (
 )  # of what happens beside the ordinary steps, which would else come too early to matter
 
 
-def walk(model: Ending, seed: int) -> Path:
-    """From the beginning until everybody is done."""
+def walk(model: Ending, seed: int) -> list[tuple[str, World]]:
+    """From the beginning until every sweep is done."""
+    return drawn(
+        model.start,
+        model.steps,
+        lambda world: all(run.at in (DONE, DEAD) for run in world.runs[:-1]),
+        names=model.names,
+        seed=seed,
+    )
+
+
+def drawn[S](
+    start: S,
+    steps: Callable[[S], Iterable[tuple[str, S]]],
+    over: Callable[[S], bool],
+    *,
+    names: tuple[str, ...],
+    seed: int,
+) -> list[tuple[str, S]]:
+    """Steps and what they lead to, until it is over."""
     random = Random(seed)  # noqa: S311  no secret
     rate = random.choice(RATES)
-    world, path = model.start, Path()
-    while any(run.at not in (DONE, DEAD) for run in world.runs[:-1]):
-        options = list(model.steps(world))
-        weights = [1 if _ordinary(model, step) else rate for step, _ in options]
-        path.append(random.choices(options, weights)[0])
-        world = path[-1][1]
+    state, path = start, list[tuple[str, S]]()
+    while not over(state):
+        options = list(steps(state))
+        weights = [1 if _ordinary(step, names) else rate for step, _ in options]
+        path += random.choices(options, weights)
+        state = path[-1][1]
     return path
 
 
-def _ordinary(model: Ending, step: str) -> bool:
-    name, _, did = step.partition(": ")
-    return name in model.names and not did.startswith("crashes") and ";" not in did
-
-
-def traced(came: dict[World, tuple[World, str] | None], state: World) -> Path:
-    """The way that an exploration came, with the world after each step."""
-    path = Path()
+def traced[S](came: Mapping[S, tuple[S, str] | None], state: S) -> list[tuple[str, S]]:
+    """The steps that an exploration came, and what each led to."""
+    path = list[tuple[str, S]]()
     while (before := came[state]) is not None:
         path.append((before[1], state))
         state = before[0]
     return path[::-1]
+
+
+def _ordinary(step: str, names: tuple[str, ...]) -> bool:
+    name, _, did = step.partition(": ")
+    return name in names and not did.startswith("crashes") and ";" not in did
