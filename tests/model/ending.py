@@ -548,9 +548,11 @@ class Ending:
         if world.claim != NOBODY and (world.crashed == NOBODY or world.late):
             yield "S25: a claim is left for good"
             return
+        if all(run.at == UNBEGUN for run in world.runs):
+            return
         after = self.calmed(world)
         if after.wrong:
-            yield after.wrong
+            yield f"{after.wrong}, in the calm"
         elif any(intents > outcomes for intents, outcomes in after.written):
             yield "S3: an intent has no outcome after the next sweep"
         elif after.lease != RENEWED and after.running & ~after.tagged:
