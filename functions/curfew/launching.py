@@ -24,8 +24,9 @@ from .execute import Clock
 from .ledger import Ledger
 from .providers import Launch, Provider
 
-# Longer than any call and the looks after it; whoever finds the lock run out may take the launch up.
-LOCK = timedelta(minutes=3)
+# Longer than any invocation lasts: only of a worker that is dead does the lock run out, and then whoever comes next takes
+# the launch up. One that only hangs must not come back to a launch that is in other hands.
+LOCK = timedelta(minutes=20)
 # A call begins only with this much time left; most take two seconds.
 ROOM = timedelta(seconds=10)
 # "From a couple of seconds up to a few minutes" is what EC2's guide on eventual consistency advises.

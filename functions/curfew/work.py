@@ -6,7 +6,7 @@ the SweepFunction takes it up by the same functions. Where there is no queue, ev
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from . import fleet as fleets
 from . import launching, planning
@@ -23,6 +23,8 @@ from .sweep import Sweep, act, plan
 
 # Orders with so many looks take about ten seconds; more of them would outlast the request.
 AT_ONCE = 20
+# Whoever was asked for a launch gets so long to begin with it.
+BEGUN = timedelta(minutes=3)
 
 
 def acting(app: App) -> None:
@@ -133,7 +135,7 @@ def tidy(app: App, *, deadline: datetime | None) -> list[Fleet]:
     unfinished = [
         _carried(app, fleet, deadline)
         for fleet in app.ledger.fleets.unfinished()
-        if app.now() - fleet.created_at > launching.LOCK
+        if app.now() - fleet.created_at > BEGUN
     ]
     for fleet in app.running():
         if fleet.step.finished and app.now() >= fleet.expires_at:

@@ -1,0 +1,206 @@
+"""How to take each guard of the model out of the real code, so that its ports are called as the model then says."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from curfew import execute, launching, sweep
+from curfew.core.launch import Answer, Attempt
+from curfew.core.lease import Fleet
+from curfew.core.report import Result
+from curfew.ledger.memory import MemoryLedger
+from curfew.ledger.memory_fleets import MemoryFleets
+from tests.safety.belts import Remove, returning
+
+Execution = execute._Execution
+
+
+def _no_claim(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Execution, "_claim", lambda _self, due: list(due))
+
+
+def _claim_at_any_time(patch: pytest.MonkeyPatch) -> None:
+    claim = MemoryFleets.claim
+    patch.setattr(
+        MemoryFleets, "claim", lambda *args, now, expired: claim(*args, now=now, expired=False)
+    )
+
+
+def _claim_from_anybody(patch: pytest.MonkeyPatch) -> None:
+    claim = MemoryFleets.claim
+
+    def taken(self: MemoryFleets, fleet: str, *args: Any, **more: Any) -> bool:
+        there = self._fleets[fleet]
+        self._fleets[fleet] = replace(there, claimed_by="", claimed_at=None)
+        return claim(self, fleet, *args, **more)
+
+    patch.setattr(MemoryFleets, "claim", taken)
+
+
+def _renewed_in_spite_of_claims(patch: pytest.MonkeyPatch) -> None:
+    def renew(self: MemoryFleets, fleet: Fleet, expires_at: Any, **_: Any) -> bool:
+        self._fleets[fleet.name] = replace(self._fleets[fleet.name], expires_at=expires_at)
+        return True
+
+    patch.setattr(MemoryFleets, "renew", renew)
+
+
+def _claimed_for_good(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Fleet, "claimed", lambda self, _now: self.claimed_at is not None)
+
+
+def _first_look(patch: pytest.MonkeyPatch) -> None:
+    look = Execution._look
+
+    def blind(self: Any, actions: Any) -> Any:
+        return look(self, actions) if self._touched else list(actions)
+
+    patch.setattr(Execution, "_look", blind)
+
+
+def _second_look(patch: pytest.MonkeyPatch) -> None:
+    look = Execution._look
+
+    def careless(self: Any, actions: Any) -> Any:
+        due = look(self, actions)
+        if not self._touched:
+            return due
+        for action in actions:
+            self._outcomes.pop(action.instance.id, None)
+            self._accepted.pop(action.instance.id, None)
+        return list(actions)
+
+    patch.setattr(Execution, "_look", careless)
+
+
+def _intents(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Execution, "_write_intents", lambda *_: None)
+
+
+def _settling(patch: pytest.MonkeyPatch) -> None:
+    def read_only(prepared: sweep.Sweep) -> tuple[str, ...]:
+        prepared.clock.now()
+        prepared.ledger.open_intents(prepared.provider.target)
+        return ()
+
+    patch.setattr(sweep, "_settle_open_intents", read_only)
+
+
+def _verification(patch: pytest.MonkeyPatch) -> None:
+    def trusting(self: Any) -> None:
+        if self._accepted:
+            self._provider.describe(list(self._accepted))
+            self._settle(list(self._accepted.values()), Result.VERIFIED, "the cloud agreed")
+
+    patch.setattr(Execution, "verify", trusting)
+
+
+REMOVED: dict[str, Remove] = {
+    "claim": _no_claim,
+    "claim asks for expiry": _claim_at_any_time,
+    "claim blocks renewals": _renewed_in_spite_of_claims,
+    "claim excludes sweeps": _claim_from_anybody,
+    "claim runs out": _claimed_for_good,
+    "unclaim": returning(MemoryFleets, "unclaim", None),
+    "look": _first_look,
+    "second look": _second_look,
+    "intents": _intents,
+    "settling": _settling,
+    "budget": returning(MemoryLedger, "reserve", True),
+    "pause": returning(MemoryLedger, "paused", None),
+    "verify": _verification,
+    "watermark": returning(MemoryLedger, "watermark", None),
+}
+
+
+def _no_locks(patch: pytest.MonkeyPatch) -> None:
+    lock, advance = MemoryFleets.lock, MemoryFleets.advance
+
+    def taken(self: MemoryFleets, fleet: Fleet, worker: str, *, now: Any, until: Any) -> bool:
+        self._locks.pop(fleet.operation, None)
+        return lock(self, fleet, worker, now=now, until=until)
+
+    def attempt(self: MemoryFleets, fleet: Fleet, worker: str, made: Attempt, *, now: Any) -> bool:
+        if self._fleets[fleet.name].claimed(now):
+            return False
+        self._attempts[fleet.operation][made.number] = (worker, made)
+        return True
+
+    def advanced(self: MemoryFleets, fleet: Fleet, worker: str, *args: Any) -> bool:
+        if there := self._locks.get(fleet.operation):
+            self._locks[fleet.operation] = replace(there, worker=worker)
+        return advance(self, fleet, worker, *args)
+
+    patch.setattr(MemoryFleets, "lock", taken)
+    patch.setattr(MemoryFleets, "attempt", attempt)
+    patch.setattr(MemoryFleets, "advance", advanced)
+
+
+def _empty_when_open(patch: pytest.MonkeyPatch) -> None:
+    made = launching._Launch._made
+
+    def hasty(self: Any, order: Any, attempt: Attempt, *, repeated: bool) -> Any:
+        if repeated:
+            return replace(attempt, answer=Answer.EMPTY)
+        return made(self, order, attempt, repeated=repeated)
+
+    patch.setattr(launching._Launch, "_made", hasty)
+
+
+def _unwritten_attempts(patch: pytest.MonkeyPatch) -> None:
+    attempt = MemoryFleets.attempt
+
+    def unwritten(self: MemoryFleets, fleet: Fleet, worker: str, made: Attempt, **m: Any) -> bool:
+        written = attempt(self, fleet, worker, made, **m)
+        if written:
+            del self._attempts[fleet.operation][made.number]
+        return written
+
+    def settle(self: MemoryFleets, fleet: Fleet, attempt: Attempt) -> None:
+        self._attempts[fleet.operation][attempt.number] = ("", attempt)
+
+    patch.setattr(MemoryFleets, "attempt", unwritten)
+    patch.setattr(MemoryFleets, "settle", settle)
+
+
+def _recorded_later(patch: pytest.MonkeyPatch) -> None:
+    hold, waiting = launching._Launch.hold, dict[str, list[str]]()
+
+    def settled(self: Any, attempt: Attempt, answer: Answer, born: Any, problem: str = "") -> Any:
+        waiting[self.worker] = [instance.id for instance in born]
+        return replace(attempt, answer=answer, launched=len(born), problem=problem)
+
+    def held(self: Any) -> bool:
+        if ids := waiting.pop(self.worker, None):
+            self.ledger.fleets.record(self.fleet, ids, now=self.clock.now())
+        return hold(self)
+
+    patch.setattr(launching._Launch, "_settled", settled)
+    patch.setattr(launching._Launch, "hold", held)
+
+
+def _attempts_in_spite_of_claims(patch: pytest.MonkeyPatch) -> None:
+    attempt = MemoryFleets.attempt
+
+    def made(self: MemoryFleets, fleet: Fleet, *args: Any, **more: Any) -> bool:
+        there = self._fleets[fleet.name]
+        self._fleets[fleet.name] = replace(there, claimed_at=None)
+        try:
+            return attempt(self, fleet, *args, **more)
+        finally:
+            self._fleets[fleet.name] = there
+
+    patch.setattr(MemoryFleets, "attempt", made)
+
+
+# Without "lock before the call": it is missed only where the fences are, which the code does not have.
+REMOVED_FROM_LAUNCH: dict[str, Remove] = {
+    "lock": _no_locks,
+    "token": lambda patch: patch.setattr(launching, "token", lambda *_: uuid4().hex),
+    "open attempt first": _empty_when_open,
+    "attempt first": _unwritten_attempts,
+    "record first": _recorded_later,
+    "claim blocks attempts": _attempts_in_spite_of_claims,
+}

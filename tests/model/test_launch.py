@@ -1,0 +1,100 @@
+"""What the model of the launch proves, under which assumptions, and that the real code does what it says."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from .explorer import Exploration
+from .guards import REMOVED_FROM_LAUNCH
+from .launch import ASKED, DEAD, DONE, Launch, World
+from .replay_launch import LaunchReplay
+from .scenarios import FENCED, HANGS, LAUNCH_GUARDS, LAUNCHES, LaunchGuarded, launch
+from .walks import drawn, traced
+
+REAL = [guarded for guarded in LAUNCH_GUARDS if guarded.guard in REMOVED_FROM_LAUNCH]
+SCHEDULES = 200
+
+
+def broken(found: Exploration[World]) -> str:
+    assert found.violation is not None
+    return found.violation.wrong.partition(":")[0]
+
+
+def played(model: Launch) -> LaunchReplay:
+    """The shortest way to what is wrong with a model, gone by the real code."""
+    found = launch(model)
+    assert found.worst is not None
+    replay = LaunchReplay(model)
+    replay.play(traced(found.came, found.worst))
+    return replay
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_never_more_is_launched_than_was_asked_for_and_all_of_it_is_recorded(name: str) -> None:
+    found = launch(LAUNCHES[name])
+
+    assert found.violation is None, str(found.violation)
+    assert found.ends
+
+
+@pytest.mark.parametrize("guarded", LAUNCH_GUARDS, ids=lambda guarded: guarded.guard)
+def test_the_model_misses_each_guard(guarded: LaunchGuarded) -> None:
+    assert broken(launch(guarded.removed)) == guarded.breaks
+
+
+@pytest.mark.parametrize("guarded", REAL, ids=lambda guarded: guarded.guard)
+def test_without_the_guard_the_real_code_does_the_same_wrong(
+    guarded: LaunchGuarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    REMOVED_FROM_LAUNCH[guarded.guard](monkeypatch)
+
+    played(guarded.removed)
+
+
+@pytest.mark.parametrize("guarded", REAL, ids=lambda guarded: guarded.guard)
+def test_with_the_guard_the_real_code_does_not_follow(guarded: LaunchGuarded) -> None:
+    with pytest.raises(AssertionError):
+        played(guarded.removed)
+
+
+@pytest.mark.parametrize("hang", HANGS)
+def test_a_worker_that_hangs_for_longer_than_its_lock_launches_too_many(hang: str) -> None:
+    """What the protocol rests on, for the real code does the same. No function lives as long as LOCK."""
+    found = launch(HANGS[hang])
+    assert broken(found) == "S15"
+    assert len(played(HANGS[hang]).launched) > ASKED
+
+
+@pytest.mark.parametrize("fence", FENCED.fences)
+def test_each_fence_would_do_without_one_assumption(fence: str) -> None:
+    hang = {"keep only": "hang elsewhere", "settle under lock": "hang after the call"}[fence]
+    for model in LAUNCHES.values():
+        fenced = replace(model, events=model.events | {hang}, fences=frozenset((fence,)))
+        assert launch(fenced).violation is None
+
+
+def test_with_both_fences_only_the_moment_before_the_call_counts() -> None:
+    for model in LAUNCHES.values():
+        fenced = replace(model, events=FENCED.events, fences=FENCED.fences)
+        assert launch(fenced).violation is None
+
+
+def test_the_real_code_follows_the_schedules_of_the_model() -> None:
+    models = list(LAUNCHES.values())
+    ends: Counter[tuple[str, int, int]] = Counter()
+    for seed in range(SCHEDULES):
+        model = models[seed % len(models)]
+        path = drawn(
+            model.start,
+            model.steps,
+            lambda world: all(worker.at in (DONE, DEAD) for worker in world.workers[:-1]),
+            names=model.names,
+            seed=seed,
+        )
+        replay = LaunchReplay(model)
+        replay.play(path)
+        last = path[-1][1]
+        ends[last.step, len(replay.launched), len(last.attempts)] += 1
+
+    assert len(ends) > 10, ends
