@@ -73,6 +73,8 @@ NO_TIMES = [
     1e99,
     "0",
     "-1",
+    pytest.param("+1772636400", marks=SECONDS, id="'+1772636400'"),
+    pytest.param("1772636400.5", marks=SECONDS, id="'1772636400.5'"),
     pytest.param("1772636400", marks=SECONDS, id="'1772636400'"),
     pytest.param("1772636400000", marks=SECONDS, id="'1772636400000'"),
     "1e99",
