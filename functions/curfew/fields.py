@@ -25,6 +25,7 @@ REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}"
 PARAMETER = r"resolve:ssm:[\w./-]{1,1011}(:[\w.-]{1,128})?"
 SUBNET = r"subnet-[0-9a-f]{8}([0-9a-f]{9})?"
 GROUP = r"sg-[0-9a-f]{8}([0-9a-f]{9})?"
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 Selectable = Literal["pending", "running", "stopping", "stopped"]
 
@@ -53,8 +54,11 @@ def _some_type(value: str) -> str:
 
 
 def _text(value: object) -> object:
-    if isinstance(value, int | float):  # which pydantic would take for seconds since 1970
+    # A number, and a text of digits too, pydantic would take for seconds since 1970.
+    if isinstance(value, int | float):
         raise PydanticCustomError("string_type", "is not a text")
+    if isinstance(value, str) and not DATE.match(value):
+        raise ValueError("is not an instant: write one as in 2026-03-04T18:00:00Z")
     return value
 
 

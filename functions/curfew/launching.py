@@ -24,7 +24,7 @@ from .execute import Clock
 from .ledger import Ledger
 from .providers import Launch, Provider
 
-# Longer than any invocation lasts: only of a worker that is dead does the lock run out, and then whoever comes next takes
+# Longer than any invocation lasts: only of a worker that is dead does the lock run out, and whoever comes next takes
 # the launch up. One that only hangs must not come back to a launch that is in other hands.
 LOCK = timedelta(minutes=20)
 # A call begins only with this much time left; most take two seconds.
