@@ -505,3 +505,23 @@ def test_no_function_is_restored_from_a_snapshot() -> None:
 
     for function in (template.shared, *template.functions.values()):
         assert "SnapStart" not in function
+
+
+@pytest.mark.parametrize("attribute", ["disableApiTermination", "disableApiStop"])
+def test_a_protection_of_which_the_answer_says_nothing_is_not_known_and_keeps(
+    attribute: str,
+) -> None:
+    cloud = StubEc2(Machine(id=an_id(1)), Machine(id=an_id(2)))
+    answered = cloud._describe_instance_attribute
+
+    def silent(asked: dict[str, str]) -> str:
+        if (asked["InstanceId"], asked["Attribute"]) == (an_id(1), attribute):
+            return f"<instanceId>{an_id(1)}</instanceId>"
+        return answered(asked)
+
+    cloud._describe_instance_attribute = silent  # type: ignore[method-assign]
+
+    report = Night(cloud=cloud).sweep()
+
+    assert kept(report) == {an_id(1): "protection-unknown"}
+    assert cloud.ids("running") == {an_id(1)}

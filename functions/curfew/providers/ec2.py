@@ -204,9 +204,8 @@ class Ec2Provider:
 
     def _attribute(self, id_: str, name: Any) -> bool:
         answer: Any = self._read.describe_instance_attribute(InstanceId=id_, Attribute=name)
-        # The answer spells the attribute with a capital; without a value nobody knows, so it counts as protected.
-        value = answer.get(name[0].upper() + name[1:], {}).get("Value")
-        return value is not False
+        # The answer spells the attribute with a capital; without a value it is none, and the protection is not known.
+        return bool(answer[name[0].upper() + name[1:]]["Value"])
 
     def _order[T](self, call: Callable[[], T]) -> T:
         try:
