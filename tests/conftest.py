@@ -5,6 +5,7 @@ are hidden behind invented ones.
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from curfew import bootstrap
@@ -19,6 +20,9 @@ INVENTED = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
+
+# For `make mutants`: what a property does not find in so few examples, a test has to say.
+hypothesis.settings.register_profile("few", derandomize=True, deadline=None, max_examples=15)
 
 
 @pytest.fixture(autouse=True)
