@@ -89,9 +89,7 @@ def _place(tree: cst.Module, mutation: Mutation) -> str:
 
 
 def _holds(node: cst.CSTNode, mutation: Mutation) -> bool:
-    return node is mutation.original_node or any(
-        _holds(child, mutation) for child in node.children
-    )
+    return node is mutation.original_node or any(_holds(child, mutation) for child in node.children)
 
 
 class _Changed(MetaPathFinder, Loader):

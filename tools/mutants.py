@@ -79,9 +79,7 @@ def told(verdicts: Sequence[Verdict], unexplained: Sequence[Verdict]) -> str:
     counts = Counter(verdict.status for verdict in verdicts)
     alive = sum(count for status, count in counts.items() if status not in KILLED)
     killed = f"{counts['killed']} killed, {counts['timeout']} timed out"
-    return (
-        f"{len(verdicts)} mutants: {killed}, {alive - len(unexplained)} explained, {len(unexplained)} unexplained"
-    )
+    return f"{len(verdicts)} mutants: {killed}, {alive - len(unexplained)} explained, {len(unexplained)} unexplained"
 
 
 def changed_lines(before: Iterable[str], after: Iterable[str]) -> str:
@@ -90,13 +88,17 @@ def changed_lines(before: Iterable[str], after: Iterable[str]) -> str:
     kept = [line for line in lines if not line.startswith("@@")]
     signs = [line[0] for line in kept]
     texts = textwrap.dedent("\n".join(line[1:] for line in kept)).split("\n")
-    return "".join(f"{sign} {text}".rstrip() + "\n" for sign, text in zip(signs, texts, strict=True))
+    return "".join(
+        f"{sign} {text}".rstrip() + "\n" for sign, text in zip(signs, texts, strict=True)
+    )
 
 
 def mutmuts(children: int, patterns: Sequence[str]) -> Iterator[Verdict]:
     """Run mutmut, and read what it found."""
     mutmut = Path(sys.executable).with_name("mutmut")
-    subprocess.run([mutmut, "run", "--max-children", str(children), *patterns], cwd=TREE, check=True)
+    subprocess.run(
+        [mutmut, "run", "--max-children", str(children), *patterns], cwd=TREE, check=True
+    )
     os.chdir(TREE)  # mutmut knows no other way to be told where its files are
     from mutmut.mutation.data import SourceFileMutationData  # noqa: PLC0415
     from mutmut.mutation.diff_apply import get_diff_for_mutant  # noqa: PLC0415
@@ -142,9 +144,7 @@ def leftovers(children: int, patterns: Sequence[str]) -> Iterator[Verdict]:
             if code != made.SURVIVED:
                 raise SystemExit(f"the tests fail on {same.module} as it is: nothing is proved")
     waiting = [
-        leftover
-        for module, source in chosen.items()
-        for leftover in made.leftovers(module, source)
+        leftover for module, source in chosen.items() for leftover in made.leftovers(module, source)
     ]
     for count, (leftover, code) in enumerate(made.judged(waiting, TREE, rounds, children), 1):
         sys.stdout.write(f"\r{count}/{len(waiting)} leftovers")
@@ -163,8 +163,8 @@ def rounds_of(module: str) -> list[list[str]]:
 
     settings = config()
     selection = settings.pytest_add_cli_args_test_selection
-    name = f"test_{module.rpartition('.')[2]}"
-    nearest = [tests for tests in selection if name in tests]
+    names = ("test_words", f"test_{module.rpartition('.')[2]}")
+    nearest = [tests for tests in selection if any(name in tests for name in names)]
     arguments = [
         *settings.pytest_add_cli_args,
         # hypothesis is imported before pytest could rewrite its assertions

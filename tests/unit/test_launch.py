@@ -131,3 +131,7 @@ def test_whatever_the_cloud_answers_it_ends_with_no_more_than_asked_for(
     assert (step.step is Step.LAUNCHED) == (had == count)
     assert (step.step is Step.FAILED) == (had == 0)
     assert len({token(order, a) for a in attempts}) == len(attempts)
+
+
+def test_a_pool_without_a_subnet_is_named_by_its_type() -> None:
+    assert str(Pool(instance_type="t3.small")) == "t3.small"

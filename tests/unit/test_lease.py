@@ -184,3 +184,10 @@ def test_a_day_that_a_zone_skipped_does_not_hold_it_up() -> None:
     found = instant_of(time(9, 0), samoa, after)
 
     assert after < found <= after + timedelta(days=1)
+
+
+def test_the_day_is_the_zones_own_and_not_that_of_utc() -> None:
+    honolulu = ZoneInfo("Pacific/Honolulu")  # where NOW is four in the afternoon, of the day before
+
+    assert instant_of(time(17), honolulu, NOW) == NOW + timedelta(hours=1)
+    assert instant_of(time(15), honolulu, NOW) == NOW + timedelta(hours=23)
