@@ -134,11 +134,16 @@ def judged(
 
 
 def _warm() -> None:
-    """Import what every child would, but nothing that is changed."""
-    import boto3  # noqa: F401, PLC0415
+    """Import what every child would, and forget what may be changed."""
     import hypothesis  # noqa: F401, PLC0415
-    import pydantic  # noqa: F401, PLC0415
     import pytest  # noqa: F401, PLC0415
+
+    import curfew.bootstrap
+    import curfew.providers.ec2
+    import curfew.schemas  # noqa: F401, PLC0415
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "curfew"]:
+        del sys.modules[name]
 
 
 def _fork(leftover: Leftover, tree: Path, rounds: Sequence[Sequence[str]]) -> int:

@@ -164,7 +164,7 @@ def rounds_of(module: str) -> list[list[str]]:
     settings = config()
     selection = settings.pytest_add_cli_args_test_selection
     names = ("test_words", f"test_{module.rpartition('.')[2]}")
-    nearest = [tests for tests in selection if any(name in tests for name in names)]
+    nearest = [tests for name in names for tests in selection if name in tests]
     arguments = [
         *settings.pytest_add_cli_args,
         # hypothesis is imported before pytest could rewrite its assertions
