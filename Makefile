@@ -50,6 +50,10 @@ check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, l
 	$(SAM) validate
 	$(SAM) validate --lint
 
+.PHONY: mutants
+mutants: .venv/.ready ## Change the core and act in every way, and see that a test notices (long)
+	$(PYTHON) -m tools.mutants
+
 .PHONY: build
 build: .venv/.ready $(BUILT) ## Build what ships to Lambda, and check that it stands alone
 	$(PYTHON) -m pytest tests/artifact

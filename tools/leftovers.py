@@ -16,6 +16,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 import libcst as cst
 from libcst.metadata import MetadataWrapper
@@ -38,7 +39,7 @@ class Leftover:
 
 
 class _Visitor(MutationVisitor):
-    """mutmut's own, but for decorated functions, which it would skip, and names of types, which are nothing that runs."""
+    """mutmut's own, but for decorated functions, which it would skip, and types, which never run."""
 
     def _skip_node_and_children(self, node: cst.CSTNode) -> bool:
         if isinstance(node, cst.FunctionDef) and node.decorators:
@@ -57,7 +58,7 @@ def leftovers(module: str, source: str) -> Iterator[Leftover]:
     visitor = _Visitor(mutation_operators, IgnoredCode(set(), set(), set()))
     tree = wrapper.visit(visitor)
     for mutation in visitor.mutations:
-        if not _is_mutmuts(mutation.contained_by_top_level_function):
+        if not (_is_mutmuts(mutation.contained_by_top_level_function) or _is_case(mutation)):
             yield Leftover(
                 module=module,
                 place=_place(tree, mutation),
@@ -70,10 +71,19 @@ def _is_mutmuts(function: cst.CSTNode | None) -> bool:
     return isinstance(function, cst.FunctionDef) and not function.decorators
 
 
+def _is_case(mutation: Mutation) -> bool:
+    """Whether only the case of a text changes: a constant is changed as a whole already."""
+    before, after = mutation.original_node, mutation.mutated_node
+    return (
+        isinstance(before, cst.SimpleString)
+        and isinstance(after, cst.SimpleString)
+        and before.value.casefold() == after.value.casefold()
+    )
+
+
 def _changed(tree: cst.Module, mutation: Mutation) -> str:
     changed = tree.deep_replace(mutation.original_node, mutation.mutated_node)
-    assert isinstance(changed, cst.Module)
-    return changed.code
+    return cast("cst.Module", changed).code
 
 
 def _place(tree: cst.Module, mutation: Mutation) -> str:
@@ -138,8 +148,8 @@ def _warm() -> None:
     import hypothesis  # noqa: F401, PLC0415
     import pytest  # noqa: F401, PLC0415
 
-    import curfew.bootstrap
-    import curfew.providers.ec2
+    import curfew.bootstrap  # noqa: PLC0415
+    import curfew.providers.ec2  # noqa: PLC0415
     import curfew.schemas  # noqa: F401, PLC0415
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "curfew"]:

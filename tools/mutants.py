@@ -84,7 +84,7 @@ def told(verdicts: Sequence[Verdict], unexplained: Sequence[Verdict]) -> str:
 
 def changed_lines(before: Iterable[str], after: Iterable[str]) -> str:
     """The lines that go and those that come, without what stands around them and how far they are set in."""
-    lines = [line for line in unified_diff([*before], [*after], lineterm="", n=0)][2:]
+    lines = list(unified_diff([*before], [*after], lineterm="", n=0))[2:]
     kept = [line for line in lines if not line.startswith("@@")]
     signs = [line[0] for line in kept]
     texts = textwrap.dedent("\n".join(line[1:] for line in kept)).split("\n")
@@ -140,7 +140,7 @@ def leftovers(children: int, patterns: Sequence[str]) -> Iterator[Verdict]:
     }
     rounds = {module: rounds_of(module) for module in chosen}
     for same in (made.unchanged(module, source) for module, source in chosen.items()):
-        for _, code in made.judged([same], TREE, {same.module: rounds[same.module][:1]}, 1):
+        for _, code in made.judged([same], TREE, {same.module: rounds[same.module][:2]}, 1):
             if code != made.SURVIVED:
                 raise SystemExit(f"the tests fail on {same.module} as it is: nothing is proved")
     waiting = [
@@ -158,20 +158,20 @@ def leftovers(children: int, patterns: Sequence[str]) -> Iterator[Verdict]:
 
 
 def rounds_of(module: str) -> list[list[str]]:
-    """What pytest is to be called with: the tests named after the module, then all, as the sooner one fails, the better."""
+    """What pytest is to be called with, one after another: the sooner a test fails, the better."""
     from mutmut.configuration import config  # noqa: PLC0415
 
     settings = config()
     selection = settings.pytest_add_cli_args_test_selection
     names = ("test_words", f"test_{module.rpartition('.')[2]}")
-    nearest = [tests for name in names for tests in selection if name in tests]
+    nearest = [[tests for tests in selection if name in tests] for name in names]
     arguments = [
         *settings.pytest_add_cli_args,
         # hypothesis is imported before pytest could rewrite its assertions
         "-W",
         "ignore::pytest.PytestAssertRewriteWarning",
     ]
-    return [["-x", "-q", *tests, *arguments] for tests in (nearest, selection) if tests]
+    return [["-x", "-q", *tests, *arguments] for tests in (*nearest, selection) if tests]
 
 
 def module_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What act says became of each action, how often it looks, and how long it waits: to the word, the call and the second."""
+"""What act says became of each action, how often it looks, how long it waits: to the word, the call, the second."""
 
 from datetime import timedelta
 

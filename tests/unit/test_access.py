@@ -66,5 +66,5 @@ def test_a_stranger_may_not(stranger: str) -> None:
 
 def test_only_an_administrator_may_what_concerns_all() -> None:
     only_administrator(Caller(id="root", administrator=True))
-    with pytest.raises(ForbiddenError, match="^only an administrator of this stack may do this$"):
+    with pytest.raises(ForbiddenError, match=r"^only an administrator of this stack may do this$"):
         only_administrator(Caller(id="kim"))
