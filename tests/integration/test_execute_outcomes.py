@@ -166,14 +166,17 @@ def test_each_wait_is_twice_the_one_before() -> None:
     assert "RequestLimitExceeded" in of(report, ONE).detail
 
 
-@pytest.mark.parametrize(("left", "tries"), [(62, 2), (61, 1)])
-def test_waiting_leaves_the_time_that_a_further_call_needs(left: int, tries: int) -> None:
+@pytest.mark.parametrize(("left", "slept"), [(62, [2]), (61, [])])
+def test_waiting_leaves_the_time_that_a_further_call_needs(left: int, slept: list[float]) -> None:
     night = Night(cloud=StubEc2(*machines(1)), deadline=NOW + timedelta(seconds=left))
     night.cloud.fail("TerminateInstances", THROTTLED, times=99)
 
-    night.sweep()
+    outcome = of(night.sweep(), ONE)
 
-    assert len(night.cloud.orders) == tries
+    assert night.time.slept == slept
+    assert len(night.cloud.orders) == len(slept) + 1
+    assert outcome.result is Result.FAILED
+    assert outcome.detail.startswith(f"still there after {len(slept) + 1} tries: ")
 
 
 def test_the_entries_of_a_sweep_are_its_own() -> None:
