@@ -58,7 +58,7 @@ def leftovers(module: str, source: str) -> Iterator[Leftover]:
     visitor = _Visitor(mutation_operators, IgnoredCode(set(), set(), set()))
     tree = wrapper.visit(visitor)
     for mutation in visitor.mutations:
-        if not (_is_mutmuts(mutation.contained_by_top_level_function) or _is_case(mutation)):
+        if not (_is_mutmuts(mutation.contained_by_top_level_function) or _is_repeated(mutation)):
             yield Leftover(
                 module=module,
                 place=_place(tree, mutation),
@@ -71,9 +71,13 @@ def _is_mutmuts(function: cst.CSTNode | None) -> bool:
     return isinstance(function, cst.FunctionDef) and not function.decorators
 
 
-def _is_case(mutation: Mutation) -> bool:
-    """Whether only the case of a text changes: a constant is changed as a whole already."""
+def _is_repeated(mutation: Mutation) -> bool:
+    """Whether another mutant changes the same constant already: one change of each is enough."""
     before, after = mutation.original_node, mutation.mutated_node
+    if isinstance(before, cst.Assign | cst.AnnAssign):
+        return isinstance(before.value, cst.SimpleString | cst.BaseNumber) or (
+            isinstance(before.value, cst.Name) and before.value.value in {"True", "False"}
+        )
     return (
         isinstance(before, cst.SimpleString)
         and isinstance(after, cst.SimpleString)
