@@ -106,7 +106,10 @@ def test_a_copied_tag_makes_nobody_a_member(lease: Lease | None) -> None:
     verdict = judge(an_instance(lease=lease), policy, NOW)
 
     assert isinstance(verdict, Kept)
-    assert verdict.rule == "not-in-ledger"
+    assert (verdict.rule, verdict.reason) == (
+        "not-in-ledger",
+        "carries the tag of the fleet, but was not launched for it",
+    )
 
 
 def test_whoever_came_of_the_launch_is_a_member() -> None:
