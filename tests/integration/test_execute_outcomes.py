@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from curfew.core.lease import Fleet
+from curfew.core.plan import Plan
 from curfew.core.report import Outcome, Report, Result
+from curfew.execute import Clock, Executed, execute
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
 from tests.night import Night, leased, results
 from tests.stub_ec2 import Fault, Machine, StubEc2
@@ -183,3 +185,19 @@ def test_the_entries_of_a_sweep_are_its_own() -> None:
     night = Night(cloud=StubEc2(*machines(1)))
     night.sweep()
     assert {entry.draft.sweep_id for entry in night.ledger.entries(HERE)} == {"sweep-1"}
+
+
+def test_a_plan_without_actions_is_carried_out_without_a_call_or_a_problem() -> None:
+    night = Night(cloud=StubEc2())
+    clock = Clock(now=night.time.now, sleep=night.time.sleep)
+
+    executed = execute(
+        Plan(policy=night.policy, made_at=NOW),
+        sweep_id="sweep-1",
+        provider=night.cloud.provider(),
+        ledger=night.ledger,
+        clock=clock,
+    )
+
+    assert executed == Executed(outcomes=(), problem="")
+    assert night.cloud.calls == []
