@@ -201,3 +201,17 @@ def test_a_plan_without_actions_is_carried_out_without_a_call_or_a_problem() -> 
 
     assert executed == Executed(outcomes=(), problem="")
     assert night.cloud.calls == []
+
+
+@pytest.mark.parametrize(("left", "last"), [(70, 30), (69, 16)])
+def test_the_watch_for_an_end_stops_while_there_is_time_to_write_down_how_it_stands(
+    left: int, last: int
+) -> None:
+    night = Night(cloud=StubEc2(*machines(1)), deadline=NOW + timedelta(seconds=left))
+    night.cloud.idle = True
+
+    outcome = of(night.sweep(), ONE)
+
+    assert night.time.slept[-1] == last
+    assert outcome.result is Result.ACCEPTED
+    assert outcome.detail == "the cloud agreed; its end is not seen yet"
