@@ -215,3 +215,42 @@ def test_the_watch_for_an_end_stops_while_there_is_time_to_write_down_how_it_sta
     assert night.time.slept[-1] == last
     assert outcome.result is Result.ACCEPTED
     assert outcome.detail == "the cloud agreed; its end is not seen yet"
+
+
+def test_what_was_seen_to_end_says_in_which_state() -> None:
+    assert of(Night(cloud=StubEc2(*machines(1))).sweep(), ONE).detail == "seen terminated"
+
+
+def test_what_the_answer_did_not_name_says_so() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.idle = True
+    night.cloud.unnamed = {ONE}
+
+    assert of(night.sweep(), ONE).detail == "the cloud's answer did not name it"
+
+
+def test_what_cannot_be_seen_any_more_says_so() -> None:
+    night = Night(cloud=StubEc2(*machines(2)))
+    night.cloud.before("DescribeInstances", lambda: night.cloud.machines.pop(ONE), on=2)
+
+    assert of(night.sweep(), ONE).detail == "not to be seen any more, which proves nothing"
+
+
+def test_a_plan_that_lay_too_long_says_what_has_to_be_done() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.before("DescribeInstances", lambda: night.time.sleep(16 * 60), on=2)
+
+    assert of(night.sweep(), ONE).detail == "the plan is stale: it has to be made anew"
+
+
+def test_out_of_time_says_who_takes_it_up() -> None:
+    night = Night(cloud=StubEc2(*machines(1)), deadline=NOW + timedelta(seconds=59))
+
+    assert of(night.sweep(), ONE).detail == "out of time: the next sweep takes it up"
+
+
+def test_a_look_that_fails_says_that_it_was_the_look() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.fail("DescribeInstances", Fault(code="AuthFailure"), on=2)
+
+    assert night.sweep().problem.startswith("looking at the batch failed: ")
