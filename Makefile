@@ -51,6 +51,10 @@ check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, l
 	$(SAM) validate
 	$(SAM) validate --lint
 
+.PHONY: mutants
+mutants: .venv/.ready ## Change the core and act in every way, and see that a test notices (long)
+	$(PYTHON) -m tools.mutants
+
 .PHONY: build
 build: .venv/.ready $(BUILT) ## Build what ships to Lambda, and check that it stands alone
 	$(PYTHON) -m pytest tests/artifact
@@ -82,7 +86,7 @@ clean: ## Remove all that the other targets made
 LOCKS := functions/requirements.txt requirements/dev.txt requirements/sam.txt requirements/uv.txt
 compile = case $(1) in \
 	  functions/*) from="pyproject.toml" ;; \
-	  */dev.txt) from="pyproject.toml --extra cli --group dev --constraint functions/requirements.txt" ;; \
+	  */dev.txt) from="pyproject.toml --extra cli --group dev --group mutants --constraint functions/requirements.txt" ;; \
 	  *) group="$${lock\#\#*/}"; from="--group pyproject.toml:$${group%.txt}" ;; \
 	esac; \
 	$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \

@@ -5,6 +5,7 @@ are hidden behind invented ones. And no test passes in which Curfew makes a call
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from curfew import bootstrap
@@ -20,6 +21,16 @@ INVENTED = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
+
+# For `make mutants`: what a property does not find in so few examples, a test has to say.
+# Nobody reads the counterexample, so none is shrunk.
+hypothesis.settings.register_profile(
+    "few",
+    derandomize=True,
+    deadline=None,
+    max_examples=15,
+    phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+)
 
 MADE = calls.watch()
 

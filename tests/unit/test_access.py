@@ -2,7 +2,7 @@
 
 import pytest
 
-from curfew.core.access import Caller, is_administrator, only_administrator, only_owner
+from curfew.core.access import Caller, is_administrator, only_administrator, only_owner, role_of
 from curfew.core.errors import ForbiddenError
 from tests.unit.test_lease import a_fleet
 
@@ -66,5 +66,17 @@ def test_a_stranger_may_not(stranger: str) -> None:
 
 def test_only_an_administrator_may_what_concerns_all() -> None:
     only_administrator(Caller(id="root", administrator=True))
-    with pytest.raises(ForbiddenError, match="only an administrator"):
+    with pytest.raises(ForbiddenError, match=r"^only an administrator of this stack may do this$"):
         only_administrator(Caller(id="kim"))
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:iam::123456789012:role/Pl\N{LATIN SMALL LETTER A WITH DIAERESIS}tform",
+        "arn:aws:sts::123456789012:assumed-role/Pl\N{LATIN SMALL LETTER A WITH DIAERESIS}tform/kim",
+        "arn:aws:sts::123456789012:assumed-role/Platform/\N{CYRILLIC SMALL LETTER A}",
+    ],
+)
+def test_a_name_that_iam_could_not_have_is_no_role(arn: str) -> None:
+    assert role_of(arn) == ""

@@ -31,7 +31,7 @@ from curfew.core.plan import decide
 from curfew.core.report import Outcome, Result
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance
 
-properties = settings(derandomize=True, deadline=None, max_examples=100)
+properties = settings(derandomize=True, deadline=None)
 
 
 def a_draft(number: int = 1, **more: Any) -> Draft:

@@ -20,6 +20,7 @@ ORDER = Order(
     tags={},
 )
 FIRST = Attempt(number=1, pool=0, count=5)
+TOKEN = "d72861edfa4642fbdcc0c2e3305085c5aa53920f909088aeba2706db53caf196"
 
 
 def ended(attempt: Attempt, answer: Answer, launched: int = 0, problem: str = "") -> Attempt:
@@ -131,3 +132,12 @@ def test_whatever_the_cloud_answers_it_ends_with_no_more_than_asked_for(
     assert (step.step is Step.LAUNCHED) == (had == count)
     assert (step.step is Step.FAILED) == (had == 0)
     assert len({token(order, a) for a in attempts}) == len(attempts)
+
+
+def test_a_pool_without_a_subnet_is_named_by_its_type() -> None:
+    assert str(Pool(instance_type="t3.small")) == "t3.small"
+
+
+def test_the_token_of_an_attempt_is_the_same_for_good() -> None:
+    """A launch may be carried on by a newer version than the one that began it."""
+    assert token(ORDER, FIRST) == TOKEN

@@ -1,5 +1,7 @@
 """Leases: until when, and what they protect."""
 
+import time as system
+from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -104,7 +106,10 @@ def test_a_copied_tag_makes_nobody_a_member(lease: Lease | None) -> None:
     verdict = judge(an_instance(lease=lease), policy, NOW)
 
     assert isinstance(verdict, Kept)
-    assert verdict.rule == "not-in-ledger"
+    assert (verdict.rule, verdict.reason) == (
+        "not-in-ledger",
+        "carries the tag of the fleet, but was not launched for it",
+    )
 
 
 def test_whoever_came_of_the_launch_is_a_member() -> None:
@@ -184,3 +189,26 @@ def test_a_day_that_a_zone_skipped_does_not_hold_it_up() -> None:
     found = instant_of(time(9, 0), samoa, after)
 
     assert after < found <= after + timedelta(days=1)
+
+
+def test_the_day_is_the_zones_own_and_not_that_of_utc() -> None:
+    honolulu = ZoneInfo("Pacific/Honolulu")  # where NOW is four in the afternoon, of the day before
+
+    assert instant_of(time(17), honolulu, NOW) == NOW + timedelta(hours=1)
+    assert instant_of(time(15), honolulu, NOW) == NOW + timedelta(hours=23)
+
+
+@pytest.fixture
+def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own clock shows another time than UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        system.tzset()
+        yield
+    system.tzset()
+
+
+@pytest.mark.usefixtures("far_from_utc")
+def test_people_are_told_instants_in_utc_whatever_the_machines_own_zone_is() -> None:
+    assert told(NOW.astimezone(ZURICH)) == "2026-03-04T02:00:00Z"
+    assert instant_of(time(4), ZURICH, NOW) == NOW + timedelta(hours=1)

@@ -38,7 +38,7 @@ HELD = Attributes(termination_protected=False, stop_protected=True)
 LIMIT_RULES = {"limit-per-sweep", "limit-percent"}
 
 # The same examples in every run, and none that fails for being slow.
-properties = settings(derandomize=True, deadline=None, max_examples=150)
+properties = settings(derandomize=True, deadline=None)
 
 
 def fleet(count: int, **more: Any) -> list[Instance]:

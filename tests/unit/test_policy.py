@@ -70,6 +70,13 @@ def test_an_instance_type_is_matched_whole_and_by_pattern(
     assert (found is None) == selected
 
 
+def test_the_wrong_instance_type_is_said_with_the_wanted_ones() -> None:
+    found = mismatch(an_instance(), a_selector(instance_types=("m5.*", "t3.small")))
+
+    assert found is not None
+    assert (found.rule, found.reason) == ("not-selected", "is a t2.micro, not m5.* or t3.small")
+
+
 def test_an_unknown_instance_type_is_not_selected_by_a_named_one() -> None:
     found = mismatch(an_instance(instance_type=""), a_selector(instance_types=("t2.micro",)))
 

@@ -1,0 +1,256 @@
+"""What act says became of each action, how often it looks, how long it waits: to the word, the call, the second."""
+
+from datetime import timedelta
+
+import pytest
+
+from curfew.core.lease import Fleet
+from curfew.core.plan import Plan
+from curfew.core.report import Outcome, Report, Result
+from curfew.execute import Clock, Executed, execute
+from tests.builders import HERE, NOW, a_policy, a_selector, an_id
+from tests.night import Night, leased, results
+from tests.stub_ec2 import Fault, Machine, StubEc2
+
+ONE, TWO, THREE = an_id(1), an_id(2), an_id(3)
+THROTTLED = Fault(code="RequestLimitExceeded", status=503)
+BROKEN = Fault(code="InternalError", status=500)
+
+
+def machines(count: int, start: int = 1) -> list[Machine]:
+    return [Machine(id=an_id(number)) for number in range(start, start + count)]
+
+
+def of(report: Report, id_: str) -> Outcome:
+    return next(o for o in report.outcomes if o.action.instance.id == id_)
+
+
+def expired() -> tuple[Night, Fleet]:
+    """A fleet of two whose lease ran out a minute ago, and the policy that ends it."""
+    policy = a_policy(selector=a_selector(tags=(), expired=True))
+    night = Night(cloud=StubEc2(*machines(2)), policy=policy)
+    return night, leased(night, ONE, TWO, ends_in=-timedelta(minutes=1))
+
+
+def persistent() -> Night:
+    cloud = StubEc2(Machine(id=ONE, spot_request="sir-1"))
+    cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
+    return Night(cloud=cloud)
+
+
+def looks(night: Night) -> int:
+    return sum(action == "DescribeInstances" for action, _ in night.cloud.calls)
+
+
+def test_what_is_spared_after_its_spot_request_was_cancelled_says_both() -> None:
+    night = persistent()
+    keep = {"env": "dev", "curfew:keep": ""}
+    night.cloud.before(
+        "CancelSpotInstanceRequests", lambda: setattr(night.cloud.machines[ONE], "tags", keep)
+    )
+
+    detail = of(night.sweep(), ONE).detail
+
+    assert detail == "protect-tag: has the tag curfew:keep; its Spot request is cancelled"
+
+
+def test_what_cannot_be_released_says_what_would_happen_and_why() -> None:
+    night = persistent()
+    night.cloud.fail("CancelSpotInstanceRequests", BROKEN)
+
+    detail = of(night.sweep(), ONE).detail
+
+    assert detail.startswith("would be launched anew: ")
+    assert "InternalError" in detail
+
+
+def test_a_lease_that_was_renewed_after_the_look_spares_its_instances_and_says_so() -> None:
+    night, lab = expired()
+    night.cloud.before(
+        "DescribeInstanceAttribute",
+        lambda: night.ledger.fleets.renew(lab, NOW + timedelta(hours=8), now=NOW),
+        on=8,
+    )
+
+    report = night.sweep()
+
+    assert results(report) == {ONE: Result.KEPT, TWO: Result.KEPT}
+    assert {outcome.detail for outcome in report.outcomes} == {
+        "leased: its lease was renewed, or another sweep ends it"
+    }
+
+
+def test_a_fleet_is_claimed_by_the_sweep_that_ends_it_and_by_nobody_afterwards() -> None:
+    night, _ = expired()
+    claimed: list[str] = []
+
+    def who() -> None:
+        fleet = night.ledger.fleets.get("lab")
+        claimed.append(fleet.claimed_by if fleet else "")
+
+    night.cloud.before("TerminateInstances", who)
+    night.sweep()
+    who()
+
+    assert claimed == ["sweep-1", ""]
+
+
+def test_what_was_ended_already_is_somebody_elses_doing() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.before(
+        "TerminateInstances", lambda: setattr(night.cloud.machines[ONE], "state", "terminated")
+    )
+
+    assert of(night.sweep(), ONE).detail == "was terminated already: somebody else's doing"
+
+
+def test_what_only_the_cloud_knows_to_be_protected_is_kept() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.fail("TerminateInstances", Fault(code="OperationNotPermitted"))
+
+    outcome = of(night.sweep(), ONE)
+
+    assert outcome.result is Result.KEPT
+    assert outcome.detail.startswith("the cloud refused: ")
+    assert "OperationNotPermitted" in outcome.detail
+
+
+def test_what_the_cloud_refuses_for_another_reason_of_its_own_has_failed() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.denied = {ONE}
+
+    outcome = of(night.sweep(), ONE)
+
+    assert outcome.result is Result.FAILED
+    assert outcome.detail.startswith("the cloud refused: ")
+
+
+def test_a_batch_without_whoever_showed_itself_is_ordered_without_another_look() -> None:
+    night = Night(cloud=StubEc2(*machines(3)))
+    night.cloud.before("TerminateInstances", lambda: night.cloud.machines.pop(TWO))
+
+    night.sweep()
+
+    # The listing, the batch, after the error, and the one that verifies.
+    assert looks(night) == 4
+
+
+def test_only_the_second_half_of_a_batch_is_looked_at_anew() -> None:
+    night = Night(cloud=StubEc2(*machines(3)))
+    night.cloud.denied = {TWO, THREE}
+
+    report = night.sweep()
+
+    assert [len(ids) for _, ids in night.cloud.orders] == [3, 1, 2, 1, 1]
+    assert report.count(Result.FAILED) == 2
+    # The listing, the batch, after the error; the second half, after its error, after the third's; the last, after
+    # its error; and the one that verifies.
+    assert looks(night) == 9
+
+
+def test_a_repeated_order_follows_straight_on_the_look_after_the_trouble() -> None:
+    night = Night(cloud=StubEc2(*machines(2)))
+    night.cloud.fail("TerminateInstances", THROTTLED)
+
+    night.sweep()
+
+    assert looks(night) == 4
+
+
+def test_each_wait_is_twice_the_one_before() -> None:
+    night = Night(cloud=StubEc2(*machines(2)))
+    night.cloud.fail("TerminateInstances", THROTTLED, times=99)
+
+    report = night.sweep()
+
+    assert night.time.slept == [2, 4, 8]
+    assert of(report, ONE).detail.startswith("still there after 4 tries: ")
+    assert "RequestLimitExceeded" in of(report, ONE).detail
+
+
+@pytest.mark.parametrize(("left", "slept"), [(62, [2]), (61, [])])
+def test_waiting_leaves_the_time_that_a_further_call_needs(left: int, slept: list[float]) -> None:
+    night = Night(cloud=StubEc2(*machines(1)), deadline=NOW + timedelta(seconds=left))
+    night.cloud.fail("TerminateInstances", THROTTLED, times=99)
+
+    outcome = of(night.sweep(), ONE)
+
+    assert night.time.slept == slept
+    assert len(night.cloud.orders) == len(slept) + 1
+    assert outcome.result is Result.FAILED
+    assert outcome.detail.startswith(f"still there after {len(slept) + 1} tries: ")
+
+
+def test_the_entries_of_a_sweep_are_its_own() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.sweep()
+    assert {entry.draft.sweep_id for entry in night.ledger.entries(HERE)} == {"sweep-1"}
+
+
+def test_a_plan_without_actions_is_carried_out_without_a_call_or_a_problem() -> None:
+    night = Night(cloud=StubEc2())
+    clock = Clock(now=night.time.now, sleep=night.time.sleep)
+
+    executed = execute(
+        Plan(policy=night.policy, made_at=NOW),
+        sweep_id="sweep-1",
+        provider=night.cloud.provider(),
+        ledger=night.ledger,
+        clock=clock,
+    )
+
+    assert executed == Executed(outcomes=(), problem="")
+    assert night.cloud.calls == []
+
+
+@pytest.mark.parametrize(("left", "last"), [(70, 30), (69, 16)])
+def test_the_watch_for_an_end_stops_while_there_is_time_to_write_down_how_it_stands(
+    left: int, last: int
+) -> None:
+    night = Night(cloud=StubEc2(*machines(1)), deadline=NOW + timedelta(seconds=left))
+    night.cloud.idle = True
+
+    outcome = of(night.sweep(), ONE)
+
+    assert night.time.slept[-1] == last
+    assert outcome.result is Result.ACCEPTED
+    assert outcome.detail == "the cloud agreed; its end is not seen yet"
+
+
+def test_what_was_seen_to_end_says_in_which_state() -> None:
+    assert of(Night(cloud=StubEc2(*machines(1))).sweep(), ONE).detail == "seen terminated"
+
+
+def test_what_the_answer_did_not_name_says_so() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.idle = True
+    night.cloud.unnamed = {ONE}
+
+    assert of(night.sweep(), ONE).detail == "the cloud's answer did not name it"
+
+
+def test_what_cannot_be_seen_any_more_says_so() -> None:
+    night = Night(cloud=StubEc2(*machines(2)))
+    night.cloud.before("DescribeInstances", lambda: night.cloud.machines.pop(ONE), on=2)
+
+    assert of(night.sweep(), ONE).detail == "not to be seen any more, which proves nothing"
+
+
+def test_a_plan_that_lay_too_long_says_what_has_to_be_done() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.before("DescribeInstances", lambda: night.time.sleep(16 * 60), on=2)
+
+    assert of(night.sweep(), ONE).detail == "the plan is stale: it has to be made anew"
+
+
+def test_out_of_time_says_who_takes_it_up() -> None:
+    night = Night(cloud=StubEc2(*machines(1)), deadline=NOW + timedelta(seconds=59))
+
+    assert of(night.sweep(), ONE).detail == "out of time: the next sweep takes it up"
+
+
+def test_a_look_that_fails_says_that_it_was_the_look() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.fail("DescribeInstances", Fault(code="AuthFailure"), on=2)
+
+    assert night.sweep().problem.startswith("looking at the batch failed: ")

@@ -1,0 +1,309 @@
+"""Words and numbers that nobody changes by the way.
+
+The words stand in ledgers, tags and logs already: to change one is to forget what was written. The numbers and the
+defaults decide how much may be lost, and what an absent key means.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from curfew import execute, launching
+from curfew.core import audit, launch, lease, model, plan, policy, protection, report
+from curfew.core.access import Caller
+from tests.builders import HERE, NOW, SANDBOX, a_policy, an_instance
+
+NIGHTLY = a_policy()
+HASH = "f60cda5fc26f5ea8a022ee931b3a321118535917378bea85852092c8bd733d28"
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (audit.EntryKind, "intent outcome event"),
+        (launch.Answer, "open launched empty refused mismatch"),
+        (lease.Step, "launching launched partial failed needs-attention"),
+        (
+            model.State,
+            "pending running stopping stopped shutting-down terminated unknown",
+        ),
+        (model.ActionKind, "terminate stop"),
+        (model.Mode, "report act"),
+        (
+            report.Result,
+            "verified accepted kept-at-recheck failed unknown not-attempted",
+        ),
+        (
+            report.Status,
+            "completed refused incomplete paused stopped failed duplicate",
+        ),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_the_ledger_has_is_understood_for_good(words: Any, values: str) -> None:
+    assert [word.value for word in words] == values.split()
+
+
+def test_the_tags_of_a_fleet_and_of_what_is_kept_are_spelt_for_good() -> None:
+    assert (lease.FLEET_TAG, lease.OWNER_TAG) == ("curfew:fleet", "curfew:owner")
+    assert (lease.LEASE_TAG, lease.OPERATION_TAG) == ("curfew:lease", "curfew:operation")
+    assert (policy.ALWAYS_PROTECTED, policy.NOT_SELECTED) == ("curfew:keep", "not-selected")
+    assert lease.TAG_VALUE_LENGTH == 256
+
+
+def test_the_audit_begins_with_as_many_zeros_as_a_hash_is_long() -> None:
+    assert audit.GENESIS == "0" * 64
+
+
+def test_what_act_goes_by() -> None:
+    assert execute.BATCH == 20
+    assert timedelta(minutes=1) == execute.ROOM
+    assert timedelta(minutes=15) == execute.SHELF_LIFE
+    assert execute.WAITS == (0, 2, 4, 8, 16, 30)
+    assert execute.PATIENCE == 4
+
+
+def test_what_a_launch_goes_by() -> None:
+    assert timedelta(minutes=3) == launching.LOCK
+    assert timedelta(seconds=10) == launching.ROOM
+    assert launching.LOOKS == (0, 2, 4, 8)
+    assert launching.PATIENCE == 4
+    assert launching.BIRTHS == (0, 1, 2)
+    assert timedelta(minutes=20) == lease.CLAIM
+
+
+def test_what_may_be_lost_where_nothing_is_said() -> None:
+    assert policy.Limits() == policy.Limits(per_sweep=20, percent=10, per_day=50)
+    assert policy.Protection() == policy.Protection(
+        tags=("curfew:keep",), min_age=timedelta(minutes=15)
+    )
+    assert (policy.PERCENT_FROM, policy.EVERYTHING) == (10, 100)
+    assert protection.ORDINARY_LIFECYCLES == ("on-demand", "spot")
+
+
+def test_a_policy_that_says_no_more_has_every_belt_on() -> None:
+    asked = policy.Selector(states=frozenset({model.State.RUNNING}))
+    bare = policy.Policy(name="bare", selector=asked, action=model.ActionKind.STOP)
+
+    assert bare.older_than is None
+    assert bare.protection == policy.Protection()
+    assert bare.limits == policy.Limits()
+    assert bare.version == ""
+    assert bare.ends_leases is False
+
+
+def test_a_condition_that_is_not_given_is_none() -> None:
+    asked = policy.Selector(states=frozenset())
+
+    assert (asked.tags, asked.with_tags, asked.without_tags) == ((), (), ())
+    assert (asked.instance_types, asked.regions, asked.operation) == ((), (), "")
+    assert asked.expired is False
+    assert asked.keys == frozenset()
+    assert policy.TagFilter(key="env") == policy.TagFilter(key="env", values=(), like=())
+
+
+def test_the_keys_of_a_selector_are_all_that_it_reads() -> None:
+    asked = policy.Selector(
+        states=frozenset(), tags=(SANDBOX,), with_tags=("a", "b"), without_tags=("c",)
+    )
+
+    assert asked.keys == {"env", "a", "b", "c"}
+
+
+def test_the_values_of_a_filter_are_told_in_words() -> None:
+    asked = policy.TagFilter(key="env", values=("dev", "test"), like=("pr-*", "x?"))
+
+    assert asked.wanted == "dev or test or like pr-* or like x?"
+
+
+def test_what_is_not_known_of_an_instance_is_what_keeps_it() -> None:
+    bare = model.Instance(
+        id="i-1", target=HERE, zone="", state=model.State.RUNNING, instance_type="t2.micro"
+    )
+
+    assert (bare.launched_at, bare.first_seen_at, bare.proof_of_life) == (None, None, None)
+    assert bare.lease is None
+    assert (bare.tags, bare.volumes) == ({}, ())
+    assert (bare.lifecycle, bare.root_device) == ("on-demand", "ebs")
+    assert (bare.image, bare.spot_request, bare.managed_by, bare.state_reason) == ("", "", "", "")
+
+
+def test_people_know_an_instance_by_its_name_tag() -> None:
+    assert an_instance(tags={"Name": "web", "name": "no"}).name == "web"
+    assert an_instance(tags={"name": "no"}).name == ""
+
+
+def test_an_instance_lives_since_the_oldest_instant_that_is_known() -> None:
+    hour = timedelta(hours=1)
+
+    assert an_instance(age=hour, first_seen_at=NOW - 2 * hour).proof_of_life == NOW - 2 * hour
+    assert an_instance(age=2 * hour, first_seen_at=NOW - hour).proof_of_life == NOW - 2 * hour
+    assert an_instance(launched_at=None, first_seen_at=NOW).proof_of_life == NOW
+
+
+def test_each_action_has_taken_hold_in_two_states() -> None:
+    assert model.ActionKind.TERMINATE.ends == {
+        model.State.SHUTTING_DOWN,
+        model.State.TERMINATED,
+    }
+    assert model.ActionKind.STOP.ends == {model.State.STOPPING, model.State.STOPPED}
+
+
+def test_nobody_is_an_administrator_unless_it_is_said() -> None:
+    assert Caller(id="kim").administrator is False
+
+
+def test_an_order_asks_for_nothing_that_is_not_said_and_shows_no_user_data() -> None:
+    bare = launch.Order(
+        operation="op-1", target=HERE, image="ami-1", instance_types=("t",), count=1, tags={}
+    )
+
+    assert (bare.subnets, bare.security_groups) == ((), ())
+    assert (bare.key, bare.profile, bare.user_data, bare.version) == ("", "", "", "")
+    assert bare.spot is False
+    assert "user_data" not in repr(bare)
+    assert launch.Pool(instance_type="t").subnet == ""
+    assert bare.pools == (launch.Pool(instance_type="t", subnet=""),)
+
+
+def test_an_attempt_begins_without_an_answer() -> None:
+    assert launch.Attempt(number=1, pool=0, count=2) == launch.Attempt(
+        number=1, pool=0, count=2, answer=launch.Answer.OPEN, launched=0, problem=""
+    )
+    assert launch.Ending(step=lease.Step.LAUNCHED).problem == ""
+
+
+def test_a_fleet_begins_unclaimed_with_a_launch_that_goes_on() -> None:
+    fleet = lease.Fleet(
+        name="lab",
+        operation="op-1",
+        template="pair",
+        target=HERE,
+        owner="kim",
+        count=2,
+        created_at=NOW,
+        expires_at=NOW,
+        longest=timedelta(days=1),
+    )
+
+    assert (fleet.step, fleet.problem) == (lease.Step.LAUNCHING, "")
+    assert (fleet.claimed_by, fleet.claimed_at, fleet.ended_at) == ("", None, None)
+    assert fleet.lease == lease.Lease(fleet="lab", operation="op-1", owner="kim", expires_at=NOW)
+    assert lease.Member(instance_id="i-1", born_at=NOW).ended_at is None
+
+
+def test_only_a_launch_that_goes_on_is_unfinished() -> None:
+    assert [step for step in lease.Step if not step.finished] == [lease.Step.LAUNCHING]
+
+
+def test_a_plan_begins_empty_and_has_no_candidates() -> None:
+    bare = plan.Plan(policy=NIGHTLY, made_at=NOW)
+
+    assert (bare.actions, bare.kept, bare.refused, bare.asked_by) == ((), (), None, "")
+    assert bare.candidates == 0
+
+
+def test_the_hash_of_a_plan_is_the_same_for_good() -> None:
+    planned = plan.decide([an_instance(), an_instance(2, tags={})], NIGHTLY, NOW)
+
+    assert planned.candidates == 2
+    assert planned.hash == HASH
+
+
+def test_a_report_begins_with_nothing_done() -> None:
+    bare = a_report(report.Status.COMPLETED)
+
+    assert (bare.listed, bare.plan, bare.outcomes, bare.settled) == (0, None, (), ())
+    assert bare.problem == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "in_report_mode", "in_act_mode"),
+    [
+        (report.Status.COMPLETED, False, False),
+        (report.Status.PAUSED, False, False),
+        (report.Status.DUPLICATE, False, False),
+        (report.Status.REFUSED, False, True),
+        (report.Status.INCOMPLETE, True, True),
+        (report.Status.STOPPED, True, True),
+        (report.Status.FAILED, True, True),
+    ],
+)
+def test_somebody_has_to_look_at_all_that_did_not_end_as_it_should(
+    status: report.Status, in_report_mode: bool, in_act_mode: bool
+) -> None:
+    assert a_report(status).failed is in_report_mode
+    assert a_report(status, mode=model.Mode.ACT).failed is in_act_mode
+
+
+def test_an_outcome_that_is_plain_has_no_detail_and_a_run_that_ended_well_no_problem() -> None:
+    (action,) = plan.decide([an_instance()], NIGHTLY, NOW).actions
+
+    assert report.Outcome(action=action, result=report.Result.VERIFIED).detail == ""
+    assert execute.Executed(outcomes=()).problem == ""
+
+
+def test_a_clock_without_a_deadline_has_all_the_time() -> None:
+    clock = execute.Clock(now=lambda: NOW, sleep=lambda _: None)
+
+    assert clock.deadline is None
+    assert clock.has(timedelta(days=9))
+
+
+def test_a_group_that_was_just_made_was_neither_looked_at_nor_tried() -> None:
+    group = execute._Group([])
+
+    assert group.fresh is False
+    assert group.tries == 0
+
+
+def a_report(status: report.Status, mode: model.Mode = model.Mode.REPORT) -> report.Report:
+    return report.Report(
+        sweep_id="sweep-1",
+        target=HERE,
+        policy="nightly",
+        mode=mode,
+        status=status,
+        started_at=NOW,
+        finished_at=NOW,
+    )
+
+
+# Who is managed by a service, and how that service is called.
+SERVICES = {
+    "aws:cloudformation:stack-name": "CloudFormation",
+    "aws:elasticmapreduce:job-flow-id": "Amazon EMR",
+    "aws:eks:cluster-name": "Amazon EKS",
+    "aws:ec2:fleet-id": "an EC2 Fleet",
+    "aws:ec2spot:fleet-request-id": "a Spot Fleet",
+    "aws:servicecatalog:productArn": "Service Catalog",
+    "aws:whatever": "an AWS service",
+    "eks:nodegroup-name": "Amazon EKS",
+    "kubernetes.io/cluster/one": "a Kubernetes cluster",
+    "k8s.io/role": "a Kubernetes cluster",
+    "karpenter.sh/nodepool": "Karpenter",
+    "karpenter.k8s.aws/ec2nodeclass": "Karpenter",
+    "elasticbeanstalk:environment-id": "Elastic Beanstalk",
+    "AmazonECSManaged": "Amazon ECS",
+    "aws-parallelcluster-node-type": "ParallelCluster",
+    "parallelcluster:cluster-name": "ParallelCluster",
+}
+
+
+@pytest.mark.parametrize("key", SERVICES)
+def test_each_service_is_known_by_its_tag_and_called_by_its_name(key: str) -> None:
+    found = protection.protected(an_instance(tags={key: "x"}), NIGHTLY, NOW)
+
+    assert found == policy.Finding(
+        rule="managed-by-service", reason=f"is managed by {SERVICES[key]} (tag {key})"
+    )
+    assert len(SERVICES) == len(protection.SERVICE_TAGS)
+
+
+def test_a_launch_template_manages_nobody() -> None:
+    tags = {"aws:ec2launchtemplate:id": "lt-1"}
+
+    assert protection.protected(an_instance(tags=tags), NIGHTLY, NOW) is None
+    assert protection.HARMLESS_TAGS == ("aws:ec2launchtemplate:",)
+    assert protection.GROUP_TAG == "aws:autoscaling:groupname"
