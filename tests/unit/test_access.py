@@ -2,7 +2,7 @@
 
 import pytest
 
-from curfew.core.access import Caller, is_administrator, only_administrator, only_owner, role_of
+from curfew.core.access import Caller, is_administrator, only_administrator, only_owner
 from curfew.core.errors import ForbiddenError
 from tests.unit.test_lease import a_fleet
 
@@ -71,12 +71,18 @@ def test_only_an_administrator_may_what_concerns_all() -> None:
 
 
 @pytest.mark.parametrize(
-    "arn",
+    ("caller", "named"),
     [
-        "arn:aws:iam::123456789012:role/Pl\N{LATIN SMALL LETTER A WITH DIAERESIS}tform",
-        "arn:aws:sts::123456789012:assumed-role/Pl\N{LATIN SMALL LETTER A WITH DIAERESIS}tform/kim",
-        "arn:aws:sts::123456789012:assumed-role/Platform/\N{CYRILLIC SMALL LETTER A}",
+        (
+            "arn:aws:sts::123456789012:assumed-role/Pl\N{LATIN SMALL LETTER A WITH DIAERESIS}tform/kim",
+            "arn:aws:iam::123456789012:role/Pl\N{LATIN SMALL LETTER A WITH DIAERESIS}tform",
+        ),
+        (
+            "arn:aws:sts::123456789012:assumed-role/Platform/\N{CYRILLIC SMALL LETTER A}",
+            "arn:aws:iam::123456789012:role/Platform",
+        ),
     ],
+    ids=["role", "session"],
 )
-def test_a_name_that_iam_could_not_have_is_no_role(arn: str) -> None:
-    assert role_of(arn) == ""
+def test_a_name_that_iam_could_not_have_is_no_role(caller: str, named: str) -> None:
+    assert not is_administrator(caller, frozenset({named}))
