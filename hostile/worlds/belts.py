@@ -1,0 +1,2 @@
+BELTS={}
+def table(*a,**k): return 0
