@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 from ..faults import PROFILES
-from . import belts
+from . import belts, missed
 from .run import Broken, Sum, many, one
 
 SHOWN = 5  # stories of broken worlds
@@ -18,7 +18,7 @@ def main() -> int:
     asked = _parser().parse_args()
     if asked.belts or asked.without:
         names = [asked.without] if asked.without else list(belts.BELTS)
-        return belts.table(names, most=asked.most, jobs=asked.jobs)
+        return missed.table(names, most=asked.most, jobs=asked.jobs)
     if asked.seed is not None:
         story, violations = one(asked.seed, asked.faults)
         _print(*story.told, "", *(f"VIOLATION {v}" for v in violations))

@@ -111,7 +111,8 @@ class Story:
         self.settled_at = self.world.clock.now()
 
     def _put_right(self) -> None:
-        for message in list(self.stage.queue or []):
+        while self.stage.queue:
+            message = self.stage.queue[0]
             self._tell(str(self.stage.deliver(message, json.loads(message.body))))
         for policy in ("leases", "nightly"):
             event = {"policy": policy, "regions": list(REGIONS)} if policy == "nightly" else {"policy": policy}

@@ -111,7 +111,7 @@ def _chains(evidence: Evidence) -> Iterator[tuple[Region, list[Entry]]]:
 def _seen(evidence: Evidence, region: Region, entry: Entry, at: datetime) -> bool:
     id_ = entry.draft.instance_id
     for invocation in evidence.stage.invocations:
-        if not invocation.begun_at <= at <= (invocation.ended_at or at):
+        if not invocation.begun_at <= at <= (invocation.ended_at or at) + STALE:
             continue
         mine = [c for c in invocation.calls if c.region == region.name and id_ in c.ids and c.at <= at]
         orders = [c.number for c in mine if c.operation in {"TerminateInstances", "StopInstances"}]

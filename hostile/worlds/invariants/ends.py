@@ -1,12 +1,16 @@
 """What is owed once all trouble has ended: whoever is due has gone, and every operation has come to an end."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from ...ec2.machine import State
 from ..evidence import Evidence
 from ..policies import WIDE
 from .nature import ALIVE, kept, meant
 from .rule import rule
+
+# Whoever is not to be seen so long after the end of its lease has ended; until then its fleet may wait.
+GONE = timedelta(days=1)
 
 
 @rule("L1")
@@ -58,7 +62,7 @@ def every_fleet_comes_to_an_end(evidence: Evidence) -> Iterator[str]:
         region = evidence.world.region(name=fleet.target.region)
         states = [region.last(m.instance_id).state for m in members]
         over = members and all(state is State.TERMINATED for state in states)
-        if over and fleet.step.finished and now > fleet.expires_at:
+        if over and fleet.step.finished and now > fleet.expires_at + GONE:
             yield f"{fleet.name} has no machine any more, and is not ended"
 
 
