@@ -17,7 +17,7 @@ from curfew.core.model import Mode
 from .. import AT_ONCE, World
 from ..clock import DAWN
 from ..faults import CALM
-from . import deeds, policies, scene
+from . import deeds, plots, policies, scene
 from .desk import REGIONS, listening
 from .invocation import Invocation, KilledError
 from .stage import Stage
@@ -68,8 +68,11 @@ class Story:
     def run(self) -> None:
         """From the first happening to the end of the calm."""
         with listening(self.stage.heard):
-            for _ in range(self._dice.randint(3, 8)):
+            for _ in range(self._dice.randint(2, 6)):
                 self.happen()
+            if self._dice.random() < 0.35:
+                self._tell(plots.any_plot(self.triggers, self.stage, self._dice))
+            self.happen()
             self.calm_down()
 
     def happen(self) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from .. import ACCOUNT
 from .invocation import Invocation
-from .policies import TEMPLATE
 from .requests import request
 from .stage import ADMINISTRATOR, HOME, Meddling, Message, Stage
 
@@ -68,7 +67,7 @@ class Triggers:
             who, key = dice.choice((KIM, KIM, LEE)), f"key-{len(self.launches)}"
             body = self._body()
             self.launches.append((who, key, body))
-        return self._ask("POST", "/fleets", who, {"key": key, "name": body.get("name", "")}, meddling, body=body, key=key)
+        return self.ask("POST", "/fleets", who, {"key": key, "name": body.get("name", "")}, meddling, body=body, key=key)
 
     def on_schedule(self, meddling: Meddling) -> Invocation:
         """A schedule launches a fleet, perhaps twice."""
@@ -88,23 +87,23 @@ class Triggers:
         ttl = self.dice.choices(("1m", "2m", "30m", "8h", "2d", "9d"), weights=(3, 3, 3, 5, 2, 1))[0]
         fleet, who = self._fleet(), self._who()
         path = f"/fleets/{fleet}"
-        return self._ask("PATCH", path, who, {"fleet": fleet, "ttl": ttl}, meddling, body={"ttl": ttl})
+        return self.ask("PATCH", path, who, {"fleet": fleet, "ttl": ttl}, meddling, body={"ttl": ttl})
 
     def terminate(self, meddling: Meddling) -> Invocation:
         """Somebody gives a fleet up, or tries to."""
         fleet = self._fleet()
-        return self._ask("DELETE", f"/fleets/{fleet}", self._who(), {"fleet": fleet}, meddling)
+        return self.ask("DELETE", f"/fleets/{fleet}", self._who(), {"fleet": fleet}, meddling)
 
     def look(self, meddling: Meddling) -> Invocation:
         """Somebody looks at a fleet."""
         fleet = self._fleet()
-        return self._ask("GET", f"/fleets/{fleet}", self._who(), {"fleet": fleet}, meddling)
+        return self.ask("GET", f"/fleets/{fleet}", self._who(), {"fleet": fleet}, meddling)
 
     def plan(self, meddling: Meddling) -> Invocation:
         """Somebody asks for a plan."""
         policy = self.dice.choice(("nightly", "nightly", "leases", "halt"))
         about = {"policy": policy}
-        made = self._ask("POST", "/sweeps", KIM, about, meddling, body={"policy": policy, "region": HOME})
+        made = self.ask("POST", "/sweeps", KIM, about, meddling, body={"policy": policy, "region": HOME})
         if made.good:
             self.plans.append(str(made.body["id"]))
         return made
@@ -115,7 +114,7 @@ class Triggers:
         if self.plans and self.dice.random() < 0.3:
             plan = self.dice.choice(self.plans)
         who = self.dice.choices((ADMINISTRATOR, LEE), weights=(6, 1))[0]
-        return self._ask("POST", f"/sweeps/{plan}/apply", who, {"plan": plan}, meddling)
+        return self.ask("POST", f"/sweeps/{plan}/apply", who, {"plan": plan}, meddling)
 
     def plan_and_apply(self, meddling: Meddling) -> Invocation:
         """One after the other, with something between."""
@@ -127,11 +126,11 @@ class Triggers:
     def pause(self, meddling: Meddling) -> Invocation:
         """An administrator throws the switch; a stranger cannot."""
         who = self.dice.choices((ADMINISTRATOR, LEE), weights=(6, 1))[0]
-        return self._ask("PUT", "/pause", who, {}, meddling, body={"reason": "an exam"})
+        return self.ask("PUT", "/pause", who, {}, meddling, body={"reason": "an exam"})
 
     def resume(self, meddling: Meddling) -> Invocation:
         """And releases it."""
-        return self._ask("DELETE", "/pause", ADMINISTRATOR, {}, meddling)
+        return self.ask("DELETE", "/pause", ADMINISTRATOR, {}, meddling)
 
     def deliver(self, meddling: Meddling) -> Invocation:
         """The queue delivers a message, in no order, perhaps one that was delivered before."""
@@ -163,7 +162,7 @@ class Triggers:
     def _who(self) -> str:
         return self.dice.choices((KIM, LEE, ADMINISTRATOR), weights=(6, 2, 2))[0]
 
-    def _ask(
+    def ask(
         self,
         method: str,
         path: str,
@@ -172,6 +171,7 @@ class Triggers:
         meddling: Meddling,
         **more: Any,
     ) -> Invocation:
+        """Put a request to the API."""
         parts = path.split("/")
         route = "/".join([*parts[:2], *(["<id>"] if len(parts) > 2 else []), *parts[3:]])
         return self.stage.http(request(method, path, who=who, route=route, **more), about, who, meddling)
@@ -186,4 +186,3 @@ TRIGGERS: Mapping[Trigger, int] = {
     Triggers.plan: 2, Triggers.apply: 3, Triggers.plan_and_apply: 7, Triggers.pause: 3,
     Triggers.resume: 2, Triggers.deliver: 6,
 }  # fmt: skip
-MOST = TEMPLATE["count"]["max"]

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from ..evidence import Evidence, Order, answered, instant
+from ..evidence import Evidence, Order, answered, instant, versions
 from ..invocation import Invocation
 from .rule import rule
 
@@ -41,7 +41,7 @@ def no_sweep_ends_more_than_its_share(evidence: Evidence) -> Iterator[str]:
         since = made.begun_at - timedelta(seconds=30)
         until = made.ended_at or made.begun_at
         everybody = [
-            id_ for id_ in there.everybody if there.version(id_, since) or there.version(id_, until)
+            id_ for id_ in there.everybody if versions(there, id_, since, until)
         ]
         if percent == 0 or len(everybody) * percent < 100 * len(ids):
             counts = percent == 0 or _at_least_ten(evidence, there.everybody, region, made.begun_at)
