@@ -88,7 +88,7 @@ def batches(actions: Sequence[Action]) -> Iterator[tuple[Action, ...]]:
 
 @dataclass(slots=True)
 class _Group:
-    """Actions that wait for one call: when they were looked at, if no other call came since, and how often it was tried."""
+    """Actions that wait for one call: when they were looked at, unless another call came since, and how often tried."""
 
     actions: Sequence[Action]
     looked_at: datetime | None = None

@@ -37,9 +37,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hostile.worlds", description=__doc__)
     parser.add_argument("--count", type=int, default=1_000, help="how many worlds")
     parser.add_argument("--seed-from", type=int, default=0, help="the first one's seed")
-    parser.add_argument("--fresh", action="store_true", help="begin with a seed that nobody has had")
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin with a seed that nobody has had"
+    )
     parser.add_argument("--seed", type=int, help="one world, with its story told")
-    parser.add_argument("--faults", choices=sorted(PROFILES), default="", help="else as the seed has it")
+    parser.add_argument(
+        "--faults", choices=sorted(PROFILES), default="", help="else as the seed has it"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="how many processes")
     parser.add_argument("--without", choices=sorted(belts.BELTS), help="take out one belt")
     parser.add_argument("--belts", action="store_true", help="take out each belt in turn")
@@ -60,7 +64,7 @@ def _sum(found: Sum, first: int, seconds: float) -> None:
         _print("seeds of all worlds with a violation:")
         _print("  " + " ".join(str(broken.seed) for broken in found.broken))
     _print(
-        f"worlds run:      {found.worlds}, seeds {first} to {first + found.worlds - 1} ({_counts(found.kinds)})",
+        f"worlds run:      {found.worlds}, from seed {first} on ({_counts(found.kinds)})",
         f"invocations:     {found.invocations.total()} ({_counts(found.invocations)})",
         f"calls seen:      {found.calls.total()} ({_counts(found.calls)})",
         f"effects:         {found.effects.total()} ({_counts(found.effects)})",

@@ -24,10 +24,12 @@ from curfew.handlers import sweep as sweep_handler
 from curfew.handlers.api import fleets as fleets_api
 from curfew.handlers.api import pause as pause_api
 from curfew.handlers.api import sweeps as sweeps_api
+from curfew.ledger import PlanStep
 from curfew.ledger.dynamo_fleets import DynamoFleets
 from curfew.ledger.dynamodb import DynamoLedger
 from curfew.ledger.memory import MemoryLedger
 from curfew.ledger.memory_fleets import MemoryFleets
+from curfew.ledger.memory_plans import MemoryPlans
 from curfew.providers.ec2 import Ec2Provider
 
 type Put = Callable[[Any, str, Any], object]
@@ -233,13 +235,10 @@ def apply_twice(put: Put) -> None:
     applicable = planning.applicable
 
     def again(record: Any, **more: Any) -> None:
-        applicable(replace(record, step=planning.PlanStep.PLANNED), **more)
+        applicable(replace(record, step=PlanStep.PLANNED), **more)
 
     put(planning, "applicable", again)
-    for name in ("begin",):
-        from curfew.ledger.memory_plans import MemoryPlans
-
-        put(MemoryPlans, name, lambda *_given, **_named: True)
+    put(MemoryPlans, "begin", lambda *_given, **_named: True)
 
 
 def drop_appends(put: Put) -> None:
@@ -298,7 +297,9 @@ BELTS: Mapping[str, Remove] = {
     "plan-policies": same_policies,
     "plan-once": apply_twice,
     "owner": returning(None, *NOBODYS),
-    "administrator": returning(None, (pause_api, "only_administrator"), (sweeps_api, "only_administrator")),
+    "administrator": returning(
+        None, (pause_api, "only_administrator"), (sweeps_api, "only_administrator")
+    ),
     "bounds": returning(None, (fleet, "_bounded")),
     "outcomes": drop_appends,
 }

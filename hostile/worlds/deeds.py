@@ -32,7 +32,9 @@ def unprotect(stage: Stage, dice: Random) -> str:
     for region in _regions(stage):
         for machine in region.alive():
             if kept := [key for key in machine.tags if key.lower() in policies.PROTECTING]:
-                region.change(machine.id, tags={k: v for k, v in machine.tags.items() if k not in kept})
+                region.change(
+                    machine.id, tags={k: v for k, v in machine.tags.items() if k not in kept}
+                )
                 return f"{machine.id} loses {', '.join(kept)}"
     return "nothing is kept by a tag"
 
@@ -76,7 +78,9 @@ def strip(stage: Stage, dice: Random) -> str:
         members = sorted(m.id for m in region.alive() if "curfew:operation" in m.tags)
         if members:
             id_ = dice.choice(members)
-            left = {k: v for k, v in region.machines[id_].tags.items() if not k.startswith("curfew:")}
+            left = {
+                k: v for k, v in region.machines[id_].tags.items() if not k.startswith("curfew:")
+            }
             region.change(id_, tags=left)
             return f"the member {id_} is stripped of its tags"
     return "there is no member to strip"
@@ -150,7 +154,13 @@ def outage(stage: Stage, dice: Random) -> str:
 def trouble(stage: Stage, dice: Random) -> str:
     """The next order of a kind goes wrong in a way that no profile has."""
     operation = dice.choice(
-        ("TerminateInstances", "TerminateInstances", "StopInstances", "CancelSpotInstanceRequests", "RunInstances")
+        (
+            "TerminateInstances",
+            "TerminateInstances",
+            "StopInstances",
+            "CancelSpotInstanceRequests",
+            "RunInstances",
+        )
     )
     fault = dice.choice(
         (

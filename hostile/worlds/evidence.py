@@ -136,9 +136,7 @@ class Evidence:
         """The machines that an order is about: a Spot request is about its instance if that would end with it."""
         if order.call.operation != "CancelSpotInstanceRequests":
             return order.call.ids
-        ended = {
-            e.id for e in self.effects(Change.TERMINATED) if e.call == order.call.number
-        }
+        ended = {e.id for e in self.effects(Change.TERMINATED) if e.call == order.call.number}
         return tuple(sorted(ended))
 
     def look(self, order: Order, id_: str, *, operation: str = "DescribeInstances") -> Look | None:
@@ -167,7 +165,9 @@ class Evidence:
         """What an invocation sweeps for: a policy by its name, or a fleet by its."""
         told = invocation.about
         if told.get("work") == "apply":
-            return "policy", self.plans[told["id"]].about["policy"] if told["id"] in self.plans else ""
+            return "policy", self.plans[told["id"]].about["policy"] if told[
+                "id"
+            ] in self.plans else ""
         if plan := told.get("plan"):
             return "policy", self.plans[plan].about["policy"] if plan in self.plans else ""
         if told.get("work") == "terminate" or invocation.kind.startswith("DELETE /fleets"):

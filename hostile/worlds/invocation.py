@@ -70,7 +70,16 @@ def _short(about: Mapping[str, Any]) -> str:
 
 
 def _told(report: Mapping[str, Any]) -> str:
-    counts = ("actions", "kept", "verified", "accepted", "kept_at_recheck", "failed", "unknown", "not_attempted")
+    counts = (
+        "actions",
+        "kept",
+        "verified",
+        "accepted",
+        "kept_at_recheck",
+        "failed",
+        "unknown",
+        "not_attempted",
+    )
     numbers = ", ".join(f"{report[name]} {name}" for name in counts if report[name])
     return f"{report['policy']} {report['status']}: {numbers}" + (
         f": {report['problem']}" if report["problem"] else ""

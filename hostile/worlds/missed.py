@@ -60,5 +60,3 @@ def _search(asked: tuple[str, int]) -> Missed:
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-

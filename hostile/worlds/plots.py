@@ -35,7 +35,9 @@ def renewal_beyond_bounds(triggers: Triggers, stage: Stage, dice: Random) -> str
 def copied_tags(triggers: Triggers, stage: Stage, dice: Random) -> str:
     """A stranger carries the tags of a fleet that its owner gives up."""
     _launched(triggers, "copied", ttl="1h")
-    deeds.copy(stage, dice)
+    region = stage.world.region()
+    if members := [m for m in region.alive() if m.tags.get("curfew:fleet") == "copied"]:
+        region.tag(scene.doomed(region, dice), **dice.choice(members).tags)
     return str(triggers.ask("DELETE", "/fleets/copied", KIM, {"fleet": "copied"}, {}))
 
 
@@ -53,9 +55,7 @@ def unknown_error(triggers: Triggers, stage: Stage, dice: Random) -> str:
     for _ in range(4):
         scene.doomed(stage.world.region(), dice)
     done = len(stage.world.journal.made("TerminateInstances"))
-    stage.world.fail(
-        "TerminateInstances", Fault(kind=Kind.ERROR, code="NeverHeardOf"), on=done + 1
-    )
+    stage.world.fail("TerminateInstances", Fault(kind=Kind.ERROR, code="NeverHeardOf"), on=done + 1)
     return str(stage.sweep({"policy": "nightly"}))
 
 
@@ -71,7 +71,9 @@ def old_plan(triggers: Triggers, stage: Stage, dice: Random) -> str:
         deeds.redeploy(stage, dice)
     else:
         scene.bound(stage.world.region(), dice)
-        triggers.ask("POST", path, ADMINISTRATOR, {"plan": plan}, {6: lambda: deeds.protect(stage, dice)})
+        triggers.ask(
+            "POST", path, ADMINISTRATOR, {"plan": plan}, {6: lambda: deeds.protect(stage, dice)}
+        )
     return str(triggers.ask("POST", path, ADMINISTRATOR, {"plan": plan}, {}))
 
 

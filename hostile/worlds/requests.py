@@ -26,7 +26,12 @@ def request(
         "requestContext": {
             "accountId": ACCOUNT,
             "apiId": "api",
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"},
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1",
+            },
             "requestId": "JKJaXmPLvHcESHA=",
             "stage": "$default",
             "timeEpoch": 0,

@@ -66,7 +66,11 @@ def some(seeds: Iterable[int], faults: str = "") -> Sum:
 
 
 def many(
-    seeds: Iterable[int], *, faults: str = "", jobs: int = 2, told: Callable[[Sum], object] | None = None
+    seeds: Iterable[int],
+    *,
+    faults: str = "",
+    jobs: int = 2,
+    told: Callable[[Sum], object] | None = None,
 ) -> Sum:
     """The same on several cores; ``told`` is shown how far it has come."""
     found = Sum()
@@ -95,7 +99,9 @@ def _count(found: Sum, story: Story) -> None:
     found.worlds += 1
     found.invocations.update(invocation.kind for invocation in story.stage.invocations)
     found.invocations["(killed)"] += sum(bool(i.killed) for i in story.stage.invocations)
-    found.invocations["(in the middle of another)"] += sum(bool(i.within) for i in story.stage.invocations)
+    found.invocations["(in the middle of another)"] += sum(
+        bool(i.within) for i in story.stage.invocations
+    )
     found.calls.update(call.operation for call in journal.calls)
     found.effects.update(str(e.change) for e in journal.effects if e.change is not Change.WRITTEN)
     found.faults.update(story.world.faults.injected)

@@ -39,7 +39,11 @@ def bound(region: Region, dice: Random) -> str:
         state=State.RUNNING,
     )
     region.spot_requests[id_] = SpotRequest(
-        id=id_, blueprint=machine, created_at=machine.launched_at, instance=machine.id, persistent=True
+        id=id_,
+        blueprint=machine,
+        created_at=machine.launched_at,
+        instance=machine.id,
+        persistent=True,
     )
     return machine.id
 

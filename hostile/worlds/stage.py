@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from curfew import ledger as ledgers
@@ -33,7 +33,7 @@ TABLE = "curfew-ledger"
 HOME = REGIONS[0]
 ADMINISTRATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/Operations/ada"
 # As the template has them.
-SECONDS = {"sweep": 900, "http": 90, "launch": 300}
+SECONDS = {"schedule": 900, "sweep": 900, "message": 900, "http": 90, "launch": 300}
 
 type Meddling = Mapping[int, Callable[[], object]]
 
@@ -66,7 +66,13 @@ class Stage:
     """``skew`` is how wrong Curfew's own clock is; ``shut`` is a queue that cannot be reached."""
 
     def __init__(
-        self, world: World, policies: PolicyFile, *, mode: Mode, dynamo: bool = False, queue: bool = True
+        self,
+        world: World,
+        policies: PolicyFile,
+        *,
+        mode: Mode,
+        dynamo: bool = False,
+        queue: bool = True,
     ) -> None:
         self.world, self.policies, self.mode, self.dynamo = world, policies, mode, dynamo
         self.skew = timedelta()
@@ -78,7 +84,9 @@ class Stage:
         self.moments: dict[int, int] = {}  # of the calls
         self.reached: dict[int, datetime] = {}  # when the invocation was about to make the call
         self.moment = 0
-        self.failing = ""  # how the ledger in memory fails the next time: before its effect, or after
+        self.failing = (
+            ""  # how the ledger in memory fails the next time: before its effect, or after
+        )
         self._stack: list[Invocation] = []
         self._meddling: dict[int, dict[int, Callable[[], object]]] = {}
         self._late: dict[int, int] = {}
@@ -94,23 +102,27 @@ class Stage:
         """EventBridge Scheduler, or somebody directly."""
         kind = "schedule" if event.get("schedule") else "sweep"
         return self._invoke(
-            kind, "schedule", event, SECONDS["sweep"], meddling,
+            kind, "schedule", event, meddling,
             lambda app, context: sweep.sweep(SweepRequest.parse(dict(event)), context, app),
         )  # fmt: skip
 
     def launch(self, event: Mapping[str, Any], meddling: Meddling | None = None) -> Invocation:
         """A launch on a schedule."""
         return self._invoke(
-            "launch", "schedule", event, SECONDS["launch"], meddling,
+            "launch", "schedule", event, meddling,
             lambda app, context: launch.launch(LaunchRequest.parse(dict(event)), context, app),
         )  # fmt: skip
 
     def http(
-        self, event: Mapping[str, Any], about: Mapping[str, Any], who: str, meddling: Meddling | None = None
+        self,
+        event: Mapping[str, Any],
+        about: Mapping[str, Any],
+        who: str,
+        meddling: Meddling | None = None,
     ) -> Invocation:
         """Somebody asks over HTTP."""
         return self._invoke(
-            str(event["routeKey"]), who, about, SECONDS["http"], meddling,
+            str(event["routeKey"]), who, about, meddling,
             lambda app, context: fleets.answer(dict(event), context, app),
         )  # fmt: skip
 
@@ -125,7 +137,7 @@ class Stage:
             "eventSourceARN": f"arn:aws:sqs:{HOME}:{ACCOUNT}:work",
         }  # fmt: skip
         invocation = self._invoke(
-            "message", "queue", about, SECONDS["sweep"], meddling,
+            "message", "queue", about, meddling,
             lambda app, context: sweep.carry_on({"Records": [record]}, context, app),
         )  # fmt: skip
         if invocation.good and not (invocation.answer or {}).get("batchItemFailures"):
@@ -138,7 +150,9 @@ class Stage:
     def app(self) -> App:
         """The application as a new process would have it."""
         return App(
-            settings=Settings(region=HOME, mode=self.mode, administrators=frozenset({ADMINISTRATOR})),
+            settings=Settings(
+                region=HOME, mode=self.mode, administrators=frozenset({ADMINISTRATOR})
+            ),
             policies=self.policies,
             ledger=self.ledger,
             provider=self._providers.__getitem__,
@@ -207,7 +221,6 @@ class Stage:
         kind: str,
         who: str,
         about: Mapping[str, Any],
-        seconds: int,
         meddling: Meddling | None,
         do: Callable[[App, Any], Mapping[str, Any]],
     ) -> Invocation:
@@ -219,7 +232,7 @@ class Stage:
             who=who.rpartition("/")[2],
             about=about,
             begun_at=now,
-            cut_off=now + timedelta(seconds=seconds),
+            cut_off=now + timedelta(seconds=SECONDS.get(kind, SECONDS["http"])),
             policies=self.policies,
             first=self.moment,
             within=self.current.number if self.current else 0,
@@ -263,8 +276,8 @@ class Stage:
         if self.dynamo:
             self.world.tables(region=HOME).make(TABLE)
             return DynamoLedger(desk().table, TABLE, sleep=self._sleep)
-        watched: Any = Watched(MemoryLedger(), self._ledger_step, self._ledger_back)
-        return watched
+        watched = Watched(MemoryLedger(), self._ledger_step, self._ledger_back)
+        return cast("ledgers.Ledger", watched)
 
     def _ledger_step(self, what: str) -> None:
         self.step(what)

@@ -118,7 +118,11 @@ class Story:
             message = self.stage.queue[0]
             self._tell(str(self.stage.deliver(message, json.loads(message.body))))
         for policy in ("leases", "nightly"):
-            event = {"policy": policy, "regions": list(REGIONS)} if policy == "nightly" else {"policy": policy}
+            event = (
+                {"policy": policy, "regions": list(REGIONS)}
+                if policy == "nightly"
+                else {"policy": policy}
+            )
             self._tell(str(self.stage.sweep(event)))
 
     def _meddling(self) -> dict[int, Callable[[], object]]:

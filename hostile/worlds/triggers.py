@@ -47,7 +47,9 @@ class Triggers:
 
     def directly(self, meddling: Meddling) -> Invocation:
         """Somebody invokes the function."""
-        event: dict[str, Any] = {"policy": self.dice.choice(("nightly", "nightly", "halt", "ownerless"))}
+        event: dict[str, Any] = {
+            "policy": self.dice.choice(("nightly", "nightly", "halt", "ownerless"))
+        }
         if self.dice.random() < 0.3:
             event["mode"] = self.dice.choice(("act", "report"))
         return self.stage.sweep(event, meddling)
@@ -67,7 +69,15 @@ class Triggers:
             who, key = dice.choice((KIM, KIM, LEE)), f"key-{len(self.launches)}"
             body = self._body()
             self.launches.append((who, key, body))
-        return self.ask("POST", "/fleets", who, {"key": key, "name": body.get("name", "")}, meddling, body=body, key=key)
+        return self.ask(
+            "POST",
+            "/fleets",
+            who,
+            {"key": key, "name": body.get("name", "")},
+            meddling,
+            body=body,
+            key=key,
+        )
 
     def on_schedule(self, meddling: Meddling) -> Invocation:
         """A schedule launches a fleet, perhaps twice."""
@@ -84,10 +94,14 @@ class Triggers:
 
     def renew(self, meddling: Meddling) -> Invocation:
         """The owner, an administrator or a stranger sets another end of a lease."""
-        ttl = self.dice.choices(("1m", "2m", "30m", "8h", "2d", "9d"), weights=(3, 3, 3, 5, 2, 1))[0]
+        ttl = self.dice.choices(("1m", "2m", "30m", "8h", "2d", "9d"), weights=(3, 3, 3, 5, 2, 1))[
+            0
+        ]
         fleet, who = self._fleet(), self._who()
         path = f"/fleets/{fleet}"
-        return self.ask("PATCH", path, who, {"fleet": fleet, "ttl": ttl}, meddling, body={"ttl": ttl})
+        return self.ask(
+            "PATCH", path, who, {"fleet": fleet, "ttl": ttl}, meddling, body={"ttl": ttl}
+        )
 
     def terminate(self, meddling: Meddling) -> Invocation:
         """Somebody gives a fleet up, or tries to."""
@@ -103,7 +117,9 @@ class Triggers:
         """Somebody asks for a plan."""
         policy = self.dice.choice(("nightly", "nightly", "leases", "halt"))
         about = {"policy": policy}
-        made = self.ask("POST", "/sweeps", KIM, about, meddling, body={"policy": policy, "region": HOME})
+        made = self.ask(
+            "POST", "/sweeps", KIM, about, meddling, body={"policy": policy, "region": HOME}
+        )
         if made.good:
             self.plans.append(str(made.body["id"]))
         return made
@@ -174,7 +190,9 @@ class Triggers:
         """Put a request to the API."""
         parts = path.split("/")
         route = "/".join([*parts[:2], *(["<id>"] if len(parts) > 2 else []), *parts[3:]])
-        return self.stage.http(request(method, path, who=who, route=route, **more), about, who, meddling)
+        return self.stage.http(
+            request(method, path, who=who, route=route, **more), about, who, meddling
+        )
 
 
 type Trigger = Callable[[Triggers, Meddling], Invocation]

@@ -1,6 +1,7 @@
 """What the worlds have found, each as the smallest case that shows it."""
 
 from datetime import timedelta
+from typing import Any
 
 from curfew import work
 from curfew.core.lease import Step
@@ -18,15 +19,16 @@ from tests.stub_ec2 import Fault, Machine, StubEc2
 def test_an_order_that_was_held_up_is_given_only_after_another_look() -> None:
     """The ledger takes minutes to write the intents, and meanwhile somebody protects an instance."""
     night = Night(cloud=StubEc2(Machine(id=an_id(1)), Machine(id=an_id(2))))
-    append = night.ledger.append
+    ledger: Any = night.ledger
+    append = ledger.append
 
     def slowly(*given: object) -> None:
         if night.cloud.orders == []:
             night.time.sleep(300)
             night.cloud.machines[an_id(1)].tags = {"env": "dev", "curfew:keep": ""}
-        append(*given)  # type: ignore[arg-type]
+        append(*given)
 
-    night.ledger.append = slowly  # type: ignore[method-assign]
+    ledger.append = slowly
 
     night.sweep()
 

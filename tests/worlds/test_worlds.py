@@ -9,7 +9,7 @@ import hostile
 from hostile.worlds.missed import search
 from hostile.worlds.run import one, some
 
-SEEDS = range(0, 250)
+SEEDS = range(250)
 CLOUD = Path(hostile.__file__).parent
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from curfew.core.audit import Entry, EntryKind, broken
 
 from ...ec2.machine import State
-from ...journal import Change
 from ...ec2.region import Region
+from ...journal import Change
 from ..evidence import STALE, Evidence, answered
 from .rule import rule
 
@@ -45,7 +45,7 @@ def every_intent_has_one_outcome(evidence: Evidence) -> Iterator[str]:
                 open_[place] += 1
             elif entry.draft.kind is EntryKind.OUTCOME:
                 if not open_[place]:
-                    yield f"{entry.draft.instance_id} has an outcome too many of {entry.draft.sweep_id}: {entry.draft.body}"
+                    yield f"an outcome too many of {place}: {entry.draft.body}"
                 open_[place] -= bool(open_[place])
         for (sweep, id_), count in open_.items():
             if count > 0:
@@ -113,7 +113,9 @@ def _seen(evidence: Evidence, region: Region, entry: Entry, at: datetime) -> boo
     for invocation in evidence.stage.invocations:
         if not invocation.begun_at <= at <= (invocation.ended_at or at) + STALE:
             continue
-        mine = [c for c in invocation.calls if c.region == region.name and id_ in c.ids and c.at <= at]
+        mine = [
+            c for c in invocation.calls if c.region == region.name and id_ in c.ids and c.at <= at
+        ]
         orders = [c.number for c in mine if c.operation in {"TerminateInstances", "StopInstances"}]
         looks = [c.number for c in mine if c.operation == "DescribeInstances" and answered(c)]
         if looks and looks[-1] > max(orders, default=0):

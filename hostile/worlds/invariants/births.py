@@ -116,7 +116,9 @@ def births_that_failed_are_not_called_good(evidence: Evidence) -> Iterator[str]:
     """Case 61: a launch of which nothing was ever alive is not told as launched once all is calm."""
     for birth in evidence.births.values():
         versions = [m for _, m in birth.region.history(birth.id) if m]
-        doomed = all(m.state in {State.PENDING, State.SHUTTING_DOWN, State.TERMINATED} for m in versions)
+        doomed = all(
+            m.state in {State.PENDING, State.SHUTTING_DOWN, State.TERMINATED} for m in versions
+        )
         fleet = evidence.stage.ledger.fleets.get(birth.fleet)
         same = fleet and fleet.operation == birth.operation
         if doomed and birth.machine.doomed and same and fleet and fleet.ended_at is None:
@@ -143,5 +145,3 @@ def _given_up(evidence: Evidence, invocation: Invocation) -> Invocation | None:
 
 def _first_order(evidence: Evidence, invocation: Invocation) -> int:
     return min(order.moment for order in evidence.orders if order.by is invocation)
-
-

@@ -66,7 +66,15 @@ def whoever_is_named_was_meant(evidence: Evidence) -> Iterator[str]:
         ):
             yield f"{order}: {id_} does not carry the tag of the fleet {name}: {_shown(look.shown)}"
         if name == "ownerless":
-            born = min(m.launched_at for m in versions(order.region, id_, order.call.at.min.replace(tzinfo=order.call.at.tzinfo), order.call.at))
+            born = min(
+                m.launched_at
+                for m in versions(
+                    order.region,
+                    id_,
+                    order.call.at.min.replace(tzinfo=order.call.at.tzinfo),
+                    order.call.at,
+                )
+            )
             if order.call.at - born < THREE_DAYS:
                 yield f"{order}: {id_} is younger than three days"
 
@@ -112,7 +120,13 @@ def only_calls_that_are_known_are_made(evidence: Evidence) -> Iterator[str]:
 @rule("S30")
 def only_instances_and_their_spot_requests_end(evidence: Evidence) -> Iterator[str]:
     """S30: of what calls did, nothing concerns anything else; and whoever is tagged is a member."""
-    allowed = {Change.TERMINATED, Change.STOPPED, Change.SPOT_CANCELLED, Change.LAUNCHED, Change.WRITTEN}
+    allowed = {
+        Change.TERMINATED,
+        Change.STOPPED,
+        Change.SPOT_CANCELLED,
+        Change.LAUNCHED,
+        Change.WRITTEN,
+    }
     for effect in evidence.effects(*Change):
         if effect.change is Change.TAGGED and effect.id in evidence.births:
             continue

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from ..evidence import Evidence, Order, answered, instant, versions
 from ..invocation import Invocation
@@ -40,9 +40,7 @@ def no_sweep_ends_more_than_its_share(evidence: Evidence) -> Iterator[str]:
         there = evidence.world.region(name=region)
         since = made.begun_at - timedelta(seconds=30)
         until = made.ended_at or made.begun_at
-        everybody = [
-            id_ for id_ in there.everybody if versions(there, id_, since, until)
-        ]
+        everybody = [id_ for id_ in there.everybody if versions(there, id_, since, until)]
         if percent == 0 or len(everybody) * percent < 100 * len(ids):
             counts = percent == 0 or _at_least_ten(evidence, there.everybody, region, made.begun_at)
             if counts:
@@ -52,8 +50,8 @@ def no_sweep_ends_more_than_its_share(evidence: Evidence) -> Iterator[str]:
 @rule("S4")
 def no_day_ends_more_than_it_may(evidence: Evidence) -> Iterator[str]:
     """S4, S5: the account's budget of a day, over all sweeps and regions."""
-    spent: dict[object, int] = defaultdict(int)
-    limits: dict[object, list[int]] = defaultdict(list)
+    spent: dict[date, int] = defaultdict(int)
+    limits: dict[date, list[int]] = defaultdict(list)
     zone = evidence.stage.policies.timezone
     for (invocation, region), ids in _swept(evidence).items():
         days = {invocation.begun_at.astimezone(zone).date()}
