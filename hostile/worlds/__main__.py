@@ -69,7 +69,7 @@ def _sum(found: Sum, first: int, seconds: float) -> None:
         f"calls seen:      {found.calls.total()} ({_counts(found.calls)})",
         f"effects:         {found.effects.total()} ({_counts(found.effects)})",
         f"faults injected: {found.faults.total()} ({_counts(found.faults)})",
-        f"took:            {seconds:.0f} s, {1_000 * found.seconds / max(found.worlds, 1):.0f} ms of CPU time per world",
+        f"took:            {seconds:.0f} s, {1_000 * found.seconds / max(found.worlds, 1):.0f} ms of CPU a world",
         f"violations: {sum(len(broken.violations) for broken in found.broken)}",
     )
 

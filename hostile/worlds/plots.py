@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from random import Random
 
+from ..ec2 import lifecycle
 from ..faults import Fault, Kind
 from . import deeds, scene
 from .desk import REGIONS
@@ -37,8 +38,11 @@ def copied_tags(triggers: Triggers, stage: Stage, dice: Random) -> str:
     _launched(triggers, "copied", ttl="1h")
     region = stage.world.region()
     if members := [m for m in region.alive() if m.tags.get("curfew:fleet") == "copied"]:
-        region.tag(scene.doomed(region, dice), **dice.choice(members).tags)
-    return str(triggers.ask("DELETE", "/fleets/copied", KIM, {"fleet": "copied"}, {}))
+        region.tag(scene.doomed(region, dice), **members[0].tags)
+        # As many as before, so that the cap on a fleet's end is not in the way.
+        lifecycle.terminate(region, members[0])
+    about = {"fleet": "copied"}
+    return str(triggers.ask("DELETE", "/fleets/copied", KIM, about, {}))
 
 
 def idle_cancel(triggers: Triggers, stage: Stage, dice: Random) -> str:

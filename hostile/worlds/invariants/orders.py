@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
 
-from ...ec2.machine import SpotState
 from ...journal import Change
 from ..evidence import ORDERS, Evidence, Order, answered, versions
 from .nature import ALIVE, THREE_DAYS, kept, meant
@@ -183,8 +182,7 @@ def no_spot_request_is_left_to_launch_anew(evidence: Evidence) -> Iterator[str]:
         if effect.change is Change.TERMINATED and effect.call in terminating:
             region = evidence.world.region(name=effect.region)
             request = region.spot_requests.get(effect.before.spot_request)
-            live = request and request.persistent and request.state is not SpotState.CANCELLED
-            if live and request and request.id not in cancelled:
+            if request and request.persistent and request.id not in cancelled:
                 yield f"{effect.id} ended by call {effect.call}, and {request.id} was not cancelled"
 
 
