@@ -40,11 +40,11 @@ class Story:
     told: list[str] = field(default_factory=list)
     calm_from: int = 0
     settled_at: datetime | None = None
-    _dice: Random = field(init=False)
+    dice: Random = field(init=False)
     _depth: int = 0
 
     def __post_init__(self) -> None:
-        dice = self._dice = Random(f"{self.seed}/story")
+        dice = self.dice = Random(f"{self.seed}/story")
         profile = dice.choices(("calm", "rough", "harsh"), weights=(40, 35, 25))[0]
         start = DAWN + timedelta(hours=dice.randint(0, 24 * 365), minutes=dice.randint(0, 59))
         self.faults = self.faults or profile
@@ -68,24 +68,24 @@ class Story:
     def run(self) -> None:
         """From the first happening to the end of the calm."""
         with listening(self.stage.heard):
-            for _ in range(self._dice.randint(2, 6)):
+            for _ in range(self.dice.randint(2, 6)):
                 self.happen()
-            if self._dice.random() < 0.35:
-                self._tell(plots.any_plot(self.triggers, self.stage, self._dice))
+            if self.dice.random() < 0.35:
+                self._tell(plots.any_plot(self.triggers, self.stage, self.dice))
             self.happen()
             self.calm_down()
 
     def happen(self) -> None:
         """One happening more."""
-        if self._dice.random() < 0.7:
+        if self.dice.random() < 0.7:
             self.trigger()
         else:
-            self._tell(deeds.any_deed(self.stage, self._dice))
-        self.world.clock.sleep(self._dice.randint(1, 90))
+            self._tell(deeds.any_deed(self.stage, self.dice))
+        self.world.clock.sleep(self.dice.randint(1, 90))
 
     def trigger(self, which: Callable[..., Invocation] | None = None) -> Invocation:
         """One trigger, with whatever comes in the middle of it."""
-        which = which or self._dice.choices(list(TRIGGERS), weights=list(TRIGGERS.values()))[0]
+        which = which or self.dice.choices(list(TRIGGERS), weights=list(TRIGGERS.values()))[0]
         self._depth += 1
         try:
             invocation = which(self.triggers, self._meddling())
@@ -126,20 +126,20 @@ class Story:
             self._tell(str(self.stage.sweep(event)))
 
     def _meddling(self) -> dict[int, Callable[[], object]]:
-        dice, drawn = self._dice, dict[int, Callable[[], object]]()
+        dice, drawn = self.dice, dict[int, Callable[[], object]]()
         while dice.random() < (0.55 if self._depth < DEEPEST else 0.2) and len(drawn) < 3:
             drawn[dice.choice(STEPS)] = self._between()
         return drawn
 
     def _between(self) -> Callable[[], object]:
-        match self._dice.choices(("deed", "trigger", "death", "ledger"), (50, 24, 18, 8))[0]:
+        match self.dice.choices(("deed", "trigger", "death", "ledger"), (50, 24, 18, 8))[0]:
             case "trigger" if self._depth < DEEPEST:
                 return self.trigger
             case "death":
-                return self._die if self._dice.random() < 0.5 else self._die_after
+                return self._die if self.dice.random() < 0.5 else self._die_after
             case "ledger" if not self.stage.dynamo:
                 return self._fail
-        return lambda: self._tell(deeds.any_deed(self.stage, self._dice))
+        return lambda: self._tell(deeds.any_deed(self.stage, self.dice))
 
     def _die(self) -> None:
         self._tell("the process dies before its call")
@@ -151,15 +151,15 @@ class Story:
             self.stage.die_after(invocation.steps)
 
     def _fail(self) -> None:
-        self.stage.failing = self._dice.choice(("before", "after"))
+        self.stage.failing = self.dice.choice(("before", "after"))
         self._tell(f"the ledger fails next, {self.stage.failing} the effect")
 
     def _settle(self) -> None:
         home, abroad = (self.world.region(name=name) for name in REGIONS)
-        scene.settle(home, self._dice)
-        if self._dice.random() < 0.2:
-            scene.doomed(abroad, self._dice)
-        home.page_size = abroad.page_size = self._dice.choice((5, 5, 1_000, 1_000, 1_000))
+        scene.settle(home, self.dice)
+        if self.dice.random() < 0.2:
+            scene.doomed(abroad, self.dice)
+        home.page_size = abroad.page_size = self.dice.choice((5, 5, 1_000, 1_000, 1_000))
         self._tell(
             f"seed {self.seed}: {self.faults}, {self.stage.mode} mode, "
             f"{'table' if self.stage.dynamo else 'memory'}, {self.stage.policies.content.limits}, "
