@@ -35,6 +35,7 @@ from curfew.providers.ec2 import Ec2Provider
 type Put = Callable[[Any, str, Any], object]
 type Remove = Callable[[Put], object]
 FOREVER = timedelta(days=9_999)
+NOTHING = object()
 LEDGERS = (MemoryLedger, DynamoLedger)
 REGISTERS = (MemoryFleets, DynamoFleets)
 
@@ -45,7 +46,7 @@ def without(name: str) -> Iterator[None]:
     before: list[tuple[Any, str, Any]] = []
 
     def put(owner: Any, attribute: str, value: Any) -> None:
-        before.append((owner, attribute, owner.__dict__[attribute]))
+        before.append((owner, attribute, owner.__dict__.get(attribute, NOTHING)))
         setattr(owner, attribute, value)
 
     try:
@@ -53,7 +54,10 @@ def without(name: str) -> Iterator[None]:
         yield
     finally:
         for owner, attribute, value in reversed(before):
-            setattr(owner, attribute, value)
+            if value is NOTHING:
+                delattr(owner, attribute)
+            else:
+                setattr(owner, attribute, value)
 
 
 def returning(value: Any, *places: tuple[Any, str]) -> Remove:
@@ -197,6 +201,16 @@ def found_by_nothing(put: Put) -> None:
     put(Ec2Provider, "launched", lambda *_: ())
 
 
+class _All(int):
+    """A number of instances that passes for any other, unless it is none."""
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self) or super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+
 def take_what_is_found(put: Put) -> None:
     """A look that shows some of a launch counts as the whole of it."""
     found = launching._Launch._found
@@ -204,13 +218,8 @@ def take_what_is_found(put: Put) -> None:
     def hasty(self: Any, order: Any, attempt: Attempt) -> Any:
         return found(self, order, replace(attempt, count=1))
 
-    def made(self: Any, order: Any, attempt: Attempt, *, repeated: bool) -> Any:
-        if repeated and (born := hasty(self, order, attempt)):
-            return self._settled(attempt, Answer.LAUNCHED, born)
-        return real(self, order, attempt, repeated=repeated)
-
-    real = launching._Launch._made
-    put(launching._Launch, "_made", made)
+    put(launching._Launch, "_found", hasty)
+    put(launching, "len", lambda some: _All(len(some)) if isinstance(some, tuple) else len(some))
 
 
 def carry_on_regardless(put: Put) -> None:

@@ -64,7 +64,9 @@ def unknown_error(triggers: Triggers, stage: Stage, dice: Random) -> str:
 
 
 def old_plan(triggers: Triggers, stage: Stage, dice: Random) -> str:
-    """A plan is applied after the policies have changed, or once more."""
+    """A plan is applied after the policies have changed; or once more, when whom it spared is protected no longer."""
+    region = stage.world.region()
+    doomed = scene.doomed(region, dice)
     ask = {"policy": "nightly", "region": HOME}
     made = triggers.ask("POST", "/sweeps", KIM, {"policy": "nightly"}, {}, body=ask)
     if not made.good:
@@ -74,10 +76,10 @@ def old_plan(triggers: Triggers, stage: Stage, dice: Random) -> str:
     if dice.random() < 0.5:
         deeds.redeploy(stage, dice)
     else:
-        scene.bound(stage.world.region(), dice)
-        triggers.ask(
-            "POST", path, ADMINISTRATOR, {"plan": plan}, {6: lambda: deeds.protect(stage, dice)}
-        )
+        before = region.machines[doomed].tags
+        region.tag(doomed, precious="")
+        triggers.ask("POST", path, ADMINISTRATOR, {"plan": plan}, {})
+        region.change(doomed, tags=before)
     return str(triggers.ask("POST", path, ADMINISTRATOR, {"plan": plan}, {}))
 
 

@@ -1,4 +1,4 @@
-"""The happenings of the worlds as the rules of a state machine, so that Hypothesis finds and shrinks what chance would not."""
+"""The happenings of the worlds as the rules of a state machine, for Hypothesis to find and shrink."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ class Worlds(RuleBasedStateMachine):
             do(self.story)
 
 
-class TestWorlds(Worlds.TestCase):  # type: ignore[misc,name-defined]
+class TestWorlds(Worlds.TestCase):  # type: ignore[misc,valid-type]
     settings = settings(
         max_examples=15,
         stateful_step_count=6,

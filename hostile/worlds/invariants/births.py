@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from curfew.core.lease import Step
+
 from ...ec2.machine import State
 from .. import policies
 from ..evidence import Birth, Evidence, Order
@@ -121,7 +123,8 @@ def births_that_failed_are_not_called_good(evidence: Evidence) -> Iterator[str]:
         )
         fleet = evidence.stage.ledger.fleets.get(birth.fleet)
         same = fleet and fleet.operation == birth.operation
-        if doomed and birth.machine.doomed and same and fleet and fleet.ended_at is None:
+        open_ = fleet and fleet.ended_at is None and fleet.step is not Step.ATTENTION
+        if doomed and birth.machine.doomed and same and fleet and open_:
             yield f"{birth.id} died at birth, and {birth.fleet} is {fleet.step}, not ended"
 
 

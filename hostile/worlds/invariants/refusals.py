@@ -186,8 +186,11 @@ def _of(evidence: Evidence, invocation: Invocation, region: str) -> list[Order]:
 
 
 def _at_least_ten(evidence: Evidence, ids: tuple[str, ...], region: str, at: datetime) -> bool:
+    """Whether every listing about that time must have shown so many."""
     there = evidence.world.region(name=region)
-    since = at - timedelta(seconds=30)
-    running = [i for i in ids if (m := there.version(i, at)) and m.state == "running"]
-    before = [i for i in ids if (m := there.version(i, since)) and m.state == "running"]
-    return min(len(running), len(before)) >= 10
+
+    def listed(when: datetime) -> int:
+        found = (there.version(id_, when) for id_ in ids)
+        return sum(bool(m and m.state == "running" and not m.hidden) for m in found)
+
+    return min(listed(at), listed(at - timedelta(seconds=30))) >= 10
