@@ -70,9 +70,13 @@ class Region:
         self._history: dict[str, list[tuple[datetime, Machine | None]]] = {}
 
     def add(self, **fields: Any) -> Machine:
-        """Put a machine there, as if it had long been; what is not said is ordinary. ``age`` is since its launch."""
+        """Put a machine there, as if it had long been; what is not said is ordinary. ``age`` is since its launch.
+
+        One that is ``arriving`` was there for nobody before now, however old it is.
+        """
         now = self.clock.now()
         launched = now - fields.pop("age", timedelta(hours=9))
+        since = now if fields.pop("arriving", False) else launched
         ordinary: dict[str, Any] = {
             "id": fields.get("id") or self.chance.id("i"),
             "zone": self.zones[0],
@@ -83,7 +87,7 @@ class Region:
         }
         machine = Machine(**(ordinary | fields))
         machine = replace(machine, state=State(machine.state))
-        self.put(machine, since=launched)
+        self.put(machine, since=since)
         return machine
 
     def change(self, id_: str, **fields: Any) -> Machine:

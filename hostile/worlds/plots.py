@@ -46,11 +46,10 @@ def copied_tags(triggers: Triggers, stage: Stage, dice: Random) -> str:
 
 
 def idle_cancel(triggers: Triggers, stage: Stage, dice: Random) -> str:
-    """A cancel is agreed to, forgotten, or left out of the answer."""
+    """A cancel is agreed to and forgotten."""
     scene.bound(stage.world.region(), dice)
     done = len(stage.world.journal.made("CancelSpotInstanceRequests"))
-    kind = dice.choice((Kind.IDLE, Kind.UNNAMED))
-    stage.world.fail("CancelSpotInstanceRequests", Fault(kind=kind), on=done + 1)
+    stage.world.fail("CancelSpotInstanceRequests", Fault(kind=Kind.IDLE), on=done + 1)
     return str(stage.sweep({"policy": "nightly"}))
 
 
@@ -121,7 +120,9 @@ def lost_launch(triggers: Triggers, stage: Stage, dice: Random) -> str:
 def youth(triggers: Triggers, stage: Stage, dice: Random) -> str:
     """A machine that nobody owns is younger than the policy waits for."""
     for days in (1, 2, 5):
-        stage.world.region(name=REGIONS[0]).add(age=timedelta(days=days), tags={"Name": "x"})
+        stage.world.region(name=REGIONS[0]).add(
+            arriving=True, age=timedelta(days=days), tags={"Name": "x"}
+        )
     return str(stage.sweep({"policy": "ownerless"}))
 
 

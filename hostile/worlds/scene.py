@@ -22,6 +22,7 @@ def settle(region: Region, dice: Random) -> None:
 def doomed(region: Region, dice: Random) -> str:
     """A machine that every nightly sweep is after."""
     return region.add(
+        arriving=True,
         zone=dice.choice(region.zones),
         age=timedelta(hours=dice.randint(1, 900)),
         tags={"env": dice.choice(("dev", "sandbox")), "owner": "kim"},
@@ -32,6 +33,7 @@ def bound(region: Region, dice: Random) -> str:
     """The same, launched by a persistent Spot request, which would bring it back."""
     id_ = f"sir-{dice.getrandbits(32):08x}"
     machine = region.add(
+        arriving=True,
         age=timedelta(hours=dice.randint(1, 90)),
         tags={"env": "dev", "owner": "kim"},
         lifecycle="spot",
