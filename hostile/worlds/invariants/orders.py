@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from ...journal import Change
-from ..evidence import ORDERS, Evidence, Order, answered, versions
+from ..evidence import ORDERS, Evidence, Order, answered
 from .nature import ALIVE, THREE_DAYS, kept, meant
 from .rule import rule
 
@@ -65,15 +65,8 @@ def whoever_is_named_was_meant(evidence: Evidence) -> Iterator[str]:
         ):
             yield f"{order}: {id_} does not carry the tag of the fleet {name}: {_shown(look.shown)}"
         if name == "ownerless":
-            born = min(
-                m.launched_at
-                for m in versions(
-                    order.region,
-                    id_,
-                    order.call.at.min.replace(tzinfo=order.call.at.tzinfo),
-                    order.call.at,
-                )
-            )
+            history = order.region.history(id_)
+            born = min(m.launched_at for at, m in history if m and at <= order.call.at)
             if order.call.at - born < THREE_DAYS:
                 yield f"{order}: {id_} is younger than three days"
 
