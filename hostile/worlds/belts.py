@@ -3,7 +3,7 @@
 Each belt says what is set in the place of what. The tests in tests/safety take the same belts out with it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from curfew import execute, fleet, launching, planning, sweep
-from curfew.core import plan, protection
+from curfew.core import plan
 from curfew.core.audit import Draft
 from curfew.core.errors import CurfewError
 from curfew.core.launch import Answer, Attempt
@@ -32,8 +32,8 @@ from curfew.ledger.memory_fleets import MemoryFleets
 from curfew.ledger.memory_plans import MemoryPlans
 from curfew.providers.ec2 import Ec2Provider
 
-type Put = Callable[[Any, str, Any], object]
-type Remove = Callable[[Put], object]
+from .removal import Put, Remove, everything_at_once, returning, rules, setting
+
 FOREVER = timedelta(days=9_999)
 NOTHING = object()
 LEDGERS = (MemoryLedger, DynamoLedger)
@@ -58,39 +58,6 @@ def without(name: str) -> Iterator[None]:
                 delattr(owner, attribute)
             else:
                 setattr(owner, attribute, value)
-
-
-def returning(value: Any, *places: tuple[Any, str]) -> Remove:
-    """Something that always says the same."""
-
-    def remove(put: Put) -> None:
-        for owner, name in places:
-            put(owner, name, lambda *_given, **_named: value)
-
-    return remove
-
-
-def setting(owner: Any, name: str, value: Any) -> Remove:
-    """Another value."""
-    return lambda put: put(owner, name, value)
-
-
-def rules(*names: str) -> Remove:
-    """No such protections."""
-    left = tuple(rule for rule in protection.RULES if rule.__name__ not in names)
-    if len(left) != len(protection.RULES) - len(names):
-        raise ValueError(f"there is no such rule: {names}")
-    return setting(protection, "RULES", left)
-
-
-def everything_at_once(*removes: Remove) -> Remove:
-    """Several, where one alone would be held by another."""
-
-    def remove(put: Put) -> None:
-        for one in removes:
-            one(put)
-
-    return remove
 
 
 never_look = setting(execute._Execution, "_look", lambda _self, actions: list(actions))

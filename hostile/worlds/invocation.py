@@ -1,9 +1,9 @@
 """One invocation of one function, as its platform sees it: what it was asked, what it called, how it ended."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from curfew.policyfile import PolicyFile
@@ -13,6 +13,30 @@ from ..journal import Call
 
 class KilledError(BaseException):
     """The process is gone: out of memory, out of time, or its host was lost. Nothing of ours may catch it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What Lambda hands over beside the event."""
+
+    aws_request_id: str
+    left: Callable[[], timedelta]
+    function_name: str = "curfew"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:curfew"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until the function is cut off."""
+        return int(self.left() / timedelta(milliseconds=1))
+
+
+@dataclass(slots=True)
+class Message:
+    """A message on the queue, with how often it was received."""
+
+    id: str
+    body: str
+    received: int = 0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

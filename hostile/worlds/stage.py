@@ -6,7 +6,6 @@ happens: another whole invocation, a person's doing, the end of the process.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -26,7 +25,7 @@ from curfew.settings import Settings
 from .. import ACCOUNT, World
 from ..journal import Call
 from .desk import REGIONS, another_process, desk
-from .invocation import Invocation, KilledError
+from .invocation import Context, Invocation, KilledError, Message
 from .watched import Watched
 
 TABLE = "curfew-ledger"
@@ -36,30 +35,6 @@ ADMINISTRATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/Operations/ada"
 SECONDS = {"schedule": 900, "sweep": 900, "message": 900, "http": 90, "launch": 300}
 
 type Meddling = Mapping[int, Callable[[], object]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What Lambda hands over beside the event."""
-
-    aws_request_id: str
-    left: Callable[[], timedelta]
-    function_name: str = "curfew"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:curfew"
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Until the function is cut off."""
-        return int(self.left() / timedelta(milliseconds=1))
-
-
-@dataclass(slots=True)
-class Message:
-    """A message on the queue, with how often it was received."""
-
-    id: str
-    body: str
-    received: int = 0
 
 
 class Stage:

@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 
 from .. import ACCOUNT
-from .invocation import Invocation
+from .invocation import Invocation, Message
 from .requests import request
-from .stage import ADMINISTRATOR, HOME, Meddling, Message, Stage
+from .stage import ADMINISTRATOR, HOME, Meddling, Stage
 
 KIM, LEE = (f"arn:aws:sts::{ACCOUNT}:assumed-role/Developer/{name}" for name in ("kim", "lee"))
 NOWHERE = "no-such-thing"
