@@ -55,6 +55,14 @@ check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, l
 mutants: .venv/.ready ## Change the core and act in every way, and see that a test notices (long)
 	$(PYTHON) -m tools.mutants
 
+.PHONY: worlds
+worlds: .venv/.ready ## Run 10,000 hostile worlds (COUNT=1000; FRESH=1: with seeds that nobody has had)
+	PYTHONPATH=functions:. $(PYTHON) -m hostile.worlds --count $(or $(COUNT),10000) $(if $(FRESH),--fresh)
+
+.PHONY: belts
+belts: .venv/.ready ## Take each safety rule out in turn, and show that the worlds miss it
+	PYTHONPATH=functions:. $(PYTHON) -m hostile.worlds --belts
+
 .PHONY: build
 build: .venv/.ready $(BUILT) ## Build what ships to Lambda, and check that it stands alone
 	$(PYTHON) -m pytest tests/artifact

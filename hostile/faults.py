@@ -127,6 +127,10 @@ class Faults:
         for nth in range(on, on + times):
             self._scripted.setdefault((operation, nth), {})[fault.kind] = fault
 
+    def forget(self) -> None:
+        """Let nothing happen any more that was scripted."""
+        self._scripted.clear()
+
     def of(self, message: Message, nth: int) -> Mapping[Kind, Fault]:
         """The faults of one call."""
         faults = self._scripted.get((message.operation, nth))

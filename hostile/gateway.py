@@ -156,4 +156,7 @@ def _ids(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     for name in IDS:
         value = arguments.get(name, ())
         found.extend([value] if isinstance(value, str) else value)
+    for filter_ in arguments.get("Filter", ()):
+        if isinstance(filter_, dict) and filter_.get("Name") == "instance-id":
+            found.extend(filter_.get("Value", ()))
     return tuple(found)

@@ -1,6 +1,6 @@
 """One account's EC2 in one region: what there is, and every version of it that there was."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -70,9 +70,13 @@ class Region:
         self._history: dict[str, list[tuple[datetime, Machine | None]]] = {}
 
     def add(self, **fields: Any) -> Machine:
-        """Put a machine there, as if it had long been; what is not said is ordinary. ``age`` is since its launch."""
+        """Put a machine there, as if it had long been; what is not said is ordinary. ``age`` is since its launch.
+
+        One that is ``arriving`` was there for nobody before now, however old it is.
+        """
         now = self.clock.now()
         launched = now - fields.pop("age", timedelta(hours=9))
+        since = now if fields.pop("arriving", False) else launched
         ordinary: dict[str, Any] = {
             "id": fields.get("id") or self.chance.id("i"),
             "zone": self.zones[0],
@@ -83,7 +87,7 @@ class Region:
         }
         machine = Machine(**(ordinary | fields))
         machine = replace(machine, state=State(machine.state))
-        self.put(machine, since=launched)
+        self.put(machine, since=since)
         return machine
 
     def change(self, id_: str, **fields: Any) -> Machine:
@@ -124,6 +128,15 @@ class Region:
                 break
             found = machine
         return found
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        """The id of every machine that ever was there."""
+        return tuple(self._history)
+
+    def history(self, id_: str) -> Sequence[tuple[datetime, Machine | None]]:
+        """Every version of a machine and since when it was so; none is when it was shown no more."""
+        return self._history.get(id_, ())
 
     def last(self, id_: str) -> Machine:
         """The last version of a machine that there was, gone or not."""

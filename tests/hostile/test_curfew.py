@@ -13,7 +13,6 @@ from curfew.core.audit import EntryKind, broken
 from curfew.core.report import Report, Result, Status
 from curfew.execute import Clock
 from curfew.ledger.dynamodb import DynamoLedger
-from curfew.ledger.table import Table
 from curfew.providers.ec2 import Ec2Provider
 from curfew.sweep import Sweep, act, plan
 from hostile import AT_ONCE, Change, Fault, Kind, World, autoscaling
@@ -91,7 +90,7 @@ def test_the_ledger_keeps_its_contract(
     both: Reach, expectation: Callable[[DynamoLedger], None]
 ) -> None:
     both.world.tables().make(TABLE)
-    expectation(DynamoLedger(both.client("dynamodb"), TABLE))
+    expectation(DynamoLedger(both.client("dynamodb"), TABLE, sleep=both.world.clock.sleep))
 
 
 class House:
@@ -102,7 +101,8 @@ class House:
         self.region = reach.world.region()
         self.world.tables().make(TABLE)
         self.provider = provider(reach)
-        self.ledger = DynamoLedger(reach.client("dynamodb", attempts=4), TABLE)
+        client = reach.client("dynamodb", attempts=4)
+        self.ledger = DynamoLedger(client, TABLE, sleep=self.world.clock.sleep)
         self.sweeps = 0
 
     def sweep(self) -> Report:
@@ -212,10 +212,9 @@ def spared(machine: Machine) -> bool:
 @pytest.mark.parametrize("seed", range(15))
 @pytest.mark.parametrize("faults", ["rough", "harsh"])
 def test_in_no_world_is_a_machine_ended_that_was_to_be_spared_or_without_an_entry_before(
-    at: Any, faults: str, seed: int, monkeypatch: pytest.MonkeyPatch
+    at: Any, faults: str, seed: int
 ) -> None:
     world = World(seed=seed, faults=faults)
-    monkeypatch.setattr(Table, "wait", lambda _self, attempt: world.clock.sleep(attempt))
     house = House(at(world))
     populate(house.region, 40)
     world.every_call(meddle(house.region))

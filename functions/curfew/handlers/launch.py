@@ -24,8 +24,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     In report mode it answers with what it would launch. Raises RequestError, ConfigError or ConflictError before
     anything is done, and LaunchFailedError if there are fewer instances than the schedule asks for.
     """
-    request = LaunchRequest.parse(event)
-    app = bootstrap.app()
+    return launch(LaunchRequest.parse(event), context, bootstrap.app())
+
+
+def launch(request: LaunchRequest, context: LambdaContext, app: App) -> dict[str, Any]:
+    """Launch with an application that is handed in; raises as the handler does."""
     now = app.now()
     logger.set_correlation_id(request.schedule or request.key or context.aws_request_id)
     refuse_stale(request, now)

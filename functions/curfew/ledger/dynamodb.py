@@ -16,7 +16,8 @@ The register of fleets (``dynamo_fleets``) and the plans (``dynamo_plans``) stan
 done is kept.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import batched
 from typing import TYPE_CHECKING
@@ -36,10 +37,16 @@ ENTRIES_PER_WRITE = 50  # TransactWriteItems takes 100 items, the head is one
 
 
 class DynamoLedger:
-    """The table behind the protocol. ``client`` is a DynamoDB client of the table's region."""
+    """The table behind the protocol. ``client`` is a DynamoDB client of the table's region; ``sleep`` waits."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._table = Table(client, table)
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._table = Table(client, table, sleep=sleep)
         self.fleets = DynamoFleets(self._table)
         self.plans = DynamoPlans(self._table)
 

@@ -6,8 +6,7 @@ find the first one's work.
 """
 
 import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import batched
@@ -75,11 +74,14 @@ def check(key: Item, *, when: str, **values: Any) -> Write:
 
 
 class Table:
-    """The table. ``client`` is a DynamoDB client of its region."""
+    """The table. ``client`` is a DynamoDB client of its region; ``sleep`` lets others pass."""
 
-    def __init__(self, client: "DynamoDBClient", name: str) -> None:
+    def __init__(
+        self, client: "DynamoDBClient", name: str, *, sleep: Callable[[float], None]
+    ) -> None:
         self._client = client
         self._name = name
+        self._sleep = sleep
 
     def get(self, pk: str, sk: str) -> Item | None:
         """One item. Raises LedgerError."""
@@ -197,7 +199,7 @@ class Table:
 
     def wait(self, attempt: int) -> None:
         """Let others pass, longer each time."""
-        time.sleep(0.05 * 2**attempt)
+        self._sleep(0.05 * 2**attempt)
 
     def _read_all(self, keys: Sequence[Item]) -> Iterator[Item]:
         """BatchGetItem may leave keys unread when it is busy."""
