@@ -42,7 +42,7 @@ def draw(dice: Random, version: str = "v1") -> PolicyFile:
     content: dict[str, Any] = {
         "timezone": dice.choice(("Europe/Zurich", "UTC", "America/New_York")),
         "protect": {"tags": list(PROTECTING), "min_age": MIN_AGE},
-        "limits": limits(dice),
+        "limits": WIDE,
         "policies": {"nightly": NIGHTLY, "leases": LEASES, "halt": HALT, "ownerless": OWNERLESS},
         "fleets": {
             "pair": TEMPLATE,
@@ -50,7 +50,7 @@ def draw(dice: Random, version: str = "v1") -> PolicyFile:
             "zonal": TEMPLATE | {"subnets": [f"subnet-{number:017x}" for number in (0, 1)]},
         },
     }
-    return made(content, version)
+    return limited(made(content, version), limits(dice), version)
 
 
 def limits(dice: Random) -> dict[str, int]:
@@ -78,5 +78,10 @@ def made(content: dict[str, Any], version: str) -> PolicyFile:
 def changed(file: PolicyFile, dice: Random) -> PolicyFile:
     """The same policies with other limits, deployed anew."""
     number = int(file.version.removeprefix("v")) + 1
-    limited = file.content.model_copy(update={"limits": FileLimits.model_validate(limits(dice))})
-    return PolicyFile(path=file.path, version=f"v{number}", content=limited)
+    return limited(file, limits(dice), f"v{number}")
+
+
+def limited(file: PolicyFile, drawn: dict[str, int], version: str) -> PolicyFile:
+    """The same file with limits that it would not be valid with: a fleet may be larger than what they let go."""
+    content = file.content.model_copy(update={"limits": FileLimits.model_validate(drawn)})
+    return PolicyFile(path=file.path, version=version, content=content)

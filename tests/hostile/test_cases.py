@@ -175,7 +175,9 @@ def test_a_value_is_meant_to_the_letter_whatever_it_is_made_of(
     ("wanted", "other"),
     [("team*", "team-a"), ("te?m", "team"), ("a\\b", "ab"), ("owner:\N{GRINNING FACE}", "owner:x")],
 )
-def test_a_key_is_meant_to_the_letter_as_well(house: House, wanted: str, other: str, percent: int) -> None:
+def test_a_key_is_meant_to_the_letter_as_well(
+    house: House, wanted: str, other: str, percent: int
+) -> None:
     meant = house.region.add(tags={wanted: "x"}).id
     house.region.add(tags={other: "x"})
     selector = a_selector(tags=(), with_tags=(wanted,))

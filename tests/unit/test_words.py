@@ -254,7 +254,7 @@ def test_a_clock_without_a_deadline_has_all_the_time() -> None:
 def test_a_group_that_was_just_made_was_neither_looked_at_nor_tried() -> None:
     group = execute._Group([])
 
-    assert group.fresh is False
+    assert group.looked_at is None
     assert group.tries == 0
 
 
