@@ -1,6 +1,6 @@
 """One account's EC2 in one region: what there is, and every version of it that there was."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -124,6 +124,15 @@ class Region:
                 break
             found = machine
         return found
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        """The id of every machine that ever was there."""
+        return tuple(self._history)
+
+    def history(self, id_: str) -> Sequence[tuple[datetime, Machine | None]]:
+        """Every version of a machine and since when it was so; none is when it was shown no more."""
+        return self._history.get(id_, ())
 
     def last(self, id_: str) -> Machine:
         """The last version of a machine that there was, gone or not."""
