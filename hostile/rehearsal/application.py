@@ -68,14 +68,14 @@ class _Ears(logging.Handler):
 def listening(heard: Callable[[logging.LogRecord], None]) -> Iterator[None]:
     """Nothing of what Curfew logs or counts is written while this lasts; the records are heard."""
     logger = logging.getLogger("curfew")
-    handlers, level = logger.handlers[:], logger.level
+    handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
     ears = _Ears(heard)
     ears.setFormatter(handlers[0].formatter if handlers else None)
-    logger.handlers[:] = [ears]
+    logger.handlers[:], logger.propagate = [ears], False
     logger.setLevel(logging.INFO)
     try:
         with redirect_stdout(io.StringIO()):
             yield
     finally:
-        logger.handlers[:] = handlers
+        logger.handlers[:], logger.propagate = handlers, propagate
         logger.setLevel(level)

@@ -13,7 +13,7 @@ from typing import Any
 
 from curfew.bootstrap import App
 from curfew.core.errors import CurfewError
-from curfew.core.lease import instant_of
+from curfew.core.lease import OPERATION_TAG, instant_of
 from curfew.core.model import Mode, Target
 from curfew.handlers import launch, sweep
 from curfew.ledger.dynamodb import DynamoLedger
@@ -26,8 +26,8 @@ from .. import ACCOUNT, Cloud, World
 from ..faults import PROFILES
 from ..worlds.invocation import KilledError
 from .application import Context, Parameters, RehearsedApp, client, listening
-from .nature import ALWAYS
-from .population import PLAIN, Population
+from .nature import ALWAYS, Nature
+from .population import Population
 
 HOME = "eu-central-1"
 TABLE = "curfew-ledger"
@@ -215,12 +215,20 @@ class Rehearsal:
                 self._protect_somebody(self._swept.policy)
 
     def _protect_somebody(self, policy: str) -> None:
-        region = self.regions[self._dice.choice(self.names[policy])]
-        labelled = [m for m in region.alive() if m.tags.get("Name") in {PLAIN, "persistent-spot"}]
-        if labelled:
-            machine = self._dice.choice(sorted(labelled, key=lambda m: m.id))
-            region.tag(machine.id, **{ALWAYS.title(): "please"})
-            said = f"during {policy} somebody gives {machine.id} the tag {ALWAYS.title()}"
+        """One of those whom the policy is just about to be after."""
+        region, now = self.regions[self._dice.choice(self.names[policy])], self.world.clock.now()
+        nature = Nature(file=self.policies.content, leases={})
+        leases = bool(self.policies.content.policies[policy].select.lease)
+        meant = [
+            machine.id
+            for machine in region.alive()
+            if (OPERATION_TAG in machine.tags if leases else nature.meant(machine, policy, now))
+            and not nature.kept(machine, policy, now)
+        ]
+        if meant:
+            id_ = self._dice.choice(sorted(meant))
+            region.tag(id_, **{ALWAYS.title(): "please"})
+            said = f"during {policy} somebody gives {id_} the tag {ALWAYS.title()}"
             self.nights[-1].meanwhile.append(said)
 
     def _sleep(self, seconds: float) -> None:

@@ -24,7 +24,6 @@ SERVICE_TAGS = (
     "aws:cloudformation:stack-id", "aws:elasticmapreduce:job-flow-id", "aws:ec2:fleet-id", "aws:future:thing",
     "kubernetes.io/cluster/blue", "karpenter.sh/nodepool", "elasticbeanstalk:environment-name",
 )  # fmt: skip
-PLAIN = "forgotten"  # the name of whoever is just meant
 WORDS = ("42", "kim", "x", "a-b")
 
 type Fields = dict[str, Any]
@@ -60,7 +59,7 @@ class Population:
 
     def meant(self, policy: str, region: Region) -> None:
         """Somebody whom the policy is after."""
-        self._add(region, self.fields(policy, region), PLAIN)
+        self._add(region, self.fields(policy, region), "forgotten")
 
     def spot(self, policy: str, region: Region) -> None:
         """The same, launched by a persistent Spot request, which would bring it back."""
