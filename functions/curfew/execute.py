@@ -35,6 +35,8 @@ SHELF_LIFE = timedelta(minutes=15)
 # one minute. Source: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 WAITS = (0, 2, 4, 8, 16, 30)
 PATIENCE = 4
+# An order comes at most so long after the look that it rests on; the ledger may be slow, and a process may stand still.
+FRESH = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +88,10 @@ def batches(actions: Sequence[Action]) -> Iterator[tuple[Action, ...]]:
 
 @dataclass(slots=True)
 class _Group:
-    """Actions that wait for one call: whether they were just looked at, and how often the call was tried."""
+    """Actions that wait for one call: when they were looked at, if no other call came since, and how often it was tried."""
 
     actions: Sequence[Action]
-    fresh: bool = False
+    looked_at: datetime | None = None
     tries: int = 0
 
 
@@ -112,6 +114,7 @@ class _Execution:
         self._released: set[str] = set()
         self._accepted: dict[str, Action] = {}
         self._unnamed: set[str] = set()
+        self._looked_at: datetime | None = None
         self._claims: dict[tuple[str, str], bool] = {}
         self._halted = ""
 
@@ -202,7 +205,7 @@ class _Execution:
         Raises ProviderError, LedgerError.
         Of what was touched, only an end that is seen is a success; what is neither ended nor due is unknown.
         """
-        now = self._clock.now()
+        now = self._looked_at = self._clock.now()
         ids = [action.instance.id for action in actions]
         seen = self._provider.describe(ids)
         leases = self._ledger.fleets.leases(self._provider.target, ids)
@@ -283,16 +286,20 @@ class _Execution:
     def _order_all(self, due: Sequence[Action]) -> None:
         """Give the order; split on the fault of one, slow down on trouble, stop on anything else.
 
-        A group is ordered only straight after a look: what was looked at before another call is looked at again.
+        A group is ordered only straight after a look: what was looked at before another call, or too long ago, is
+        looked at again.
         """
-        waiting = [_Group(due, fresh=True)]
+        waiting = [_Group(due, self._looked_at)]
         while waiting:
             group = waiting.pop(0)
-            if not group.fresh:
+            if not self._is_fresh(group.looked_at):
                 group.actions = self._look(group.actions)
             if not group.actions:
                 continue
             if not self._may_go_on():
+                return
+            if not self._is_fresh(self._looked_at):
+                self._halt("what was seen is too old to act on: looking takes too long")
                 return
             try:
                 self._order(group.actions)
@@ -304,6 +311,9 @@ class _Execution:
                 return
             except ProviderError as error:
                 waiting = [*self._after_trouble(group, error), *waiting]
+
+    def _is_fresh(self, looked_at: datetime | None) -> bool:
+        return looked_at is not None and self._clock.now() - looked_at <= FRESH
 
     def _order(self, actions: Sequence[Action]) -> None:
         """One call for one group; compare what was asked with what was answered."""
@@ -334,10 +344,10 @@ class _Execution:
         """Look; then try again without whoever showed itself, or else in halves."""
         rest = self._look(group.actions)
         if len(rest) < len(group.actions):
-            return [_Group(rest, fresh=True)]
+            return [_Group(rest, self._looked_at)]
         if len(rest) > 1:
             middle = len(rest) // 2
-            return [_Group(rest[:middle], fresh=True), _Group(rest[middle:])]
+            return [_Group(rest[:middle], self._looked_at), _Group(rest[middle:])]
         spared = error.code == "OperationNotPermitted"
         self._settle(rest, Result.KEPT if spared else Result.FAILED, f"the cloud refused: {error}")
         return []
@@ -348,7 +358,8 @@ class _Execution:
         wait = 2**tries
         if tries < PATIENCE and self._clock.has(ROOM + timedelta(seconds=wait)):
             self._clock.sleep(wait)
-            return [_Group(self._look(group.actions), fresh=True, tries=tries)]
+            rest = self._look(group.actions)
+            return [_Group(rest, self._looked_at, tries)]
         for action in self._look(group.actions):
             touched = action.instance.id in self._touched
             result = Result.UNKNOWN if touched else Result.FAILED

@@ -109,7 +109,8 @@ class _Launch:
         doubtful = repeated  # whether an earlier call with this token may have had its effect
         problem = ""
         for tries in range(1, PATIENCE + 1):
-            if doubtful and (born := self._found(order, attempt)):
+            # Whoever is found may not be all: only the call's own answer, to the same token, names every one.
+            if doubtful and len(born := self._found(order, attempt)) == attempt.count:
                 return self._settled(attempt, Answer.LAUNCHED, born)
             if not self.clock.has(ROOM) or not self.hold():
                 return _Unknown(problem=problem or "out of time: it is carried on")
@@ -132,17 +133,22 @@ class _Launch:
         return _Unknown(problem=problem)
 
     def _found(self, order: Order, attempt: Attempt) -> tuple[Instance, ...]:
-        """What the token has launched, as far as it can be seen within a few looks; a failed look sees nothing."""
+        """What the token has launched, as far as it can be seen within a few looks; a failed look sees nothing.
+
+        News gets about instance by instance, so one look may show some and another others.
+        """
+        found: dict[str, Instance] = {}
         for wait in LOOKS:
             if wait and not self.clock.has(ROOM + timedelta(seconds=wait)):
                 break
             self.clock.sleep(wait)
             try:
-                if born := self.provider.launched(token(order, attempt)):
-                    return born
+                found |= {i.id: i for i in self.provider.launched(token(order, attempt))}
             except ProviderError:
                 continue
-        return ()
+            if len(found) >= attempt.count:
+                break
+        return tuple(found.values())
 
     def _settled(
         self, attempt: Attempt, answer: Answer, born: Sequence[Instance], problem: str = ""

@@ -15,11 +15,12 @@ class KilledError(BaseException):
     """The process is gone: out of memory, out of time, or its host was lost. Nothing of ours may catch it."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Invocation:
     """``about`` says what it is for, ``within`` in the middle of which other one it came.
 
-    ``first`` and ``last`` are moments: all steps of all invocations of a world are numbered through.
+    ``first`` and ``last`` are moments: all steps of all invocations of a world are numbered through. ``reached_at`` is
+    when it came to its last step, before whatever happened in the middle.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Invocation:
     last: int = 0
     ended_at: datetime | None = None
     steps: int = 0
+    reached_at: datetime | None = None
     calls: list[Call] = field(default_factory=list)
     reports: list[Mapping[str, Any]] = field(default_factory=list)
     answer: Mapping[str, Any] | None = None

@@ -76,6 +76,7 @@ class Stage:
         self.invocations: list[Invocation] = []
         self.made_by: dict[int, Invocation] = {}
         self.moments: dict[int, int] = {}  # of the calls
+        self.reached: dict[int, datetime] = {}  # when the invocation was about to make the call
         self.moment = 0
         self.failing = ""  # how the ledger in memory fails the next time: before its effect, or after
         self._stack: list[Invocation] = []
@@ -172,10 +173,12 @@ class Stage:
         invocation.steps += 1
         self.world.clock.sleep(round(0.02 + self._dice.random() * 0.2, 3))
         self._check_time(invocation)
+        invocation.reached_at = self.world.clock.now()
         step = invocation.steps
         if do := self._meddling[invocation.number].pop(step, None):
             with self._set_aside():
                 do()
+            self.moment += 1
             self._check_time(invocation)
 
     def back(self, what: str) -> None:
@@ -254,6 +257,7 @@ class Stage:
         if invocation := self.current:
             self.made_by[call.number] = invocation
             invocation.calls.append(call)
+            self.reached[call.number] = invocation.reached_at or call.at
 
     def _ledger(self) -> ledgers.Ledger:
         if self.dynamo:

@@ -5,6 +5,7 @@ a trigger, at some step of it, another happening may run from beginning to end, 
 fail. After the last one all trouble ends, and Curfew has the time to put things right: what it owes by then is owed.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -110,10 +111,12 @@ class Story:
         self.settled_at = self.world.clock.now()
 
     def _put_right(self) -> None:
-        for message in list(self.stage.queue or []):
-            self._tell(str(self.stage.deliver(message, {})))
+        while self.stage.queue:
+            message = self.stage.queue[0]
+            self._tell(str(self.stage.deliver(message, json.loads(message.body))))
         for policy in ("leases", "nightly"):
-            self._tell(str(self.stage.sweep({"policy": policy})))
+            event = {"policy": policy, "regions": list(REGIONS)} if policy == "nightly" else {"policy": policy}
+            self._tell(str(self.stage.sweep(event)))
 
     def _meddling(self) -> dict[int, Callable[[], object]]:
         dice, drawn = self._dice, dict[int, Callable[[], object]]()

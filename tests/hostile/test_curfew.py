@@ -12,7 +12,6 @@ import pytest
 from curfew.core.audit import EntryKind, broken
 from curfew.core.report import Report, Result, Status
 from curfew.execute import Clock
-from curfew.ledger import dynamodb
 from curfew.ledger.dynamodb import DynamoLedger
 from curfew.providers.ec2 import Ec2Provider
 from curfew.sweep import Sweep, act, plan
@@ -75,7 +74,7 @@ def test_the_ledger_keeps_its_contract(
     both: Reach, expectation: Callable[[DynamoLedger], None]
 ) -> None:
     both.world.tables().make(TABLE)
-    expectation(DynamoLedger(both.client("dynamodb"), TABLE))
+    expectation(DynamoLedger(both.client("dynamodb"), TABLE, sleep=both.world.clock.sleep))
 
 
 class House:
@@ -86,7 +85,8 @@ class House:
         self.region = reach.world.region()
         self.world.tables().make(TABLE)
         self.provider = provider(reach)
-        self.ledger = DynamoLedger(reach.client("dynamodb", attempts=4), TABLE)
+        client = reach.client("dynamodb", attempts=4)
+        self.ledger = DynamoLedger(client, TABLE, sleep=self.world.clock.sleep)
         self.sweeps = 0
 
     def sweep(self) -> Report:
@@ -196,10 +196,9 @@ def spared(machine: Machine) -> bool:
 @pytest.mark.parametrize("seed", range(15))
 @pytest.mark.parametrize("faults", ["rough", "harsh"])
 def test_in_no_world_is_a_machine_ended_that_was_to_be_spared_or_without_an_entry_before(
-    at: Any, faults: str, seed: int, monkeypatch: pytest.MonkeyPatch
+    at: Any, faults: str, seed: int
 ) -> None:
     world = World(seed=seed, faults=faults)
-    monkeypatch.setattr(dynamodb, "_wait", world.clock.sleep)
     house = House(at(world))
     populate(house.region, 40)
     world.every_call(meddle(house.region))

@@ -111,7 +111,7 @@ CASES = [
     Case(
         name="a time-out with part of the effect",
         trouble=many(capacity(3), failing(LOST)),
-        calls=3,
+        calls=4,  # whoever is found may not be all, so the same call is made again
     ),
     Case(
         name="a quota",

@@ -266,10 +266,7 @@ def every_group_is_looked_at_again() -> None:
 
 
 def believe_old_looks(patch: pytest.MonkeyPatch) -> None:
-    group = execute._Group
-    patch.setattr(
-        execute, "_Group", lambda actions, tries=0, **_: group(actions, fresh=True, tries=tries)
-    )
+    patch.setattr(execute._Execution, "_is_fresh", lambda _self, _looked_at: True)
 
 
 def a_cancel_is_an_order_too() -> None:
