@@ -41,14 +41,15 @@ MOST_OF_A_FLEET = 3
 class Swept:
     """One policy in one night. ``first`` and ``last`` are the numbers of its calls.
 
-    ``summaries`` has one for each region, ``rows`` every verdict that is worth a line, ``problem`` is that of a sweep
-    which never came to a report.
+    ``there`` is who was in each region when it began. ``summaries`` has one for each region, ``rows`` every verdict
+    that is worth a line, ``problem`` is that of a sweep which never came to a report.
     """
 
     policy: str
     begun_at: datetime
     cut_off: datetime
     first: int
+    there: Mapping[str, frozenset[str]]
     last: int = 0
     ended_at: datetime | None = None
     summaries: list[Mapping[str, Any]] = field(default_factory=list)
@@ -81,6 +82,7 @@ class Rehearsal:
         self._count, self._instances = nights, instances
         self._dice = Random(f"{seed}/rehearsal")
         self.world = World(seed=seed, throttled=faults != "calm")
+        self.world.opted_out.clear()  # whatever regions the file names
         start = instant_of(BEDTIME, policies.timezone, self.world.clock.now())
         self.world.clock.advance(start - self.world.clock.now() - timedelta(hours=10))
         self._cloud = Cloud(self.world)
@@ -179,6 +181,7 @@ class Rehearsal:
             begun_at=now,
             cut_off=self._cut_off,
             first=len(self.world.journal.calls) + 1,
+            there={name: frozenset(r.machines) for name, r in self.regions.items()},
         )
         event = {
             "policy": policy,

@@ -135,7 +135,8 @@ class Population:
         least = max(entry.older_than or timedelta(), self.file.protect.min_age * 2)
         tags = {} if {"owner"} & {key.strip().lower() for key in read(entry)} else {"owner": "kim"}
         for key, match in select.tags.items():
-            tags[key] = dice.choice([*match.values, *map(self._like, match.like)])
+            values = filter(possible, [*match.values, *map(self._like, match.like)])
+            tags[key] = dice.choice(list(values) or ["x"])
         tags |= {key: dice.choice(WORDS) for key in select.with_tags}
         return {
             "zone": dice.choice(region.zones),
@@ -218,3 +219,8 @@ class Population:
     def _other_type(self, entry: PolicyEntry) -> str:
         others = [name for name in TYPES if not fits(name, entry.select.instance_types)]
         return self.dice.choice(others or ["zz9.plural"])
+
+
+def possible(value: str) -> bool:
+    """Whether a tag may have the value: EC2 answers in XML, which has no control characters."""
+    return all(sign.isprintable() or sign in "\t\n" for sign in value)

@@ -197,15 +197,23 @@ def _limits(evidence: Evidence) -> Broken:
         limits = evidence.rehearsal.policies.policy(swept.policy).limits
         if len(ids) > limits.per_sweep:
             yield f"{swept.policy}: {len(ids)} ordered, {limits.per_sweep} allowed", ""
-        there, since = evidence.rehearsal.regions[region], swept.begun_at - BLIND
-        until = swept.ended_at or swept.begun_at
-        listed = sum(
-            bool(there.version(id_, since) or there.version(id_, until)) for id_ in there.everybody
-        )
-        counts = listed >= POPULATION or limits.percent == 0
-        if counts and len(ids) * 100 > limits.percent * listed:
-            said = f"{len(ids)} of {listed} ordered in {region}, {limits.percent} % allowed"
+        least, most = _listed(evidence, swept, region)
+        counts = least >= POPULATION or limits.percent == 0
+        if counts and len(ids) * 100 > limits.percent * most:
+            said = f"{len(ids)} of {most} ordered in {region}, {limits.percent} % allowed"
             yield f"{swept.policy}: {said}", ""
+
+
+def _listed(evidence: Evidence, swept: Swept, region: str) -> tuple[int, int]:
+    """How many a listing of the policy's states must have shown, and how many it may have, stale or not."""
+    there = evidence.rehearsal.regions[region]
+    states = set(map(str, evidence.rehearsal.policies.policy(swept.policy).selector.states))
+    times = (swept.begun_at - BLIND, swept.begun_at, swept.ended_at or swept.begun_at)
+    shown = [
+        [bool(m and not m.hidden and str(m.state) in states) for m in versions]
+        for versions in ([there.version(i, at) for at in times] for i in swept.there[region])
+    ]
+    return sum(map(all, shown)), sum(map(any, shown))
 
 
 @promise("no day goes beyond its limit")

@@ -59,6 +59,22 @@ fleets:
     count: { default: 1, max: 1 }
     ttl: { default: 30m, max: 1h }
 """
+STRANGE = """
+policies:
+  abroad:
+    select: { states: [stopped, stopping], instance_types: ["*.metal", "x?e.*"], regions: [af-south-1, me-south-1] }
+    action: terminate
+  expired:
+    select: { lease: expired, states: running, tags: { env: { like: "*" } } }
+    action: terminate
+  nameless:
+    select: { states: running, without_tags: [Name, "odd key"] }
+    action: stop
+    older_than: 52w
+  odd:
+    select: { states: running, tags: { "U\u0308": ["", "\\e[2J[bold]", "x*y"] } }
+    action: terminate
+"""
 SMALL = ("--nights", "2", "--instances", "25")
 
 type Ran = tuple[int, str, str]
@@ -177,6 +193,18 @@ def test_the_shipped_file_ends_nobody_who_should_be_kept(seed: int) -> None:
 @pytest.mark.parametrize("faults", ["calm", "rough", "harsh"])
 def test_neither_does_a_file_with_every_kind_of_condition(whimsical: str, faults: str) -> None:
     assert judged(rehearsed(whimsical, 3, faults, instances=80)) == []
+
+
+def test_a_file_with_strange_words_is_rehearsed_too(tmp_path: Path) -> None:
+    """A region that an account must opt in to, small regions in which no per cent counts, signs that no tag has."""
+    path = tmp_path / "strange.yaml"
+    path.write_text(STRANGE)
+
+    for seed in range(3):
+        outcome = Outcome.of(rehearsed(str(path), seed, "rough", instances=60))
+
+        assert outcome.violations == []
+        assert outcome.terminated["abroad"] > 0
 
 
 def test_in_calm_nights_every_policy_finds_whom_it_means(calm: Rehearsal) -> None:
