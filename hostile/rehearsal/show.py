@@ -159,7 +159,7 @@ def _promises(outcome: "Outcome") -> None:
     out.print(text(f"Checked over {outcome.calls} calls and {outcome.faults.total()} faults:"))
     table = Table.grid(padding=(0, 2, 0, 0))
     for words, times in outcome.promises.items():
-        said = f"broken {times} times" if times else "kept"
+        said = f"broken {times}x" if times else "kept"
         table.add_row(text(said, "bold red" if times else "green"), text(words))
     _indented(table, 2)
     for violation in outcome.violations:

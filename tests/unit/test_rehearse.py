@@ -20,7 +20,7 @@ from curfew.terminal import Exit
 from hostile.journal import Change
 from hostile.rehearsal.nights import Rehearsal
 from hostile.rehearsal.outcome import Outcome
-from hostile.rehearsal.promises import judged
+from hostile.rehearsal.promises import PROMISES, judged
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = str(SHIPPED_POLICIES)
@@ -293,6 +293,20 @@ def test_whoever_should_have_been_kept_is_counted(
     assert outcome.spared
     assert outcome.spared <= {*journal.of(Change.TERMINATED), *journal.of(Change.STOPPED)}
     assert outcome.verdict.endswith(f", {len(outcome.spared)} that should have been kept")
+
+
+def test_a_broken_promise_is_told_and_fails_the_command(
+    rehearse: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROMISES, "it never rains", lambda _: iter([("drops", "i-1")]))
+
+    code, out, _ = rehearse(SHIPPED, "--nights", "1", "--instances", "5")
+
+    assert code == Exit.FAILED
+    assert "broken 1x" in out
+    assert "VIOLATION it never rains: drops" in out
+    assert out.splitlines()[-2] == "violations: 1"
+    assert out.endswith(", 1 that should have been kept\n")
 
 
 # What is wrong before it begins.
