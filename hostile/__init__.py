@@ -1,7 +1,7 @@
 """A hostile cloud: a small, deterministic EC2, with the STS, Auto Scaling and DynamoDB that matter to a janitor.
 
 It speaks the real wire protocols, so that boto3 serialises, signs, retries and parses as ever; and it is right about
-what decides who dies, and about how answers go wrong. It never ships. See docs/hostile-cloud.md.
+what decides who dies, and about how answers go wrong. It never ships to Lambda. See docs/hostile-cloud.md.
 """
 
 from .ec2.region import AT_ONCE, Pace

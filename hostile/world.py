@@ -16,6 +16,7 @@ from . import iam
 from .chance import Chance
 from .clock import DAWN, Clock
 from .dynamodb.tables import Tables
+from .ec2 import OPTED_OUT
 from .ec2.region import Pace, Region
 from .faults import PROFILES, Fault, Faults, Profile
 from .gateway import Gateway
@@ -54,6 +55,7 @@ class World:
         self.pace = pace or Pace()
         self.faults = Faults(PROFILES[faults] if isinstance(faults, str) else faults, self.chance)
         self.throttle = Throttle() if throttled else None
+        self.opted_out = set(OPTED_OUT)
         self.identities = Identities(self.clock, self.chance, account)
         self._regions: dict[tuple[str, str], Region] = {}
         self._tables: dict[tuple[str, str], Tables] = {}

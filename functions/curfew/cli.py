@@ -5,13 +5,13 @@ import sys
 from dataclasses import replace
 from getpass import getuser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from . import __version__, bootstrap, render
+from . import __version__, bootstrap, extras, render
 from .core.audit import Draft, EntryKind, broken
 from .core.errors import ConfigError, CurfewError, LedgerError, RequestError
 from .core.model import Mode
@@ -109,6 +109,30 @@ def sweep(  # noqa: PLR0917  typer makes options of them
         if not made.settings.table:
             out.print("Without a ledger (--table) ages count from the last start only.")
     raise typer.Exit(_exit_code(reports))
+
+
+@app.command()
+def rehearse(  # noqa: PLR0917  typer makes options of them
+    file: Annotated[
+        Path | None, typer.Argument(help="The policy file.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="One seed is one world.")] = 0,
+    faults: Annotated[
+        Literal["calm", "rough", "harsh"], typer.Option(help="How the cloud goes wrong.")
+    ] = "harsh",
+    nights: Annotated[int, typer.Option(min=1, max=31, help="How many nights.")] = 3,
+    instances: Annotated[
+        int, typer.Option(min=1, max=1_000, help="About how many instances there are.")
+    ] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Run all policies of a file, some nights long, on a hostile cloud made up for it. Nothing real is reached.
+
+    Exit codes: 0 every promise was kept, 1 one was broken, 2 invalid input.
+    """
+    asked = {"seed": seed, "faults": faults, "nights": nights, "instances": instances}
+    run = extras.command("rehearse")
+    raise typer.Exit(run(load(_policy_path(file)), as_json=as_json, **asked))
 
 
 @app.command()

@@ -24,7 +24,17 @@ assert imported.__file__.startswith(build), imported.__file__
 assert callable(getattr(imported, name))
 """
 
-NOT_SHIPPED = {"cfnlint", "demo", "hypothesis", "moto", "pytest", "rich", "tests", "typer"}
+NOT_SHIPPED = {
+    "cfnlint",
+    "demo",
+    "hostile",
+    "hypothesis",
+    "moto",
+    "pytest",
+    "rich",
+    "tests",
+    "typer",
+}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +78,9 @@ def test_the_policies_ship(built: Template, function: str) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_neither_the_terminal_nor_the_tests_ship(built: Template, function: str) -> None:
+def test_neither_the_terminal_nor_the_hostile_cloud_nor_the_tests_ship(
+    built: Template, function: str
+) -> None:
     shipped = {path.name for path in folder_of(built, function).iterdir()}
 
     assert "curfew" in shipped

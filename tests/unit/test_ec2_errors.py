@@ -191,3 +191,12 @@ class TestLaunch:
     def test_what_would_be_capacity_for_a_launch_is_trouble_for_an_order(self) -> None:
         error = answered("InsufficientInstanceCapacity", 500)
         assert type(translated(error, acting=True)) is AmbiguousError
+
+
+def test_an_answer_that_cannot_be_read_is_not_repeated() -> None:
+    error = ResponseParserError(
+        "Unable to parse response (line 2), invalid XML:\nb'<value>kim</value>'"
+    )
+
+    assert "line 2" in str(translated(error))
+    assert "kim" not in str(translated(error))

@@ -133,7 +133,9 @@ def _kind(error: SdkError, *, acting: bool) -> type[ProviderError]:
 
 
 def _translated[E: ProviderError](error: SdkError, kind: type[E], *, before: str = "") -> E:
-    """An encoded authorisation message is left out: it tells privileged detail to whoever may decode it."""
+    """What tells too much is left out: an encoded authorisation message, for whoever may decode it, and an answer that
+    cannot be read, which the SDK repeats whole after the first line, with everybody's tags.
+    """
     code = code_of(error)
     if isinstance(error, ClientError):
         said = error.response.get("Error", {}).get("Message") or ""
@@ -142,5 +144,6 @@ def _translated[E: ProviderError](error: SdkError, kind: type[E], *, before: str
         message = f"{before}{code}: {words} (request {request_id or 'unknown'})"
         return kind(message, code=code, request_id=request_id)
     if isinstance(error, UNREADABLE):
-        return kind(f"the answer cannot be read: {code}: {error}", code=code)
+        said = str(error).partition("\n")[0]
+        return kind(f"the answer cannot be read: {code}: {said}", code=code)
     return kind(str(error), code=code)
