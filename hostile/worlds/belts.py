@@ -1,6 +1,7 @@
 """Takes a safety rule out of Curfew, for as long as it takes the worlds to see that it is missing.
 
-Each belt says what is set in the place of what. The tests in tests/safety take the same belts out with it.
+Each belt says what is set in the place of what. The tests in tests/safety take belts out for one scenario each; here
+nobody says what is to happen.
 """
 
 from collections.abc import Iterator, Mapping
