@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from curfew import fleet, launching
+from curfew.clock import Clock
 from curfew.core.lease import Fleet
 from curfew.core.policy import Protection
-from curfew.execute import Clock
 from curfew.ledger import Key, Ledger
 from curfew.ledger.memory import MemoryLedger
 from curfew.providers.ec2 import Ec2Provider

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from curfew.clock import Clock
 from curfew.core.launch import Order
 from curfew.core.lease import Fleet, Step
 from curfew.core.model import Mode
 from curfew.core.policy import Policy
 from curfew.core.report import Report, Result
-from curfew.execute import Clock
 from curfew.ledger import Key, Ledger
 from curfew.ledger.memory import MemoryLedger
 from curfew.sweep import Sweep, act, plan

@@ -14,11 +14,11 @@ from uuid import uuid4
 
 from . import __version__, calls
 from .calls import Purpose
+from .clock import Clock
 from .core.errors import ConfigError, RequestError
 from .core.lease import Fleet
 from .core.model import Mode, Target
 from .core.policy import Policy
-from .execute import Clock
 from .fleet import Wish
 from .ledger import Ledger
 from .ledger.memory import MemoryLedger

@@ -4,11 +4,12 @@ Batch by batch, never across a zone, each described again just before its call a
 that. After an error the cloud is looked at before anything else is decided. Every action ends as one ``Outcome``.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import batched, groupby
 
+from .clock import Clock
 from .core import audit
 from .core.errors import (
     AmbiguousError,
@@ -37,19 +38,6 @@ WAITS = (0, 2, 4, 8, 16, 30)
 PATIENCE = 4
 # An order comes at most so long after the look that it rests on; the ledger may be slow, and a process may stand still.
 FRESH = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
-    """The time, and how to let it pass; ``deadline`` is when the caller is cut off."""
-
-    now: Callable[[], datetime]
-    sleep: Callable[[float], None]
-    deadline: datetime | None = None
-
-    def has(self, room: timedelta) -> bool:
-        """Whether that much time is left."""
-        return self.deadline is None or self.now() + room <= self.deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

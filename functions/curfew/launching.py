@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from .clock import Clock
 from .core import audit
 from .core.errors import (
     AmbiguousError,
@@ -20,7 +21,6 @@ from .core.errors import (
 from .core.launch import Answer, Attempt, Ending, Order, token, upcoming
 from .core.lease import Fleet, Step
 from .core.model import Instance, State
-from .execute import Clock
 from .ledger import Ledger
 from .providers import Launch, Provider
 

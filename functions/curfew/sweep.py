@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from itertools import batched
 from zoneinfo import ZoneInfo
 
+from .clock import Clock
 from .core import audit
 from .core.errors import (
     LedgerError,
@@ -24,7 +25,7 @@ from .core.plan import Plan, decide, guard, over_limit, protect, refuse
 from .core.policy import EVERYTHING, NOT_SELECTED, Finding, Policy, mismatch, out_of_lease, spoken
 from .core.protection import shielded
 from .core.report import Outcome, Report, Result, Status
-from .execute import Clock, Executed, execute
+from .execute import Executed, execute
 from .ledger import Ledger, Watermark
 from .providers import Provider
 from .requests import LaunchRequest, SweepRequest

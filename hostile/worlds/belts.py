@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from curfew import execute, fleet, launching, planning, sweep
+from curfew.clock import Clock
 from curfew.core import plan
 from curfew.core.audit import Draft
 from curfew.core.errors import CurfewError
@@ -20,7 +21,6 @@ from curfew.core.lease import Fleet
 from curfew.core.model import Instance, Mode
 from curfew.core.policy import Limits
 from curfew.core.report import Result
-from curfew.execute import Clock
 from curfew.handlers import sweep as sweep_handler
 from curfew.handlers.api import fleets as fleets_api
 from curfew.handlers.api import pause as pause_api

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from curfew.clock import Clock
 from curfew.core.audit import broken
 from curfew.core.policy import TagFilter
 from curfew.core.report import Report, Result, Status
-from curfew.execute import Clock
 from curfew.sweep import Sweep, act, plan
 from hostile import Change, Fault, Kind, World
 from hostile.ec2.machine import Volume

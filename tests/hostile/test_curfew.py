@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from curfew.clock import Clock
 from curfew.core.audit import EntryKind, broken
 from curfew.core.report import Report, Result, Status
-from curfew.execute import Clock
 from curfew.ledger.dynamodb import DynamoLedger
 from curfew.providers.ec2 import Ec2Provider
 from curfew.sweep import Sweep, act, plan

@@ -13,12 +13,12 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from curfew.clock import Clock
 from curfew.core.audit import EntryKind
 from curfew.core.errors import AmbiguousError
 from curfew.core.lease import Fleet
 from curfew.core.model import State
 from curfew.core.policy import Limits, Policy
-from curfew.execute import Clock
 from curfew.ledger import Pause
 from curfew.providers.memory import MemoryProvider
 from curfew.sweep import Sweep, act, plan

@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 from curfew import launching
+from curfew.clock import Clock
 from curfew.core.errors import AmbiguousError, ProviderError
 from curfew.core.launch import Order, Pool, token
 from curfew.core.lease import Fleet
-from curfew.execute import Clock
 from curfew.ledger import Key
 from curfew.ledger.memory import MemoryLedger
 from curfew.providers import Launch as Call

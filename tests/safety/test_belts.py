@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from curfew import execute, sweep
+from curfew.clock import Clock
 from curfew.core import plan, protection
 from curfew.core.audit import EntryKind
 from curfew.core.errors import LedgerError, RequestError
 from curfew.core.model import ActionKind, Instance, Mode, State
 from curfew.core.policy import Protection
 from curfew.core.report import Result
-from curfew.execute import Clock
 from curfew.ledger import Pause
 from curfew.ledger.memory import MemoryLedger
 from curfew.providers.ec2 import Ec2Provider

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from curfew.clock import Clock
 from curfew.core.model import Attributes, Instance
 from curfew.core.policy import Limits, Policy, TagFilter
 from curfew.core.report import Report, Result
-from curfew.execute import Clock
 from curfew.ledger.memory import MemoryLedger
 from curfew.observability import logger, publish
 from curfew.policyfile import load

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from curfew import execute, launching
+from curfew.clock import Clock
 from curfew.core import audit, launch, lease, model, plan, policy, protection, report
 from curfew.core.access import Caller
 from tests.builders import HERE, NOW, SANDBOX, a_policy, an_instance
@@ -245,7 +246,7 @@ def test_an_outcome_that_is_plain_has_no_detail_and_a_run_that_ended_well_no_pro
 
 
 def test_a_clock_without_a_deadline_has_all_the_time() -> None:
-    clock = execute.Clock(now=lambda: NOW, sleep=lambda _: None)
+    clock = Clock(now=lambda: NOW, sleep=lambda _: None)
 
     assert clock.deadline is None
     assert clock.has(timedelta(days=9))

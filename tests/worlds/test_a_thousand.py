@@ -3,9 +3,9 @@
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from curfew.clock import Clock
 from curfew.core.model import ActionKind
 from curfew.core.report import Report, Result
-from curfew.execute import Clock
 from curfew.ledger.memory import MemoryLedger
 from curfew.providers.ec2 import Ec2Provider
 from curfew.sweep import Sweep, act, plan
