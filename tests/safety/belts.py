@@ -20,6 +20,13 @@ class Belt:
     remove: Remove
 
 
+def missed(belt: Belt, patch: pytest.MonkeyPatch) -> None:
+    """Take the belt out, and see that its scenario fails."""
+    belt.remove(patch)
+    with pytest.raises(AssertionError):
+        belt.holds()
+
+
 def setting(owner: object, name: str, value: object) -> Remove:
     return lambda patch: patch.setattr(owner, name, value)
 

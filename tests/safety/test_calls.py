@@ -31,7 +31,7 @@ from demo import world
 from demo.__main__ import Context
 from tests.builders import HERE, an_id, an_instance
 from tests.calls import Made, strays
-from tests.safety.belts import Belt, returning
+from tests.safety.belts import Belt, missed, returning
 from tests.stub.wire import response
 from tests.stub_ec2 import Machine, StubEc2
 
@@ -359,10 +359,7 @@ def test_the_belt_holds(belt: Belt) -> None:
 def test_the_belt_would_be_missed(
     belt: Belt, monkeypatch: pytest.MonkeyPatch, made: list[Made]
 ) -> None:
-    belt.remove(monkeypatch)
-
-    with pytest.raises(AssertionError):
-        belt.holds()
+    missed(belt, monkeypatch)
 
     made.clear()  # without the guard there are strays, as there should be
 
