@@ -61,8 +61,10 @@ def without(name: str) -> Iterator[None]:
                 setattr(owner, attribute, value)
 
 
-never_look = setting(execute._Execution, "_look", lambda _self, actions: list(actions))
 believe_old_looks = returning(True, (execute._Execution, "_is_fresh"))
+never_look = everything_at_once(
+    setting(execute._Execution, "_look", lambda _self, actions: list(actions)), believe_old_looks
+)
 select_everything = returning(None, (plan, "mismatch"), (sweep, "mismatch"))
 without_claims = setting(execute._Execution, "_claim", lambda _self, due: list(due))
 claim_and_forget = returning(True, *((register, "claim") for register in REGISTERS))

@@ -251,6 +251,7 @@ def each_batch_is_looked_at_again() -> None:
 
 def never_look(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(execute._Execution, "_look", lambda _self, actions: list(actions))
+    patch.setattr(execute._Execution, "_is_fresh", lambda *_: True)
 
 
 def every_group_is_looked_at_again() -> None:
