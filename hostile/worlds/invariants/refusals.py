@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
+from ...ec2.region import Region
 from ..evidence import Evidence, Order, answered, instant, versions
 from ..invocation import Invocation
 from .rule import rule
@@ -12,6 +13,7 @@ LATE = timedelta(hours=1)
 SHELF_LIFE = timedelta(minutes=15)
 # Between a check and the call that it allows there are a look at a Spot request and the ledger, each with its tries.
 SLACK = timedelta(seconds=60)
+MOMENT = timedelta(microseconds=1)
 ROOM = timedelta(seconds=20)
 
 
@@ -42,8 +44,9 @@ def no_sweep_ends_more_than_its_share(evidence: Evidence) -> Iterator[str]:
         until = made.ended_at or made.begun_at
         everybody = [id_ for id_ in there.everybody if versions(there, id_, since, until)]
         if percent == 0 or len(everybody) * percent < 100 * len(ids):
-            counts = percent == 0 or _at_least_ten(evidence, there.everybody, region, made.begun_at)
-            if counts:
+            orders = [] if made is not invocation else _of(evidence, invocation, region)
+            listed_by = min((order.call.at for order in orders), default=until) - MOMENT
+            if percent == 0 or _at_least_ten(there, since, listed_by):
                 yield f"{invocation}: {len(ids)} of {len(everybody)} in {region}, {percent} % allowed"
 
 
@@ -185,12 +188,13 @@ def _of(evidence: Evidence, invocation: Invocation, region: str) -> list[Order]:
     return [o for o in evidence.orders if o.by is invocation and o.call.region == region]
 
 
-def _at_least_ten(evidence: Evidence, ids: tuple[str, ...], region: str, at: datetime) -> bool:
-    """Whether every listing about that time must have shown so many."""
-    there = evidence.world.region(name=region)
+def _at_least_ten(there: Region, since: datetime, until: datetime) -> bool:
+    """Whether every listing in that time must have shown so many: somebody may come or go in the middle of it."""
 
-    def listed(when: datetime) -> int:
-        found = (there.version(id_, when) for id_ in ids)
-        return sum(bool(m and m.state == "running" and not m.hidden) for m in found)
+    def always(id_: str) -> bool:
+        seen = versions(there, id_, since, until)
+        return there.version(id_, since) is not None and all(
+            machine.state == "running" and not machine.hidden for machine in seen
+        )
 
-    return min(listed(at), listed(at - timedelta(seconds=30))) >= 10
+    return sum(map(always, there.everybody)) >= 10
