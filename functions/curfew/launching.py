@@ -24,9 +24,9 @@ from .core.model import Instance, State
 from .ledger import Ledger
 from .providers import Launch, Provider
 
-# Longer than any invocation lasts: only of a worker that is dead does the lock run out, and whoever comes next takes
-# the launch up. One that only hangs must not come back to a launch that is in other hands.
-LOCK = timedelta(minutes=20)
+# Much longer than any call and the looks after it, and much shorter than what is just born is spared for its youth: a
+# launch that broke off is taken up, and its instances have their lease, before any sweep could take them for nobody's.
+LOCK = timedelta(minutes=3)
 # A call begins only with this much time left; most take two seconds.
 ROOM = timedelta(seconds=10)
 # "From a couple of seconds up to a few minutes" is what EC2's guide on eventual consistency advises.

@@ -138,7 +138,7 @@ def tidy(app: App, *, deadline: datetime | None) -> list[Fleet]:
         if app.now() - fleet.created_at > BEGUN
     ]
     for fleet in app.running():
-        if fleet.step.finished and app.now() >= fleet.expires_at:
+        if fleet.step.finished:
             with suppress(ProviderError):  # it is looked at again the next time
                 fleets.look(
                     fleet,

@@ -26,6 +26,7 @@ from .triggers import TRIGGERS, Triggers
 DEEPEST = 2
 # Steps at which something comes between: early ones are in every invocation, late ones only in long ones.
 STEPS = (*range(1, 13), *range(13, 40, 2), *range(40, 90, 5))
+EACH = ("leases", "nightly")
 
 
 @dataclass(slots=True)
@@ -108,16 +109,17 @@ class Story:
             region.doomed.clear()
             region.limits.capacity.clear()
         self.stage.ledger.resume()
-        for hours in (1, 26):
+        # What died at birth is to be seen for an hour, and leases are swept each quarter of one.
+        for hours, swept in ((0.25, ("leases",)), (1, EACH), (26, EACH)):
             self.world.clock.advance(timedelta(hours=hours))
-            self._put_right()
+            self._put_right(swept)
         self.settled_at = self.world.clock.now()
 
-    def _put_right(self) -> None:
+    def _put_right(self, swept: tuple[str, ...]) -> None:
         while self.stage.queue:
             message = self.stage.queue[0]
             self._tell(str(self.stage.deliver(message, json.loads(message.body))))
-        for policy in ("leases", "nightly"):
+        for policy in swept:
             event = (
                 {"policy": policy, "regions": list(REGIONS)}
                 if policy == "nightly"

@@ -60,7 +60,7 @@ def test_with_the_guard_the_real_code_does_not_follow(guarded: LaunchGuarded) ->
 
 @pytest.mark.parametrize("hang", HANGS)
 def test_a_worker_that_hangs_for_longer_than_its_lock_launches_too_many(hang: str) -> None:
-    """What the protocol rests on, for the real code does the same. No function lives as long as LOCK."""
+    """What the protocol rests on, for the real code does the same. Its calls give up after 23 seconds, LOCK is 180."""
     found = launch(HANGS[hang])
     assert broken(found) == "S15"
     assert len(played(HANGS[hang]).launched) > ASKED

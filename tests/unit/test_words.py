@@ -66,7 +66,7 @@ def test_what_act_goes_by() -> None:
 
 
 def test_what_a_launch_goes_by() -> None:
-    assert timedelta(minutes=20) == launching.LOCK
+    assert timedelta(minutes=3) == launching.LOCK
     assert timedelta(seconds=10) == launching.ROOM
     assert launching.LOOKS == (0, 2, 4, 8)
     assert launching.PATIENCE == 4
