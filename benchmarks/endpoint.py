@@ -45,6 +45,7 @@ class Endpoint:
         self.world = World()
         self.calls: Counter[str] = Counter()
         self.calls_by_region: dict[str, Counter[str]] = {}
+        self.units: Counter[str] = Counter()
         self.at_once = self.most_at_once = 0
         self.reset()
 
@@ -58,7 +59,7 @@ class Endpoint:
 
     def zero(self) -> None:
         """Count anew."""
-        self.calls, self.calls_by_region = Counter(), {}
+        self.calls, self.calls_by_region, self.units = Counter(), {}, Counter()
         self.most_at_once = 0
 
     def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str, bytes]:
@@ -68,6 +69,7 @@ class Endpoint:
         if "x-amz-target" in headers:
             self._count(headers["x-amz-target"].replace("_20120810.", " "), region)
             response = self.world.answer(Request(headers=headers, body=body))
+            self.units.update(units(headers["x-amz-target"], body, response.body))
             return response.status, "application/x-amz-json-1.0", response.body
         params = dict(parse_qsl(body.decode(), keep_blank_values=True))
         self._count(params.get("Action", "?"), region)
@@ -99,6 +101,7 @@ class Endpoint:
                 return {
                     "calls": self.calls,
                     "calls_by_region": self.calls_by_region,
+                    "units": self.units,
                     "most_at_once": self.most_at_once,
                     "ended": len(ended),
                     "digest": digest(ended),
@@ -112,6 +115,25 @@ class Endpoint:
     def _count(self, name: str, region: str) -> None:
         self.calls[name] += 1
         self.calls_by_region.setdefault(region, Counter())[name] += 1
+
+
+def units(target: str, body: bytes, answer: bytes) -> dict[str, int]:
+    """What DynamoDB would charge: a unit a KB written, two in a transaction; a unit for 4 KB read consistently.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
+    """
+    match target.partition(".")[2]:
+        case "GetItem":
+            return {"read": 1}
+        case "Query":
+            return {"read": max(1, -(-len(answer) // 4_096))}
+        case "BatchGetItem":
+            asked = json.loads(body)["RequestItems"].values()
+            return {"read": sum(len(one["Keys"]) for one in asked)}
+        case "TransactWriteItems":
+            items = json.loads(body)["TransactItems"]
+            return {"write": sum(2 * -(-len(json.dumps(one)) // 1_024) for one in items)}
+    return {"write": max(1, len(body) // 1_024)}
 
 
 class Connection(asyncio.Protocol):
