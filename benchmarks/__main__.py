@@ -1,4 +1,4 @@
-"""`make bench`: measure, print the tables and the goals, draw the plot, and fail if anybody chose the wrong instances."""
+"""`make bench`: measure, print tables and goals, draw the plot, and fail if anybody chose the wrong instances."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import costs, estate, page, show, startup
-from .cases import ACT, BY_NAME, CASES, REPORT_SEEN, ROOT, Case, across, curfew
+from .cases import ACT, BY_NAME, CASES, ROOT, Case, across, curfew
 from .fleet import REGIONS
 from .goals import goals
 from .measure import Run, Series, endpoint, series
@@ -78,6 +78,7 @@ def _work(options: argparse.Namespace, found: dict[str, Any]) -> None:
         told(f" {size:,} instances")
         slow = options.slow_rounds if size == 100_000 else options.rounds
         with endpoint(size=size) as at:
+            told(f"  {at.weight:,} bytes an instance")
             ran = series(CASES, at, rounds=options.rounds, slow_rounds=slow, told=told)
             found["bytes"] = at.weight
         found.setdefault("work", {})[str(size)] = ran.plain()
@@ -94,7 +95,7 @@ def _act(options: argparse.Namespace, found: dict[str, Any]) -> None:
 def _regions(options: argparse.Namespace, found: dict[str, Any]) -> None:
     with endpoint(size=300, regions=len(REGIONS)) as at:
         ran = series(
-            across(tuple(REGIONS)), at, rounds=options.rounds, slow_rounds=options.rounds, told=told
+            across(REGIONS), at, rounds=options.rounds, slow_rounds=options.rounds, told=told
         )
     found["regions"] = ran.plain()
 
@@ -143,7 +144,7 @@ def _text(found: dict[str, Any]) -> tuple[str, list[str]]:
     """All tables, and what was wrong."""
     work = {int(size): _series(CASES, runs) for size, runs in found.get("work", {}).items()}
     act = _series(CASES, found["act"]["runs"]) if "act" in found else None
-    regions = _series(across(tuple(REGIONS)), found["regions"]) if "regions" in found else None
+    regions = _series(across(REGIONS), found["regions"]) if "regions" in found else None
     parts = [_measured_on(found)]
     for size, one in sorted(work.items()):
         parts += [f"### {size:,} instances, one region", show.work(one)]
@@ -181,13 +182,13 @@ def _series(cases: tuple[Case, ...], runs: dict[str, list[dict[str, Any]]]) -> S
 
 
 def _when() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%d}, commit {page.commit()}"  # noqa: TID251
+    return f"{datetime.now(UTC):%Y-%m-%d}, commit {page.commit()}"
 
 
 def _draw(source: Path, target: Path) -> None:
     python = str(ROOT / ".peers" / "bin" / "python")
     plot = str(ROOT / "benchmarks" / "plot.py")
-    subprocess.run([python, plot, str(source), str(target)], check=True)  # noqa: S603
+    subprocess.run([python, plot, str(source), str(target)], check=True)
 
 
 if __name__ == "__main__":

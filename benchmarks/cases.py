@@ -19,8 +19,8 @@ class Case:
     """One peer on one kind of work.
 
     ``{out}`` in the command is a folder that is there for this run alone. ``before`` is run first, and not measured.
-    ``kind`` says what it leaves behind: everything ``ended``, a ``report`` on standard output, or a ``refused`` one; what
-    has none is not looked at.
+    ``kind`` says what it leaves behind: everything ``ended``, a ``report`` on standard output, or a ``refused`` one;
+    what has none is not looked at.
     """
 
     name: str

@@ -27,7 +27,7 @@ def profile(command: Sequence[str], at: Endpoint) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "profile"
         at.ask("reset")
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [sys.executable, "-m", "cProfile", "-o", str(file), *command],
             env=at.environment(),
             stdout=subprocess.DEVNULL,

@@ -144,8 +144,10 @@ class Ec2:
     def _describe_instances(self, params: Params, account: str, region: str) -> bytes:
         size = int(params.get("MaxResults", PAGE))
         if not 5 <= size <= PAGE:
-            raise RefusedError("InvalidParameterValue", f"Value ( {size} ) for maxResults is invalid")
-        filters = tuple(_filters(params))
+            raise RefusedError(
+                "InvalidParameterValue", f"Value ( {size} ) for maxResults is invalid"
+            )
+        filters = tuple(sorted(_filters(params)))  # in whatever order they are named
         if ids := _listed(params, "InstanceId"):
             filters = (*filters, ("instance-id", ids))
         return self.region(account, region).page(filters, _start(params), size)

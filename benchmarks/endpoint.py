@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
 
 async def serve(options: argparse.Namespace) -> None:
     """Serve until somebody says it is enough."""
-    ec2 = Ec2(options.size, regions=options.regions, now=datetime.now(UTC).replace(microsecond=0))  # noqa: TID251
+    ec2 = Ec2(options.size, regions=options.regions, now=datetime.now(UTC).replace(microsecond=0))
     due = ec2.due()
     gc.freeze()  # the fleet stays; nobody need look through it again and again
     endpoint = Endpoint(ec2, latency=options.latency_ms / 1_000)

@@ -52,12 +52,12 @@ class Series:
 
     def middle(self, name: str, what: str) -> float:
         """The median over the rounds."""
-        return median(getattr(run, what) for run in self.runs[name])
+        return float(median(getattr(run, what) for run in self.runs[name]))
 
     def ratio(self, name: str, to: str, what: str) -> float:
         """The median of the ratios within the rounds that have both."""
         pairs = zip(self.runs[name], self.runs[to], strict=False)
-        return median(getattr(a, what) / getattr(b, what) for a, b in pairs)
+        return float(median(getattr(a, what) / getattr(b, what) for a, b in pairs))
 
     def wrong(self) -> list[str]:
         """What was wrong, a line each."""
@@ -127,11 +127,17 @@ def series(
     told: Callable[[str], None],
     environment: Mapping[str, str] | None = None,
 ) -> Series:
-    """Run all cases in rounds; the first run of each warms up its files and the endpoint's pages, and counts for nothing
-    where it is quick."""
+    """Run all cases in rounds, ``slow`` ones in fewer.
+
+    What is not slow is run once before, which counts for nothing: it brings files into memory, and has the endpoint
+    make its pages.
+    """
     found = Series(cases=cases, runs={case.name: [] for case in cases})
     due = at.ask("due")
     due["ids"] = set(due["ids"])
+    for case in cases:
+        if not case.slow:
+            one(case, at, due=due, environment=environment)
     for number in range(rounds):
         for case in cases:
             if case.slow and number >= slow_rounds:
@@ -157,7 +163,9 @@ def one(
     at.ask("reset")
     if case.before:
         latency = at.ask("latency?ms=0")["before"]
-        subprocess.run(case.before, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)  # noqa: S603
+        subprocess.run(
+            case.before, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        )
         at.ask(f"latency?ms={latency}")
         at.ask("zero")
     with tempfile.TemporaryDirectory(prefix="curfew-bench-") as folder:
@@ -183,7 +191,7 @@ def process(
     output, errors = folder / "stdout", folder / "stderr"
     with output.open("wb") as out, errors.open("wb") as err:
         begun = time.monotonic()
-        child = subprocess.Popen(words, env=dict(env), stdout=out, stderr=err, cwd=folder)  # noqa: S603
+        child = subprocess.Popen(words, env=dict(env), stdout=out, stderr=err, cwd=folder)
         _, status, used = os.wait4(child.pid, 0)
         wall = time.monotonic() - begun
     child.returncode = os.waitstatus_to_exitcode(status)

@@ -56,7 +56,9 @@ def main() -> None:
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
         _label(axis, ends, sizes[-1])
-    figure.savefig(target, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
+    figure.savefig(
+        target, format="svg", facecolor="white", metadata={"Date": None, "Creator": None}
+    )
 
 
 def _draw(axis: Any, work: dict[int, Any], sizes: list[int], what: str) -> dict[str, float]:

@@ -32,7 +32,17 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def work(series: Series) -> str:
     """The same work on the same endpoint, by everybody."""
-    columns = ("", "wall s", "CPU s", "MB", "CPU ÷ Custodian", "CPU ÷ boto3", "CPU ÷ floor", "MB ÷ Custodian", "calls")  # fmt: skip
+    columns = (
+        "",
+        "wall s",
+        "CPU s",
+        "MB",
+        "CPU ÷ Custodian",
+        "CPU ÷ boto3",
+        "CPU ÷ floor",
+        "MB ÷ Custodian",
+        "calls",
+    )
     rows = []
     for case in series.cases:
         if not series.has(case.name):
@@ -53,7 +63,15 @@ def work(series: Series) -> str:
 
 def waits(series: Series) -> str:
     """Wall-clock time against Custodian, and where a rate bounds it."""
-    columns = ("", "wall s", "CPU s", "wall ÷ Custodian", "at most at once", "at a quarter of EC2's rate", "calls")  # fmt: skip
+    columns = (
+        "",
+        "wall s",
+        "CPU s",
+        "wall ÷ Custodian",
+        "at most at once",
+        "at a quarter of EC2's rate",
+        "calls",
+    )
     rows = []
     for case in series.cases:
         last = series.runs[case.name][-1]
@@ -102,7 +120,18 @@ def startup(measured: Mapping[str, Any]) -> str:
 
 def estate(measured: Mapping[str, Mapping[str, Any]]) -> str:
     """The simulated nights of a large estate."""
-    columns = ("a night of 500 accounts × 17 regions × 200 instances", "done in", "longest target", "EC2 calls", "ledger calls", "Lambda $", "SQS $", "DynamoDB $", "$ a month", "")  # fmt: skip
+    columns = (
+        "a night of 500 accounts × 17 regions × 200 instances",
+        "done in",
+        "longest target",
+        "EC2 calls",
+        "ledger calls",
+        "Lambda $",
+        "SQS $",
+        "DynamoDB $",
+        "$ a month",
+        "",
+    )
     rows = []
     for one in measured.values():
         night, dollars = one["night"], one["dollars"]

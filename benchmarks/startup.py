@@ -66,7 +66,7 @@ def build(told: Callable[[str], None]) -> None:
     told("building the typical function")
     command = ("sam", "build", "--template", str(source / "template.yaml"))
     tools = f"{ROOT / '.tools' / 'bin'}:/usr/local/bin:/usr/bin:/bin"
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [shutil.which("sam", path=tools) or "sam", *command[1:], "--build-dir", str(TYPICAL)],
         cwd=ROOT,
         env={"PATH": tools, "HOME": str(Path.home()), "SAM_CLI_TELEMETRY": "0"},
@@ -76,7 +76,7 @@ def build(told: Callable[[str], None]) -> None:
 
 
 def first_client(at: Endpoint, *, rounds: int) -> dict[str, list[float]]:
-    """CPU seconds from nothing to the first client, of each function, in rounds; the interpreter's own are among them."""
+    """CPU seconds from nothing to the first client, in rounds; the interpreter's own are among them."""
     found: dict[str, list[float]] = {one.name: [] for one in (NOTHING, CURFEW, USUAL)}
     env = at.environment(**_settings())
     for number in range(rounds + 1):
@@ -156,7 +156,11 @@ def _cold_start(function: Function, at: Endpoint) -> float:
         "CURFEW_POLICIES": "/policies.yaml",
     }
     emulator = _emulator()
-    mounts = (f"{function.folder}:/var/task:ro", f"{emulator}:/rie:ro", f"{POLICIES}:/policies.yaml:ro")
+    mounts = (
+        f"{function.folder}:/var/task:ro",
+        f"{emulator}:/rie:ro",
+        f"{POLICIES}:/policies.yaml:ro",
+    )
     words = [word for mount in mounts for word in ("--volume", mount)]
     words += [
         word
@@ -183,7 +187,7 @@ def _cold_start(function: Function, at: Endpoint) -> float:
 
 def _invoked(port: int, function: Function) -> float:
     url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-    request = Request(url, data=json.dumps(EVENT).encode())  # noqa: S310  the loopback
+    request = Request(url, data=json.dumps(EVENT).encode())
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -215,5 +219,4 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _docker(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
-
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=False)

@@ -11,6 +11,7 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPResponse
+from typing import Any
 from urllib.parse import quote, urlsplit
 from xml.etree.ElementTree import Element, XMLPullParser
 from xml.parsers import expat
@@ -34,16 +35,15 @@ class Pulled:
     def __init__(self) -> None:
         self.found: list[Row] = []
         self.token = ""
-        self._parser = XMLPullParser(events=("end",))
+        self._parser: XMLPullParser[Element] = XMLPullParser(events=("end",))
 
     def feed(self, data: bytes, *, last: bool = False) -> None:
         """Parse what came."""
         self._parser.feed(data)
         if last:
             self._parser.close()
-        for _, element in self._parser.read_events():
-            if not isinstance(element, Element):
-                continue
+        events: Any = self._parser.read_events()
+        for _, element in events:
             if element.tag == NS + "instancesSet":
                 self.found += map(_row, element)
                 element.clear()

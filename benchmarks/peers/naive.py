@@ -33,4 +33,5 @@ def sweep(region: str | None) -> int:
     return len(doomed)
 
 
-print(sum(map(sweep, sys.argv[1:] or [None])))
+regions: list[str | None] = [*sys.argv[1:]] or [None]
+print(sum(map(sweep, regions)))

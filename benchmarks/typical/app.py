@@ -15,7 +15,7 @@ ec2 = boto3.client("ec2")
 @logger.inject_lambda_context
 @metrics.log_metrics
 @tracer.capture_lambda_handler
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """Count the instances."""
     pages = ec2.get_paginator("describe_instances").paginate()
     count = sum(len(one["Instances"]) for page in pages for one in page["Reservations"])
