@@ -116,6 +116,8 @@ def endpoint(*, size: int, regions: int = 1, latency_ms: float = 0) -> Iterator[
     finally:
         server.terminate()
         server.wait(timeout=60)
+        if server.stdout is not None:
+            server.stdout.close()
 
 
 def series(
