@@ -64,7 +64,7 @@ belts: .venv/.ready ## Take each safety rule out in turn, and show that the worl
 	PYTHONPATH=functions:. $(PYTHON) -m hostile.worlds --belts
 
 .PHONY: bench
-bench: .venv/.ready .peers/.ready $(BUILT) ## Measure a sweep beside its peers (ROUNDS=1 SIZES=1000: in a minute)
+bench: .venv/.ready .peers/.ready $(BUILT) ## Measure a sweep beside its peers (ROUNDS=1 SIZES=1000: in minutes)
 	PYTHONPATH=functions:. $(PYTHON) -m benchmarks $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SIZES),--sizes $(SIZES)) \
 	  $(if $(SLOW_ROUNDS),--slow-rounds $(SLOW_ROUNDS)) $(if $(PARTS),--parts $(PARTS)) $(if $(PUBLISH),--publish)
 

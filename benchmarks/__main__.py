@@ -147,12 +147,15 @@ def _text(found: dict[str, Any]) -> tuple[str, list[str]]:
     regions = _series(across(REGIONS), found["regions"]) if "regions" in found else None
     parts = [_measured_on(found)]
     for size, one in sorted(work.items()):
-        parts += [f"### {size:,} instances, one region", show.work(one)]
+        parts += [f"### {size:,} instances, one region ({one.rounds})", show.work(one)]
     if act:
         size = found["act"]["size"]
-        parts += [f"### Act, {size:,} instances, {LATENCY} ms a call", show.waits(act)]
+        parts += [
+            f"### Act, {size:,} instances, {LATENCY} ms a call ({act.rounds})",
+            show.waits(act),
+        ]
     if regions:
-        parts += ["### 17 regions × 300 instances", show.waits(regions)]
+        parts += [f"### 17 regions × 300 instances ({regions.rounds})", show.waits(regions)]
     if "startup" in found:
         parts += ["### Start-up", show.startup(found["startup"])]
     if "estate" in found:

@@ -59,6 +59,14 @@ class Series:
         pairs = zip(self.runs[name], self.runs[to], strict=False)
         return float(median(getattr(a, what) / getattr(b, what) for a, b in pairs))
 
+    @property
+    def rounds(self) -> str:
+        """How often each was run, in words."""
+        counts = [len(runs) for runs in self.runs.values()]
+        most, least = max(counts), min(counts)
+        words = f"{most} round{'s' * (most > 1)}"
+        return words if most == least else f"{words}, the slow ones {least}"
+
     def wrong(self) -> list[str]:
         """What was wrong, a line each."""
         return [

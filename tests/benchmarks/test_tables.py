@@ -25,6 +25,11 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert series.middle("report", "cpu") == 1
 
 
+def test_who_was_run_less_often_is_told() -> None:
+    assert made(report=[run(1)] * 5).rounds == "5 rounds"
+    assert made(custodian=[run(1)], report=[run(1)] * 5).rounds == "5 rounds, the slow ones 1"
+
+
 def test_a_goal_is_met_at_its_limit_and_not_above() -> None:
     verdicts = [Goal(what="", most=0.5, measured=m).verdict for m in (0.5, 0.501, None)]
 
