@@ -45,12 +45,12 @@ def main() -> None:
         (axes[1], "peak", "peak memory, MB"),
     ):
         ends = _draw(axis, work, sizes, what)
-        axis.set_title(title, loc="left", fontsize=11)
+        axis.set_title(title, loc="left", fontsize=11, pad=14)
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axis.minorticks_off()
-        axis.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(_plain))
         axis.set_xlabel("instances in the region")
         axis.grid(visible=True, axis="y", color="#e5e7eb", linewidth=0.8)
         axis.set_axisbelow(True)
@@ -59,6 +59,10 @@ def main() -> None:
     figure.savefig(
         target, format="svg", facecolor="white", metadata={"Date": None, "Creator": None}
     )
+
+
+def _plain(value: float, _position: int) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def _draw(axis: Any, work: dict[int, Any], sizes: list[int], what: str) -> dict[str, float]:
@@ -80,22 +84,36 @@ def _draw(axis: Any, work: dict[int, Any], sizes: list[int], what: str) -> dict[
 
 
 def _label(axis: Any, ends: dict[str, float], last: int) -> None:
-    """Names at the ends of the lines, moved apart where they would meet, in the lines' colours."""
-    low, high = axis.get_ylim()
-    step = (log10(high) - log10(low)) / 19
-    placed = log10(low) - step
-    for name, end in sorted(ends.items(), key=lambda item: item[1]):
-        placed = max(log10(end), placed + step)
+    """Names at the ends of the lines, in their colours, moved apart where they would meet."""
+    low, high = map(log10, axis.get_ylim())
+    names = sorted(ends, key=ends.__getitem__)
+    places = _apart([log10(ends[name]) for name in names], step=(high - low) / 18, most=high)
+    for name, place in zip(names, places, strict=True):
         label, colour, *_ = LINES[name]
+        end = ends[name]
         axis.annotate(
-            f"{label}  {end:,.1f}" if end < 10 else f"{label}  {end:,.0f}",
+            f"{label}: {end:,.1f}" if end < 10 else f"{label}: {end:,.0f}",
             xy=(last, end),
-            xytext=(last * 1.25, 10**placed),
+            xytext=(last * 1.25, 10**place),
             color=colour,
             fontsize=9,
             va="center",
             annotation_clip=False,
         )
+
+
+def _apart(places: list[float], *, step: float, most: float) -> list[float]:
+    """The places with at least a step between them, each moved as little as the others allow."""
+    moved = list(places)
+    for _ in range(200):
+        for at in range(len(moved) - 1):
+            lack = step - (moved[at + 1] - moved[at])
+            if lack > 0:
+                moved[at] -= lack / 2
+                moved[at + 1] += lack / 2
+        if moved and moved[-1] > most:
+            moved[-1] = most
+    return moved
 
 
 if __name__ == "__main__":
