@@ -47,7 +47,7 @@ check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, l
 	.venv/bin/lint-imports --no-cache --no-logo
 	.venv/bin/curfew schema --check docs/curfew.schema.json
 	$(PYTHON) -m tools.openapi --check docs/openapi.json
-	.venv/bin/cfn-lint template.yaml
+	.venv/bin/cfn-lint template.yaml spoke.yaml
 	$(SAM) validate
 	$(SAM) validate --lint
 
@@ -118,5 +118,5 @@ compile = case $(1) in \
 	$(UV) pip sync --quiet --python .tools --require-hashes $<
 	@touch $@
 
-$(BUILT): template.yaml samconfig.toml $(SHIPPED) .tools/.ready
+$(BUILT): template.yaml spoke.yaml samconfig.toml $(SHIPPED) .tools/.ready
 	$(SAM) build
