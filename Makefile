@@ -47,7 +47,7 @@ check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, l
 	.venv/bin/lint-imports --no-cache --no-logo
 	.venv/bin/curfew schema --check docs/curfew.schema.json
 	$(PYTHON) -m tools.openapi --check docs/openapi.json
-	.venv/bin/cfn-lint template.yaml
+	.venv/bin/cfn-lint template.yaml spoke.yaml
 	$(SAM) validate
 	$(SAM) validate --lint
 
@@ -124,6 +124,7 @@ compile = case $(1) in \
 	$(UV) pip sync --quiet --python .tools --require-hashes $<
 	@touch $@
 
+<<<<<<< HEAD
 # What `make bench` measures Curfew against: apart, since it is none of ours.
 .peers/.ready: requirements/peers.txt $(filter .uv/%,$(UV))
 	$(UV) venv --quiet --clear .peers
@@ -131,4 +132,7 @@ compile = case $(1) in \
 	@touch $@
 
 $(BUILT): template.yaml samconfig.toml $(SHIPPED) .tools/.ready
+=======
+$(BUILT): template.yaml spoke.yaml samconfig.toml $(SHIPPED) .tools/.ready
+>>>>>>> main
 	$(SAM) build

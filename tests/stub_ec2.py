@@ -27,7 +27,9 @@ from curfew import calls
 from curfew.calls import Purpose
 from curfew.core.model import Mode
 from curfew.providers.ec2 import Ec2Provider
+from curfew.providers.ec2_rights import borrowing
 from tests.builders import HERE, an_id
+from tests.stub.bank import Bank
 from tests.stub.launches import Launches, check_tags
 from tests.stub.machines import Machine, described, matches
 from tests.stub.wire import (
@@ -68,6 +70,7 @@ class StubEc2(Launches):
     def __init__(self, *machines: Machine, page_size: int = 1_000) -> None:
         super().__init__()
         self.machines |= {machine.id: machine for machine in machines}
+        self.bank = Bank()
         self.parameters: dict[str, str] = {}  # of SSM, by name
         self.page_size = page_size
         self.empty_pages: set[int] = set()
@@ -94,9 +97,11 @@ class StubEc2(Launches):
         """Change the world just before the ``on``-th call of an action."""
         self._before[action, on] = change
 
-    def client(self, purpose: Purpose = calls.LOOK, *, attempts: int = 1) -> EC2Client:
+    def client(
+        self, purpose: Purpose = calls.LOOK, *, attempts: int = 1, session: Any = boto3
+    ) -> EC2Client:
         """A client as Curfew makes them, guarded; it talks to this cloud."""
-        client = boto3.client("ec2", HERE.region, config=_config(attempts))
+        client: EC2Client = session.client("ec2", HERE.region, config=_config(attempts))
         calls.guard(client, purpose)
         events: Any = client.meta.events
         events.register_first("before-send.ec2", self._answer)
@@ -104,8 +109,12 @@ class StubEc2(Launches):
 
     def provider(self, mode: Mode = Mode.ACT) -> Ec2Provider:
         """The real provider on this cloud, with the clients of the mode."""
-        act = self.client(calls.ACT) if mode is Mode.ACT else None
-        return Ec2Provider(target=HERE, read=self.client(), act=act, ssm=self.ssm)
+        if mode is not Mode.ACT:
+            return Ec2Provider(target=HERE, read=self.client(), ssm=self.ssm)
+        borrowed = boto3.Session(botocore_session=borrowing(), region_name=HERE.region)
+        act = self.client(calls.ACT, session=borrowed)
+        lender = self.bank.lender(borrowed)
+        return Ec2Provider(target=HERE, read=self.client(), act=act, lender=lender, ssm=self.ssm)
 
     def ssm(self) -> "SSMClient":
         """A boto3 client that reads the parameters."""

@@ -1,19 +1,16 @@
-"""The composition root: settings in, a working application out. The only place that makes clients and reads clocks.
-
-The SDK is imported when the first client is made, and clients live as long as the process.
-"""
+"""The composition root: settings in, a working application out. The only place that reads clocks."""
 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from typing import Any, Protocol
 from uuid import uuid4
 
-from . import __version__, calls
-from .calls import Purpose
+from . import calls
+from .aws import Aws
 from .clock import Clock
 from .core.errors import ConfigError, RequestError
 from .core.lease import Fleet
@@ -28,9 +25,6 @@ from .requests import SweepRequest, WorkRequest
 from .settings import Settings
 from .sweep import Sweep
 
-if TYPE_CHECKING:
-    from boto3.session import Session
-
 FLEETS_AT_ONCE = 100
 
 
@@ -39,9 +33,23 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Providers(Protocol):
+    """Gives the provider of a region."""
+
+    def __call__(self, region: str, account: str = "") -> Provider:
+        """In an account, which is the deployment's own unless another is named. Raises ProviderError."""
+
+
+class Regions(Protocol):
+    """Gives the regions that may be used."""
+
+    def __call__(self, account: str = "") -> frozenset[str]:
+        """By an account, which is the deployment's own unless another is named. Raises ProviderError."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What the use cases are made from. ``provider`` gives the one of a region, ``regions`` the usable ones.
+    """What the use cases are made from. ``provider`` gives the one of a place, ``regions`` the usable ones.
 
     ``watcher`` gives one that has nothing to act with, for what only looks; where there is none, ``provider`` serves.
     ``defer`` puts work off to a queue; where there is none, the work is done at once.
@@ -50,9 +58,9 @@ class App:
     settings: Settings
     policies: PolicyFile
     ledger: Ledger
-    provider: Callable[[str], Provider]
-    regions: Callable[[], frozenset[str]]
-    watcher: Callable[[str], Provider] | None = None
+    provider: Providers
+    regions: Regions
+    watcher: Providers | None = None
     defer: Callable[[WorkRequest], None] | None = None
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
@@ -94,6 +102,10 @@ class App:
     def clock(self, deadline: datetime | None = None) -> Clock:
         """The time of this application, until the caller is cut off."""
         return Clock(now=self.now, sleep=self.sleep, deadline=deadline)
+
+    def at(self, target: Target) -> Provider:
+        """The provider of a target that the ledger knows. Raises ProviderError."""
+        return self.provider(target.region, target.account)
 
     def running(self) -> Iterator[Fleet]:
         """Every fleet that has not ended. Raises LedgerError."""
@@ -169,68 +181,30 @@ def app() -> App:
 def build(settings: Settings) -> App:
     """An application on AWS. Raises ConfigError for a policy file or a setting that is unusable."""
     policies = load(settings.policies)
-    session, settings = _session(settings)
-
-    @cache
-    def account() -> str:
-        from .providers.ec2 import account_of
-
-        return account_of(_client(session, calls.ACCOUNT))
-
-    look = cache(lambda region: _client(session, calls.LOOK, region))
-
-    @cache
-    def ec2(region: str, mode: Mode) -> Provider:
-        from .providers.ec2 import Ec2Provider
-
-        acts = mode is Mode.ACT
-        return Ec2Provider(
-            target=Target(provider="ec2", account=account(), region=region),
-            read=look(region),
-            act=_client(session, calls.ACT, region, attempts=1) if acts else None,
-            ssm=lambda: _client(session, calls.PARAMETERS, region),
-        )
-
-    def regions() -> frozenset[str]:
-        from .providers.ec2 import enabled_regions
-
-        return enabled_regions(look(settings.region))
-
+    aws = Aws(settings)
+    settings = aws.settings
     return App(
         settings=settings,
         policies=policies,
-        ledger=_ledger(session, settings),
-        provider=lambda region: ec2(region, settings.mode),
-        watcher=lambda region: ec2(region, Mode.REPORT),
-        regions=regions,
-        defer=_defer(session, settings.queue) if settings.queue else None,
+        ledger=_ledger(aws, settings),
+        provider=partial(aws.provider, mode=settings.mode),
+        watcher=partial(aws.provider, mode=Mode.REPORT),
+        regions=aws.regions,
+        defer=_defer(aws, settings.queue) if settings.queue else None,
     )
 
 
 def ledger_of(settings: Settings) -> Ledger:
     """The ledger alone, without policies: enough for the pause switch. Raises ConfigError."""
-    session, settings = _session(settings)
-    return _ledger(session, replace(settings, mode=Mode.ACT))
+    aws = Aws(settings)
+    return _ledger(aws, replace(aws.settings, mode=Mode.ACT))
 
 
-def _session(settings: Settings) -> tuple["Session", Settings]:
-    import boto3
-    from botocore.exceptions import ProfileNotFound
-
-    try:
-        session = boto3.Session(region_name=settings.region or None)
-    except ProfileNotFound as error:
-        raise ConfigError(f"AWS_PROFILE: {error}") from None
-    if not session.region_name:
-        raise ConfigError("no region is set: set AWS_REGION, or a region in the AWS profile")
-    return session, settings.in_region(session.region_name)
-
-
-def _ledger(session: "Session", settings: Settings) -> Ledger:
+def _ledger(aws: Aws, settings: Settings) -> Ledger:
     if settings.table:
         from .ledger.dynamodb import DynamoLedger
 
-        client = _client(session, calls.LEDGER, own=settings.table, read_timeout=5)
+        client = aws.guarded(calls.LEDGER, own=settings.table, read_timeout=5)
         return DynamoLedger(client, settings.table)
     if settings.mode is Mode.ACT:
         raise ConfigError(
@@ -239,38 +213,8 @@ def _ledger(session: "Session", settings: Settings) -> Ledger:
     return MemoryLedger()
 
 
-def _defer(session: "Session", queue: str) -> Callable[[WorkRequest], None]:
+def _defer(aws: Aws, queue: str) -> Callable[[WorkRequest], None]:
     from .workqueue import Queue
 
-    client = cache(lambda: _client(session, calls.QUEUE, own=queue))
+    client = aws.once(calls.QUEUE, own=queue)
     return lambda work: Queue(client(), queue).send(work)
-
-
-def _client(
-    session: "Session",
-    purpose: Purpose,
-    region: str | None = None,
-    *,
-    own: str = "",
-    attempts: int = 4,
-    read_timeout: int = 20,
-) -> Any:
-    """A client that makes the calls of its purpose and no others; every client of Curfew is made here.
-
-    Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it.
-    """
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=3,
-        read_timeout=read_timeout,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        user_agent_extra=f"curfew/{__version__}",
-    )
-    service: Any = purpose.service
-    try:
-        client = session.client(service, region_name=region, config=config)
-    except ValueError as error:  # what botocore raises for an endpoint that is none
-        raise ConfigError(f"AWS_ENDPOINT_URL: {error}") from None
-    calls.guard(client, purpose, own=own)
-    return client

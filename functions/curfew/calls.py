@@ -91,7 +91,13 @@ ACCOUNT = Purpose(
     reads=(Call("sts", "GetCallerIdentity", "the account that is swept"),),
 )
 
-PURPOSES = (ACT, LOOK, LEDGER, QUEUE, PARAMETERS, ACCOUNT)
+LENDER = Purpose(
+    name="lender",
+    service="sts",
+    changes=(Call("sts", "AssumeRole", "the rights of one call, in the account that it concerns"),),
+)
+
+PURPOSES = (ACT, LOOK, LEDGER, QUEUE, PARAMETERS, ACCOUNT, LENDER)
 READS = tuple(call for purpose in PURPOSES for call in purpose.reads)
 CHANGES = tuple(call for purpose in PURPOSES for call in purpose.changes)
 

@@ -246,8 +246,8 @@ class Rehearsal:
             settings=Settings(region=HOME, mode=Mode.ACT, table=TABLE),
             policies=self.policies,
             ledger=self.ledger,
-            provider=self._providers.__getitem__,
-            regions=lambda: frozenset(self.regions),
+            provider=lambda region, _account="": self._providers[region],
+            regions=lambda _account="": frozenset(self.regions),
             now=self.world.clock.now,
             sleep=self._sleep,
         )

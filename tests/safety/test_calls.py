@@ -93,7 +93,7 @@ def session(wire: Wire) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(
             boto3.Session, "client", lambda self, *args, **more: wire.on(make(self, *args, **more))
         )
-        patch.setattr("curfew.providers.ec2.account_of", lambda _sts: HERE.account)
+        patch.setattr("curfew.providers.ec2.identity_of", lambda _sts: ("aws", HERE.account))
         yield patch
 
 
@@ -249,12 +249,13 @@ def test_the_queue_of_an_application_is_guarded() -> None:
 # The halves of a provider.
 
 ORDERS: dict[str, Any] = {
-    "terminate": lambda p: p.terminate([ONE]),
-    "stop": lambda p: p.stop([ONE]),
+    "terminate": lambda p: p.terminate([ONE], by="test"),
+    "stop": lambda p: p.stop([ONE], by="test"),
     "launch": lambda p: p.launch(
-        Launch(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t")
+        Launch(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t"),
+        by="test",
     ),
-    "label": lambda p: p.label([ONE], {"curfew:lease": "2026-01-01T00:00:00Z"}),
+    "label": lambda p: p.label([ONE], {"curfew:lease": "2026-01-01T00:00:00Z"}, by="test"),
 }
 
 
@@ -273,7 +274,7 @@ def test_in_report_mode_no_spot_request_is_cancelled() -> None:
     cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
     spot = an_instance(id=ONE, lifecycle="spot", spot_request="sir-1")
 
-    answer = cloud.provider(Mode.REPORT).release([spot])
+    answer = cloud.provider(Mode.REPORT).release([spot], by="test")
 
     assert isinstance(answer[ONE], RefusedError)
     assert cloud.orders == []
@@ -325,7 +326,7 @@ def report_mode_orders_nothing() -> None:
     """Even a fault that asks for an order gets none."""
     cloud = StubEc2(Machine(id=ONE))
     with suppress(RefusedError):
-        cloud.provider(Mode.REPORT).terminate([ONE])
+        cloud.provider(Mode.REPORT).terminate([ONE], by="test")
     assert cloud.orders == []
 
 
