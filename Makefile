@@ -124,15 +124,11 @@ compile = case $(1) in \
 	$(UV) pip sync --quiet --python .tools --require-hashes $<
 	@touch $@
 
-<<<<<<< HEAD
 # What `make bench` measures Curfew against: apart, since it is none of ours.
 .peers/.ready: requirements/peers.txt $(filter .uv/%,$(UV))
 	$(UV) venv --quiet --clear .peers
 	$(UV) pip sync --quiet --python .peers --require-hashes $<
 	@touch $@
 
-$(BUILT): template.yaml samconfig.toml $(SHIPPED) .tools/.ready
-=======
 $(BUILT): template.yaml spoke.yaml samconfig.toml $(SHIPPED) .tools/.ready
->>>>>>> main
 	$(SAM) build

@@ -30,7 +30,8 @@ def main() -> None:
     for part in options.parts:
         told(f"{part}:")
         MEASURES[part](options, found)
-        found.setdefault("when", {})[part] = _when()
+        for name in [f"{size:,}" for size in options.sizes] if part == "work" else [part]:
+            found.setdefault("when", {})[name] = _when()
         file.write_text(json.dumps(found, indent=1))
     text, wrong = _text(found)
     print(text)
@@ -172,7 +173,8 @@ def _text(found: dict[str, Any]) -> tuple[str, list[str]]:
 def _measured_on(found: dict[str, Any]) -> str:
     whens = found["when"]
     same = len(set(whens.values())) == 1
-    when = next(iter(whens.values())) if same else "; ".join(f"{k} {v}" for k, v in whens.items())
+    each = "; ".join(f"{part}: {when}" for part, when in whens.items())
+    when = next(iter(whens.values())) if same else each
     weight = f", {found['bytes']:,} bytes an instance" if "bytes" in found else ""
     return f"Measured {when}, on {page.machine()}{weight}."
 
