@@ -15,6 +15,7 @@ Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInst
 import json
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -112,7 +113,7 @@ class StubEc2(Launches):
         if mode is not Mode.ACT:
             return Ec2Provider(target=HERE, read=self.client(), ssm=self.ssm)
         borrowed = boto3.Session(botocore_session=borrowing(), region_name=HERE.region)
-        act = self.client(calls.ACT, session=borrowed)
+        act = cache(lambda: self.client(calls.ACT, session=borrowed))
         lender = self.bank.lender(borrowed)
         return Ec2Provider(target=HERE, read=self.client(), act=act, lender=lender, ssm=self.ssm)
 

@@ -4,8 +4,9 @@ The own account is read with the process's own credentials, any other through it
 something goes through a lender, if roles are configured; in report mode there is neither a lender nor a client.
 """
 
-from collections.abc import Callable
-from functools import cache, cached_property
+import time
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, calls
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from boto3.session import Session
 
 
+MEMBERS_KEPT = 900  # seconds
+
+
 class Aws:
     """The clients and the providers of one process. The SDK is imported when the first of them is made."""
 
@@ -26,9 +30,15 @@ class Aws:
         """Raises ConfigError for a profile that there is not, and where nothing says which region."""
         import boto3
         from botocore.exceptions import ProfileNotFound
+        from botocore.session import Session
 
+        core = Session()
+        # The models of the services are read once, for all sessions.
+        self._loader = core.get_component("data_loader")
         try:
-            self._session = boto3.Session(region_name=settings.region or None)
+            self._session = boto3.Session(
+                botocore_session=core, region_name=settings.region or None
+            )
         except ProfileNotFound as error:
             raise ConfigError(f"AWS_PROFILE: {error}") from None
         if not self._session.region_name:
@@ -38,6 +48,7 @@ class Aws:
         self._reader = cache(self._look)
         self._hands = cache(self._lent)
         self._made = cache(self._provider)
+        self._members = lru_cache(maxsize=2)(self._listed)
 
     @cached_property
     def identity(self) -> tuple[str, str]:
@@ -55,6 +66,16 @@ class Aws:
         from .providers.ec2 import enabled_regions
 
         return enabled_regions(self._reader(self.settings.region, account or self.identity[1]))
+
+    def members(self, units: Sequence[str]) -> frozenset[str]:
+        """The active accounts of the organization's units, and of the units below them. Raises ProviderError."""
+        # Each message of a sweep asks, and Organizations is not made for that.
+        return self._members(tuple(units), int(time.monotonic() // MEMBERS_KEPT))
+
+    def _listed(self, units: tuple[str, ...], _quarter: int) -> frozenset[str]:
+        from .providers.organization import accounts_of
+
+        return accounts_of(self.guarded(calls.ORGANIZATION), units)
 
     def guarded(
         self,
@@ -96,35 +117,51 @@ class Aws:
         target = Target(provider="ec2", account=account, region=region)
         read = self._reader(region, account)
         ssm = self.once(calls.PARAMETERS, region=region, session=self._of(account))
+        enabled = partial(self.regions, account)
         if mode is not Mode.ACT:
-            return Ec2Provider(target=target, read=read, ssm=ssm)
+            return Ec2Provider(target=target, read=read, ssm=ssm, enabled=enabled)
         act, lender = self._hands(region, account)
-        return Ec2Provider(target=target, read=read, act=act, lender=lender, ssm=ssm)
+        return Ec2Provider(
+            target=target, read=read, act=act, lender=lender, ssm=ssm, enabled=enabled
+        )
 
     def _look(self, region: str, account: str) -> Any:
         return self.guarded(calls.LOOK, region, session=self._of(account))
 
-    def _lent(self, region: str, account: str) -> tuple[Any, Any]:
-        """The client that acts, and whoever lends it the right to."""
+    def _lent(self, region: str, account: str) -> tuple[Callable[[], Any], Any]:
+        """What makes the client that acts, and whoever lends it the right to."""
         settings = self.settings
         if not settings.roles:
-            return self.guarded(calls.ACT, region, session=self._of(account), attempts=1), None
-        import boto3
+            own = self._of(account)
+            return self.once(calls.ACT, region=region, session=own, attempts=1), None
+        from .providers.ec2_rights import Arns, Lender
 
-        from .providers.ec2_rights import Arns, Lender, borrowing
-
-        home = settings.region
-        borrowed = boto3.Session(botocore_session=borrowing(), region_name=home)
+        borrowed, sts, proof = self._bank
         target = Target(provider="ec2", account=account, region=region)
         lender = Lender(
-            # Asked between the last look and the order: whoever does not answer soon is not asked again.
-            sts=self.guarded(calls.LENDER, home, attempts=1, read_timeout=5),
-            proof=self.guarded(calls.ACCOUNT, home, session=borrowed, attempts=1, read_timeout=5),
+            sts=sts,
+            proof=proof,
             arns=Arns(partition=self.identity[0], target=target),
             roles=settings.roles,
             external_id=settings.external_id,
         )
-        return self.guarded(calls.ACT, region, session=borrowed, attempts=1), lender
+        return self.once(calls.ACT, region=region, session=borrowed, attempts=1), lender
+
+    @cached_property
+    def _bank(self) -> tuple["Session", Any, Any]:
+        """The session that signs with what is on loan, whoever lends, and whoever tells whose that is.
+
+        Asked between the last look and the order: whoever does not answer soon is not asked again.
+        """
+        import boto3
+
+        from .providers.ec2_rights import borrowing
+
+        home = self.settings.region
+        borrowed = boto3.Session(botocore_session=borrowing(self._loader), region_name=home)
+        sts = self.guarded(calls.LENDER, home, attempts=1, read_timeout=5)
+        proof = self.guarded(calls.ACCOUNT, home, session=borrowed, attempts=1, read_timeout=5)
+        return borrowed, sts, proof
 
     def _of(self, account: str) -> "Session | None":
         """The session that reads an account; none for the own one. Raises ProviderError."""
@@ -152,6 +189,7 @@ class Aws:
                 account=account,
                 roles=self.settings.roles,
                 external_id=self.settings.external_id,
+                loader=self._loader,
             ),
             region_name=home,
         )

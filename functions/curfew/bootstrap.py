@@ -1,7 +1,7 @@
 """The composition root: settings in, a working application out. The only place that reads clocks."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -12,18 +12,19 @@ from uuid import uuid4
 from . import calls
 from .aws import Aws
 from .clock import Clock
-from .core.errors import ConfigError, RequestError
+from .core.errors import ConfigError, ProviderError, RequestError
 from .core.lease import Fleet
-from .core.model import Mode, Target
+from .core.model import Mode, Place, Target
 from .core.policy import Policy
 from .fleet import Wish
 from .ledger import Ledger
 from .ledger.memory import MemoryLedger
 from .policyfile import PolicyFile, load
-from .providers import Provider
-from .requests import SweepRequest, WorkRequest
+from .providers import Provider, Unreachable
+from .requests import SweepRequest, TargetRequest, WorkRequest
 from .settings import Settings
 from .sweep import Sweep
+from .targets import Atlas
 
 FLEETS_AT_ONCE = 100
 
@@ -52,7 +53,9 @@ class App:
     """What the use cases are made from. ``provider`` gives the one of a place, ``regions`` the usable ones.
 
     ``watcher`` gives one that has nothing to act with, for what only looks; where there is none, ``provider`` serves.
-    ``defer`` puts work off to a queue; where there is none, the work is done at once.
+    ``defer`` puts work off to a queue; where there is none, the work is done at once. ``fan_out`` sends the targets of
+    a sweep to theirs, and returns those that it could not send; where there is none, they are swept in place.
+    ``members`` gives the accounts of the organization's units.
     """
 
     settings: Settings
@@ -61,7 +64,9 @@ class App:
     provider: Providers
     regions: Regions
     watcher: Providers | None = None
+    members: Callable[[Sequence[str]], Iterable[str]] = lambda _units: ()
     defer: Callable[[WorkRequest], None] | None = None
+    fan_out: Callable[[Sequence[TargetRequest]], list[TargetRequest]] | None = None
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
 
@@ -72,26 +77,56 @@ class App:
         deadline: datetime | None = None,
         listed: Callable[[int], None] = lambda _count: None,
     ) -> tuple[Sweep, ...]:
-        """One sweep per region of the request, of the policy, or else of the deployment.
-
-        What ends leases goes to every region in which a fleet runs as well. Raises RequestError for a policy or a
-        region that there is not, ProviderError or LedgerError if the cloud or the ledger does not answer.
-        """
+        """One sweep per place of the request. Raises as ``places``."""
         policy = self.policies.policy(request.policy)
-        regions = request.regions or policy.selector.regions or (self.settings.region,)
-        self._check(regions, policy)
-        if policy.selector.expired and not request.regions:
-            regions = (*regions, *sorted({fleet.target.region for fleet in self.running()}))
         return tuple(
             self.sweep(
                 policy,
-                region,
+                place.region,
+                place.account,
                 clock=self.clock(deadline),
                 schedule=request.schedule,
                 scheduled_at=request.scheduled_at,
                 listed=listed,
             )
-            for region in dict.fromkeys(regions)
+            for place in self.places(request)
+        )
+
+    def places(self, request: SweepRequest) -> tuple[Place, ...]:
+        """Where the request, the policy or else the policy file says that is to be swept.
+
+        What ends leases goes to every place in which a fleet runs as well. Raises RequestError for a policy, an account
+        or a region that there is not, ProviderError or LedgerError if the cloud or the ledger does not answer.
+        """
+        policy = self.policies.policy(request.policy)
+        atlas = self.atlas()
+        places = atlas.places(request, policy)
+        self._check(places, policy, atlas.account)
+        if policy.selector.expired and not request.regions and not request.accounts:
+            running = {
+                Place(region=f.target.region, account=f.target.account) for f in self.running()
+            }
+            places = (*places, *sorted(running, key=lambda place: (place.account, place.region)))
+        return tuple(dict.fromkeys(places))
+
+    def knows(self, place: Place, policy: Policy) -> bool:
+        """Whether a place is one that a sweep by the policy could be for. Raises ProviderError, LedgerError."""
+        if self.atlas().knows(place, policy):
+            return True
+        return policy.selector.expired and any(
+            (fleet.target.region, fleet.target.account) == (place.region, place.account)
+            for fleet in self.running()
+        )
+
+    def atlas(self) -> Atlas:
+        """Which accounts and regions there are. Raises ProviderError."""
+        home = self.settings.region
+        return Atlas(
+            configured=self.policies.content.targets,
+            account=self.provider(home).target.account,
+            region=home,
+            members=self.members,
+            regions=self.regions,
         )
 
     def reporting(self) -> "App":
@@ -117,12 +152,20 @@ class App:
                 return
             after = page.after
 
-    def sweep(self, policy: Policy, region: str, **more: Any) -> Sweep:
-        """One sweep over one region, with what the application knows; ``more`` are fields of ``Sweep``."""
+    def sweep(self, policy: Policy, region: str, account: str = "", **more: Any) -> Sweep:
+        """One sweep over one place, with what the application knows; ``more`` are fields of ``Sweep``.
+
+        A place that cannot be reached has a sweep too, which says so.
+        """
+        provider: Any
+        try:
+            provider = self.provider(region, account)
+        except ProviderError as error:
+            provider = Unreachable(Target(provider="ec2", account=account, region=region), error)
         known: dict[str, Any] = {
             "id": self.new_id(),
             "policy": policy,
-            "provider": self.provider(region),
+            "provider": provider,
             "ledger": self.ledger,
             "clock": self.clock(),
             "timezone": self.policies.timezone,
@@ -152,13 +195,18 @@ class App:
         if region != self.settings.region:
             self._usable((region,), where="")
 
-    def _check(self, regions: tuple[str, ...], policy: Policy) -> None:
+    def _check(self, places: Sequence[Place], policy: Policy, account: str) -> None:
+        """Other accounts' regions are theirs to know: a sweep there says what is not enabled."""
         own = policy.selector.regions
-        if beyond := [region for region in regions if own and region not in own]:
+        if beyond := [place.region for place in places if own and place.region not in own]:
             raise RequestError(
                 f'the policy "{policy.name}" is for {", ".join(own)}; "{beyond[0]}" is not among them'
             )
-        if set(regions) == {self.settings.region}:
+        regions = tuple(place.region for place in places if place.account == account)
+        if (
+            not set(regions) - {self.settings.region}
+            or self.policies.content.targets.regions == "all"
+        ):
             return
         place = self.policies.place("policies", policy.name, "select", "regions")
         self._usable(regions, where=f"{place}: " if own == regions else "")
@@ -190,7 +238,9 @@ def build(settings: Settings) -> App:
         provider=partial(aws.provider, mode=settings.mode),
         watcher=partial(aws.provider, mode=Mode.REPORT),
         regions=aws.regions,
+        members=aws.members,
         defer=_defer(aws, settings.queue) if settings.queue else None,
+        fan_out=_fan_out(aws, settings.targets) if settings.targets else None,
     )
 
 
@@ -218,3 +268,10 @@ def _defer(aws: Aws, queue: str) -> Callable[[WorkRequest], None]:
 
     client = aws.once(calls.QUEUE, own=queue)
     return lambda work: Queue(client(), queue).send(work)
+
+
+def _fan_out(aws: Aws, queue: str) -> Callable[[Sequence[TargetRequest]], list[TargetRequest]]:
+    from .workqueue import Queue
+
+    client = aws.once(calls.QUEUE, own=queue)
+    return lambda messages: Queue(client(), queue).send_each(messages)

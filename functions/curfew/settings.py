@@ -19,9 +19,10 @@ class Settings:
 
     ``table`` is the ledger's; without one there is only a memory that ends with the process. Without a region, the
     SDK's own configuration says which. ``queue`` is the address of the one that carries on what an HTTP request
-    leaves for later; without one, it is done at once. ``roles`` is what the names of the roles begin with that lend
-    the right to act, and ``external_id`` what they ask for; without, the caller's own credentials act, which is for a
-    terminal. ``local`` is a run under `sam local`.
+    leaves for later; without one, it is done at once. ``targets`` is the address of the one from which the targets of
+    a sweep are worked off; without one, they are swept in place. ``roles`` is what the names of the roles begin with
+    that lend the right to act, and ``external_id`` what they ask for; without, the caller's own credentials act, which
+    is for a terminal. ``local`` is a run under `sam local`.
     """
 
     region: str = ""
@@ -29,6 +30,7 @@ class Settings:
     table: str = ""
     policies: Path = SHIPPED_POLICIES
     queue: str = ""
+    targets: str = ""
     roles: str = ""
     external_id: str = ""
     administrators: frozenset[str] = frozenset()
@@ -53,6 +55,7 @@ class Settings:
             table=env.get("CURFEW_TABLE", ""),
             policies=Path(env.get("CURFEW_POLICIES") or SHIPPED_POLICIES),
             queue=env.get("CURFEW_QUEUE", ""),
+            targets=env.get("CURFEW_TARGETS", ""),
             roles=_roles(env.get("CURFEW_ROLES", "")),
             external_id=env.get("CURFEW_EXTERNAL_ID", ""),
             administrators=_names(env.get("CURFEW_ADMINISTRATORS", "")),

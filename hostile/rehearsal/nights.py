@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -262,6 +263,6 @@ class Rehearsal:
         return Ec2Provider(
             target=self.target(region),
             read=client(self._cloud, "ec2", region, step=self._step),
-            act=client(self._cloud, "ec2", region, attempts=1, step=self._step),
+            act=cache(lambda: client(self._cloud, "ec2", region, attempts=1, step=self._step)),
             ssm=lambda: parameters,
         )

@@ -286,7 +286,10 @@ class Stage:
             external_id=EXTERNAL_ID,
         )
         return Ec2Provider(
-            target=target, read=desk().read[region], act=desk().act[region], lender=lender
+            target=target,
+            read=desk().read[region],
+            act=lambda: desk().act[region],
+            lender=lender,
         )
 
     def _lend(self) -> None:

@@ -144,7 +144,7 @@ def moto() -> Iterator[Case]:
         there = client.describe_subnets()["Subnets"]
         by_zone = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in there}
         subnets = tuple(by_zone[zone] for zone in ZONES)
-        provider = Ec2Provider(target=HERE, read=client, act=client, ssm=lambda: ssm)
+        provider = Ec2Provider(target=HERE, read=client, act=lambda: client, ssm=lambda: ssm)
         yield Case(provider, put, protect, subnets, limit, name, is_moto=True)
 
 

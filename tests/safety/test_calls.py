@@ -112,7 +112,7 @@ def clients(app: App) -> dict[str, Any]:
     ec2: Any = provider(app)
     ledger: Any = app.ledger
     found = {"look": ec2._read, "parameters": ec2._ssm(), "ledger": ledger._table._client}
-    return found | ({"act": ec2._act_client} if ec2._act_client else {})
+    return found | ({"act": ec2._hands()} if ec2._hands else {})
 
 
 @cache
@@ -374,7 +374,7 @@ def test_the_watch_sees_what_the_code_calls(made: list[Made]) -> None:
     events: Any = bare.meta.events
     events.register_first("before-send.ec2", cloud._answer)
 
-    Ec2Provider(target=HERE, read=bare, act=bare).describe([ONE])
+    Ec2Provider(target=HERE, read=bare, act=lambda: bare).describe([ONE])
 
     assert [call.name for call in made] == ["ec2:DescribeInstances"]
     assert "providers/ec2.py" in made[0].where

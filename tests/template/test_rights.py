@@ -11,7 +11,7 @@ from tests.template.reading import ROOT, Template
 SOURCE = ROOT / "functions" / "curfew"
 TEMPLATE = Template.read(ROOT / "template.yaml")
 SPOKE = Template.read(ROOT / "spoke.yaml")
-SERVICES = ("dynamodb", "ec2", "sqs", "ssm", "sts")
+SERVICES = ("dynamodb", "ec2", "organizations", "sqs", "ssm", "sts")
 
 # The rights that a call needs where they are not one of the same name.
 NEEDS = {
@@ -20,6 +20,7 @@ NEEDS = {
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
     },
+    "sqs:SendMessageBatch": {"sqs:SendMessage"},
     "ec2:RunInstances": {"ec2:CreateTags", "ec2:RunInstances"},  # tags are given at birth
 }
 # What Lambda itself calls, as the role: it reads the queue, and writes dead letters.

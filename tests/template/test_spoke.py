@@ -51,6 +51,7 @@ def test_no_functions_own_role_can_act() -> None:
         ("SweepFunction", {"read", "act", "launch"}),
         ("FleetsFunction", {"read", "act", "launch"}),
         ("LaunchFunction", {"read", "launch"}),
+        ("TargetFunction", {"read", "act"}),
     ],
 )
 def test_a_function_borrows_from_the_roles_that_it_needs(function: str, kinds: set[str]) -> None:

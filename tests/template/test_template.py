@@ -33,6 +33,7 @@ ACTING = {
 }
 READS = (
     "ec2:Describe",
+    "organizations:List",
     "dynamodb:BatchGetItem",
     "dynamodb:ConditionCheckItem",
     "dynamodb:GetItem",
@@ -68,6 +69,8 @@ def test_only_what_has_no_arn_of_ours_is_allowed_on_every_resource() -> None:
     everywhere = allowed([one for one in STATEMENTS if "*" in one.resources])
 
     assert {action for action in everywhere if not action.startswith("ec2:Describe")} == {
+        "organizations:ListAccountsForParent",
+        "organizations:ListOrganizationalUnitsForParent",
         "xray:PutTelemetryRecords",
         "xray:PutTraceSegments",
     }
@@ -199,7 +202,8 @@ def test_a_failed_invocation_is_kept_and_not_repeated(function: str) -> None:
 
 
 def test_what_answers_requests_is_started_by_nothing_else() -> None:
-    assert set(FUNCTIONS) - set(SCHEDULED) == {"FleetsFunction"}
+    assert set(FUNCTIONS) - set(SCHEDULED) == {"FleetsFunction", "TargetFunction"}
+    assert set(TEMPLATE.functions["TargetFunction"]["Events"]) == {"Targets"}
     assert "Events" not in TEMPLATE.functions["FleetsFunction"]
 
 

@@ -325,7 +325,7 @@ class TestImage:
 
     def test_without_a_client_no_parameter_can_be_read(self) -> None:
         client = StubEc2().client()
-        provider = Ec2Provider(target=HERE, read=client, act=client)
+        provider = Ec2Provider(target=HERE, read=client, act=lambda: client)
         assert provider.image("ami-08111162") == "ami-08111162"
         with pytest.raises(RefusedError, match="the parameter /image"):
             provider.image("resolve:ssm:/image")

@@ -7,7 +7,7 @@ for one that changes anything.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..core.errors import ProviderError
 from ..core.model import Attributes, Instance, State, Target
@@ -102,5 +102,22 @@ class Provider(Protocol):
     def launched(self, token: str) -> tuple[Instance, ...]:
         """What was launched with a token, in whatever state, as far as it is to be seen yet. Raises ProviderError."""
 
+    def usable(self) -> bool:
+        """Whether the account may use this region at all: for whoever was refused there, and wants to know why.
+
+        Raises ProviderError.
+        """
+
     def label(self, ids: Sequence[str], tags: Mapping[str, str], *, by: str) -> None:
         """Write tags of Curfew's own onto instances, for people to read. Raises ProviderError."""
+
+
+class Unreachable:
+    """A target that cannot be reached: whoever asks it for anything is told why."""
+
+    def __init__(self, target: Target, error: ProviderError) -> None:
+        self.target = target
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        raise self._error

@@ -39,23 +39,29 @@ LABELLED = 20  # as many as one loan can name
 
 
 class Ec2Provider:
-    """One account and region of EC2. ``ssm`` makes the client for parameters, once one is asked for."""
+    """One account and region of EC2.
+
+    ``act`` makes the client that changes something, once that is wanted, and ``ssm`` the one for parameters.
+    ``enabled`` asks, elsewhere, which regions the account may use.
+    """
 
     def __init__(
         self,
         *,
         target: Target,
         read: "EC2Client",
-        act: "EC2Client | None" = None,
+        act: "Callable[[], EC2Client] | None" = None,
         lender: Lender | None = None,
         ssm: "Callable[[], SSMClient] | None" = None,
+        enabled: Callable[[], frozenset[str]] | None = None,
     ) -> None:
         self.target = target
         self._read = read
-        self._act_client = act
+        self._hands = act
         self._lender = lender
         self._arns = lender.arns if lender else Arns(partition="aws", target=target)
         self._ssm = ssm
+        self._enabled = enabled
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
         """Stream the instances, page by page; an empty page with a token is an ordinary page."""
@@ -146,6 +152,10 @@ class Ec2Provider:
             ),
         )
 
+    def usable(self) -> bool:
+        """Asked in a region that answers: one that is not enabled refuses everything, with an error of credentials."""
+        return self._enabled is None or self.target.region in self._enabled()
+
     def image(self, name: str) -> str:
         """An id as it is; after ``resolve:ssm:``, what that parameter has."""
         return image_of(name, self._ssm)
@@ -194,9 +204,9 @@ class Ec2Provider:
 
     @property
     def _act(self) -> "EC2Client":
-        if self._act_client is None:
+        if self._hands is None:
             raise RefusedError("report mode has no client that could change anything: nothing was")
-        return self._act_client
+        return self._hands()
 
     def _pages(self, wanted: "list[FilterTypeDef]") -> Iterator[list[Instance]]:
         for page in self._raw_pages(wanted):

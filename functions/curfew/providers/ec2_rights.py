@@ -196,13 +196,19 @@ def holding(credentials: ReadOnlyCredentials) -> Iterator[None]:
         _LOAN.reset(before)
 
 
-def borrowing() -> Session:
+def borrowing(loader: Any = None) -> Session:
     """A session whose clients sign with what is on loan at the moment, and refuse to sign at any other."""
-    return _session(_Borrowed())
+    return _session(_Borrowed(), loader)
 
 
 def reading(
-    sts: "STSClient", *, partition: str, account: str, roles: str, external_id: str
+    sts: "STSClient",
+    *,
+    partition: str,
+    account: str,
+    roles: str,
+    external_id: str,
+    loader: Any = None,
 ) -> Session:
     """A session whose clients read another account, as long as they like: what they sign with is renewed in time."""
     more: Any = {"ExternalId": external_id} if external_id else {}
@@ -221,11 +227,13 @@ def reading(
             "expiry_time": lent["Expiration"].isoformat(),
         }
 
-    return _session(DeferredRefreshableCredentials(renewed, method="curfew-read"))
+    return _session(DeferredRefreshableCredentials(renewed, method="curfew-read"), loader)
 
 
-def _session(credentials: Credentials) -> Session:
+def _session(credentials: Credentials, loader: Any) -> Session:
     session = Session()
+    if loader is not None:
+        session.register_component("data_loader", loader)
     session.register_component("credential_provider", CredentialResolver([_Given(credentials)]))
     return session
 

@@ -92,6 +92,10 @@ class MemoryProvider:
         """Stop at once what its zone allows."""
         return self._order(ActionKind.STOP, ids, State.STOPPED)
 
+    def usable(self) -> bool:
+        """There is but one region, and everybody may use it."""
+        return True
+
     def image(self, name: str) -> str:
         """An id as it is; after ``resolve:ssm:``, what the parameter has."""
         parameter = name.removeprefix("resolve:ssm:")
