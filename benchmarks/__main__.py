@@ -172,9 +172,11 @@ def _text(found: dict[str, Any]) -> tuple[str, list[str]]:
 
 def _measured_on(found: dict[str, Any]) -> str:
     whens = found["when"]
-    same = len(set(whens.values())) == 1
-    each = "; ".join(f"{part}: {when}" for part, when in whens.items())
-    when = next(iter(whens.values())) if same else each
+    times = list(dict.fromkeys(whens.values()))
+    when = "; ".join(
+        f"{time} ({', '.join(part for part, at in whens.items() if at == time)})" for time in times
+    )
+    when = times[0] if len(times) == 1 else when
     weight = f", {found['bytes']:,} bytes an instance" if "bytes" in found else ""
     return f"Measured {when}, on {page.machine()}{weight}."
 
