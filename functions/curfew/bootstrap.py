@@ -29,7 +29,7 @@ from .settings import Settings
 from .sweep import Sweep
 
 if TYPE_CHECKING:
-    from boto3.session import Session
+    from botocore.session import Session
 
 FLEETS_AT_ONCE = 100
 
@@ -177,7 +177,13 @@ def build(settings: Settings) -> App:
 
         return account_of(_client(session, calls.ACCOUNT))
 
-    look = cache(lambda region: _client(session, calls.LOOK, region))
+    @cache
+    def look(region: str) -> Any:
+        from .providers import ec2_pages
+
+        client = _client(session, calls.LOOK, region)
+        ec2_pages.hasten(client)
+        return client
 
     @cache
     def ec2(region: str, mode: Mode) -> Provider:
@@ -214,16 +220,18 @@ def ledger_of(settings: Settings) -> Ledger:
 
 
 def _session(settings: Settings) -> tuple["Session", Settings]:
-    import boto3
     from botocore.exceptions import ProfileNotFound
 
+    from . import sdk
+
     try:
-        session = boto3.Session(region_name=settings.region or None)
+        session = sdk.session(settings.region)
     except ProfileNotFound as error:
         raise ConfigError(f"AWS_PROFILE: {error}") from None
-    if not session.region_name:
+    region: str = session.get_config_variable("region") or ""
+    if not region:
         raise ConfigError("no region is set: set AWS_REGION, or a region in the AWS profile")
-    return session, settings.in_region(session.region_name)
+    return session, settings.in_region(region)
 
 
 def _ledger(session: "Session", settings: Settings) -> Ledger:
@@ -267,9 +275,8 @@ def _client(
         retries={"mode": "standard", "total_max_attempts": attempts},
         user_agent_extra=f"curfew/{__version__}",
     )
-    service: Any = purpose.service
     try:
-        client = session.client(service, region_name=region, config=config)
+        client = session.create_client(purpose.service, region_name=region, config=config)
     except ValueError as error:  # what botocore raises for an endpoint that is none
         raise ConfigError(f"AWS_ENDPOINT_URL: {error}") from None
     calls.guard(client, purpose, own=own)

@@ -15,6 +15,7 @@ from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 from botocore.config import Config
 
 from curfew.handlers import fleets
+from curfew.providers import ec2_pages
 
 from .. import Cloud, World
 
@@ -52,6 +53,8 @@ class Desk:
         timeout = 5 if service == "dynamodb" else 20
         config = Config(read_timeout=timeout, user_agent="worlds")
         client = self.cloud.client(service, region, attempts=attempts, config=config)
+        if service == "ec2":
+            ec2_pages.hasten(client)
         events = client.meta.events
         events.register(f"before-call.{service}", self._before)
         for name in ("after-call", "after-call-error"):

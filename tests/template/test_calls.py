@@ -106,8 +106,8 @@ def test_no_client_both_looks_at_machines_and_changes_them() -> None:
 
 
 def test_every_client_is_made_in_one_place_which_guards_it() -> None:
-    assert makers() == [("bootstrap.py", "client")]
-    assert {module for module, _ in ways_out()} == {"bootstrap.py"}
+    assert makers() == [("bootstrap.py", "create_client")]
+    assert {module for module, _ in ways_out()} == {"bootstrap.py", "sdk.py"}
 
 
 @pytest.mark.parametrize(
