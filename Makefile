@@ -40,11 +40,12 @@ test: .venv/.ready $(BUILT) ## Run the whole test suite
 	$(PYTHON) -m pytest
 
 .PHONY: check
-check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, locks, schema, template
+check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, locks, model, schema, template
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache --no-logo
+	$(PYTHON) -m tools.trim --check functions/curfew/models
 	.venv/bin/curfew schema --check docs/curfew.schema.json
 	$(PYTHON) -m tools.openapi --check docs/openapi.json
 	.venv/bin/cfn-lint template.yaml spoke.yaml
@@ -80,8 +81,10 @@ format: .venv/.ready ## Format, and mend what can be mended
 ##@ Maintain
 
 .PHONY: lock
-lock: $(filter .uv/%,$(UV)) ## Renew the locks from pyproject.toml (UPGRADE=1: at the newest versions)
+lock: $(filter .uv/%,$(UV)) ## Renew the locks from pyproject.toml (UPGRADE=1: at the newest versions), and what follows
 	@for lock in $(LOCKS); do $(call compile,"$$lock","$$lock") $(if $(UPGRADE),--upgrade); done
+	@$(MAKE) --no-print-directory .venv/.ready
+	$(PYTHON) -m tools.trim functions/curfew/models
 
 .PHONY: stale
 stale: $(filter .uv/%,$(UV))

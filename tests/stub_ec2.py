@@ -18,15 +18,15 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 from mypy_boto3_ec2.client import EC2Client
 
-from curfew import calls
+from curfew import calls, sdk
 from curfew.calls import Purpose
 from curfew.core.model import Mode
+from curfew.providers import ec2_pages
 from curfew.providers.ec2 import Ec2Provider
 from curfew.providers.ec2_rights import borrowing
 from tests.builders import HERE, an_id
@@ -99,11 +99,14 @@ class StubEc2(Launches):
         self._before[action, on] = change
 
     def client(
-        self, purpose: Purpose = calls.LOOK, *, attempts: int = 1, session: Any = boto3
+        self, purpose: Purpose = calls.LOOK, *, attempts: int = 1, session: Any = None
     ) -> EC2Client:
         """A client as Curfew makes them, guarded; it talks to this cloud."""
-        client: EC2Client = session.client("ec2", HERE.region, config=_config(attempts))
+        made = session or _session()
+        client: EC2Client = made.create_client("ec2", config=_config(attempts))
         calls.guard(client, purpose)
+        if purpose is calls.LOOK:
+            ec2_pages.hasten(client)
         events: Any = client.meta.events
         events.register_first("before-send.ec2", self._answer)
         return client
@@ -112,14 +115,14 @@ class StubEc2(Launches):
         """The real provider on this cloud, with the clients of the mode."""
         if mode is not Mode.ACT:
             return Ec2Provider(target=HERE, read=self.client(), ssm=self.ssm)
-        borrowed = boto3.Session(botocore_session=borrowing(), region_name=HERE.region)
+        borrowed = borrowing(HERE.region)
         act = cache(lambda: self.client(calls.ACT, session=borrowed))
         lender = self.bank.lender(borrowed)
         return Ec2Provider(target=HERE, read=self.client(), act=act, lender=lender, ssm=self.ssm)
 
     def ssm(self) -> "SSMClient":
-        """A boto3 client that reads the parameters."""
-        client = boto3.client("ssm", HERE.region, config=_config())
+        """A client that reads the parameters."""
+        client: SSMClient = _session().create_client("ssm", config=_config())
         calls.guard(client, calls.PARAMETERS)
         events: Any = client.meta.events
         events.register_first("before-send.ssm", self._answer_ssm)
@@ -277,6 +280,11 @@ class StubEc2(Launches):
         if missing := [id_ for id_ in ids if id_ not in self.machines]:
             raise CallRefusedError("InvalidInstanceID.NotFound", f"no such ids: {missing}")
         return [self.machines[id_] for id_ in ids]
+
+
+@cache
+def _session() -> Any:
+    return sdk.session(HERE.region)
 
 
 def _config(attempts: int = 1) -> Config:

@@ -17,7 +17,7 @@ from .providers import Provider
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from boto3.session import Session
+    from botocore.session import Session
 
 
 MEMBERS_KEPT = 900  # seconds
@@ -28,22 +28,18 @@ class Aws:
 
     def __init__(self, settings: Settings) -> None:
         """Raises ConfigError for a profile that there is not, and where nothing says which region."""
-        import boto3
         from botocore.exceptions import ProfileNotFound
-        from botocore.session import Session
 
-        core = Session()
-        # The models of the services are read once, for all sessions.
-        self._loader = core.get_component("data_loader")
+        from . import sdk
+
         try:
-            self._session = boto3.Session(
-                botocore_session=core, region_name=settings.region or None
-            )
+            self._session = sdk.session(settings.region)
         except ProfileNotFound as error:
             raise ConfigError(f"AWS_PROFILE: {error}") from None
-        if not self._session.region_name:
+        region: str = self._session.get_config_variable("region") or ""
+        if not region:
             raise ConfigError("no region is set: set AWS_REGION, or a region in the AWS profile")
-        self.settings = settings.in_region(self._session.region_name)
+        self.settings = settings.in_region(region)
         self._abroad = cache(self._assumed)
         self._reader = cache(self._look)
         self._hands = cache(self._lent)
@@ -99,9 +95,10 @@ class Aws:
             retries={"mode": "standard", "total_max_attempts": attempts},
             user_agent_extra=f"curfew/{__version__}",
         )
-        service: Any = purpose.service
         try:
-            client = (session or self._session).client(service, region_name=region, config=config)
+            client = (session or self._session).create_client(
+                purpose.service, region_name=region or self.settings.region, config=config
+            )
         except ValueError as error:  # what botocore raises for an endpoint that is none
             raise ConfigError(f"AWS_ENDPOINT_URL: {error}") from None
         calls.guard(client, purpose, own=own)
@@ -126,7 +123,11 @@ class Aws:
         )
 
     def _look(self, region: str, account: str) -> Any:
-        return self.guarded(calls.LOOK, region, session=self._of(account))
+        from .providers import ec2_pages
+
+        client = self.guarded(calls.LOOK, region, session=self._of(account))
+        ec2_pages.hasten(client)
+        return client
 
     def _lent(self, region: str, account: str) -> tuple[Callable[[], Any], Any]:
         """What makes the client that acts, and whoever lends it the right to."""
@@ -153,12 +154,10 @@ class Aws:
 
         Asked between the last look and the order: whoever does not answer soon is not asked again.
         """
-        import boto3
-
         from .providers.ec2_rights import borrowing
 
         home = self.settings.region
-        borrowed = boto3.Session(botocore_session=borrowing(self._loader), region_name=home)
+        borrowed = borrowing(home)
         sts = self.guarded(calls.LENDER, home, attempts=1, read_timeout=5)
         proof = self.guarded(calls.ACCOUNT, home, session=borrowed, attempts=1, read_timeout=5)
         return borrowed, sts, proof
@@ -175,23 +174,18 @@ class Aws:
                 f"the account {account} is not the one of these credentials: set CURFEW_ROLES to what the names of "
                 "the roles begin with that spoke.yaml makes there"
             )
-        import boto3
-
         from .providers.ec2 import identity_of
         from .providers.ec2_rights import reading
 
         home = self.settings.region
         partition, _ = self.identity
-        session = boto3.Session(
-            botocore_session=reading(
-                self.guarded(calls.LENDER, home),
-                partition=partition,
-                account=account,
-                roles=self.settings.roles,
-                external_id=self.settings.external_id,
-                loader=self._loader,
-            ),
-            region_name=home,
+        session = reading(
+            self.guarded(calls.LENDER, home),
+            home,
+            partition=partition,
+            account=account,
+            roles=self.settings.roles,
+            external_id=self.settings.external_id,
         )
         _, lent = identity_of(self.guarded(calls.ACCOUNT, home, session=session))
         if lent != account:

@@ -11,6 +11,7 @@ from typing import Any
 from botocore.config import Config
 
 from curfew.bootstrap import App
+from curfew.providers import ec2_pages
 
 from .. import Cloud
 
@@ -49,6 +50,8 @@ def client(
     timeout = 5 if service == "dynamodb" else 20
     config = Config(read_timeout=timeout, user_agent="rehearsal")
     made = cloud.client(service, region, attempts=attempts, config=config)
+    if service == "ec2":
+        ec2_pages.hasten(made)
     made.meta.events.register(f"before-call.{service}", step)
     return made
 

@@ -16,6 +16,7 @@ from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 from botocore.config import Config
 
 from curfew.handlers import fleets
+from curfew.providers import ec2_pages
 from curfew.providers.ec2_rights import borrowing
 
 from .. import Cloud, World
@@ -42,7 +43,7 @@ class Desk:
         self.cloud = Cloud()
         self.player: Player | None = None
         self.read = {region: self._client("ec2", region, 4) for region in REGIONS}
-        borrowed = boto3.Session(botocore_session=borrowing(), region_name=REGIONS[0])
+        borrowed = boto3.Session(botocore_session=borrowing(REGIONS[0]))
         self.act = {region: self._client("ec2", region, 1, borrowed) for region in REGIONS}
         self.lender = self._client("sts", REGIONS[0], 1)
         self.proof = self._client("sts", REGIONS[0], 1, borrowed)
@@ -61,6 +62,8 @@ class Desk:
         client = self.cloud.client(
             service, region, attempts=attempts, config=config, session=session
         )
+        if service == "ec2":
+            ec2_pages.hasten(client)
         events = client.meta.events
         events.register(f"before-call.{service}", self._before)
         for name in ("after-call", "after-call-error"):

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import boto3
 import pytest
+from botocore.session import Session
 
 from curfew import bootstrap
 from curfew.bootstrap import App
@@ -51,7 +51,7 @@ policies:
 
 
 class OneRegion(Throttle):
-    """Buckets for one place alone, and small ones: three calls, and then one every other second."""
+    """Buckets for one place alone, and small ones: three calls, and then one a second."""
 
     def __init__(self, place: tuple[str, str]) -> None:
         super().__init__()
@@ -62,12 +62,12 @@ class OneRegion(Throttle):
     def admit(self, message: Message, account: str, now: datetime) -> None:
         if (account, message.region) != self.place:
             return
-        self.full = self.full or now - timedelta(seconds=6)
-        self.full = max(self.full, now - timedelta(seconds=6))
-        if self.full > now - timedelta(seconds=2):
+        self.full = self.full or now - timedelta(seconds=3)
+        self.full = max(self.full, now - timedelta(seconds=3))
+        if self.full > now - timedelta(seconds=1):
             self.refused += 1
             raise ApiError("RequestLimitExceeded", "Request limit exceeded.", 503)
-        self.full += timedelta(seconds=2)
+        self.full += timedelta(seconds=1)
 
 
 @dataclass(slots=True)
@@ -143,7 +143,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     quoted = ", ".join(f'"{account}"' for account in ACCOUNTS)
     path.write_text(POLICIES.format(accounts=quoted, regions=", ".join(REGIONS)))
     cloud = Cloud(world)
-    make = boto3.Session.client
+    make = Session.create_client
     with pytest.MonkeyPatch.context() as patch:
 
         def adopted(self: Any, *given: Any, **more: Any) -> Any:
@@ -151,7 +151,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
             cloud.adopt(client)
             return client
 
-        patch.setattr(boto3.Session, "client", adopted)
+        patch.setattr(Session, "create_client", adopted)
         patch.setenv("AWS_ACCESS_KEY_ID", ACCOUNTS[0])
         patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
         app = bootstrap.build(

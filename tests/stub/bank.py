@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
-import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 
-from curfew import calls
+from curfew import calls, sdk
 from curfew.providers.ec2_rights import Arns, Lender
 from tests.builders import HERE
 
@@ -32,7 +31,7 @@ class Bank:
     def lender(self, borrowed: Any) -> Lender:
         """The real lender, with clients that talk to this bank; ``borrowed`` is the session that signs with a loan."""
         return Lender(
-            sts=self._client(boto3, calls.LENDER),
+            sts=self._client(sdk.session(HERE.region), calls.LENDER),
             proof=self._client(borrowed, calls.ACCOUNT),
             arns=Arns(partition="aws", target=HERE),
             roles=ROLES,
@@ -46,7 +45,7 @@ class Bank:
 
     def _client(self, session: Any, purpose: calls.Purpose) -> Any:
         config = Config(retries={"mode": "standard", "total_max_attempts": 1})
-        client = session.client("sts", HERE.region, config=config)
+        client = session.create_client("sts", config=config)
         calls.guard(client, purpose)
         client.meta.events.register_first("before-send.sts", self._answer)
         return client

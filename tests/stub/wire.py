@@ -112,8 +112,13 @@ class _Raw(io.BytesIO):
 
 
 def response(
-    request: AWSPreparedRequest, status: int, content: str, kind: str = "text/xml"
+    request: AWSPreparedRequest, status: int, content: str | bytes, kind: str = "text/xml"
 ) -> AWSResponse:
     """The answer as botocore takes it from the wire."""
     headers: Any = {"content-type": kind}
-    return AWSResponse(request.url, status, headers, _Raw(content.encode()))
+    return AWSResponse(
+        request.url,
+        status,
+        headers,
+        _Raw(content.encode() if isinstance(content, str) else content),
+    )

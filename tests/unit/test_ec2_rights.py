@@ -4,7 +4,6 @@ import json
 from contextlib import suppress
 from typing import Any
 
-import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,7 +187,7 @@ def test_a_question_for_rights_that_is_not_answered_leaves_no_doubt_about_the_or
 
 
 def test_what_acts_can_sign_nothing_outside_a_loan() -> None:
-    client = boto3.Session(botocore_session=borrowing()).client("ec2", HERE.region)
+    client: Any = borrowing(HERE.region).create_client("ec2")
     sent: list[str] = []
     client.meta.events.register("before-send", lambda **_: sent.append("sent"))
 

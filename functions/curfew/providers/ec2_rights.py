@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, override
 
 from botocore.credentials import (
-    CredentialProvider,
-    CredentialResolver,
     Credentials,
     DeferredRefreshableCredentials,
     ReadOnlyCredentials,
 )
 from botocore.session import Session
 
+from .. import sdk
 from ..core.errors import AmbiguousError, ProviderError, RefusedError, ThrottledError
 from ..core.model import Target
 from . import Launch
@@ -196,19 +195,13 @@ def holding(credentials: ReadOnlyCredentials) -> Iterator[None]:
         _LOAN.reset(before)
 
 
-def borrowing(loader: Any = None) -> Session:
+def borrowing(region: str) -> Session:
     """A session whose clients sign with what is on loan at the moment, and refuse to sign at any other."""
-    return _session(_Borrowed(), loader)
+    return sdk.session(region, _Borrowed())
 
 
 def reading(
-    sts: "STSClient",
-    *,
-    partition: str,
-    account: str,
-    roles: str,
-    external_id: str,
-    loader: Any = None,
+    sts: "STSClient", region: str, *, partition: str, account: str, roles: str, external_id: str
 ) -> Session:
     """A session whose clients read another account, as long as they like: what they sign with is renewed in time."""
     more: Any = {"ExternalId": external_id} if external_id else {}
@@ -227,15 +220,7 @@ def reading(
             "expiry_time": lent["Expiration"].isoformat(),
         }
 
-    return _session(DeferredRefreshableCredentials(renewed, method="curfew-read"), loader)
-
-
-def _session(credentials: Credentials, loader: Any) -> Session:
-    session = Session()
-    if loader is not None:
-        session.register_component("data_loader", loader)
-    session.register_component("credential_provider", CredentialResolver([_Given(credentials)]))
-    return session
+    return sdk.session(region, DeferredRefreshableCredentials(renewed, method="curfew-read"))
 
 
 class _Borrowed(Credentials):
@@ -250,19 +235,6 @@ class _Borrowed(Credentials):
         if loan is None:
             raise RefusedError("nothing is on loan: the call was not signed")
         return loan
-
-
-class _Given(CredentialProvider):
-    METHOD = "curfew"
-    CANONICAL_NAME = "curfew"
-
-    def __init__(self, credentials: Credentials) -> None:
-        super().__init__()
-        self._credentials = credentials
-
-    @override
-    def load(self) -> Credentials:
-        return self._credentials
 
 
 def _allow(action: str, resources: list[str]) -> dict[str, Any]:

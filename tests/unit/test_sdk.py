@@ -1,0 +1,130 @@
+"""Sessions of the SDK as Curfew makes them, and its reading of time against the SDK's own."""
+
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import DataNotFoundError, ProfileNotFound, UnknownServiceError
+from botocore.utils import parse_timestamp
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from curfew import sdk
+from curfew.calls import PURPOSES
+from tests.builders import HERE
+
+FORMS = (
+    "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.000Z", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%S%z",
+    "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%Y%m%dT%H%M%SZ", "%a, %d %b %Y %H:%M:%S GMT",
+    "%a, %d %b %Y %H:%M:%S %z", "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%HZ",
+)  # fmt: skip
+ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+def read(parse: Any, text: Any) -> Any:
+    """The instant, and whether it has a zone; or that there is none."""
+    try:
+        at = parse(text)
+    except (ValueError, RuntimeError, OverflowError):
+        return "none"
+    return at, at.utcoffset()
+
+
+class TestInstant:
+    @given(
+        st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=ZONES),  # noqa: DTZ001
+        st.sampled_from(FORMS),
+    )
+    def test_every_form_of_a_time_is_the_instant_that_the_sdk_reads(
+        self, at: datetime, form: str
+    ) -> None:
+        text = at.strftime(form)
+        assert read(sdk.instant, text) == read(parse_timestamp, text)
+
+    @given(st.one_of(st.integers(-(2**40), 2**40), st.floats(allow_nan=True)))
+    @example(1_772_600_767)
+    @example(1.772600767e9)
+    @example(1e30)
+    def test_numbers_are_what_they_are_to_the_sdk(self, number: float) -> None:
+        assert read(sdk.instant, number) == read(parse_timestamp, number)
+        assert read(sdk.instant, str(number)) == read(parse_timestamp, str(number))
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "2026-03-04", "2026-03-04T05:06:07", "2026-03-04T05:06:07z", "2026-W10-3T05:06:07Z", "2026-063T05:06:07Z",
+            "2026-03-04T24:00:00Z", "2026-03-04T05:06:60Z", "2026-13-04T05:06:07Z", "2026-02-30T05:06:07Z",
+            "2026-03-04T05:06:07,5Z", "2026-03-04T05:06:07.123456789Z", "2026-03-04T050607Z", "2026-03-04T05Z",
+            "0000-03-04T05:06:07Z", "2026-03-04T", "2026-03-04TZ", "2026-03-04T-Z", "", "Z", "never", "2026",
+            "20260304", "1772600767", "2026-03-04T05:06:07+00:00Z", "\uff12026-03-04T05:06:07Z",
+        ],
+    )  # fmt: skip
+    def test_what_is_nearly_a_time_is_what_it_is_to_the_sdk(self, text: str) -> None:
+        assert read(sdk.instant, text) == read(parse_timestamp, text)
+
+    @given(st.from_regex(r"[0-9]{4}-[0-9W]{2}-[0-9]{2}T[0-9:.,+]{0,12}Z", fullmatch=True))
+    def test_what_looks_like_aws_form_is_what_it_is_to_the_sdk(self, text: str) -> None:
+        assert read(sdk.instant, text) == read(parse_timestamp, text)
+
+    @pytest.mark.parametrize("text", ["never", "1e30", "9" * 30, ""])
+    def test_what_is_no_time_is_an_answer_that_cannot_be_read(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"timestamp|offset"):
+            sdk.instant(text)
+
+
+class TestSession:
+    def test_its_model_of_ec2_is_the_small_one_and_stands_before_the_owners(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        theirs = tmp_path / "ec2" / "2016-11-15"
+        theirs.mkdir(parents=True)
+        (theirs / "service-2.json").write_text("{}")
+        monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+
+        loader: Any = sdk.session(HERE.region).get_component("data_loader")
+
+        _, place = loader.load_data_with_path("ec2/2016-11-15/service-2")
+        assert place == str(sdk.MODELS / "ec2/2016-11-15/service-2")
+        assert loader.search_paths[0] == str(sdk.MODELS)
+
+    @pytest.mark.parametrize("service", sorted({purpose.service for purpose in PURPOSES} | {"sso"}))
+    def test_it_makes_clients_of_every_service(self, service: str) -> None:
+        client = sdk.session(HERE.region).create_client(service)
+        assert client.meta.region_name == HERE.region
+
+    def test_a_service_that_there_is_not_is_none(self) -> None:
+        session: Any = sdk.session(HERE.region)
+        with pytest.raises(UnknownServiceError):
+            session.create_client("ec3")
+        with pytest.raises(DataNotFoundError):
+            session.get_component("data_loader").load_service_model("ec2", "nothing-1")
+
+    def test_its_clients_read_time_by_the_parser_above(self) -> None:
+        factory: Any = sdk.session(HERE.region).get_component("response_parser_factory")
+        assert factory.create_parser("ec2")._timestamp_parser is sdk.instant
+        assert factory.create_parser("json")._timestamp_parser is sdk.instant
+
+    def test_a_profile_that_there_is_not_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_PROFILE", "nobody")
+        with pytest.raises(ProfileNotFound):
+            sdk.session(HERE.region)
+
+
+def test_the_clients_are_made_without_boto3() -> None:
+    program = (
+        "import sys\n"
+        "from curfew import bootstrap, calls\n"
+        "from curfew.settings import Settings\n"
+        "session, _ = bootstrap._session(Settings(region='eu-central-1'))\n"
+        "for purpose in calls.PURPOSES: bootstrap._client(session, purpose)\n"
+        "print(*sys.modules)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = {name.partition(".")[0] for name in ran.stdout.split()}
+    assert "botocore" in loaded
+    assert not loaded & {"boto3", "s3transfer"}
