@@ -86,6 +86,12 @@ CASES = (
         command=curfew("read-all"),
         kind="report",
     ),
+    Case(
+        name="report-all-limited",
+        label="Curfew, every instance read, shipped limit",
+        command=curfew("read-all-limited"),
+        kind="refused",
+    ),
     Case(name="act", label="Curfew, act", command=ACT, before=REPORT_SEEN, slow=True),
 )
 BY_NAME = {case.name: case for case in CASES}
@@ -139,7 +145,7 @@ def wrong(
     if case.kind == "refused":
         candidates = sum(one["candidates"] for one in sweeps)
         right = all(one["status"] == "refused" for one in sweeps)
-        right = right and candidates == due["candidates"]
+        right = right and candidates in {due["candidates"], due["tagged"]}
         return "" if right else f"refused {candidates} candidates of {due['candidates']}"
     chosen = sum(one["actions"] for one in sweeps)
     shown = {row["id"] for one in sweeps for row in one["rows"] if row["verdict"] == "terminate"}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from . import rendering
-from .fleet import ACCOUNT, REGIONS, Machine, fleet
+from .fleet import ACCOUNT, REGIONS, TAG, VALUE, Machine, fleet
 
 PAGE = 1_000
 type Params = Mapping[str, str]
@@ -131,15 +131,13 @@ class Ec2:
             if machine.due(self.now)
         }
 
-    def candidates(self) -> int:
-        """How many run and have the tag, of whatever age, in all regions of the first account."""
-        chosen = [
-            machine
+    def tagged(self, states: Sequence[str]) -> int:
+        """How many in these states have the tag, of whatever age, in all regions of the first account."""
+        return sum(
+            machine.state in states and machine.tags.get(TAG) == VALUE
             for name in self.names
             for machine in self.region(ACCOUNT, name).machines
-            if machine.state == "running" and machine.tags.get("janitor") == "ephemeral"
-        ]
-        return len(chosen)
+        )
 
     def _describe_instances(self, params: Params, account: str, region: str) -> bytes:
         size = int(params.get("MaxResults", PAGE))

@@ -28,7 +28,7 @@ from hostile.world import World
 
 from . import rendering
 from .ec2 import Ec2, RefusedError, digest
-from .fleet import ACCOUNT
+from .fleet import ACCOUNT, CODES
 
 TABLE = "curfew-ledger"
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/([^/]+)/([^/]+)/aws4_request")
@@ -94,7 +94,8 @@ class Endpoint:
                     "count": len(due),
                     "digest": digest(due),
                     "ids": sorted(due),
-                    "candidates": self.ec2.candidates(),
+                    "candidates": self.ec2.tagged(["running"]),
+                    "tagged": self.ec2.tagged([*CODES]),
                 }
             case "/_stats":
                 ended = self.ec2.ended()

@@ -67,9 +67,7 @@ def _of_work(work: dict[int, Series]) -> Iterator[Goal]:
             what=f"CPU, every instance read ÷ {what}, {at}",
             most=most,
             measured=_ratio(series, "report-all", peer, "cpu"),
-            note=_also(series, "report-all", "floor-expat", "cpu", "against expat by hand")
-            if peer == "floor"
-            else "",
+            note=_also(series, "report-all-limited", peer, "cpu", "within the shipped limit"),
         )
     small = work.get(min(work, default=0))
     own = None

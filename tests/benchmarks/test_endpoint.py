@@ -150,7 +150,7 @@ def test_a_report_that_ends_somebody_is_wrong(whole: Endpoint) -> None:
 
 def test_curfew_chooses_as_its_peers_do() -> None:
     names = ("naive", "floor", "floor-expat", "floor-filtered", "report", "report-all")
-    cases = [BY_NAME[name] for name in (*names, "report-limited", "act")]
+    cases = [BY_NAME[name] for name in (*names, "report-limited", "report-all-limited", "act")]
     with endpoint(size=300) as at:
         ran = series(cases, at, rounds=1, slow_rounds=1, told=lambda _: None)
 
