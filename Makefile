@@ -121,5 +121,10 @@ compile = case $(1) in \
 	$(UV) pip sync --quiet --python .tools --require-hashes $<
 	@touch $@
 
-$(BUILT): template.yaml samconfig.toml $(SHIPPED) .tools/.ready
+# Lambda cannot write bytecode beside what it imports, and would compile all of it at every cold start. It is made here,
+# never compared with its source again, and tells of the places where Lambda has the files.
+$(BUILT): template.yaml samconfig.toml Makefile $(SHIPPED) .tools/.ready | .venv/.ready
 	$(SAM) build
+	@for built in .aws-sam/build/*/; do \
+	  $(PYTHON) -m compileall -q -f --invalidation-mode unchecked-hash -s "$${built%/}" -p /var/task "$$built"; \
+	done
