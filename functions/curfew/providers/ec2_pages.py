@@ -105,7 +105,11 @@ def page(body: bytes, name: str, root: Element) -> dict[str, Any]:
     """A whole answer as its members. Raises ExpatError or ValueError for one that the SDK should read."""
     if not isinstance(body, bytes):
         raise UnexpectedError
-    return _Reader(name, root).read(body)
+    reader = _Reader(name, root)
+    try:
+        return reader.read(body)
+    finally:
+        reader.let_go()
 
 
 class _Reader:
@@ -141,6 +145,11 @@ class _Reader:
             raise UnexpectedError
         (found,) = self.pages
         return found
+
+    def let_go(self) -> None:
+        """Of the parser, which holds this reader, and with it the page: pages would pile up until they are collected."""
+        self.parser.StartElementHandler = self.parser.EndElementHandler = None
+        self.parser.CharacterDataHandler = None
 
     def _look(self) -> None:
         self.parser.StartElementHandler, self.parser.EndElementHandler = self._start, self._end
