@@ -48,7 +48,7 @@ check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, l
 	$(PYTHON) -m tools.trim --check functions/curfew/models
 	.venv/bin/curfew schema --check docs/curfew.schema.json
 	$(PYTHON) -m tools.openapi --check docs/openapi.json
-	.venv/bin/cfn-lint template.yaml
+	.venv/bin/cfn-lint template.yaml spoke.yaml
 	$(SAM) validate
 	$(SAM) validate --lint
 
@@ -123,7 +123,7 @@ compile = case $(1) in \
 
 # Lambda cannot write bytecode beside what it imports, and would compile all of it at every cold start. It is made here,
 # never compared with its source again, and tells of the places where Lambda has the files.
-$(BUILT): template.yaml samconfig.toml Makefile $(SHIPPED) .tools/.ready | .venv/.ready
+$(BUILT): template.yaml spoke.yaml samconfig.toml Makefile $(SHIPPED) .tools/.ready | .venv/.ready
 	$(SAM) build
 	@for built in .aws-sam/build/*/; do \
 	  $(PYTHON) -m compileall -q -f --invalidation-mode unchecked-hash -s "$${built%/}" -p /var/task "$$built"; \

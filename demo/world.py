@@ -69,7 +69,9 @@ def build() -> None:
 
 def _tutorial() -> None:
     """The pair of the policy file's own template, with a lease of eight hours."""
-    app = bootstrap.build(Settings(region=REGION, mode=Mode.ACT, table=TABLE))
+    app = bootstrap.build(
+        Settings(region=REGION, mode=Mode.ACT, table=TABLE, roles="curfew", external_id="curfew")
+    )
     now, provider = app.now(), app.provider(REGION)
     wish = app.wish(
         "t2-pair",

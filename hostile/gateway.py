@@ -112,7 +112,7 @@ class Gateway:
     def _dispatched(self, message: Message, asked: Asked) -> Mapping[str, Any]:
         world, operation = self._world, message.operation
         here = (asked.principal.account, message.region)
-        if message.region in world.opted_out:
+        if {message.region, here} & world.opted_out:
             # A region that is not enabled does not know the account.
             said = "AWS was not able to validate the provided access credentials"
             raise ApiError("AuthFailure", said, 401)

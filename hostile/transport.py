@@ -46,9 +46,13 @@ class Cloud:
         token: str | None = None,
         attempts: int = 1,
         config: Config | None = None,
+        session: boto3.Session | None = None,
     ) -> Any:
-        """A boto3 client of this cloud, signed by the given key or by the administrator of the first account."""
-        session = boto3.Session(
+        """A boto3 client of this cloud, signed by the given key or by the administrator of the first account.
+
+        With a ``session``, it is signed by what that one has.
+        """
+        session = session or boto3.Session(
             aws_access_key_id=access_key or self.world.identities.account,
             aws_secret_access_key=secret,
             aws_session_token=token,

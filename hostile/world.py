@@ -55,7 +55,8 @@ class World:
         self.pace = pace or Pace()
         self.faults = Faults(PROFILES[faults] if isinstance(faults, str) else faults, self.chance)
         self.throttle = Throttle() if throttled else None
-        self.opted_out = set(OPTED_OUT)
+        # Regions, and those of one account.
+        self.opted_out: set[str | tuple[str, str]] = set(OPTED_OUT)
         self.identities = Identities(self.clock, self.chance, account)
         self._regions: dict[tuple[str, str], Region] = {}
         self._tables: dict[tuple[str, str], Tables] = {}
@@ -73,6 +74,7 @@ class World:
                 account=account, name=name, clock=self.clock, chance=self.chance,
                 journal=self.journal, pace=self.pace,
             )  # fmt: skip
+            self._regions[place].opted_out = self.opted_out
         return self._regions[place]
 
     def tables(self, account: str = ACCOUNT, region: str = "eu-central-1") -> Tables:

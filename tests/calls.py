@@ -1,23 +1,32 @@
-"""Every call that Curfew makes in a test, seen at its client, to be held against the frozen list.
+"""Every call that Curfew makes in a test, seen at its client, to be held against the frozen list and its loan.
 
 A call is Curfew's if its code made it, through whatever client, or if the client is one of its own. What tests and the
-demo call for themselves, to set up a cloud and to look at it, is not.
+demo call for themselves, to set up a cloud and to look at it, is not. A call that changes something with rights that
+were borrowed for it has to name what the loan names, no more and no less.
 """
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from threading import local
 from types import FrameType
 from typing import Any
 
 import botocore
 from botocore.session import Session
 
-from curfew.calls import PURPOSES
+from curfew.calls import ACT, PURPOSES
+from curfew.providers import ec2_rights
 
 ROOT = Path(__file__).parent.parent
 PRODUCT = str(ROOT / "functions" / "curfew")
 OTHERS = (str(ROOT / "tests"), str(ROOT / "demo"))
+ACTING = {call.operation for call in ACT.changes}
+# What a call names, and what it is about that no loan has to name.
+NAMED = (
+    "InstanceId.", "ResourceId.", "SpotInstanceRequestId.", "SecurityGroupId.", "ImageId", "SubnetId", "KeyName",
+)  # fmt: skip
 LISTED = {str(call) for purpose in PURPOSES for call in (*purpose.reads, *purpose.changes)}
 
 
@@ -27,17 +36,26 @@ class Made:
 
     name: str
     where: str
+    beyond: tuple[str, ...] = ()  # what either the call or its loan names, and not the other
 
 
 def watch() -> list[Made]:
     """Write down Curfew's calls from now on, of every session that is made."""
     made: list[Made] = []
 
-    def note(*, model: Any, context: Any, **_: Any) -> None:
+    asked = local()
+
+    def note(*, model: Any, params: Any, context: Any, **_: Any) -> None:
         own = "curfew/" in (context["client_config"].user_agent_extra or "")
         file, place = _caller()
         if own or not file.startswith(OTHERS):
-            made.append(Made(f"{model.service_model.service_name}:{model.name}", place))
+            beyond: set[str] = set()
+            if model.name == "AssumeRole":
+                asked.policy = params["body"].get("Policy")
+            elif model.name in ACTING and ec2_rights._LOAN.get() is not None:
+                beyond = _ids(params["body"]) ^ _lent(asked.policy)
+            name = f"{model.service_model.service_name}:{model.name}"
+            made.append(Made(name, place, tuple(sorted(beyond))))
 
     def begin(session: Session) -> None:
         session.get_component("event_emitter").register_first("before-call", note)
@@ -47,8 +65,22 @@ def watch() -> list[Made]:
 
 
 def strays(made: list[Made]) -> list[Made]:
-    """The calls that are not on the list."""
-    return [call for call in made if call.name not in LISTED]
+    """The calls that are not on the list, or not what their rights were borrowed for."""
+    return [call for call in made if call.name not in LISTED or call.beyond]
+
+
+def _ids(body: dict[str, str]) -> set[str]:
+    return {value for name, value in body.items() if name.startswith(NAMED)}
+
+
+def _lent(policy: str) -> set[str]:
+    """What a session policy names; what is yet to be born has no name."""
+    return {
+        arn.rpartition("/")[2]
+        for statement in json.loads(policy)["Statement"]
+        for arn in statement["Resource"]
+        if not arn.endswith("*")
+    }
 
 
 def _caller() -> tuple[str, str]:

@@ -41,7 +41,7 @@ def made() -> Iterator[list[calls.Made]]:
     yield MADE
     strays = calls.strays(MADE)
     MADE.clear()
-    assert not strays, f"not on the frozen list, curfew/calls.py: {strays}"
+    assert not strays, f"not on the frozen list (curfew/calls.py), or beyond its loan: {strays}"
 
 
 @pytest.fixture(autouse=True)

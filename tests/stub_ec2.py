@@ -28,7 +28,9 @@ from curfew.calls import Purpose
 from curfew.core.model import Mode
 from curfew.providers import ec2_pages
 from curfew.providers.ec2 import Ec2Provider
+from curfew.providers.ec2_rights import borrowing
 from tests.builders import HERE, an_id
+from tests.stub.bank import Bank
 from tests.stub.launches import Launches, check_tags
 from tests.stub.machines import Machine, described, matches
 from tests.stub.wire import (
@@ -69,6 +71,7 @@ class StubEc2(Launches):
     def __init__(self, *machines: Machine, page_size: int = 1_000) -> None:
         super().__init__()
         self.machines |= {machine.id: machine for machine in machines}
+        self.bank = Bank()
         self.parameters: dict[str, str] = {}  # of SSM, by name
         self.page_size = page_size
         self.empty_pages: set[int] = set()
@@ -95,9 +98,12 @@ class StubEc2(Launches):
         """Change the world just before the ``on``-th call of an action."""
         self._before[action, on] = change
 
-    def client(self, purpose: Purpose = calls.LOOK, *, attempts: int = 1) -> EC2Client:
+    def client(
+        self, purpose: Purpose = calls.LOOK, *, attempts: int = 1, session: Any = None
+    ) -> EC2Client:
         """A client as Curfew makes them, guarded; it talks to this cloud."""
-        client: EC2Client = _session().create_client("ec2", config=_config(attempts))
+        made = session or _session()
+        client: EC2Client = made.create_client("ec2", config=_config(attempts))
         calls.guard(client, purpose)
         if purpose is calls.LOOK:
             ec2_pages.hasten(client)
@@ -107,8 +113,12 @@ class StubEc2(Launches):
 
     def provider(self, mode: Mode = Mode.ACT) -> Ec2Provider:
         """The real provider on this cloud, with the clients of the mode."""
-        act = self.client(calls.ACT) if mode is Mode.ACT else None
-        return Ec2Provider(target=HERE, read=self.client(), act=act, ssm=self.ssm)
+        if mode is not Mode.ACT:
+            return Ec2Provider(target=HERE, read=self.client(), ssm=self.ssm)
+        borrowed = borrowing(HERE.region)
+        act = cache(lambda: self.client(calls.ACT, session=borrowed))
+        lender = self.bank.lender(borrowed)
+        return Ec2Provider(target=HERE, read=self.client(), act=act, lender=lender, ssm=self.ssm)
 
     def ssm(self) -> "SSMClient":
         """A client that reads the parameters."""

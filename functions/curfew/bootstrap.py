@@ -1,35 +1,30 @@
-"""The composition root: settings in, a working application out. The only place that makes clients and reads clocks.
-
-The SDK is imported when the first client is made, and clients live as long as the process.
-"""
+"""The composition root: settings in, a working application out. The only place that reads clocks."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from typing import Any, Protocol
 from uuid import uuid4
 
-from . import __version__, calls
-from .calls import Purpose
+from . import calls
+from .aws import Aws
 from .clock import Clock
-from .core.errors import ConfigError, RequestError
+from .core.errors import ConfigError, ProviderError, RequestError
 from .core.lease import Fleet
-from .core.model import Mode, Target
+from .core.model import Mode, Place, Target
 from .core.policy import Policy
 from .fleet import Wish
 from .ledger import Ledger
 from .ledger.memory import MemoryLedger
 from .policyfile import PolicyFile, load
-from .providers import Provider
-from .requests import SweepRequest, WorkRequest
+from .providers import Provider, Unreachable
+from .requests import SweepRequest, TargetRequest, WorkRequest
 from .settings import Settings
 from .sweep import Sweep
-
-if TYPE_CHECKING:
-    from botocore.session import Session
+from .targets import Atlas
 
 FLEETS_AT_ONCE = 100
 
@@ -39,21 +34,39 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Providers(Protocol):
+    """Gives the provider of a region."""
+
+    def __call__(self, region: str, account: str = "") -> Provider:
+        """In an account, which is the deployment's own unless another is named. Raises ProviderError."""
+
+
+class Regions(Protocol):
+    """Gives the regions that may be used."""
+
+    def __call__(self, account: str = "") -> frozenset[str]:
+        """By an account, which is the deployment's own unless another is named. Raises ProviderError."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What the use cases are made from. ``provider`` gives the one of a region, ``regions`` the usable ones.
+    """What the use cases are made from. ``provider`` gives the one of a place, ``regions`` the usable ones.
 
     ``watcher`` gives one that has nothing to act with, for what only looks; where there is none, ``provider`` serves.
-    ``defer`` puts work off to a queue; where there is none, the work is done at once.
+    ``defer`` puts work off to a queue; where there is none, the work is done at once. ``fan_out`` sends the targets of
+    a sweep to theirs, and returns those that it could not send; where there is none, they are swept in place.
+    ``members`` gives the accounts of the organization's units.
     """
 
     settings: Settings
     policies: PolicyFile
     ledger: Ledger
-    provider: Callable[[str], Provider]
-    regions: Callable[[], frozenset[str]]
-    watcher: Callable[[str], Provider] | None = None
+    provider: Providers
+    regions: Regions
+    watcher: Providers | None = None
+    members: Callable[[Sequence[str]], Iterable[str]] = lambda _units: ()
     defer: Callable[[WorkRequest], None] | None = None
+    fan_out: Callable[[Sequence[TargetRequest]], list[TargetRequest]] | None = None
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
 
@@ -64,26 +77,56 @@ class App:
         deadline: datetime | None = None,
         listed: Callable[[int], None] = lambda _count: None,
     ) -> tuple[Sweep, ...]:
-        """One sweep per region of the request, of the policy, or else of the deployment.
-
-        What ends leases goes to every region in which a fleet runs as well. Raises RequestError for a policy or a
-        region that there is not, ProviderError or LedgerError if the cloud or the ledger does not answer.
-        """
+        """One sweep per place of the request. Raises as ``places``."""
         policy = self.policies.policy(request.policy)
-        regions = request.regions or policy.selector.regions or (self.settings.region,)
-        self._check(regions, policy)
-        if policy.selector.expired and not request.regions:
-            regions = (*regions, *sorted({fleet.target.region for fleet in self.running()}))
         return tuple(
             self.sweep(
                 policy,
-                region,
+                place.region,
+                place.account,
                 clock=self.clock(deadline),
                 schedule=request.schedule,
                 scheduled_at=request.scheduled_at,
                 listed=listed,
             )
-            for region in dict.fromkeys(regions)
+            for place in self.places(request)
+        )
+
+    def places(self, request: SweepRequest) -> tuple[Place, ...]:
+        """Where the request, the policy or else the policy file says that is to be swept.
+
+        What ends leases goes to every place in which a fleet runs as well. Raises RequestError for a policy, an account
+        or a region that there is not, ProviderError or LedgerError if the cloud or the ledger does not answer.
+        """
+        policy = self.policies.policy(request.policy)
+        atlas = self.atlas()
+        places = atlas.places(request, policy)
+        self._check(places, policy, atlas.account)
+        if policy.selector.expired and not request.regions and not request.accounts:
+            running = {
+                Place(region=f.target.region, account=f.target.account) for f in self.running()
+            }
+            places = (*places, *sorted(running, key=lambda place: (place.account, place.region)))
+        return tuple(dict.fromkeys(places))
+
+    def knows(self, place: Place, policy: Policy) -> bool:
+        """Whether a place is one that a sweep by the policy could be for. Raises ProviderError, LedgerError."""
+        if self.atlas().knows(place, policy):
+            return True
+        return policy.selector.expired and any(
+            (fleet.target.region, fleet.target.account) == (place.region, place.account)
+            for fleet in self.running()
+        )
+
+    def atlas(self) -> Atlas:
+        """Which accounts and regions there are. Raises ProviderError."""
+        home = self.settings.region
+        return Atlas(
+            configured=self.policies.content.targets,
+            account=self.provider(home).target.account,
+            region=home,
+            members=self.members,
+            regions=self.regions,
         )
 
     def reporting(self) -> "App":
@@ -95,6 +138,10 @@ class App:
         """The time of this application, until the caller is cut off."""
         return Clock(now=self.now, sleep=self.sleep, deadline=deadline)
 
+    def at(self, target: Target) -> Provider:
+        """The provider of a target that the ledger knows. Raises ProviderError."""
+        return self.provider(target.region, target.account)
+
     def running(self) -> Iterator[Fleet]:
         """Every fleet that has not ended. Raises LedgerError."""
         after = ""
@@ -105,12 +152,20 @@ class App:
                 return
             after = page.after
 
-    def sweep(self, policy: Policy, region: str, **more: Any) -> Sweep:
-        """One sweep over one region, with what the application knows; ``more`` are fields of ``Sweep``."""
+    def sweep(self, policy: Policy, region: str, account: str = "", **more: Any) -> Sweep:
+        """One sweep over one place, with what the application knows; ``more`` are fields of ``Sweep``.
+
+        A place that cannot be reached has a sweep too, which says so.
+        """
+        provider: Any
+        try:
+            provider = self.provider(region, account)
+        except ProviderError as error:
+            provider = Unreachable(Target(provider="ec2", account=account, region=region), error)
         known: dict[str, Any] = {
             "id": self.new_id(),
             "policy": policy,
-            "provider": self.provider(region),
+            "provider": provider,
             "ledger": self.ledger,
             "clock": self.clock(),
             "timezone": self.policies.timezone,
@@ -140,13 +195,18 @@ class App:
         if region != self.settings.region:
             self._usable((region,), where="")
 
-    def _check(self, regions: tuple[str, ...], policy: Policy) -> None:
+    def _check(self, places: Sequence[Place], policy: Policy, account: str) -> None:
+        """Other accounts' regions are theirs to know: a sweep there says what is not enabled."""
         own = policy.selector.regions
-        if beyond := [region for region in regions if own and region not in own]:
+        if beyond := [place.region for place in places if own and place.region not in own]:
             raise RequestError(
                 f'the policy "{policy.name}" is for {", ".join(own)}; "{beyond[0]}" is not among them'
             )
-        if set(regions) == {self.settings.region}:
+        regions = tuple(place.region for place in places if place.account == account)
+        if (
+            not set(regions) - {self.settings.region}
+            or self.policies.content.targets.regions == "all"
+        ):
             return
         place = self.policies.place("policies", policy.name, "select", "regions")
         self._usable(regions, where=f"{place}: " if own == regions else "")
@@ -169,76 +229,32 @@ def app() -> App:
 def build(settings: Settings) -> App:
     """An application on AWS. Raises ConfigError for a policy file or a setting that is unusable."""
     policies = load(settings.policies)
-    session, settings = _session(settings)
-
-    @cache
-    def account() -> str:
-        from .providers.ec2 import account_of
-
-        return account_of(_client(session, calls.ACCOUNT))
-
-    @cache
-    def look(region: str) -> Any:
-        from .providers import ec2_pages
-
-        client = _client(session, calls.LOOK, region)
-        ec2_pages.hasten(client)
-        return client
-
-    @cache
-    def ec2(region: str, mode: Mode) -> Provider:
-        from .providers.ec2 import Ec2Provider
-
-        acts = mode is Mode.ACT
-        return Ec2Provider(
-            target=Target(provider="ec2", account=account(), region=region),
-            read=look(region),
-            act=_client(session, calls.ACT, region, attempts=1) if acts else None,
-            ssm=lambda: _client(session, calls.PARAMETERS, region),
-        )
-
-    def regions() -> frozenset[str]:
-        from .providers.ec2 import enabled_regions
-
-        return enabled_regions(look(settings.region))
-
+    aws = Aws(settings)
+    settings = aws.settings
     return App(
         settings=settings,
         policies=policies,
-        ledger=_ledger(session, settings),
-        provider=lambda region: ec2(region, settings.mode),
-        watcher=lambda region: ec2(region, Mode.REPORT),
-        regions=regions,
-        defer=_defer(session, settings.queue) if settings.queue else None,
+        ledger=_ledger(aws, settings),
+        provider=partial(aws.provider, mode=settings.mode),
+        watcher=partial(aws.provider, mode=Mode.REPORT),
+        regions=aws.regions,
+        members=aws.members,
+        defer=_defer(aws, settings.queue) if settings.queue else None,
+        fan_out=_fan_out(aws, settings.targets) if settings.targets else None,
     )
 
 
 def ledger_of(settings: Settings) -> Ledger:
     """The ledger alone, without policies: enough for the pause switch. Raises ConfigError."""
-    session, settings = _session(settings)
-    return _ledger(session, replace(settings, mode=Mode.ACT))
+    aws = Aws(settings)
+    return _ledger(aws, replace(aws.settings, mode=Mode.ACT))
 
 
-def _session(settings: Settings) -> tuple["Session", Settings]:
-    from botocore.exceptions import ProfileNotFound
-
-    from . import sdk
-
-    try:
-        session = sdk.session(settings.region)
-    except ProfileNotFound as error:
-        raise ConfigError(f"AWS_PROFILE: {error}") from None
-    region: str = session.get_config_variable("region") or ""
-    if not region:
-        raise ConfigError("no region is set: set AWS_REGION, or a region in the AWS profile")
-    return session, settings.in_region(region)
-
-
-def _ledger(session: "Session", settings: Settings) -> Ledger:
+def _ledger(aws: Aws, settings: Settings) -> Ledger:
     if settings.table:
         from .ledger.dynamodb import DynamoLedger
 
-        client = _client(session, calls.LEDGER, own=settings.table, read_timeout=5)
+        client = aws.guarded(calls.LEDGER, own=settings.table, read_timeout=5)
         return DynamoLedger(client, settings.table)
     if settings.mode is Mode.ACT:
         raise ConfigError(
@@ -247,37 +263,15 @@ def _ledger(session: "Session", settings: Settings) -> Ledger:
     return MemoryLedger()
 
 
-def _defer(session: "Session", queue: str) -> Callable[[WorkRequest], None]:
+def _defer(aws: Aws, queue: str) -> Callable[[WorkRequest], None]:
     from .workqueue import Queue
 
-    client = cache(lambda: _client(session, calls.QUEUE, own=queue))
+    client = aws.once(calls.QUEUE, own=queue)
     return lambda work: Queue(client(), queue).send(work)
 
 
-def _client(
-    session: "Session",
-    purpose: Purpose,
-    region: str | None = None,
-    *,
-    own: str = "",
-    attempts: int = 4,
-    read_timeout: int = 20,
-) -> Any:
-    """A client that makes the calls of its purpose and no others; every client of Curfew is made here.
+def _fan_out(aws: Aws, queue: str) -> Callable[[Sequence[TargetRequest]], list[TargetRequest]]:
+    from .workqueue import Queue
 
-    Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it.
-    """
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=3,
-        read_timeout=read_timeout,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        user_agent_extra=f"curfew/{__version__}",
-    )
-    try:
-        client = session.create_client(purpose.service, region_name=region, config=config)
-    except ValueError as error:  # what botocore raises for an endpoint that is none
-        raise ConfigError(f"AWS_ENDPOINT_URL: {error}") from None
-    calls.guard(client, purpose, own=own)
-    return client
+    client = aws.once(calls.QUEUE, own=queue)
+    return lambda messages: Queue(client(), queue).send_each(messages)

@@ -77,6 +77,7 @@ QUEUE = Purpose(
     service="sqs",
     changes=(
         Call("sqs", "SendMessage", "work that outlasts a request; names an entry of the ledger"),
+        Call("sqs", "SendMessageBatch", "the targets of a sweep, ten at a time"),
     ),
     error=QueueError,
 )
@@ -91,7 +92,22 @@ ACCOUNT = Purpose(
     reads=(Call("sts", "GetCallerIdentity", "the account that is swept"),),
 )
 
-PURPOSES = (ACT, LOOK, LEDGER, QUEUE, PARAMETERS, ACCOUNT)
+LENDER = Purpose(
+    name="lender",
+    service="sts",
+    changes=(Call("sts", "AssumeRole", "the rights of one call, in the account that it concerns"),),
+)
+
+ORGANIZATION = Purpose(
+    name="organization",
+    service="organizations",
+    reads=(
+        Call("organizations", "ListAccountsForParent", "the accounts of a unit"),
+        Call("organizations", "ListOrganizationalUnitsForParent", "the units below a unit"),
+    ),
+)
+
+PURPOSES = (ACT, LOOK, LEDGER, QUEUE, PARAMETERS, ACCOUNT, LENDER, ORGANIZATION)
 READS = tuple(call for purpose in PURPOSES for call in purpose.reads)
 CHANGES = tuple(call for purpose in PURPOSES for call in purpose.changes)
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from getpass import getuser
 from pathlib import Path
@@ -24,6 +25,8 @@ from .schemas import File
 from .settings import Settings
 from .sweep import Sweep, act, plan
 from .terminal import Exit, err, out, table_of, text
+
+AT_ONCE = 8  # targets that are listed side by side
 
 app = typer.Typer(
     help="Curfew: finds what still runs, decides what has to go, says why.",
@@ -73,6 +76,10 @@ def sweep(  # noqa: PLR0917  typer makes options of them
     region: Annotated[
         list[str] | None, typer.Option(help="A region to sweep; may be given several times.")
     ] = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option(help="An account of the targets; may be given several times."),
+    ] = None,
     act_: Annotated[
         bool, typer.Option("--act", help="Carry the plan out, once confirmed.")
     ] = False,
@@ -90,6 +97,7 @@ def sweep(  # noqa: PLR0917  typer makes options of them
     mode = Mode.ACT if act_ else Mode.REPORT
     made = bootstrap.build(_settings(file, table, mode))
     event: dict[str, Any] = {"policy": policy} | ({"regions": region} if region else {})
+    event |= {"accounts": account} if account else {}
     planned = _planned(made, SweepRequest.parse(event))
     reports = [report for _, report in planned]
     acts = act_ and any(map(_actions, reports))
@@ -257,9 +265,11 @@ def _planned(made: bootstrap.App, request: SweepRequest) -> list[tuple[Sweep, Re
         task = bar.add_task("listing", total=None)
 
         def listed(count: int) -> None:
-            bar.update(task, description=f"listing: {count} instances")
+            bar.update(task, description=f"listing: {count} instances of one target")
 
-        return [(one, plan(one)) for one in made.sweeps(request, listed=listed)]
+        sweeps = made.sweeps(request, listed=listed)
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            return list(zip(sweeps, pool.map(plan, sweeps), strict=True))
 
 
 def _actions(report: Report) -> int:

@@ -36,8 +36,9 @@ SHELF_LIFE = timedelta(minutes=15)
 # one minute. Source: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 WAITS = (0, 2, 4, 8, 16, 30)
 PATIENCE = 4
-# An order comes at most so long after the look that it rests on; the ledger may be slow, and a process may stand still.
-FRESH = timedelta(seconds=60)
+# An order comes at most a minute after the look that it rests on: the ledger may be slow, a process may stand still,
+# and to borrow the right takes up to 20 of its seconds.
+FRESH = timedelta(seconds=40)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,7 +262,7 @@ class _Execution:
     def _release(self, due: Sequence[Action]) -> list[Action]:
         """Undo what would launch the instances anew; one that stays bound is not terminated. Raises ProviderError."""
         ending = [a for a in due if a.kind is ActionKind.TERMINATE]
-        released = self._provider.release([a.instance for a in ending])
+        released = self._provider.release([a.instance for a in ending], by=self._sweep_id)
         if not released:
             return list(due)
         self._released.update(id_ for id_, error in released.items() if error is None)
@@ -324,9 +325,9 @@ class _Execution:
     def _call(self, kind: ActionKind, ids: Sequence[str]) -> Mapping[str, State]:
         match kind:
             case ActionKind.TERMINATE:
-                return self._provider.terminate(ids)
+                return self._provider.terminate(ids, by=self._sweep_id)
             case ActionKind.STOP:
-                return self._provider.stop(ids)
+                return self._provider.stop(ids, by=self._sweep_id)
 
     def _after_item_error(self, group: _Group, error: ItemError) -> list[_Group]:
         """Look; then try again without whoever showed itself, or else in halves."""

@@ -21,6 +21,8 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
 
 DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
+ACCOUNT = r"[0-9]{12}"
+UNIT = r"(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[0-9a-z]{8,32})"
 REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}"
 PARAMETER = r"resolve:ssm:[\w./-]{1,1011}(:[\w.-]{1,128})?"
 SUBNET = r"subnet-[0-9a-f]{8}([0-9a-f]{9})?"
@@ -72,6 +74,13 @@ def _utc(value: datetime) -> datetime:
 def _own_key(value: str) -> str:
     if value.strip().casefold().startswith(("aws:", "curfew:")):
         raise ValueError("is a reserved key: those that begin with aws: or curfew: are not given")
+    return value
+
+
+def _quoted(value: object) -> object:
+    # YAML takes digits for a number, and those that begin with a zero for an octal one.
+    if isinstance(value, int):
+        raise ValueError("is a number here: put the account in quotes")
     return value
 
 
@@ -130,6 +139,25 @@ type Regions = Annotated[
     BeforeValidator(_several),
     Field(min_length=1),
     _words({"type": "string", "pattern": f"^{REGION}$"}),
+]
+type AccountId = Annotated[
+    StrictStr,
+    BeforeValidator(_quoted),
+    Matching(ACCOUNT, "is not an account: one has 12 digits"),
+]
+type AccountIds = Annotated[
+    tuple[AccountId, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    _words({"type": "string", "pattern": f"^{ACCOUNT}$"}),
+]
+type UnitIds = Annotated[
+    tuple[
+        Annotated[StrictStr, Matching(UNIT, "is not a unit: one looks like ou-abcd-12345678")], ...
+    ],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    _words({"type": "string", "pattern": f"^{UNIT}$"}),
 ]
 type Name = Annotated[
     StrictStr,

@@ -157,7 +157,7 @@ def renew(
     )  # fmt: skip
     try:
         alive = [m.instance_id for m in ledger.fleets.members(fleet.operation) if not m.ended_at]
-        provider.label(alive, {LEASE_TAG: told(expires_at)})
+        provider.label(alive, {LEASE_TAG: told(expires_at)}, by=fleet.operation)
     except ProviderError as error:
         return renewed, f"the lease is set, but the tags could not be written: {error}"
     return renewed, ""

@@ -116,7 +116,7 @@ class _Launch:
             if not self.clock.has(ROOM) or not self.hold():
                 return _Unknown(problem=problem or "out of time: it is carried on")
             try:
-                born = self.provider.launch(_call(order, attempt))
+                born = self.provider.launch(_call(order, attempt), by=order.operation)
             except (AmbiguousError, ThrottledError) as error:
                 doubtful = doubtful or isinstance(error, AmbiguousError)
                 problem = str(error)

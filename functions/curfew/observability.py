@@ -9,18 +9,25 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from . import render
-from .core.report import Report
+from .core.report import Report, Status
 
 # The name is given here and not by POWERTOOLS_SERVICE_NAME, which would become a dimension of every metric.
 logger = Logger(service="curfew")
 NAMESPACE = "Curfew"
 # At DEBUG the SDK would log whole requests, at INFO where it found its credentials.
 logging.getLogger("botocore").setLevel(logging.WARNING)
+# What it says of a role that refuses, whoever asked is told as well, and without a traceback.
+logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
 
 
 def publish(report: Report) -> None:
     """One log line per verdict that matters, one for the sweep, and its metrics by policy and region."""
-    about = {"sweep_id": report.sweep_id, "policy": report.policy, "region": report.target.region}
+    about = {
+        "sweep_id": report.sweep_id,
+        "policy": report.policy,
+        "account": report.target.account,
+        "region": report.target.region,
+    }
     for row in filter(render.matters, render.rows(report)):
         bad = row["outcome"] in {"failed", "unknown"}
         log = logger.error if bad else logger.info
@@ -37,6 +44,14 @@ def publish(report: Report) -> None:
         extra={"sweep_id": report.sweep_id, "sweep": render.summary(report)},
     )
     _count(report)
+    _count_sweep(report)
+
+
+def count(name: str) -> None:
+    """Count something that concerns no sweep in particular."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
+    metrics.flush_metrics()
 
 
 def _count(report: Report) -> None:
@@ -46,4 +61,14 @@ def _count(report: Report) -> None:
     metrics.add_dimension(name="region", value=report.target.region)
     for name, value in render.metrics(report).items():
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    metrics.flush_metrics()
+
+
+def _count_sweep(report: Report) -> None:
+    """By policy alone, for alarms: how many sweeps completed, and how many somebody has to look at."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    metrics.add_dimension(name="policy", value=report.policy.partition(":")[0])
+    done = report.status in {Status.COMPLETED, Status.DUPLICATE}
+    metrics.add_metric(name="Completed", unit=MetricUnit.Count, value=int(done))
+    metrics.add_metric(name="Troubled", unit=MetricUnit.Count, value=int(report.failed))
     metrics.flush_metrics()

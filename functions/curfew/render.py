@@ -113,7 +113,8 @@ def sentence(report: Report) -> str:
     )
     what = f"{numbers['actions']} to act on, {numbers['kept']} kept, of {numbers['listed']} listed"
     ended = (
-        f"{report.policy} in {report.target.region}, {report.mode} mode: {report.status}: {what}"
+        f"{report.policy} in {report.target.account} {report.target.region}, {report.mode} mode: "
+        f"{report.status}: {what}"
     )
     if done:
         ended += f"; {done}"

@@ -20,7 +20,17 @@ from pydantic import (
 from .complaints import complaints
 from .core.errors import RequestError
 from .core.model import Mode
-from .fields import Duration, Instant, LaunchTags, Matching, Name, Region, Regions
+from .fields import (
+    AccountId,
+    AccountIds,
+    Duration,
+    Instant,
+    LaunchTags,
+    Matching,
+    Name,
+    Region,
+    Regions,
+)
 from .schemas import LONGEST_LEASE, Strict
 
 LEASE_LENGTH = "a lease has either ttl or until"
@@ -71,7 +81,28 @@ class SweepRequest(Request):
     """What starts a sweep. ``schedule`` and ``scheduled_at`` come from EventBridge Scheduler."""
 
     policy: StrictStr
+    accounts: AccountIds = ()
     regions: Regions = ()
+    mode: Mode | None = None
+    schedule: StrictStr = ""
+    scheduled_at: Instant | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        _together(self.schedule, self.scheduled_at)
+        return self
+
+
+class TargetRequest(Request):
+    """One target of a sweep, as a message: the receiver decides everything else anew.
+
+    ``asked_at`` is when the sweep was asked for; whoever comes too long after that is refused.
+    """
+
+    policy: StrictStr
+    region: Region
+    account: AccountId
+    asked_at: Instant
     mode: Mode | None = None
     schedule: StrictStr = ""
     scheduled_at: Instant | None = None

@@ -30,6 +30,7 @@ from .core.policy import (
     folded,
 )
 from .fields import (
+    AccountIds,
     Count,
     Duration,
     ImageId,
@@ -47,6 +48,7 @@ from .fields import (
     TagKeys,
     TagTexts,
     TimeZone,
+    UnitIds,
 )
 
 # What holds where the file says nothing is the core's to say.
@@ -138,6 +140,28 @@ class Select(Strict):
             regions=self.regions,
             expired=self.lease == "expired",
         )
+
+
+class Organization(Strict):
+    """Accounts of AWS Organizations: those in the units, and in the units below them, without some."""
+
+    units: UnitIds
+    without: AccountIds = ()
+
+
+class Targets(Strict):
+    """Which accounts and regions are swept. Without a word, the deployment's own."""
+
+    accounts: AccountIds = ()
+    organization: Organization | None = None
+    regions: Regions | Literal["all"] = ()
+    never: AccountIds = ()
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if both := sorted(set(self.accounts) & set(self.never)):
+            raise ValueError(f"has {both[0]} among accounts and among never")
+        return self
 
 
 class Protect(Strict):
@@ -242,6 +266,7 @@ class File(Strict):
     """The whole of ``curfew.yaml``."""
 
     timezone: TimeZone = "UTC"
+    targets: Targets = Targets()
     protect: Protect = Protect()
     limits: FileLimits = FileLimits()
     policies: Annotated[dict[Name, PolicyEntry], Field(min_length=1)]
@@ -296,6 +321,8 @@ KEYS = frozenset(
     key
     for model in (
         File,
+        Targets,
+        Organization,
         Protect,
         FileLimits,
         PolicyEntry,

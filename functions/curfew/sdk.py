@@ -7,9 +7,11 @@ Sessions are botocore's: what boto3 adds, nobody here uses, and its import costs
 
 import os
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from botocore.credentials import CredentialProvider, CredentialResolver, Credentials
 from botocore.loaders import Loader
 from botocore.session import Session
 from botocore.utils import parse_timestamp
@@ -17,17 +19,19 @@ from botocore.utils import parse_timestamp
 MODELS = Path(__file__).parent / "models"
 
 
-def session(region: str = "") -> Session:
-    """A session whose clients use the models that ship before the SDK's own.
+def session(region: str = "", credentials: Credentials | None = None) -> Session:
+    """A session whose clients use the models that ship before the SDK's own, and sign with the credentials, if given.
 
-    Raises botocore's ProfileNotFound for a profile that there is not.
+    All sessions read the models once. Raises botocore's ProfileNotFound for a profile that there is not.
     Source: https://docs.aws.amazon.com/botocore/latest/reference/loaders.html
     """
     made = Session()
     made.get_scoped_config()
     if region:
         made.set_config_variable("region", region)
-    made.register_component("data_loader", _Models(extra_search_paths=[str(MODELS)]))
+    made.register_component("data_loader", _loader())
+    if credentials is not None:
+        made.register_component("credential_provider", CredentialResolver([_Given(credentials)]))
     made.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=instant)
     return made
 
@@ -48,6 +52,25 @@ def instant(text: Any) -> datetime:
         return parse_timestamp(text)
     except (RuntimeError, OverflowError) as error:
         raise ValueError(f'Invalid timestamp "{text}": {error}') from error
+
+
+class _Given(CredentialProvider):
+    """Credentials that somebody has, in the place where the SDK looks for some."""
+
+    METHOD = CANONICAL_NAME = "curfew"
+
+    def __init__(self, credentials: Credentials) -> None:
+        super().__init__()
+        self._credentials = credentials
+
+    def load(self) -> Credentials:
+        """Those, and no search for others."""
+        return self._credentials
+
+
+@cache
+def _loader() -> Loader:
+    return _Models(extra_search_paths=[str(MODELS)])
 
 
 class _Models(Loader):

@@ -1,6 +1,7 @@
 """The settings of one deployment: the only module that reads the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,10 @@ class Settings:
 
     ``table`` is the ledger's; without one there is only a memory that ends with the process. Without a region, the
     SDK's own configuration says which. ``queue`` is the address of the one that carries on what an HTTP request
-    leaves for later; without one, it is done at once. ``local`` is a run under `sam local`.
+    leaves for later; without one, it is done at once. ``targets`` is the address of the one from which the targets of
+    a sweep are worked off; without one, they are swept in place. ``roles`` is what the names of the roles begin with
+    that lend the right to act, and ``external_id`` what they ask for; without, the caller's own credentials act, which
+    is for a terminal. ``local`` is a run under `sam local`.
     """
 
     region: str = ""
@@ -26,6 +30,9 @@ class Settings:
     table: str = ""
     policies: Path = SHIPPED_POLICIES
     queue: str = ""
+    targets: str = ""
+    roles: str = ""
+    external_id: str = ""
     administrators: frozenset[str] = frozenset()
     local: bool = False
 
@@ -48,6 +55,9 @@ class Settings:
             table=env.get("CURFEW_TABLE", ""),
             policies=Path(env.get("CURFEW_POLICIES") or SHIPPED_POLICIES),
             queue=env.get("CURFEW_QUEUE", ""),
+            targets=env.get("CURFEW_TARGETS", ""),
+            roles=_roles(env.get("CURFEW_ROLES", "")),
+            external_id=env.get("CURFEW_EXTERNAL_ID", ""),
             administrators=_names(env.get("CURFEW_ADMINISTRATORS", "")),
             local=env.get("AWS_SAM_LOCAL") == "true",
         )
@@ -59,6 +69,14 @@ class Settings:
 
 def _names(words: str) -> frozenset[str]:
     return frozenset(filter(None, map(str.strip, words.split(","))))
+
+
+def _roles(prefix: str) -> str:
+    if prefix and not re.fullmatch(r"[\w+=,.@-]{1,50}", prefix, re.ASCII):
+        raise ConfigError(
+            f'CURFEW_ROLES is "{prefix}": it must be what the names of the roles begin with, before -act'
+        )
+    return prefix
 
 
 def _mode(word: str) -> Mode:

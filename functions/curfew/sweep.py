@@ -35,6 +35,7 @@ LATEST = timedelta(hours=1)
 # An intent that is older than any invocation can last belongs to a sweep that has ended.
 LONGEST_SWEEP = timedelta(minutes=20)
 READ_AT_ONCE = 20
+SWEPT = "this scheduled time has been swept already"
 LEASES_AT_ONCE = 100  # as many as the ledger reads in one call
 
 
@@ -74,6 +75,29 @@ def refuse_stale(request: SweepRequest | LaunchRequest, now: datetime) -> None:
         )
 
 
+def run(sweep: Sweep, mode: Mode) -> Report:
+    """The whole of a sweep in its mode. A time that has been swept already is not listed again."""
+    if mode is not Mode.ACT:
+        return plan(sweep)
+    started = sweep.clock.now()
+    try:
+        done = _swept_already(sweep)
+    except LedgerError:
+        done = False  # whoever acts asks again
+    if not done:
+        return act(sweep, plan(sweep))
+    return Report(
+        sweep_id=sweep.id,
+        target=sweep.provider.target,
+        policy=sweep.policy.name,
+        mode=Mode.ACT,
+        status=Status.DUPLICATE,
+        started_at=started,
+        finished_at=sweep.clock.now(),
+        problem=SWEPT,
+    )
+
+
 def plan(sweep: Sweep) -> Report:
     """Find, decide, guard. Whatever goes wrong becomes the report's status and problem; nothing is raised."""
     started = sweep.clock.now()
@@ -107,6 +131,8 @@ def plan(sweep: Sweep) -> Report:
         status, problem = Status.FAILED, str(error)
     except Exception as error:  # noqa: BLE001  a fault of ours in one sweep must not keep others from being made
         status, problem = Status.FAILED, unexpected(error)
+    if status in {Status.INCOMPLETE, Status.FAILED} and not listed and _is_disabled(sweep):
+        status, problem = Status.DISABLED, f"{sweep.provider.target} is not enabled in this account"
     return Report(
         sweep_id=sweep.id,
         target=sweep.provider.target,
@@ -131,7 +157,7 @@ def act(sweep: Sweep, planned: Report) -> Report:
         if planned.plan is None or planned.status is not Status.COMPLETED:
             return report
         if _swept_already(sweep):
-            return _nothing(report, Status.DUPLICATE, "this scheduled time has been swept already")
+            return _nothing(report, Status.DUPLICATE, SWEPT)
         if pause := sweep.ledger.paused():
             return _nothing(report, Status.PAUSED, str(pause))
         report = replace(report, settled=_settle_open_intents(sweep))
@@ -164,6 +190,13 @@ def act(sweep: Sweep, planned: Report) -> Report:
 
 class _OutOfTimeError(Exception):
     """The deadline came before the end of the listing."""
+
+
+def _is_disabled(sweep: Sweep) -> bool:
+    try:
+        return not sweep.provider.usable()
+    except ProviderError:
+        return False  # then nobody knows, and what was refused is what is told
 
 
 def _meant(sweep: Sweep, some: Sequence[Instance], now: datetime) -> list[Instance]:

@@ -142,7 +142,7 @@ def tidy(app: App, *, deadline: datetime | None) -> list[Fleet]:
             with suppress(ProviderError):  # it is looked at again the next time
                 fleets.look(
                     fleet,
-                    provider=app.provider(fleet.target.region),
+                    provider=app.at(fleet.target),
                     ledger=app.ledger,
                     now=app.now(),
                 )
@@ -164,7 +164,7 @@ def _carried(app: App, fleet: Fleet, deadline: datetime | None) -> Fleet:
     return launching.carry_on(
         fleet,
         worker=app.new_id(),
-        provider=app.provider(fleet.target.region),
+        provider=app.at(fleet.target),
         ledger=app.ledger,
         clock=app.clock(deadline),
     )

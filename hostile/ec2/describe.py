@@ -11,7 +11,12 @@ from . import errors, filters, pages, render
 from .machine import Machine, SpotRequest
 from .region import Region
 
-ENABLED = ("eu-central-1", "eu-north-1", "eu-west-1", "us-east-1", "us-west-2")
+# Those that every account has.
+ENABLED = (
+    "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2",
+    "ca-central-1", "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1", "us-east-1",
+    "us-east-2", "us-west-1", "us-west-2",
+)  # fmt: skip
 OPTED_OUT = ("ap-east-1", "me-south-1")
 
 
@@ -81,14 +86,18 @@ def describe_spot_instance_requests(region: Region, asked: Asked) -> Mapping[str
     }
 
 
-def describe_regions(_region: Region, asked: Asked) -> Mapping[str, Any]:
+def describe_regions(region: Region, asked: Asked) -> Mapping[str, Any]:
     """The regions that are enabled, or all.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
     """
     asked.principal.demand("ec2:DescribeRegions", "*")
     errors.dry_run(asked.arguments)
-    every = dict.fromkeys(ENABLED, "opt-in-not-required")
+    every = {
+        name: "opt-in-not-required"
+        for name in ENABLED
+        if (region.account, name) not in region.opted_out
+    }
     if asked.arguments.get("AllRegions") == "true":
         every |= dict.fromkeys(OPTED_OUT, "not-opted-in")
     names = asked.arguments.get("RegionName", list(every))

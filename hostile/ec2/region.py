@@ -63,6 +63,7 @@ class Region:
         self.launches: dict[tuple[str, str], Any] = {}
         self.cursors: dict[str, tuple[str, ...]] = {}
         self.page_size = 1_000  # the most that a page has, however many are asked for
+        self.opted_out: set[str | tuple[str, str]] = set()
         self.tag_lag = timedelta()  # how old the tags are that IAM looks at
         self.dark_zones: set[str] = set()  # where EC2 has an outage
         self.doomed: set[str] = set()  # the instance types that die while they are pending

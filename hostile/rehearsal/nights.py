@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -246,8 +247,8 @@ class Rehearsal:
             settings=Settings(region=HOME, mode=Mode.ACT, table=TABLE),
             policies=self.policies,
             ledger=self.ledger,
-            provider=self._providers.__getitem__,
-            regions=lambda: frozenset(self.regions),
+            provider=lambda region, _account="": self._providers[region],
+            regions=lambda _account="": frozenset(self.regions),
             now=self.world.clock.now,
             sleep=self._sleep,
         )
@@ -262,6 +263,6 @@ class Rehearsal:
         return Ec2Provider(
             target=self.target(region),
             read=client(self._cloud, "ec2", region, step=self._step),
-            act=client(self._cloud, "ec2", region, attempts=1, step=self._step),
+            act=cache(lambda: client(self._cloud, "ec2", region, attempts=1, step=self._step)),
             ssm=lambda: parameters,
         )

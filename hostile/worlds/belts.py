@@ -4,6 +4,7 @@ Each belt says what is set in the place of what. The tests in tests/safety take 
 nobody says what is to happen.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,8 +32,10 @@ from curfew.ledger.dynamodb import DynamoLedger
 from curfew.ledger.memory import MemoryLedger
 from curfew.ledger.memory_fleets import MemoryFleets
 from curfew.ledger.memory_plans import MemoryPlans
+from curfew.providers import ec2_rights
 from curfew.providers.ec2 import Ec2Provider
 
+from .. import sts
 from .removal import Put, Remove, everything_at_once, returning, rules, setting
 
 FOREVER = timedelta(days=9_999)
@@ -135,11 +138,21 @@ def believe_cancels(put: Put) -> None:
     """Whatever was asked to be cancelled counts as cancelled."""
     cancel = Ec2Provider._cancel
 
-    def believing(self: Ec2Provider, ids: list[str]) -> frozenset[str]:
-        cancel(self, ids)
+    def believing(self: Ec2Provider, ids: list[str], *, by: str) -> frozenset[str]:
+        cancel(self, ids, by=by)
         return frozenset(ids)
 
     put(Ec2Provider, "_cancel", believing)
+
+
+def whatever_is_asked_for(put: Put) -> None:
+    """A loan is for everything that the role may do."""
+
+    def policy(_self: ec2_rights.Errand) -> str:
+        statement = {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}
+        return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+    put(ec2_rights.Errand, "policy", property(policy))
 
 
 def without_locks(put: Put) -> None:
@@ -268,7 +281,12 @@ BELTS: Mapping[str, Remove] = {
     "mode": returning(Mode.ACT, (sweep_handler, "permitted")),
     "duplicate": returning(False, (sweep, "_swept_already")),
     "whole-listing": swallow_failed_pages,
-    "batch-size": setting(execute, "BATCH", 1_000),
+    "batch-size": everything_at_once(
+        setting(execute, "BATCH", 1_000),
+        setting(ec2_rights, "LONGEST_POLICY", 10**9),
+        setting(sts, "LONGEST_POLICY", 10**9),
+    ),
+    "session-policy": whatever_is_asked_for,
     "look-between": believe_old_looks,
     "fresh-look": setting(execute, "FRESH", FOREVER),
     "deadline": returning(True, (Clock, "has")),

@@ -11,11 +11,13 @@ from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from typing import Any, Protocol
 
+import boto3
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 from botocore.config import Config
 
 from curfew.handlers import fleets
 from curfew.providers import ec2_pages
+from curfew.providers.ec2_rights import borrowing
 
 from .. import Cloud, World
 
@@ -41,18 +43,25 @@ class Desk:
         self.cloud = Cloud()
         self.player: Player | None = None
         self.read = {region: self._client("ec2", region, 4) for region in REGIONS}
-        self.act = {region: self._client("ec2", region, 1) for region in REGIONS}
+        borrowed = boto3.Session(botocore_session=borrowing(REGIONS[0]))
+        self.act = {region: self._client("ec2", region, 1, borrowed) for region in REGIONS}
+        self.lender = self._client("sts", REGIONS[0], 1)
+        self.proof = self._client("sts", REGIONS[0], 1, borrowed)
         self.table = self._client("dynamodb", REGIONS[0], 4)
 
     def seat(self, player: Player) -> None:
         """Put the clients into the player's world."""
         self.player, self.cloud.world = player, player.world
 
-    def _client(self, service: str, region: str, attempts: int) -> Any:
+    def _client(
+        self, service: str, region: str, attempts: int, session: boto3.Session | None = None
+    ) -> Any:
         # Time-outs as in bootstrap; a user agent of one word, since making a long one takes a tenth of a call's time.
-        timeout = 5 if service == "dynamodb" else 20
+        timeout = 20 if service == "ec2" else 5
         config = Config(read_timeout=timeout, user_agent="worlds")
-        client = self.cloud.client(service, region, attempts=attempts, config=config)
+        client = self.cloud.client(
+            service, region, attempts=attempts, config=config, session=session
+        )
         if service == "ec2":
             ec2_pages.hasten(client)
         events = client.meta.events

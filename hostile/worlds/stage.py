@@ -19,6 +19,7 @@ from curfew.ledger.dynamodb import DynamoLedger
 from curfew.ledger.memory import MemoryLedger
 from curfew.policyfile import PolicyFile
 from curfew.providers.ec2 import Ec2Provider
+from curfew.providers.ec2_rights import Arns, Lender, role_arn
 from curfew.requests import LaunchRequest, SweepRequest, WorkRequest
 from curfew.settings import Settings
 
@@ -31,6 +32,13 @@ from .watched import Watched
 TABLE = "curfew-ledger"
 HOME = REGIONS[0]
 ADMINISTRATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/Operations/ada"
+ROLES, EXTERNAL_ID = "curfew", "between-two"
+LENT = {
+    "act": [
+        "ec2:TerminateInstances", "ec2:StopInstances", "ec2:CancelSpotInstanceRequests", "ec2:CreateTags",
+    ],
+    "launch": ["ec2:RunInstances", "ec2:CreateTags"],
+}  # fmt: skip
 # As the template has them.
 SECONDS = {"schedule": 900, "sweep": 900, "message": 900, "http": 90, "launch": 300}
 
@@ -69,6 +77,7 @@ class Stage:
         desk().seat(self)
         world.every_call(self._seen)
         self.ledger = self._ledger()
+        self._lend()
         self._providers = {region: self._provider(region) for region in REGIONS}
 
     # Invocations.
@@ -130,8 +139,8 @@ class Stage:
             ),
             policies=self.policies,
             ledger=self.ledger,
-            provider=self._providers.__getitem__,
-            regions=lambda: frozenset(REGIONS),
+            provider=lambda region, _account="": self._providers[region],
+            regions=lambda _account="": frozenset(REGIONS),
             defer=None if self.queue is None else self._defer,
             now=self.now,
             sleep=self._sleep,
@@ -269,7 +278,27 @@ class Stage:
 
     def _provider(self, region: str) -> Ec2Provider:
         target = Target(provider="ec2", account=ACCOUNT, region=region)
-        return Ec2Provider(target=target, read=desk().read[region], act=desk().act[region])
+        lender = Lender(
+            sts=desk().lender,
+            proof=desk().proof,
+            arns=Arns(partition="aws", target=target),
+            roles=ROLES,
+            external_id=EXTERNAL_ID,
+        )
+        return Ec2Provider(
+            target=target,
+            read=desk().read[region],
+            act=lambda: desk().act[region],
+            lender=lender,
+        )
+
+    def _lend(self) -> None:
+        """The roles, as spoke.yaml has them, but for what it denies: Curfew's own belts have to hold without."""
+        trusted = {"trusts": "*", "external_id": EXTERNAL_ID}
+        for kind, actions in LENT.items():
+            allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+            policy = {"Version": "2012-10-17", "Statement": [allowed]}
+            self.world.role(role_arn("aws", ACCOUNT, ROLES, kind), policy, **trusted)
 
     def _defer(self, work: WorkRequest) -> None:
         self.step("SendMessage")

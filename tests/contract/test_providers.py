@@ -144,7 +144,7 @@ def moto() -> Iterator[Case]:
         there = client.describe_subnets()["Subnets"]
         by_zone = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in there}
         subnets = tuple(by_zone[zone] for zone in ZONES)
-        provider = Ec2Provider(target=HERE, read=client, act=client, ssm=lambda: ssm)
+        provider = Ec2Provider(target=HERE, read=client, act=lambda: client, ssm=lambda: ssm)
         yield Case(provider, put, protect, subnets, limit, name, is_moto=True)
 
 
@@ -186,7 +186,7 @@ def test_every_page_is_read(case: Case, count: int) -> None:
 
 def test_only_the_states_that_are_asked_for_come(case: Case) -> None:
     running, stopped = case.put({}, ZONES[0]), case.put({}, ZONES[0])
-    case.provider.stop([stopped])
+    case.provider.stop([stopped], by="test")
 
     assert case.found(states=frozenset({State.RUNNING})) == {running}
     assert case.found(states=frozenset({State.STOPPED})) == {stopped}
@@ -223,20 +223,20 @@ def test_protection_is_read_for_each(case: Case) -> None:
 
 def test_terminating_tells_the_state_before_and_is_seen_after(case: Case) -> None:
     id_ = case.put({}, ZONES[0])
-    assert case.provider.terminate([id_]) == {id_: State.RUNNING}
+    assert case.provider.terminate([id_], by="test") == {id_: State.RUNNING}
     assert case.state(id_) in {State.SHUTTING_DOWN, State.TERMINATED}
 
 
 def test_stopping_tells_the_state_before_and_is_seen_after(case: Case) -> None:
     id_ = case.put({}, ZONES[0])
-    assert case.provider.stop([id_]) == {id_: State.RUNNING}
+    assert case.provider.stop([id_], by="test") == {id_: State.RUNNING}
     assert case.state(id_) in {State.STOPPING, State.STOPPED}
 
 
 def test_one_bad_id_fails_the_call_and_nothing_happens(case: Case) -> None:
     id_ = case.put({}, ZONES[0])
     with pytest.raises(ItemError) as failed:
-        case.provider.terminate([id_, "i-0123456789abcdef0"])
+        case.provider.terminate([id_, "i-0123456789abcdef0"], by="test")
     assert failed.value.code == "InvalidInstanceID.NotFound"
     assert case.state(id_) is State.RUNNING
 
@@ -245,14 +245,14 @@ def test_a_protected_instance_is_refused_and_stays(case: Case) -> None:
     id_ = case.put({}, ZONES[0])
     case.protect(id_)
     with pytest.raises(ItemError) as failed:
-        case.provider.terminate([id_])
+        case.provider.terminate([id_], by="test")
     assert failed.value.code == "OperationNotPermitted"
     assert case.state(id_) is State.RUNNING
 
 
 def test_nothing_has_to_be_released_for_ordinary_instances(case: Case) -> None:
     id_ = case.put({}, ZONES[0])
-    assert case.provider.release(list(case.provider.describe([id_]).values())) == {}
+    assert case.provider.release(list(case.provider.describe([id_]).values()), by="test") == {}
 
 
 class TestPages:
@@ -276,7 +276,7 @@ class TestPages:
         case.put({"env": "prod"}, ZONES[0])
         case.put({"env": "dev", "Owner": "kim"}, ZONES[0])
         stopped = case.put({"env": "dev"}, ZONES[0])
-        case.provider.stop([stopped])
+        case.provider.stop([stopped], by="test")
 
         page = case.provider.page(a_selector(without_tags=("owner",)), limit=50)
 
@@ -315,7 +315,7 @@ class TestLaunch:
     def test_all_carry_their_tags_from_birth_where_they_were_asked_for(self, case: Case) -> None:
         launch = case.launch(subnet=case.subnets[1])
 
-        launched = case.provider.launch(launch)
+        launched = case.provider.launch(launch, by="test")
 
         assert len({i.id for i in launched}) == (1 if case.is_moto else 3)  # which takes the least
         seen = case.provider.describe([i.id for i in launched])
@@ -329,8 +329,8 @@ class TestLaunch:
     def test_the_same_call_again_launches_nothing_more(self, case: Case) -> None:
         if case.is_moto:
             pytest.skip("moto launches anew")
-        first = case.provider.launch(case.launch())
-        again = case.provider.launch(case.launch())
+        first = case.provider.launch(case.launch(), by="test")
+        again = case.provider.launch(case.launch(), by="test")
 
         assert {i.id for i in again} == {i.id for i in first}
         assert case.found(states=frozenset({State.PENDING, State.RUNNING})) == {i.id for i in first}
@@ -351,48 +351,55 @@ class TestLaunch:
     ) -> None:
         if case.is_moto:
             pytest.skip("moto launches anew")
-        case.provider.launch(case.launch())
+        case.provider.launch(case.launch(), by="test")
 
         with pytest.raises(MismatchError):
-            case.provider.launch(case.launch(**other))
+            case.provider.launch(case.launch(**other), by="test")
 
         assert len(case.provider.launched("token-1")) == 3
 
     def test_the_order_of_the_tags_is_no_difference(self, case: Case) -> None:
         if case.is_moto:
             pytest.skip("moto launches anew")
-        first = case.provider.launch(case.launch(tags={"a": "1", "b": "2"}))
-        again = case.provider.launch(case.launch(tags={"b": "2", "a": "1"}))
+        first = case.provider.launch(case.launch(tags={"a": "1", "b": "2"}), by="test")
+        again = case.provider.launch(case.launch(tags={"b": "2", "a": "1"}), by="test")
         assert {i.id for i in again} == {i.id for i in first}
 
     def test_a_pool_gives_what_it_has_and_then_says_that_it_is_empty(self, case: Case) -> None:
         case.limit("t2.micro", case.subnets[0], 2)
 
-        assert len(case.provider.launch(case.launch())) == 2
+        assert len(case.provider.launch(case.launch(), by="test")) == 2
         with pytest.raises(CapacityError) as empty:
-            case.provider.launch(case.launch(token="token-2", count=1))
+            case.provider.launch(case.launch(token="token-2", count=1), by="test")
 
         assert empty.value.code == "InsufficientInstanceCapacity"
         assert case.provider.launched("token-2") == ()
-        assert len(case.provider.launch(case.launch(token="token-3", subnet=case.subnets[1]))) == 3
+        assert (
+            len(
+                case.provider.launch(
+                    case.launch(token="token-3", subnet=case.subnets[1]), by="test"
+                )
+            )
+            == 3
+        )
 
     def test_a_call_that_failed_is_not_remembered(self, case: Case) -> None:
         case.limit("t2.micro", case.subnets[0], 0)
         with pytest.raises(CapacityError):
-            case.provider.launch(case.launch())
+            case.provider.launch(case.launch(), by="test")
 
         case.limit("t2.micro", case.subnets[0], 9)
 
-        assert len(case.provider.launch(case.launch(count=1))) == 1
+        assert len(case.provider.launch(case.launch(count=1), by="test")) == 1
 
     def test_a_token_whose_instances_have_ended_is_spent(self, case: Case) -> None:
         if case.is_moto:
             pytest.skip("moto launches anew")
-        ids = [i.id for i in case.provider.launch(case.launch())]
-        case.provider.terminate(ids)
+        ids = [i.id for i in case.provider.launch(case.launch(), by="test")]
+        case.provider.terminate(ids, by="test")
 
         with pytest.raises(MismatchError) as spent:
-            case.provider.launch(case.launch())
+            case.provider.launch(case.launch(), by="test")
 
         assert spent.value.code == "IdempotentInstanceTerminated"
         assert {i.id for i in case.provider.launched("token-1")} == set(ids)
@@ -401,16 +408,16 @@ class TestLaunch:
         if case.is_moto:
             pytest.skip("moto cannot look for a token")
         case.put({"curfew:fleet": "three"}, ZONES[0])
-        mine = case.provider.launch(case.launch())
-        case.provider.launch(case.launch(token="token-12"))
-        case.provider.terminate([mine[0].id])
+        mine = case.provider.launch(case.launch(), by="test")
+        case.provider.launch(case.launch(token="token-12"), by="test")
+        case.provider.terminate([mine[0].id], by="test")
 
         assert {i.id for i in case.provider.launched("token-1")} == {i.id for i in mine}
         assert case.provider.launched("token-*") == ()
         assert case.provider.launched("never-sent") == ()
 
     def test_spot_is_launched_as_spot(self, case: Case) -> None:
-        (instance, *_) = case.provider.launch(case.launch(spot=True))
+        (instance, *_) = case.provider.launch(case.launch(spot=True), by="test")
         assert instance.lifecycle == "spot"
 
 
@@ -420,7 +427,7 @@ class TestLabel:
         two = case.put({}, ZONES[0])
         other = case.put({}, ZONES[0])
 
-        case.provider.label([one, two], {"curfew:lease": "new"})
+        case.provider.label([one, two], {"curfew:lease": "new"}, by="test")
 
         seen = case.provider.describe([one, two, other])
         assert dict(seen[one].tags) == {"env": "dev", "curfew:lease": "new"}
@@ -431,25 +438,25 @@ class TestLabel:
     def test_a_tag_that_is_not_ours_is_never_written(self, case: Case, key: str) -> None:
         id_ = case.put({}, ZONES[0])
         with pytest.raises(ValueError, match="not Curfew's own"):
-            case.provider.label([id_], {"curfew:lease": "new", key: "x"})
+            case.provider.label([id_], {"curfew:lease": "new", key: "x"}, by="test")
         assert dict(case.provider.describe([id_])[id_].tags) == {}
 
     def test_an_instance_that_is_gone_fails_the_call(self, case: Case) -> None:
         if case.is_moto:
             pytest.skip("moto tags what there is not")
         with pytest.raises(ProviderError):
-            case.provider.label(["i-0123456789abcdef0"], {"curfew:lease": "new"})
+            case.provider.label(["i-0123456789abcdef0"], {"curfew:lease": "new"}, by="test")
 
     def test_nothing_to_label_is_no_call(self, case: Case) -> None:
-        case.provider.label([], {"curfew:lease": "new"})
+        case.provider.label([], {"curfew:lease": "new"}, by="test")
 
 
 def test_twins_are_compared_whole() -> None:
     """What makes a call another one in memory is what makes it another one on the wire."""
     launch = Launch(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t")
     provider = MemoryProvider()
-    provider.launch(launch)
+    provider.launch(launch, by="test")
     for other in ({"key": "k"}, {"profile": "p"}, {"security_groups": ("sg-1",)}):
         changed: Any = other
         with pytest.raises(MismatchError):
-            provider.launch(replace(launch, **changed))
+            provider.launch(replace(launch, **changed), by="test")

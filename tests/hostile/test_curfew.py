@@ -36,7 +36,7 @@ ALLOWED = {
 def provider(reach: Reach, **more: Any) -> Ec2Provider:
     """The real provider in that world, with clients that try as often as those of ``bootstrap``."""
     read, act = reach.client("ec2", attempts=4), reach.client("ec2")
-    return Ec2Provider(target=HERE, read=read, act=act, **more)
+    return Ec2Provider(target=HERE, read=read, act=lambda: act, **more)
 
 
 def expectations(module: ModuleType, of: str) -> list[Any]:

@@ -313,11 +313,11 @@ def test_a_secret_in_user_data_a_header_or_a_tag_is_in_no_log_no_answer_and_no_m
     sent: list[Launch] = []
     launch = api.cloud.launch
 
-    def first_in_vain(asked: Launch) -> Any:
+    def first_in_vain(asked: Launch, *, by: str) -> Any:
         sent.append(asked)
         if len(sent) == 1:
             raise RefusedError("no such key")
-        return launch(asked)
+        return launch(asked, by=by)
 
     api.cloud.launch = first_in_vain  # type: ignore[assignment,method-assign]
     headers = {"Authorization": SECRET, "Cookie": SECRET, "X-Api-Key": SECRET}

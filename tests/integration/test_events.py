@@ -186,7 +186,9 @@ def test_one_region_that_fails_changes_nothing_in_another() -> None:
     client = broken._read  # type: ignore[attr-defined]
     client.meta.events.register("before-send.ec2.DescribeInstances", _refuse)
 
-    with pytest.raises(SweepFailedError, match="nightly in eu-west-1, act mode: incomplete"):
+    with pytest.raises(
+        SweepFailedError, match="nightly in 123456789012 eu-west-1, act mode: incomplete"
+    ):
         handler(event("nightly_regions.json") | {"regions": ["eu-west-1", world.REGION]}, Context())
 
     assert len(gone(before)) == 5

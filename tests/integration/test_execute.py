@@ -602,10 +602,10 @@ def test_a_fault_of_ours_stops_the_run_and_loses_no_outcome(
     night = Night(cloud=two_zones())
     release = Ec2Provider.release
 
-    def faulty(self: Ec2Provider, instances: list[Instance]) -> object:
+    def faulty(self: Ec2Provider, instances: list[Instance], *, by: str) -> object:
         if an_id(21) in {instance.id for instance in instances}:
             raise AttributeError("oops")
-        return release(self, instances)
+        return release(self, instances, by=by)
 
     monkeypatch.setattr(Ec2Provider, "release", faulty)
     report = night.sweep()

@@ -6,6 +6,7 @@ import pytest
 
 from curfew.clock import Clock
 from curfew.core.lease import Fleet
+from curfew.core.model import ActionKind
 from curfew.core.plan import Plan
 from curfew.core.report import Outcome, Report, Result
 from curfew.execute import Executed, execute
@@ -255,3 +256,92 @@ def test_a_look_that_fails_says_that_it_was_the_look() -> None:
     night.cloud.fail("DescribeInstances", Fault(code="AuthFailure"), on=2)
 
     assert night.sweep().problem.startswith("looking at the batch failed: ")
+
+
+def test_a_plan_may_lie_for_exactly_as_long_as_it_keeps() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.before("DescribeInstances", lambda: night.time.sleep(15 * 60), on=2)
+
+    assert of(night.sweep(), ONE).result is Result.VERIFIED
+
+
+@pytest.mark.parametrize(("seconds", "looked"), [(40, 3), (41, 4)])
+def test_a_look_counts_for_forty_seconds_and_no_longer(seconds: int, looked: int) -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.before("DescribeInstances", lambda: night.time.sleep(seconds), on=2)
+
+    assert of(night.sweep(), ONE).result is Result.VERIFIED
+    # The listing, the batch, once more if that is too long ago, and the one that verifies.
+    assert looks(night) == looked
+
+
+def test_looks_that_all_take_too_long_say_so() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    for look in (2, 3):
+        night.cloud.before("DescribeInstances", lambda: night.time.sleep(41), on=look)
+
+    report = night.sweep()
+
+    assert night.cloud.orders == []
+    assert report.problem == "what was seen is too old to act on: looking takes too long"
+
+
+def test_a_refusal_that_concerns_everybody_is_the_problem_of_the_sweep() -> None:
+    night = Night(cloud=StubEc2(*machines(1)))
+    night.cloud.fail("TerminateInstances", Fault(code="AuthFailure", status=401))
+
+    report = night.sweep()
+
+    assert report.problem.startswith("AuthFailure: made to fail")
+    assert of(report, ONE).detail == report.problem
+
+
+def test_a_half_of_which_nobody_is_left_does_not_keep_the_other_from_its_turn() -> None:
+    night = Night(cloud=StubEc2(*machines(4)))
+    keep = {"env": "dev", "curfew:keep": ""}
+
+    def protect() -> None:
+        for id_ in (ONE, TWO):
+            night.cloud.machines[id_].tags = keep
+
+    night.cloud.fail("TerminateInstances", Fault(code="OperationNotPermitted"))
+    night.cloud.fail("TerminateInstances", THROTTLED, on=2)
+    night.cloud.before("TerminateInstances", protect, on=2)
+
+    report = night.sweep()
+
+    assert results(report) == {
+        ONE: Result.KEPT,
+        TWO: Result.KEPT,
+        THREE: Result.VERIFIED,
+        an_id(4): Result.VERIFIED,
+    }
+
+
+def test_the_register_is_told_who_has_ended_and_when() -> None:
+    night, _ = expired()
+
+    night.sweep()
+
+    members = night.ledger.fleets.members("op-lab")
+    assert [member.ended_at for member in members] == [night.time.now()] * 2
+    fleet = night.ledger.fleets.get("lab")
+    assert fleet is not None
+    assert fleet.ended_at == night.time.now()
+
+
+def test_the_register_is_not_told_of_an_end_that_nobody_has_seen() -> None:
+    night, _ = expired()
+    night.cloud.idle = True
+
+    assert of(night.sweep(), ONE).result is Result.ACCEPTED
+    assert {member.ended_at for member in night.ledger.fleets.members("op-lab")} == {None}
+
+
+def test_whoever_was_only_stopped_has_not_ended() -> None:
+    policy = a_policy(selector=a_selector(tags=(), expired=True), action=ActionKind.STOP)
+    night = Night(cloud=StubEc2(*machines(2)), policy=policy)
+    leased(night, ONE, TWO, ends_in=-timedelta(minutes=1))
+
+    assert of(night.sweep(), ONE).result is Result.VERIFIED
+    assert {member.ended_at for member in night.ledger.fleets.members("op-lab")} == {None}

@@ -120,7 +120,7 @@ def test_two_that_come_at_once_with_one_key_lead_to_one_fleet(api: Service) -> N
     scope: list[Key] = []
     found = []
 
-    def meanwhile(asked: Any) -> Any:
+    def meanwhile(asked: Any, *, by: str) -> Any:
         (fleet,) = ledger.fleets.page(limit=9).items
         wish = api.app.wish(
             "pair",
@@ -131,7 +131,7 @@ def test_two_that_come_at_once_with_one_key_lead_to_one_fleet(api: Service) -> N
         )
         found.append(begin(wish, provider=api.cloud, ledger=ledger, now=NOW))
         found.append(work.launch(api.app, found[0], deadline=None))
-        return launch(asked)
+        return launch(asked, by=by)
 
     def recall(key: Key) -> Any:
         scope.append(key)
@@ -288,13 +288,13 @@ def test_without_a_queue_a_launch_has_all_the_time_that_there_is(api: Service) -
     calls = 0
     launch = api.cloud.launch
 
-    def slow(asked: Any) -> Any:
+    def slow(asked: Any, *, by: str) -> Any:
         nonlocal calls
         calls += 1
         api.time.at += timedelta(seconds=15)
         if calls == 1:
             raise AmbiguousError("no answer")
-        return launch(asked)
+        return launch(asked, by=by)
 
     api.cloud.launch = slow  # type: ignore[assignment,method-assign]
 

@@ -57,13 +57,13 @@ class _Cloud:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cloud, name)
 
-    def terminate(self, ids: Any) -> Any:
+    def terminate(self, ids: Any, *, by: str) -> Any:
         bend, self._player.bend = self._player.bend, ""
         if bend == "the cloud agrees and does nothing":
             return dict.fromkeys(ids, State.RUNNING)
         if bend == "the call is lost":
             raise AmbiguousError(bend)
-        before = self._cloud.terminate(ids)
+        before = self._cloud.terminate(ids, by=by)
         if bend == "the answer is lost":
             raise AmbiguousError(bend)
         return before

@@ -51,11 +51,11 @@ class _Cloud:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cloud, name)
 
-    def launch(self, call: Call) -> Any:
+    def launch(self, call: Call, *, by: str) -> Any:
         bend, self._player.bend = self._player.bend, ""
         if bend == "the call is lost":
             raise AmbiguousError(bend)
-        born = self._cloud.launch(call)
+        born = self._cloud.launch(call, by=by)
         if bend == "the answer is lost":
             raise AmbiguousError(bend)
         return born
@@ -134,7 +134,7 @@ class LaunchReplay:
             call = launching._call(self.order, attempt)
             assert call.token == token(self.order, attempt)
             with suppress(ProviderError):
-                self.cloud.launch(call)
+                self.cloud.launch(call, by=self.order.operation)
         else:
             raise AssertionError(step)
 

@@ -292,8 +292,8 @@ def a_cancel_is_seen() -> None:
 def believe_cancels(patch: pytest.MonkeyPatch) -> None:
     cancel = Ec2Provider._cancel
 
-    def believing(self: Ec2Provider, ids: list[str]) -> frozenset[str]:
-        cancel(self, ids)
+    def believing(self: Ec2Provider, ids: list[str], *, by: str) -> frozenset[str]:
+        cancel(self, ids, by=by)
         return frozenset(ids)
 
     patch.setattr(Ec2Provider, "_cancel", believing)

@@ -96,7 +96,7 @@ def session(wire: Wire) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(
             Session, "create_client", lambda self, *args, **more: wire.on(make(self, *args, **more))
         )
-        patch.setattr("curfew.providers.ec2.account_of", lambda _sts: HERE.account)
+        patch.setattr("curfew.providers.ec2.identity_of", lambda _sts: ("aws", HERE.account))
         yield patch
 
 
@@ -115,7 +115,7 @@ def clients(app: App) -> dict[str, Any]:
     ec2: Any = provider(app)
     ledger: Any = app.ledger
     found = {"look": ec2._read, "parameters": ec2._ssm(), "ledger": ledger._table._client}
-    return found | ({"act": ec2._act_client} if ec2._act_client else {})
+    return found | ({"act": ec2._hands()} if ec2._hands else {})
 
 
 @cache
@@ -258,12 +258,13 @@ def test_the_queue_of_an_application_is_guarded() -> None:
 # The halves of a provider.
 
 ORDERS: dict[str, Any] = {
-    "terminate": lambda p: p.terminate([ONE]),
-    "stop": lambda p: p.stop([ONE]),
+    "terminate": lambda p: p.terminate([ONE], by="test"),
+    "stop": lambda p: p.stop([ONE], by="test"),
     "launch": lambda p: p.launch(
-        Launch(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t")
+        Launch(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t"),
+        by="test",
     ),
-    "label": lambda p: p.label([ONE], {"curfew:lease": "2026-01-01T00:00:00Z"}),
+    "label": lambda p: p.label([ONE], {"curfew:lease": "2026-01-01T00:00:00Z"}, by="test"),
 }
 
 
@@ -282,7 +283,7 @@ def test_in_report_mode_no_spot_request_is_cancelled() -> None:
     cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
     spot = an_instance(id=ONE, lifecycle="spot", spot_request="sir-1")
 
-    answer = cloud.provider(Mode.REPORT).release([spot])
+    answer = cloud.provider(Mode.REPORT).release([spot], by="test")
 
     assert isinstance(answer[ONE], RefusedError)
     assert cloud.orders == []
@@ -334,7 +335,7 @@ def report_mode_orders_nothing() -> None:
     """Even a fault that asks for an order gets none."""
     cloud = StubEc2(Machine(id=ONE))
     with suppress(RefusedError):
-        cloud.provider(Mode.REPORT).terminate([ONE])
+        cloud.provider(Mode.REPORT).terminate([ONE], by="test")
     assert cloud.orders == []
 
 
@@ -382,7 +383,7 @@ def test_the_watch_sees_what_the_code_calls(made: list[Made]) -> None:
     events: Any = bare.meta.events
     events.register_first("before-send.ec2", cloud._answer)
 
-    Ec2Provider(target=HERE, read=bare, act=bare).describe([ONE])
+    Ec2Provider(target=HERE, read=bare, act=lambda: bare).describe([ONE])
 
     assert [call.name for call in made] == ["ec2:DescribeInstances"]
     assert "providers/ec2.py" in made[0].where

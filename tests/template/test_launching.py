@@ -7,7 +7,7 @@ import pytest
 
 from tests.template.reading import ROOT, Statement, Template
 
-TEMPLATE = Template.read(ROOT / "template.yaml")
+TEMPLATE = Template.read(ROOT / "spoke.yaml")
 INSTANCE = "arn:${AWS::Partition}:ec2:*:${AWS::AccountId}:instance/*"
 BORN = {"instance", "network-interface", "spot-instances-request", "volume"}
 
@@ -68,21 +68,20 @@ def test_tags_are_set_at_a_launch_and_later_only_the_lease_of_what_was_launched(
         json.dumps(condition, sort_keys=True) for condition in (AT_BIRTH, LEASE_OF_OURS)
     }
     for one in setting:
-        assert one.only_if >= {"ActMode"}
         assert one.actions == {"ec2:CreateTags"}
         assert kinds(one) == (BORN if one.condition == AT_BIRTH else {"instance"})
         assert all(":${AWS::AccountId}:" in resource["Fn::Sub"] for resource in one.resources)
 
 
-def test_only_the_api_repeats_a_lease_in_a_tag() -> None:
+def test_a_lease_is_repeated_in_a_tag_by_the_role_that_acts_on_what_is_there() -> None:
     assert {
         role for role, one in TEMPLATE.allowing("ec2:CreateTags") if one.condition == LEASE_OF_OURS
-    } == {TEMPLATE.role_of("FleetsFunction")}
+    } == {"ActRole"}
 
 
 def test_only_the_role_that_the_stack_names_is_passed_and_only_to_ec2() -> None:
     for _, one in TEMPLATE.allowing("iam:PassRole"):
-        assert one.only_if == {"ActMode", "PassesRole"}
+        assert one.only_if == {"PassesRole"}
         assert one.actions == {"iam:PassRole"}
         assert one.resources == ({"Ref": "InstanceRoleArn"},)
         assert one.condition == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}

@@ -10,7 +10,8 @@ from tests.template.reading import ROOT, Template
 
 SOURCE = ROOT / "functions" / "curfew"
 TEMPLATE = Template.read(ROOT / "template.yaml")
-SERVICES = ("dynamodb", "ec2", "sqs", "ssm")
+SPOKE = Template.read(ROOT / "spoke.yaml")
+SERVICES = ("dynamodb", "ec2", "organizations", "sqs", "ssm", "sts")
 
 # The rights that a call needs where they are not one of the same name.
 NEEDS = {
@@ -19,10 +20,14 @@ NEEDS = {
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
     },
+    "sqs:SendMessageBatch": {"sqs:SendMessage"},
     "ec2:RunInstances": {"ec2:CreateTags", "ec2:RunInstances"},  # tags are given at birth
 }
 # What Lambda itself calls, as the role: it reads the queue, and writes dead letters.
 BY_LAMBDA = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
+# An identity is given with what is borrowed, and nobody can be denied to ask for their own.
+WITH_A_LOAN = {"sts:SetSourceIdentity"}
+WITHOUT_RIGHT = {"sts:GetCallerIdentity"}
 DEAD_LETTERS = {"Fn::GetAtt": "DeadLetterQueue.Arn"}
 
 
@@ -44,17 +49,21 @@ def calls(service: str, source: Path = SOURCE) -> set[str]:
     return {f"{service}:{operations[name]}" for name in named & operations.keys()}
 
 
-def test_the_functions_are_allowed_exactly_what_their_code_calls() -> None:
-    called = set[str]().union(*(calls(service) for service in SERVICES))
-
-    allowed = {
+def allowed() -> set[str]:
+    """What the functions may do by themselves, and what they may borrow."""
+    return {
         action
-        for function in TEMPLATE.functions
-        for statement in TEMPLATE.statements(TEMPLATE.role_of(function))
+        for template in (TEMPLATE, SPOKE)
+        for role in template.of_type("AWS::IAM::Role")
+        for statement in template.statements(role)
         if statement.effect == "Allow" and statement.resources != (DEAD_LETTERS,)
         for action in statement.actions
         if action.startswith(tuple(f"{service}:" for service in SERVICES))
     }
 
-    needed = set[str]().union(*(NEEDS.get(call, {call}) for call in called))
-    assert needed == allowed - BY_LAMBDA
+
+def test_the_functions_are_allowed_exactly_what_their_code_calls() -> None:
+    called = set[str]().union(*(calls(service) for service in SERVICES))
+
+    needed = set[str]().union(*(NEEDS.get(call, {call}) for call in called - WITHOUT_RIGHT))
+    assert needed == allowed() - BY_LAMBDA - WITH_A_LOAN

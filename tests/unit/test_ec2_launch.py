@@ -37,7 +37,7 @@ def a_launch(**more: Any) -> Launch:
 
 def sent(launch: Launch) -> dict[str, str]:
     cloud = StubEc2()
-    cloud.provider().launch(launch)
+    cloud.provider().launch(launch, by="test")
     (asked,) = cloud.asked
     return {key: value for key, value in asked.items() if key not in PROTOCOL}
 
@@ -114,7 +114,7 @@ def test_user_data_is_in_no_representation() -> None:
 def test_the_answer_is_what_was_launched() -> None:
     cloud = StubEc2()
 
-    launched = cloud.provider().launch(a_launch(subnet="subnet-b", spot=True))
+    launched = cloud.provider().launch(a_launch(subnet="subnet-b", spot=True), by="test")
 
     assert [i.id for i in launched] == sorted(cloud.machines)
     for instance in launched:
@@ -131,7 +131,7 @@ def test_no_capacity_is_one_call_although_it_is_a_server_error() -> None:
     cloud.capacity["t2.micro", "eu-central-1a"] = 0
 
     with pytest.raises(CapacityError, match="InsufficientInstanceCapacity"):
-        cloud.provider().launch(a_launch())
+        cloud.provider().launch(a_launch(), by="test")
 
     assert cloud.orders == [("RunInstances", ("tok",))]
     assert cloud.machines == {}
@@ -143,9 +143,9 @@ def test_a_quota_limits_and_then_refuses(quota: str) -> None:
     setattr(cloud, quota, 3)
     provider = cloud.provider()
 
-    assert len(provider.launch(a_launch(count=5))) == 3
+    assert len(provider.launch(a_launch(count=5), by="test")) == 3
     with pytest.raises(RefusedError, match="the account's quota"):
-        provider.launch(a_launch(token="other"))
+        provider.launch(a_launch(token="other"), by="test")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_call_that_goes_wrong_is_made_once(fault: Fault, kind: type[ProviderEr
     cloud.fail("RunInstances", fault)
 
     with pytest.raises(kind):
-        cloud.provider().launch(a_launch())
+        cloud.provider().launch(a_launch(), by="test")
 
     assert len(cloud.asked) == 1
 
@@ -180,10 +180,10 @@ def test_a_launch_without_a_readable_answer_is_found_by_its_token_and_never_doub
         cloud.garble("RunInstances", on=1)
     provider = cloud.provider()
     with pytest.raises(AmbiguousError):
-        provider.launch(a_launch())
+        provider.launch(a_launch(), by="test")
 
     found = provider.launched("tok")
-    again = provider.launch(a_launch())
+    again = provider.launch(a_launch(), by="test")
 
     assert {i.id for i in found} == {i.id for i in again} == set(cloud.machines)
     assert len(cloud.machines) == 2
@@ -195,7 +195,7 @@ def test_an_answer_that_names_nothing_may_have_launched_something() -> None:
     provider = cloud.provider()
 
     with pytest.raises(AmbiguousError):
-        provider.launch(a_launch())
+        provider.launch(a_launch(), by="test")
 
     assert len(provider.launched("tok")) == 2
 
@@ -204,7 +204,7 @@ def test_what_is_launched_may_not_be_seen_at_once() -> None:
     cloud = StubEc2()
     cloud.visible_after = 2
     provider = cloud.provider()
-    provider.launch(a_launch())
+    provider.launch(a_launch(), by="test")
 
     assert [len(provider.launched("tok")) for _ in range(4)] == [0, 0, 2, 2]
 
@@ -213,14 +213,14 @@ def test_what_dies_at_once_says_why_and_its_token_is_spent() -> None:
     cloud = StubEc2()
     cloud.stillborn = 2
     provider = cloud.provider()
-    provider.launch(a_launch())
+    provider.launch(a_launch(), by="test")
 
     found = provider.launched("tok")
 
     assert {i.state for i in found} == {State.TERMINATED}
     assert {i.state_reason for i in found} == {"Server.InternalError: Internal error on launch"}
     with pytest.raises(MismatchError, match="IdempotentInstanceTerminated"):
-        provider.launch(a_launch())
+        provider.launch(a_launch(), by="test")
 
 
 def test_a_token_is_looked_for_on_every_page_and_named_once() -> None:
@@ -249,17 +249,17 @@ class TestTheStub:
     def test_a_token_in_another_zone_launches_again(self) -> None:
         cloud = StubEc2()
         provider = cloud.provider()
-        provider.launch(a_launch(subnet="subnet-a"))
-        provider.launch(a_launch(subnet="subnet-b"))
+        provider.launch(a_launch(subnet="subnet-a"), by="test")
+        provider.launch(a_launch(subnet="subnet-b"), by="test")
         assert len(cloud.machines) == 4
 
     def test_a_token_in_another_subnet_of_the_zone_is_a_mismatch(self) -> None:
         cloud = StubEc2()
         cloud.subnets["subnet-a2"] = cloud.subnets["subnet-a"]
         provider = cloud.provider()
-        provider.launch(a_launch(subnet="subnet-a"))
+        provider.launch(a_launch(subnet="subnet-a"), by="test")
         with pytest.raises(MismatchError):
-            provider.launch(a_launch(subnet="subnet-a2"))
+            provider.launch(a_launch(subnet="subnet-a2"), by="test")
         assert len(cloud.machines) == 2
 
     @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ class TestTheStub:
     def test_what_ec2_refuses_launches_nothing(self, more: dict[str, Any], code: str) -> None:
         cloud = StubEc2()
         with pytest.raises(RefusedError) as refused:
-            cloud.provider().launch(a_launch(**more))
+            cloud.provider().launch(a_launch(**more), by="test")
         assert refused.value.code == code
         assert cloud.machines == {}
 
@@ -325,7 +325,7 @@ class TestImage:
 
     def test_without_a_client_no_parameter_can_be_read(self) -> None:
         client = StubEc2().client()
-        provider = Ec2Provider(target=HERE, read=client, act=client)
+        provider = Ec2Provider(target=HERE, read=client, act=lambda: client)
         assert provider.image("ami-08111162") == "ami-08111162"
         with pytest.raises(RefusedError, match="the parameter /image"):
             provider.image("resolve:ssm:/image")
@@ -343,6 +343,6 @@ class TestImage:
 
 def test_many_are_labelled_in_several_calls() -> None:
     cloud = StubEc2(*(Machine(id=an_id(n), tags={}) for n in range(450)))
-    cloud.provider().label([an_id(n) for n in range(450)], {"curfew:lease": "x"})
+    cloud.provider().label([an_id(n) for n in range(450)], {"curfew:lease": "x"}, by="test")
     assert [len(ids) for _, ids in cloud.orders] == [200, 200, 50]
     assert all(machine.tags == {"curfew:lease": "x"} for machine in cloud.machines.values())

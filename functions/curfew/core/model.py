@@ -52,6 +52,14 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where to look, as a configuration names it; without an account it is the deployment's own."""
+
+    region: str
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where one sweep looks: a provider, an account, a region."""
 

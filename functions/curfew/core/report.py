@@ -32,8 +32,11 @@ class Status(StrEnum):
     STOPPED = "stopped"  # it ended early: out of time, or refused by the cloud
     FAILED = "failed"  # some outcome failed or is unknown, or the sweep could not be made at all
     DUPLICATE = "duplicate"  # this scheduled time has been swept already
+    DISABLED = "disabled"  # the account may not use this region
 
 
+# Whoever asked for it may ask again: it might end otherwise.
+PASSING = frozenset({Status.INCOMPLETE, Status.STOPPED, Status.FAILED})
 GOOD = frozenset({Status.COMPLETED, Status.PAUSED, Status.DUPLICATE})
 
 

@@ -16,9 +16,10 @@ from ..bootstrap import App
 from ..core.errors import CurfewError, RequestError, SweepFailedError
 from ..core.model import Mode
 from ..core.report import Report
+from ..dispatch import Dispatched, dispatch
 from ..observability import logger, publish
 from ..requests import SweepRequest, WorkRequest
-from ..sweep import act, permitted, plan, refuse_stale
+from ..sweep import permitted, refuse_stale, run
 
 # Left over for the report after the last batch.
 MARGIN = timedelta(seconds=10)
@@ -46,18 +47,30 @@ def sweep(request: SweepRequest, context: LambdaContext, app: App) -> dict[str, 
         app = app.reporting()
     refuse_stale(request, now)
     deadline = until(now, context)
+    dispatched = dispatch(app, request, app.places(request), now=now)
     reports = []
-    for one in app.sweeps(request, deadline=deadline):
-        report = plan(one)
-        if mode is Mode.ACT:
-            report = act(one, report)
+    for one in () if dispatched else app.sweeps(request, deadline=deadline):
+        report = run(one, mode)
         publish(report)
         reports.append(report)
     if mode is Mode.ACT and app.policies.policy(request.policy).selector.expired:
         _tidy(app, deadline)
+    if dispatched:
+        return _sent(request, dispatched)
     if failed := [report for report in reports if report.failed]:
         raise SweepFailedError("; ".join(map(render.sentence, failed)))
     return render.answer(reports)
+
+
+def _sent(request: SweepRequest, dispatched: Dispatched) -> dict[str, Any]:
+    """What was dispatched, for the log and as the answer. Raises SweepFailedError for what could not be."""
+    logger.info(f"{request.policy}: {dispatched.sent} targets are swept by message")
+    if dispatched.unsent:
+        where = ", ".join(f"{one.account} {one.region}" for one in dispatched.unsent[:20])
+        raise SweepFailedError(
+            f"{request.policy}: {len(dispatched.unsent)} targets could not be asked for, among them {where}"
+        )
+    return {"dispatched": dispatched.sent}
 
 
 def until(now: datetime, context: LambdaContext) -> datetime:

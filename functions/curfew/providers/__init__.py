@@ -7,7 +7,7 @@ for one that changes anything.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..core.errors import ProviderError
 from ..core.model import Attributes, Instance, State, Target
@@ -43,7 +43,10 @@ class Listing:
 
 
 class Provider(Protocol):
-    """One cloud, account and region."""
+    """One cloud, account and region.
+
+    Whatever changes something says on whose behalf: ``by`` is the id of the sweep, or of the launch.
+    """
 
     @property
     def target(self) -> Target:
@@ -68,17 +71,19 @@ class Provider(Protocol):
     def protections(self, ids: Sequence[str]) -> Mapping[str, Attributes]:
         """Read the protections that no listing carries. What cannot be read is missing. Raises RefusedError."""
 
-    def release(self, instances: Sequence[Instance]) -> Mapping[str, ProviderError | None]:
+    def release(
+        self, instances: Sequence[Instance], *, by: str
+    ) -> Mapping[str, ProviderError | None]:
         """Undo what would launch the instances anew once they are terminated.
 
         The answer has each instance that something was undone for, with the error if it could not be: that one must
         not be terminated. An instance that is not in it needs nothing.
         """
 
-    def terminate(self, ids: Sequence[str]) -> Mapping[str, State]:
+    def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """Order the end of the instances; the answer has the state that each was in before. Raises ProviderError."""
 
-    def stop(self, ids: Sequence[str]) -> Mapping[str, State]:
+    def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """Order a shutdown; the answer has the state that each was in before. Raises ProviderError."""
 
     def image(self, name: str) -> str:
@@ -87,7 +92,7 @@ class Provider(Protocol):
         Raises ProviderError.
         """
 
-    def launch(self, launch: Launch) -> tuple[Instance, ...]:
+    def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
         """Launch as many instances as there is capacity for, one at least, that carry their tags from birth.
 
         Raises CapacityError if the pool has none left, MismatchError if the token is known with another call,
@@ -97,5 +102,22 @@ class Provider(Protocol):
     def launched(self, token: str) -> tuple[Instance, ...]:
         """What was launched with a token, in whatever state, as far as it is to be seen yet. Raises ProviderError."""
 
-    def label(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+    def usable(self) -> bool:
+        """Whether the account may use this region at all: for whoever was refused there, and wants to know why.
+
+        Raises ProviderError.
+        """
+
+    def label(self, ids: Sequence[str], tags: Mapping[str, str], *, by: str) -> None:
         """Write tags of Curfew's own onto instances, for people to read. Raises ProviderError."""
+
+
+class Unreachable:
+    """A target that cannot be reached: whoever asks it for anything is told why."""
+
+    def __init__(self, target: Target, error: ProviderError) -> None:
+        self.target = target
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        raise self._error

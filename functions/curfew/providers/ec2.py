@@ -1,10 +1,12 @@
 """EC2 as a provider: the only module that makes its calls and reads its errors.
 
 Two clients, because they want opposite things: ``read`` may be repeated by the SDK as it likes; ``act`` never is,
-since after an error Curfew looks before it does anything else. In report mode there is only the first.
+since after an error Curfew looks before it does anything else. In report mode there is only the first. What ``act``
+signs with is borrowed from the ``lender``, call by call; without one, its own credentials act.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from .ec2_errors import PAGE_CODES, SDK_ERRORS, code_of, refused_launch, transla
 from .ec2_filters import FILTER_VALUES, filters, literal
 from .ec2_instances import instance_of, previous_states
 from .ec2_launch import image_of, request_of
+from .ec2_rights import Arns, Errand, Lender, about, cancelling, launching
 from .ec2_spot import ENDED_SPOT_REQUESTS, released
 
 if TYPE_CHECKING:
@@ -32,24 +35,33 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 1_000
 SMALLEST_PAGE = 5
-LABELLED = 200  # EC2 takes a thousand, and advises less
+LABELLED = 20  # as many as one loan can name
 
 
 class Ec2Provider:
-    """One account and region of EC2. ``ssm`` makes the client for parameters, once one is asked for."""
+    """One account and region of EC2.
+
+    ``act`` makes the client that changes something, once that is wanted, and ``ssm`` the one for parameters.
+    ``enabled`` asks, elsewhere, which regions the account may use.
+    """
 
     def __init__(
         self,
         *,
         target: Target,
         read: "EC2Client",
-        act: "EC2Client | None" = None,
+        act: "Callable[[], EC2Client] | None" = None,
+        lender: Lender | None = None,
         ssm: "Callable[[], SSMClient] | None" = None,
+        enabled: Callable[[], frozenset[str]] | None = None,
     ) -> None:
         self.target = target
         self._read = read
-        self._act_client = act
+        self._hands = act
+        self._lender = lender
+        self._arns = lender.arns if lender else Arns(partition="aws", target=target)
         self._ssm = ssm
+        self._enabled = enabled
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
         """Stream the instances, page by page; an empty page with a token is an ordinary page."""
@@ -110,41 +122,50 @@ class Ec2Provider:
                     raise problem from error
         return found
 
-    def release(self, instances: Sequence[Instance]) -> Mapping[str, ProviderError | None]:
+    def release(
+        self, instances: Sequence[Instance], *, by: str
+    ) -> Mapping[str, ProviderError | None]:
         """Cancel persistent Spot requests."""
-        return released(instances, read=self._read, cancel=self._cancel)
+        return released(instances, read=self._read, cancel=partial(self._cancel, by=by))
 
-    def terminate(self, ids: Sequence[str]) -> Mapping[str, State]:
+    def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """One TerminateInstances call.
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
         """
         return self._order(
+            about(self._arns, "ec2:TerminateInstances", ids, by=by),
             lambda: previous_states(
                 self._act.terminate_instances(InstanceIds=list(ids)).get("TerminatingInstances", [])
-            )
+            ),
         )
 
-    def stop(self, ids: Sequence[str]) -> Mapping[str, State]:
+    def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """One StopInstances call.
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
         """
         return self._order(
+            about(self._arns, "ec2:StopInstances", ids, by=by),
             lambda: previous_states(
                 self._act.stop_instances(InstanceIds=list(ids)).get("StoppingInstances", [])
-            )
+            ),
         )
+
+    def usable(self) -> bool:
+        """Asked in a region that answers: one that is not enabled refuses everything, with an error of credentials."""
+        return self._enabled is None or self.target.region in self._enabled()
 
     def image(self, name: str) -> str:
         """An id as it is; after ``resolve:ssm:``, what that parameter has."""
         return image_of(name, self._ssm)
 
-    def launch(self, launch: Launch) -> tuple[Instance, ...]:
+    def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
         """One RunInstances call. An answer without instances, or none that can be read, may have launched all."""
         request = request_of(launch)
         try:
-            answer = self._act.run_instances(**request)
+            with self._loan(launching(self._arns, launch, by=by)):
+                answer = self._act.run_instances(**request)
             instances = tuple(instance_of(raw, self.target) for raw in answer["Instances"])
         except SDK_ERRORS as error:
             raise refused_launch(error) from error
@@ -166,7 +187,7 @@ class Ec2Provider:
             raise translated(error) from error
         return tuple(found.values())
 
-    def label(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+    def label(self, ids: Sequence[str], tags: Mapping[str, str], *, by: str) -> None:
         """CreateTags, which writes over what a key had.
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
@@ -176,13 +197,16 @@ class Ec2Provider:
         if not written:
             return
         for some in batched(ids, LABELLED, strict=False):
-            self._order(partial(self._act.create_tags, Resources=list(some), Tags=written))
+            self._order(
+                about(self._arns, "ec2:CreateTags", some, by=by),
+                partial(self._act.create_tags, Resources=list(some), Tags=written),
+            )
 
     @property
     def _act(self) -> "EC2Client":
-        if self._act_client is None:
+        if self._hands is None:
             raise RefusedError("report mode has no client that could change anything: nothing was")
-        return self._act_client
+        return self._hands()
 
     def _pages(self, wanted: "list[FilterTypeDef]") -> Iterator[list[Instance]]:
         for page in self._raw_pages(wanted):
@@ -194,8 +218,12 @@ class Ec2Provider:
         )
         return map(_listed, pages)
 
-    def _cancel(self, request_ids: list[str]) -> frozenset[str]:
-        answer = self._act.cancel_spot_instance_requests(SpotInstanceRequestIds=request_ids)
+    def _loan(self, errand: Errand) -> AbstractContextManager[None]:
+        return self._lender.loan(errand) if self._lender else nullcontext()
+
+    def _cancel(self, request_ids: list[str], *, by: str) -> frozenset[str]:
+        with self._loan(cancelling(self._arns, request_ids, by=by)):
+            answer = self._act.cancel_spot_instance_requests(SpotInstanceRequestIds=request_ids)
         return frozenset(
             request["SpotInstanceRequestId"]
             for request in answer.get("CancelledSpotInstanceRequests", [])
@@ -207,9 +235,10 @@ class Ec2Provider:
         # The answer spells the attribute with a capital; without a value it is none, and the protection is not known.
         return bool(answer[name[0].upper() + name[1:]]["Value"])
 
-    def _order[T](self, call: Callable[[], T]) -> T:
+    def _order[T](self, errand: Errand, call: Callable[[], T]) -> T:
         try:
-            return call()
+            with self._loan(errand):
+                return call()
         except SDK_ERRORS as error:
             raise translated(error, acting=True) from error
 
@@ -226,13 +255,14 @@ def enabled_regions(read: "EC2Client") -> frozenset[str]:
     return frozenset(region["RegionName"] for region in answer["Regions"])
 
 
-def account_of(sts: "STSClient") -> str:
-    """The account that the credentials belong to. Raises ProviderError.
+def identity_of(sts: "STSClient") -> tuple[str, str]:
+    """The partition and the account that the credentials belong to. Raises ProviderError.
 
     Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
     """
     try:
-        return sts.get_caller_identity()["Account"]
+        answer = sts.get_caller_identity()
+        return answer["Arn"].split(":")[1], answer["Account"]
     except SDK_ERRORS as error:
         raise translated(error) from error
 

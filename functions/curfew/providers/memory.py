@@ -78,17 +78,23 @@ class MemoryProvider:
         """The attributes that were given at the start, open otherwise."""
         return {id_: self.attributes.get(id_, OPEN) for id_ in ids if id_ in self.instances}
 
-    def release(self, instances: Sequence[Instance]) -> Mapping[str, ProviderError | None]:
+    def release(
+        self, instances: Sequence[Instance], *, by: str
+    ) -> Mapping[str, ProviderError | None]:
         """Nothing here launches anything anew."""
         return {}
 
-    def terminate(self, ids: Sequence[str]) -> Mapping[str, State]:
+    def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """Terminate at once what its zone allows."""
         return self._order(ActionKind.TERMINATE, ids, State.TERMINATED)
 
-    def stop(self, ids: Sequence[str]) -> Mapping[str, State]:
+    def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """Stop at once what its zone allows."""
         return self._order(ActionKind.STOP, ids, State.STOPPED)
+
+    def usable(self) -> bool:
+        """There is but one region, and everybody may use it."""
+        return True
 
     def image(self, name: str) -> str:
         """An id as it is; after ``resolve:ssm:``, what the parameter has."""
@@ -104,7 +110,7 @@ class MemoryProvider:
             raise RefusedError(f"the parameter {parameter}: its value is not the id of an image")
         return value
 
-    def launch(self, launch: Launch) -> tuple[Instance, ...]:
+    def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
         """Launch what the pool has, once per token; the instances run at once."""
         self.calls.append(("launch", (launch.token,)))
         if launch.token not in self._launched:
@@ -123,7 +129,7 @@ class MemoryProvider:
         _, ids = self._launched.get(token, (None, ()))
         return tuple(self.instances[id_] for id_ in ids if id_ in self.instances)
 
-    def label(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+    def label(self, ids: Sequence[str], tags: Mapping[str, str], *, by: str) -> None:
         """Write the tags onto all, or onto none if one does not exist."""
         labels.check(tags)
         self._recorded("label", ids)

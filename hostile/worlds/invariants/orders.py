@@ -21,6 +21,7 @@ MAY_CALL = MAY_CHANGE | {
     ("ec2", "DescribeSpotInstanceRequests"),
     ("dynamodb", "BatchGetItem"), ("dynamodb", "GetItem"), ("dynamodb", "PutItem"), ("dynamodb", "Query"),
     ("dynamodb", "TransactWriteItems"), ("dynamodb", "UpdateItem"),
+    ("sts", "AssumeRole"), ("sts", "GetCallerIdentity"),
 }  # fmt: skip
 
 
@@ -137,6 +138,22 @@ def orders_stay_where_they_belong(evidence: Evidence) -> Iterator[str]:
     for effect in evidence.effects(Change.TERMINATED, Change.STOPPED):
         if (effect.region, effect.id) not in known:
             yield f"{effect.id} {effect.change} in {effect.region} without a word in its audit"
+
+
+@rule("S18")
+def rights_are_borrowed_for_exactly_what_is_ordered(evidence: Evidence) -> Iterator[str]:
+    """S18: whoever changes something on EC2 signs with a session whose policy names what the call names."""
+    for call in evidence.world.journal.calls:
+        if call.service != "ec2" or (call.service, call.operation) not in MAY_CHANGE:
+            continue
+        session = evidence.world.identities.sessions.get(call.access_key)
+        policy = session.session_policy if session else None
+        if policy is None:
+            yield f"{call.operation} at {call.at:%H:%M:%S} with nobody's policy"
+            continue
+        resources = {r.rpartition("/")[2] for one in policy for r in one.resources}
+        if call.ids and resources != set(call.ids):
+            yield f"{call.operation} of {', '.join(call.ids)} with the rights to {', '.join(sorted(resources))}"
 
 
 @rule("S12")

@@ -72,7 +72,7 @@ def show_fleet(name: FleetName) -> Response[FleetView]:
     fleet = there(ask, name)
     view = fleets.look(
         fleet,
-        provider=ask.app.provider(fleet.target.region),
+        provider=ask.app.at(fleet.target),
         ledger=ask.app.ledger,
         now=ask.at,
     )
@@ -103,7 +103,7 @@ def renew_fleet(
         fleet,
         to_the_second(body.expires_at(ask.at)),
         caller=ask.caller,
-        provider=ask.app.provider(fleet.target.region),
+        provider=ask.app.at(fleet.target),
         ledger=ask.app.ledger,
         now=ask.at,
     )

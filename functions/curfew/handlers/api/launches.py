@@ -105,7 +105,7 @@ def _begun(ask: Asked, body: LaunchBody, key: Key) -> Fleet:
 def _seen(ask: Asked, fleet: Fleet) -> FleetView:
     """The fleet with its instances; what cannot be looked at does not make a launch fail."""
     with suppress(ProviderError):
-        provider = ask.app.provider(fleet.target.region)
+        provider = ask.app.at(fleet.target)
         return shown(ask, fleets.look(fleet, provider=provider, ledger=ask.app.ledger, now=ask.at))
     members = ask.app.ledger.fleets.members(fleet.operation)
     return shown(ask, fleets.View(fleet=fleet, members=members, instances={}))

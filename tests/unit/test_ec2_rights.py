@@ -1,0 +1,229 @@
+"""What is borrowed for a call: exactly what the call names, from the right role, in the right account, or nothing."""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curfew.core.errors import ProviderError, RefusedError, ThrottledError
+from curfew.core.model import Target
+from curfew.core.report import Result
+from curfew.execute import BATCH
+from curfew.providers import Launch
+from curfew.providers.ec2 import LABELLED
+from curfew.providers.ec2_rights import (
+    LONGEST_POLICY,
+    Arns,
+    about,
+    borrowing,
+    cancelling,
+    launching,
+    session_name,
+)
+from tests.builders import HERE, an_id
+from tests.night import Night, results
+from tests.stub.bank import EXTERNAL_ID
+from tests.stub_ec2 import Fault, Machine, StubEc2
+
+ONE, TWO = an_id(1), an_id(2)
+ARNS = Arns(partition="aws", target=HERE)
+INSTANCE = f"arn:aws:ec2:{HERE.region}:{HERE.account}:instance/"
+
+
+def a_launch(**more: Any) -> Launch:
+    ordinary: dict[str, Any] = {
+        "image": "ami-08111162", "instance_type": "t2.micro", "count": 2, "tags": {}, "token": "t",
+    }  # fmt: skip
+    return Launch(**(ordinary | more))
+
+
+def statements(policy: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(policy)["Statement"]
+    return found
+
+
+def test_an_errand_is_one_action_on_the_instances_that_it_names() -> None:
+    errand = about(ARNS, "ec2:TerminateInstances", [TWO, ONE], by="s")
+    assert errand.role == "act"
+    assert statements(errand.policy) == [
+        {
+            "Effect": "Allow",
+            "Action": "ec2:TerminateInstances",
+            "Resource": [INSTANCE + ONE, INSTANCE + TWO],
+        }
+    ]
+
+
+def test_a_spot_request_is_named_as_one() -> None:
+    (one,) = statements(cancelling(ARNS, ["sir-1"], by="s").policy)
+    arn = f"arn:aws:ec2:{HERE.region}:{HERE.account}:spot-instances-request/sir-1"
+    assert (one["Action"], one["Resource"]) == ("ec2:CancelSpotInstanceRequests", [arn])
+
+
+def test_a_launch_names_what_it_uses_and_the_kind_of_what_it_makes() -> None:
+    launch = a_launch(subnet="subnet-1", security_groups=("sg-2", "sg-1"), key="kim")
+    errand = launching(ARNS, launch, by="o")
+    run, tag = statements(errand.policy)
+    place = f"arn:aws:ec2:{HERE.region}:{HERE.account}:"
+    made = [place + kind + "/*" for kind in ("instance", "volume", "network-interface")]
+    used = ["subnet/subnet-1", "security-group/sg-1", "security-group/sg-2", "key-pair/kim"]
+
+    assert errand.role == "launch"
+    assert run["Action"] == "ec2:RunInstances"
+    assert run["Resource"] == [
+        *made,
+        f"arn:aws:ec2:{HERE.region}::image/ami-08111162",
+        f"arn:aws:ec2:{HERE.region}::snapshot/*",
+        *(place + one for one in used),
+    ]
+    assert tag["Resource"] == made
+    assert tag["Condition"] == {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
+
+
+def test_a_profile_is_passed_to_ec2_alone_and_only_by_a_launch_that_has_one() -> None:
+    *_, passing = statements(launching(ARNS, a_launch(profile="worker"), by="o").policy)
+    assert passing["Action"] == "iam:PassRole"
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    assert "iam:PassRole" not in launching(ARNS, a_launch(), by="o").policy
+    spot = launching(ARNS, a_launch(spot=True), by="o").policy
+    assert "spot-instances-request/*" in spot
+    assert "spot-instances-request" not in launching(ARNS, a_launch(), by="o").policy
+
+
+@pytest.mark.parametrize("count", [BATCH, LABELLED], ids=["order", "label"])
+def test_a_whole_batch_fits_wherever_it_is(count: int) -> None:
+    """The longest partition with the longest region."""
+    target = Target(provider="ec2", account=HERE.account, region="us-isob-northcentral-12")
+    arns = Arns(partition="aws-us-gov-b", target=target)
+    ids = [an_id(number) for number in range(count)]
+    for action in ("ec2:TerminateInstances", "ec2:CreateTags"):
+        assert len(about(arns, action, ids, by="s").policy) <= LONGEST_POLICY
+    assert len(cancelling(arns, [f"sir-{n:08}" for n in range(count)], by="s").policy) <= 2_048
+
+
+def test_a_policy_that_does_not_fit_is_refused_and_none_is_sent_without() -> None:
+    with pytest.raises(RefusedError, match="more than 2048"):
+        _ = about(ARNS, "ec2:CreateTags", [an_id(n) for n in range(40)], by="s").policy
+
+
+@given(st.text(max_size=100))
+def test_the_name_of_a_session_is_one_that_sts_takes(by: str) -> None:
+    name = session_name(by)
+    assert 2 <= len(name) <= 64
+    assert name.isascii()
+    assert not set(name) - set(
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+=,.@-"
+    )
+
+
+def test_the_name_of_a_session_tells_the_sweep() -> None:
+    assert session_name("20260304T020000Z-1a2b3c4d") == "curfew-20260304T020000Z-1a2b3c4d"
+
+
+# What the whole of it does.
+
+
+def two_zones() -> StubEc2:
+    return StubEc2(*(Machine(id=an_id(n), zone="ab"[n % 2]) for n in range(4)))
+
+
+def test_each_batch_has_a_loan_of_its_own_that_names_it() -> None:
+    night = Night(cloud=two_zones())
+
+    night.sweep()
+
+    lent = [sorted(p["Statement"][0]["Resource"]) for p in night.cloud.bank.policies]
+    assert lent == [sorted(INSTANCE + id_ for id_ in ids) for _, ids in night.cloud.orders]
+    assert len(lent) == 2
+    for loan in night.cloud.bank.loans:
+        assert loan["RoleArn"] == f"arn:aws:iam::{HERE.account}:role/curfew-act"
+        assert loan["ExternalId"] == EXTERNAL_ID
+        assert loan["RoleSessionName"] == loan["SourceIdentity"] == "curfew-sweep-1"
+        assert loan["DurationSeconds"] == "900"
+
+
+def test_rights_in_another_account_are_given_back_and_nothing_is_done() -> None:
+    night = Night(cloud=two_zones())
+    night.cloud.bank.account = "999999999999"
+
+    report = night.sweep()
+
+    assert night.cloud.orders == []
+    assert "gave rights in the account 999999999999, and not in" in report.problem
+    assert report.failed
+    assert set(results(report).values()) == {Result.FAILED, Result.NOT_ATTEMPTED}
+
+
+def test_a_role_that_refuses_stops_the_sweep_before_anything_is_done() -> None:
+    night = Night(cloud=two_zones())
+    night.cloud.bank.faults = [Fault(code="AccessDenied", status=403)] * 9
+
+    report = night.sweep()
+
+    assert night.cloud.orders == []
+    assert report.problem.startswith("no right could be borrowed: AccessDenied")
+    assert len(night.cloud.bank.faults) == 8
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(), Fault(code="InternalFailure", status=500), Fault(code="Throttling")]
+)
+def test_a_question_for_rights_that_is_not_answered_leaves_no_doubt_about_the_order(
+    fault: Fault,
+) -> None:
+    """Nothing was ordered, so there is nothing to be in doubt about: it is tried again."""
+    night = Night(cloud=two_zones())
+    night.cloud.bank.faults = [fault]
+
+    assert set(results(night.sweep()).values()) == {Result.VERIFIED}
+
+    night = Night(cloud=two_zones())
+    night.cloud.bank.faults = [fault] * 99
+    assert set(results(night.sweep()).values()) == {Result.FAILED}
+    assert night.cloud.orders == []
+
+
+def test_what_acts_can_sign_nothing_outside_a_loan() -> None:
+    client: Any = borrowing(HERE.region).create_client("ec2")
+    sent: list[str] = []
+    client.meta.events.register("before-send", lambda **_: sent.append("sent"))
+
+    with pytest.raises(RefusedError, match="nothing is on loan"):
+        client.terminate_instances(InstanceIds=[ONE])
+
+    assert sent == []
+
+
+def test_a_loan_ends_with_its_call_whatever_becomes_of_it() -> None:
+    cloud = two_zones()
+    provider = cloud.provider()
+    cloud.fail("TerminateInstances", Fault(code="InternalError", status=500))
+    with pytest.raises(ProviderError):
+        provider.terminate([ONE], by="s")
+
+    with pytest.raises(RefusedError, match="nothing is on loan"):
+        provider._act.terminate_instances(InstanceIds=[ONE])
+
+
+def test_a_launch_that_could_not_borrow_has_launched_nothing() -> None:
+    cloud = StubEc2()
+    cloud.bank.faults = [Fault()]
+    with pytest.raises(ThrottledError, match="no right could be borrowed"):
+        cloud.provider().launch(a_launch(), by="op")
+    assert cloud.machines == {}
+    with suppress(ProviderError):
+        cloud.provider().launch(a_launch(), by="op")
+    assert cloud.bank.loans[0]["RoleArn"].endswith(":role/curfew-launch")
+    assert cloud.bank.loans[0]["RoleSessionName"] == "curfew-op"
+
+
+def test_labels_are_written_with_rights_to_twenty_at_a_time() -> None:
+    ids = [an_id(n) for n in range(45)]
+    cloud = StubEc2(*(Machine(id=id_) for id_ in ids))
+
+    cloud.provider().label(ids, {"curfew:lease": "x"}, by="op")
+
+    assert [len(p["Statement"][0]["Resource"]) for p in cloud.bank.policies] == [20, 20, 5]
