@@ -1,14 +1,8 @@
 """*trigger*: EventBridge Scheduler or a direct invocation asks for a sweep; the queue, for work that was put off."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from .. import bootstrap, render, work
@@ -20,6 +14,9 @@ from ..dispatch import Dispatched, dispatch
 from ..observability import logger, publish
 from ..requests import SweepRequest, WorkRequest
 from ..sweep import permitted, refuse_stale, run
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 # Left over for the report after the last batch.
 MARGIN = timedelta(seconds=10)
@@ -101,9 +98,16 @@ def _is_messages(event: object) -> bool:
 
 def carry_on(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str, Any]:
     """Carry on what each message names, and answer with the messages that failed."""
+    # It brings asyncio and the events of every service: a third of this module's start, and schedules want none of it.
+    from aws_lambda_powertools.utilities.batch import (
+        BatchProcessor,
+        EventType,
+        process_partial_response,
+    )
+
     deadline = until(app.now(), context)
 
-    def record_handler(record: SQSRecord) -> None:
+    def record_handler(record: "SQSRecord") -> None:
         logger.set_correlation_id(record.message_id)
         try:
             _told(work.carry_out(app, _asked(record), deadline=deadline))
@@ -129,7 +133,7 @@ def _told(done: Report | str) -> None:
         raise SweepFailedError(render.sentence(done))
 
 
-def _asked(record: SQSRecord) -> WorkRequest:
+def _asked(record: "SQSRecord") -> WorkRequest:
     try:
         return WorkRequest.parse(record.json_body)
     except ValueError:

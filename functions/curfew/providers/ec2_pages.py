@@ -147,7 +147,7 @@ class _Reader:
         return found
 
     def let_go(self) -> None:
-        """Of the parser, which holds this reader, and with it the page: pages would pile up until they are collected."""
+        """Of the parser, which holds this reader, and so the page: pages would pile up until they are collected."""
         self.parser.StartElementHandler = self.parser.EndElementHandler = None
         self.parser.CharacterDataHandler = None
 
