@@ -11,8 +11,9 @@ from ..core.errors import CurfewError, RequestError, SweepFailedError
 from ..core.model import Mode
 from ..core.report import Report
 from ..dispatch import Dispatched, dispatch
+from ..due import due
 from ..observability import logger, publish
-from ..requests import SweepRequest, WorkRequest
+from ..requests import SweepRequest, TickRequest, WorkRequest
 from ..sweep import permitted, refuse_stale, run
 
 if TYPE_CHECKING:
@@ -32,17 +33,41 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     if _is_messages(event):
         return carry_on(event, context, bootstrap.app())
+    if "tick" in event:
+        return tick(TickRequest.parse(event), context, bootstrap.app())
     return sweep(SweepRequest.parse(event), context, bootstrap.app())
 
 
 def sweep(request: SweepRequest, context: LambdaContext, app: App) -> dict[str, Any]:
     """Sweep with an application that is handed in; raises as the handler does."""
+    refuse_stale(request, app.now())
+    return _swept(request, context, app)
+
+
+def tick(_request: TickRequest, context: LambdaContext, app: App) -> dict[str, Any]:
+    """Make every sweep that is due. One that fails keeps no other from being made.
+
+    Raises SweepFailedError afterwards, with what each of them said.
+    """
+    answers: dict[str, Any] = {}
+    failed: list[str] = []
+    for request in due(app, app.now()):
+        try:
+            answers[request.schedule] = _swept(request, context, app)
+        except CurfewError as error:
+            logger.error(f"{request.schedule}: {error}")
+            failed.append(f"{request.schedule}: {error}")
+    if failed:
+        raise SweepFailedError("; ".join(failed))
+    return {"due": answers}
+
+
+def _swept(request: SweepRequest, context: LambdaContext, app: App) -> dict[str, Any]:
     now = app.now()
     logger.set_correlation_id(_correlation(request, context))
     mode = permitted(app.settings.mode, request.mode)
     if mode is Mode.REPORT:
         app = app.reporting()
-    refuse_stale(request, now)
     deadline = until(now, context)
     dispatched = dispatch(app, request, app.places(request), now=now)
     reports = []
