@@ -32,6 +32,8 @@ BATCH = 20
 ROOM = timedelta(seconds=60)
 # A plan that is older than this has to be made anew.
 SHELF_LIFE = timedelta(minutes=15)
+OUT_OF_TIME = "out of time: the next sweep takes it up"
+TOO_OLD = "the plan is stale: it has to be made anew"
 # "From a couple of seconds up to a few minutes" is what EC2's guide on eventual consistency advises; these add up to
 # one minute. Source: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 WAITS = (0, 2, 4, 8, 16, 30)
@@ -43,10 +45,14 @@ FRESH = timedelta(seconds=40)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
-    """One outcome per action, in the plan's order; ``problem`` says what made it end early, if anything did."""
+    """One outcome per action, in the plan's order; ``problem`` says what made it end early, if anything did.
+
+    It was ``cut`` if that was the time, and nothing else.
+    """
 
     outcomes: tuple[Outcome, ...]
     problem: str = ""
+    cut: bool = False
 
 
 def execute(
@@ -158,7 +164,9 @@ class _Execution:
             self._let_go()
         except LedgerError as error:
             self._halt(f"outcomes are not written down: {error}")
-        return Executed(outcomes=outcomes, problem=self._halted)
+        return Executed(
+            outcomes=outcomes, problem=self._halted, cut=self._halted in {OUT_OF_TIME, TOO_OLD}
+        )
 
     def _let_go(self) -> None:
         """Tell the register who has ended, and let go of the fleets. Raises LedgerError."""
@@ -183,9 +191,9 @@ class _Execution:
 
     def _obstacle(self) -> str:
         if not self._clock.has(ROOM):
-            return "out of time: the next sweep takes it up"
+            return OUT_OF_TIME
         if self._clock.now() - self._plan.made_at > SHELF_LIFE:
-            return "the plan is stale: it has to be made anew"
+            return TOO_OLD
         return str(pause) if (pause := self._ledger.paused()) else ""
 
     def _look(self, actions: Sequence[Action]) -> list[Action]:

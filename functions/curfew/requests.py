@@ -156,9 +156,12 @@ class LaunchRequest(Request):
 
 
 class WorkRequest(Request):
-    """What a request over HTTP left for later. It names entries of the ledger and carries no decision of its own."""
+    """What a request over HTTP, or a sweep without time, left for later.
 
-    work: Literal["launch", "terminate", "plan", "apply"]
+    It names entries of the ledger and carries no decision of its own.
+    """
+
+    work: Literal["launch", "terminate", "plan", "apply", "resume"]
     id: Annotated[StrictStr, Matching(r"[A-Za-z0-9-]{1,80}", "is not an id")]
     fleet: Name | None = None
 

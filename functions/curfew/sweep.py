@@ -41,7 +41,11 @@ LEASES_AT_ONCE = 100  # as many as the ledger reads in one call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Everything that one sweep needs, put together by ``bootstrap``."""
+    """Everything that one sweep needs, put together by ``bootstrap``.
+
+    ``root`` is the sweep that this one carries on, if it does, and ``reserved`` says that what it does has been taken
+    from the day's budget.
+    """
 
     id: str
     policy: Policy
@@ -52,6 +56,8 @@ class Sweep:
     schedule: str = ""
     scheduled_at: datetime | None = None
     asked_by: str = ""
+    root: str = ""
+    reserved: bool = False
     listed: Callable[[int], None] = lambda _count: None
 
 
@@ -115,9 +121,9 @@ def plan(sweep: Sweep) -> Report:
             if not mismatch(instance, sweep.policy.selector):
                 waiting.append(instance)
             if len(waiting) == LEASES_AT_ONCE:
-                candidates += _meant(sweep, waiting, started)
+                candidates += meant(sweep, waiting, started)
                 waiting.clear()
-        candidates += _meant(sweep, waiting, started)
+        candidates += meant(sweep, waiting, started)
         waiting.clear()
         guarded = _decided(sweep, candidates, len(listed), started)
         status = Status.REFUSED if guarded.refused else Status.COMPLETED
@@ -175,6 +181,7 @@ def act(sweep: Sweep, planned: Report) -> Report:
             report,
             outcomes=executed.outcomes,
             problem=executed.problem,
+            cut=executed.cut,
             finished_at=sweep.clock.now(),
         )
         # Apart, since asking the ledger may fail, and the outcomes must not be lost then.
@@ -199,7 +206,7 @@ def _is_disabled(sweep: Sweep) -> bool:
         return False  # then nobody knows, and what was refused is what is told
 
 
-def _meant(sweep: Sweep, some: Sequence[Instance], now: datetime) -> list[Instance]:
+def meant(sweep: Sweep, some: Sequence[Instance], now: datetime) -> list[Instance]:
     """Those that the selector means by what the ledger says, each with its lease. Raises LedgerError."""
     leases = sweep.ledger.fleets.leases(sweep.provider.target, [i.id for i in some])
     known = [replace(i, lease=leases.get(i.id)) for i in some]
@@ -251,7 +258,7 @@ def _swept_already(sweep: Sweep) -> bool:
 def _within_the_day(sweep: Sweep, report: Report) -> Report:
     """Reserve the plan in the day's budget, or refuse it whole. Raises LedgerError."""
     made = report.plan
-    if made is None or not made.actions:
+    if made is None or not made.actions or sweep.reserved:
         return report
     count, limit = len(made.actions), sweep.policy.limits.per_day
     today = sweep.clock.now().astimezone(sweep.timezone).date()

@@ -13,6 +13,7 @@ from ..core.report import Report
 from ..dispatch import Dispatched, dispatch
 from ..due import due
 from ..observability import logger, publish
+from ..relay import hand_on
 from ..requests import SweepRequest, TickRequest, WorkRequest
 from ..sweep import permitted, refuse_stale, run
 
@@ -72,7 +73,7 @@ def _swept(request: SweepRequest, context: LambdaContext, app: App) -> dict[str,
     dispatched = dispatch(app, request, app.places(request), now=now)
     reports = []
     for one in () if dispatched else app.sweeps(request, deadline=deadline):
-        report = run(one, mode)
+        report = hand_on(one, run(one, mode), app.defer)
         publish(report)
         reports.append(report)
     if mode is Mode.ACT and app.policies.policy(request.policy).selector.expired:
