@@ -87,12 +87,15 @@ class Aws:
 
         Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it.
         """
+        from botocore import __version__ as sdk_version
         from botocore.config import Config
 
         config = Config(
             connect_timeout=3,
             read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": attempts},
+            # The SDK's own is long, and made anew for each call, in a tenth of the call's time.
+            user_agent=f"Botocore/{sdk_version}",
             user_agent_extra=f"curfew/{__version__}",
         )
         try:

@@ -120,7 +120,7 @@ class _Reader:
     page is given up, at the end of the root at the latest.
     """
 
-    __slots__ = ("around", "into", "opened", "pages", "parser", "passed", "text", "value")
+    __slots__ = ("around", "into", "opened", "pages", "parser", "passed", "text", "texts", "value")
 
     def __init__(self, name: str, root: Element) -> None:
         self.pages: list[dict[str, Any]] = []
@@ -131,6 +131,7 @@ class _Reader:
         self.opened: list[tuple[str, Element, Any]] = []
         self.value: Element | None = None
         self.text = ""
+        self.texts: dict[str, str] = {}  # most texts of a page stand in it many times
         self.passed = ""
         self.parser = expat.ParserCreate("utf-8")
 
@@ -198,7 +199,8 @@ class _Reader:
         elif (value := self.value) is not None:
             self.parser.CharacterDataHandler = None
             self.value = None
-            self._put(value, value.read(self.text))  # type: ignore[misc]  # a value has a reader
+            text = self.texts.setdefault(self.text, self.text)
+            self._put(value, value.read(text))  # type: ignore[misc]  # a value has a reader
         else:
             if not self.opened:
                 raise UnexpectedError
