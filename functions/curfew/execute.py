@@ -15,6 +15,7 @@ from .core.errors import (
     AmbiguousError,
     ItemError,
     LedgerError,
+    PacedError,
     ProviderError,
     RefusedError,
     unexpected,
@@ -112,6 +113,7 @@ class _Execution:
         self._looked_at: datetime | None = None
         self._claims: dict[tuple[str, str], bool] = {}
         self._halted = ""
+        self._cut = False
 
     def carry_out(self, batch: Sequence[Action]) -> None:
         """Look, write down, release, order."""
@@ -122,6 +124,9 @@ class _Execution:
                     self._order_all(self._release(due))
         except LedgerError as error:
             self._halt(str(error))
+        except PacedError as error:
+            self._cut = True
+            self._halt(f"out of time: {error}")
         except ProviderError as error:
             # Only a look lets an error through: nothing is known of what is not settled yet.
             self._halt(f"looking at the batch failed: {error}")
@@ -165,7 +170,9 @@ class _Execution:
         except LedgerError as error:
             self._halt(f"outcomes are not written down: {error}")
         return Executed(
-            outcomes=outcomes, problem=self._halted, cut=self._halted in {OUT_OF_TIME, TOO_OLD}
+            outcomes=outcomes,
+            problem=self._halted,
+            cut=self._cut or self._halted in {OUT_OF_TIME, TOO_OLD},
         )
 
     def _let_go(self) -> None:
@@ -296,8 +303,11 @@ class _Execution:
             if not self._may_go_on():
                 return
             if not self._is_fresh(self._looked_at):
-                self._halt("what was seen is too old to act on: looking takes too long")
-                return
+                if len(group.actions) == 1:
+                    self._halt("what was seen is too old to act on: looking takes too long")
+                    return
+                waiting = [*_halves(group), *waiting]  # fewer are looked at faster
+                continue
             try:
                 self._order(group.actions)
             except ItemError as error:
@@ -306,6 +316,10 @@ class _Execution:
                 self._halt(str(error))
                 self._settle(self._look(group.actions), Result.FAILED, str(error))
                 return
+            except PacedError as error:
+                if error.late:
+                    raise
+                waiting.insert(0, _Group(group.actions, tries=group.tries))
             except ProviderError as error:
                 waiting = [*self._after_trouble(group, error), *waiting]
 
@@ -343,8 +357,9 @@ class _Execution:
         if len(rest) < len(group.actions):
             return [_Group(rest, self._looked_at)]
         if len(rest) > 1:
-            middle = len(rest) // 2
-            return [_Group(rest[:middle], self._looked_at), _Group(rest[middle:])]
+            first, second = _halves(_Group(rest))
+            first.looked_at = self._looked_at
+            return [first, second]
         spared = error.code == "OperationNotPermitted"
         self._settle(rest, Result.KEPT if spared else Result.FAILED, f"the cloud refused: {error}")
         return []
@@ -379,6 +394,13 @@ class _Execution:
                 ours = id_ in self._touched | self._released
                 result = Result.UNKNOWN if ours else Result.NOT_ATTEMPTED
                 self._settle([action], result, self._halted)
+
+
+def _halves(group: _Group) -> list[_Group]:
+    """Both to be looked at anew."""
+    middle = len(group.actions) // 2
+    parts = group.actions[:middle], group.actions[middle:]
+    return [_Group(part, tries=group.tries) for part in parts]
 
 
 def _remembering(instance: Instance, action: Action, lease: Lease | None) -> Instance:

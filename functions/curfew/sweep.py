@@ -15,6 +15,7 @@ from .core import audit
 from .core.errors import (
     LedgerError,
     ListingError,
+    PacedError,
     ProviderError,
     RequestError,
     StaleTriggerError,
@@ -28,6 +29,7 @@ from .core.report import Outcome, Report, Result, Status
 from .execute import Executed, execute
 from .ledger import Ledger, Watermark
 from .providers import Provider
+from .rate import Spent
 from .requests import LaunchRequest, SweepRequest
 
 # A trigger that comes later than this is not obeyed: people have started to work by then.
@@ -59,6 +61,7 @@ class Sweep:
     root: str = ""
     reserved: bool = False
     listed: Callable[[int], None] = lambda _count: None
+    spent: Callable[[], Spent] = Spent
 
 
 def permitted(stack: Mode, asked: Mode | None) -> Mode:
@@ -106,7 +109,7 @@ def run(sweep: Sweep, mode: Mode) -> Report:
 
 def plan(sweep: Sweep) -> Report:
     """Find, decide, guard. Whatever goes wrong becomes the report's status and problem; nothing is raised."""
-    started = sweep.clock.now()
+    started, spent = sweep.clock.now(), sweep.spent()
     candidates: list[Instance] = []
     waiting: list[Instance] = []  # for a look into the ledger
     listed: set[str] = set()  # an instance may come twice, and counts once
@@ -133,13 +136,15 @@ def plan(sweep: Sweep) -> Report:
         status, problem = Status.INCOMPLETE, str(error)
     except _OutOfTimeError:
         status, problem = Status.STOPPED, "out of time while listing: nothing is decided"
+    except PacedError as error:
+        status, problem = Status.STOPPED, f"nothing is decided: {error}"
     except (LedgerError, ProviderError) as error:
         status, problem = Status.FAILED, str(error)
     except Exception as error:  # noqa: BLE001  a fault of ours in one sweep must not keep others from being made
         status, problem = Status.FAILED, unexpected(error)
     if status in {Status.INCOMPLETE, Status.FAILED} and not listed and _is_disabled(sweep):
         status, problem = Status.DISABLED, f"{sweep.provider.target} is not enabled in this account"
-    return Report(
+    report = Report(
         sweep_id=sweep.id,
         target=sweep.provider.target,
         policy=sweep.policy.name,
@@ -151,6 +156,7 @@ def plan(sweep: Sweep) -> Report:
         plan=guarded,
         problem=problem,
     )
+    return _at_cost(sweep, report, spent)
 
 
 def act(sweep: Sweep, planned: Report) -> Report:
@@ -158,6 +164,11 @@ def act(sweep: Sweep, planned: Report) -> Report:
 
     Like ``plan``, it raises nothing.
     """
+    spent = sweep.spent()
+    return _at_cost(sweep, _acted(sweep, planned), spent)
+
+
+def _acted(sweep: Sweep, planned: Report) -> Report:
     report = replace(planned, mode=Mode.ACT)
     try:
         if planned.plan is None or planned.status is not Status.COMPLETED:
@@ -193,6 +204,14 @@ def act(sweep: Sweep, planned: Report) -> Report:
     except Exception as error:  # noqa: BLE001  as above
         return _nothing(report, Status.FAILED, unexpected(error))
     return report
+
+
+def _at_cost(sweep: Sweep, report: Report, before: Spent) -> Report:
+    """The report with what the rate has cost since."""
+    cost = sweep.spent().since(before)
+    return replace(
+        report, throttles=report.throttles + cost.throttles, paced=report.paced + cost.seconds
+    )
 
 
 class _OutOfTimeError(Exception):

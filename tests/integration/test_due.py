@@ -1,6 +1,5 @@
 """A tick: what is due is swept, once; what failed is tried again, within bounds; and one sweep keeps no other back."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -81,10 +80,10 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path) -> House:
     path = tmp_path / "curfew.yaml"
     path.write_text(FILE)
-    yield House(path)
+    return House(path)
 
 
 def test_what_is_due_is_swept_once_however_often_it_ticks(house: House) -> None:

@@ -1,7 +1,7 @@
 """A sweep that is cut by its time limit is finished by its successors, and each instance is acted on once."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -122,10 +122,10 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[[], House]]:
+def make(tmp_path: Path) -> Callable[[], House]:
     path = tmp_path / "curfew.yaml"
     path.write_text(FILE)
-    yield lambda: House(path)
+    return lambda: House(path)
 
 
 def finish(house: House, seconds: float = 600) -> int:

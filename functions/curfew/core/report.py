@@ -56,6 +56,8 @@ class Report:
 
     ``settled`` says what became of the intents of earlier sweeps that broke off; ``cut``, that time was up before the
     last action, and nothing else was wrong.
+    ``throttles`` is how often the cloud
+    said that the calls come too fast, ``paced`` for how many seconds Curfew's own rate kept them back.
     """
 
     sweep_id: str
@@ -71,6 +73,8 @@ class Report:
     settled: tuple[str, ...] = ()
     problem: str = ""
     cut: bool = False
+    throttles: int = 0
+    paced: float = 0.0
 
     @property
     def failed(self) -> bool:
