@@ -20,7 +20,7 @@ SHIPPED := $(shell find functions -not -path '*/__pycache__*')
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: .venv/.ready ## Launch fleets on an embedded cloud, sweep them, show what went and why
@@ -29,6 +29,10 @@ demo: .venv/.ready ## Launch fleets on an embedded cloud, sweep them, show what 
 .PHONY: local
 local: .venv/.ready $(BUILT) ## Serve an embedded cloud for `sam local invoke`, until Ctrl-C
 	@$(PYTHON) -m demo.local
+
+.PHONY: deploy-local
+deploy-local: .venv/.ready .tools/.ready .ministack/.ready ## Deploy two stacks onto an emulated cloud, and watch one run by itself
+	@$(PYTHON) -m deployed
 
 ##@ Develop
 
@@ -96,10 +100,11 @@ stale: $(filter .uv/%,$(UV))
 
 .PHONY: clean
 clean: ## Remove all that the other targets made
-	rm -rf .venv .tools .peers .uv .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .tools .ministack .peers .uv .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
 # The locks, each from its part of pyproject.toml. What is tested is what ships: the first one governs the second.
-LOCKS := functions/requirements.txt benchmarks/typical/requirements.txt requirements/dev.txt requirements/peers.txt requirements/sam.txt requirements/uv.txt
+LOCKS := functions/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
+  requirements/peers.txt requirements/uv.txt benchmarks/typical/requirements.txt
 compile = case $(1) in \
 	  functions/*) from="pyproject.toml" ;; \
 	  */dev.txt) from="pyproject.toml --extra cli --group dev --group mutants --constraint functions/requirements.txt" ;; \
@@ -133,5 +138,16 @@ compile = case $(1) in \
 	$(UV) pip sync --quiet --python .peers --require-hashes $<
 	@touch $@
 
-$(BUILT): template.yaml spoke.yaml samconfig.toml $(SHIPPED) .tools/.ready
+# The cloud that `make deploy-local` deploys onto. The functions run under its Python, so it is that of their runtime.
+.ministack/.ready: requirements/ministack.txt $(filter .uv/%,$(UV))
+	$(UV) venv --quiet --clear .ministack
+	$(UV) pip sync --quiet --python .ministack --require-hashes $<
+	@touch $@
+
+# Lambda cannot write bytecode beside what it imports, and would compile all of it at every cold start. It is made here,
+# never compared with its source again, and tells of the places where Lambda has the files.
+$(BUILT): template.yaml spoke.yaml samconfig.toml Makefile $(SHIPPED) .tools/.ready | .venv/.ready
 	$(SAM) build
+	@for built in .aws-sam/build/*/; do \
+	  $(PYTHON) -m compileall -q -f --invalidation-mode unchecked-hash -s "$${built%/}" -p /var/task "$$built"; \
+	done

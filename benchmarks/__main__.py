@@ -156,7 +156,10 @@ def _text(found: dict[str, Any]) -> tuple[str, list[str]]:
             show.waits(act),
         ]
     if regions:
-        parts += [f"### 17 regions × 300 instances ({regions.rounds})", show.waits(regions)]
+        parts += [
+            f"### 17 regions × 300 instances ({regions.rounds})",
+            show.waits(regions, regions=len(REGIONS)),
+        ]
     if "startup" in found:
         parts += ["### Start-up", show.startup(found["startup"])]
     if "estate" in found:

@@ -1,23 +1,27 @@
-"""How long calls take that keep under a share of EC2's rate: token buckets, on a clock of their own.
+"""How long calls take that keep to a share of EC2's rate, by Curfew's own table of it, without waiting for them.
 
-EC2 gives each account a bucket for each action in each region. Those not named here share the numbers of their class.
-Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+What is in the bucket already is not waited for. That EC2 counts instances as well is left out, so it takes as long at
+least.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
-# The most tokens, and tokens a second.
-LOOKS = (100.0, 20.0)
-BUCKETS = {"TerminateInstances": (100.0, 5.0)}
+from curfew.rate import CHANGES, KINDS, LOOKS
+
 ELSEWHERE = ("DynamoDB", "AssumeRole", "GetCallerIdentity")
 
 
 def seconds(calls: Mapping[str, int], *, percent: float) -> float:
-    """The least that a sweep with these calls takes in one account and region: that of its busiest action."""
+    """The least that a sweep with these calls takes in one account and region: that of its busiest bucket."""
     share = percent / 100
-    least = 0.0
+    counts: Counter[str] = Counter()
     for action, count in calls.items():
         if not action.startswith(ELSEWHERE):
-            most, rate = BUCKETS.get(action, LOOKS)
-            least = max(least, (count - most * share) / (rate * share))
+            looks = action.startswith("Describe")  # all from one bucket
+            counts["Describe" if looks else action] += count
+    least = 0.0
+    for action, count in counts.items():
+        allowed = KINDS.get(action, LOOKS if action == "Describe" else CHANGES).calls
+        least = max(least, (count - allowed.size * share) / (allowed.refill * share))
     return least

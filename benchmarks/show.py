@@ -61,8 +61,8 @@ def work(series: Series) -> str:
     return table(columns, rows)
 
 
-def waits(series: Series) -> str:
-    """Wall-clock time against Custodian, and where a rate bounds it."""
+def waits(series: Series, *, regions: int = 1) -> str:
+    """Wall-clock time against Custodian, and where a rate bounds it, which each region has for itself."""
     columns = (
         "",
         "wall s",
@@ -75,7 +75,6 @@ def waits(series: Series) -> str:
     rows = []
     for case in series.cases:
         last = series.runs[case.name][-1]
-        regions = max(1, last.calls.get("DescribeRegions", 0) and 17)
         bound = paced({k: v // regions for k, v in last.calls.items()}, percent=25)
         ours = case.name in {"act", "report", "report-all", "report-limited"}
         rows.append(

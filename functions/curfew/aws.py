@@ -17,6 +17,7 @@ from .providers import Provider
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from .rate import Rates
     from botocore.session import Session
 
 
@@ -26,8 +27,11 @@ MEMBERS_KEPT = 900  # seconds
 class Aws:
     """The clients and the providers of one process. The SDK is imported when the first of them is made."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises ConfigError for a profile that there is not, and where nothing says which region."""
+    def __init__(self, settings: Settings, rates: "Rates | None" = None) -> None:
+        """``rates`` hold back the clients of EC2.
+
+        Raises ConfigError for a profile that there is not, and where nothing says which region.
+        """
         from botocore.exceptions import ProfileNotFound
 
         from . import sdk
@@ -40,6 +44,7 @@ class Aws:
         if not region:
             raise ConfigError("no region is set: set AWS_REGION, or a region in the AWS profile")
         self.settings = settings.in_region(region)
+        self._rates = rates
         self._abroad = cache(self._assumed)
         self._reader = cache(self._look)
         self._hands = cache(self._lent)
@@ -87,12 +92,15 @@ class Aws:
 
         Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it.
         """
+        from botocore import __version__ as sdk_version
         from botocore.config import Config
 
         config = Config(
             connect_timeout=3,
             read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": attempts},
+            # The SDK's own is long, and made anew for each call, in a tenth of the call's time.
+            user_agent=f"Botocore/{sdk_version}",
             user_agent_extra=f"curfew/{__version__}",
         )
         try:
@@ -127,14 +135,23 @@ class Aws:
 
         client = self.guarded(calls.LOOK, region, session=self._of(account))
         ec2_pages.hasten(client)
+        return self._paced(client, region, account)
+
+    def _paced(self, client: Any, region: str, account: str) -> Any:
+        if self._rates:
+            self._rates.pace(client, lambda: (account, region))
         return client
+
+    def _acting(self, region: str, account: str, session: "Session | None") -> Callable[[], Any]:
+        """What makes the client that acts, which never tries again by itself."""
+        make = self.once(calls.ACT, region=region, session=session, attempts=1)
+        return cache(lambda: self._paced(make(), region, account))
 
     def _lent(self, region: str, account: str) -> tuple[Callable[[], Any], Any]:
         """What makes the client that acts, and whoever lends it the right to."""
         settings = self.settings
         if not settings.roles:
-            own = self._of(account)
-            return self.once(calls.ACT, region=region, session=own, attempts=1), None
+            return self._acting(region, account, self._of(account)), None
         from .providers.ec2_rights import Arns, Lender
 
         borrowed, sts, proof = self._bank
@@ -146,7 +163,7 @@ class Aws:
             roles=settings.roles,
             external_id=settings.external_id,
         )
-        return self.once(calls.ACT, region=region, session=borrowed, attempts=1), lender
+        return self._acting(region, account, borrowed), lender
 
     @cached_property
     def _bank(self) -> tuple["Session", Any, Any]:

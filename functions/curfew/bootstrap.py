@@ -21,6 +21,7 @@ from .ledger import Ledger
 from .ledger.memory import MemoryLedger
 from .policyfile import PolicyFile, load
 from .providers import Provider, Unreachable
+from .rate import Rates
 from .requests import SweepRequest, TargetRequest, WorkRequest
 from .settings import Settings
 from .sweep import Sweep
@@ -55,7 +56,8 @@ class App:
     ``watcher`` gives one that has nothing to act with, for what only looks; where there is none, ``provider`` serves.
     ``defer`` puts work off to a queue; where there is none, the work is done at once. ``fan_out`` sends the targets of
     a sweep to theirs, and returns those that it could not send; where there is none, they are swept in place.
-    ``members`` gives the accounts of the organization's units.
+    ``members`` gives the accounts of the organization's units. ``rates`` are what the clients keep to; where there are
+    none, they go as fast as they can.
     """
 
     settings: Settings
@@ -67,6 +69,7 @@ class App:
     members: Callable[[Sequence[str]], Iterable[str]] = lambda _units: ()
     defer: Callable[[WorkRequest], None] | None = None
     fan_out: Callable[[Sequence[TargetRequest]], list[TargetRequest]] | None = None
+    rates: Rates | None = None
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
 
@@ -135,7 +138,9 @@ class App:
         return replace(self, settings=settings, provider=self.watcher or self.provider)
 
     def clock(self, deadline: datetime | None = None) -> Clock:
-        """The time of this application, until the caller is cut off."""
+        """The time of this application, until the caller is cut off. From then on, no call waits for the rate."""
+        if self.rates:
+            self.rates.until(deadline)
         return Clock(now=self.now, sleep=self.sleep, deadline=deadline)
 
     def at(self, target: Target) -> Provider:
@@ -167,9 +172,12 @@ class App:
             "policy": policy,
             "provider": provider,
             "ledger": self.ledger,
-            "clock": self.clock(),
             "timezone": self.policies.timezone,
         }
+        if "clock" not in more:
+            known["clock"] = self.clock()
+        if self.rates:
+            known["spent"] = partial(self.rates.spent, provider.target.account, region)
         return Sweep(**(known | more))
 
     def wish(self, template: str, **more: Any) -> Wish:
@@ -229,7 +237,8 @@ def app() -> App:
 def build(settings: Settings) -> App:
     """An application on AWS. Raises ConfigError for a policy file or a setting that is unusable."""
     policies = load(settings.policies)
-    aws = Aws(settings)
+    rates = Rates(settings.rate_percent, now=utc_now, sleep=time.sleep)
+    aws = Aws(settings, rates)
     settings = aws.settings
     return App(
         settings=settings,
@@ -239,6 +248,7 @@ def build(settings: Settings) -> App:
         watcher=partial(aws.provider, mode=Mode.REPORT),
         regions=aws.regions,
         members=aws.members,
+        rates=rates,
         defer=_defer(aws, settings.queue) if settings.queue else None,
         fan_out=_fan_out(aws, settings.targets) if settings.targets else None,
     )

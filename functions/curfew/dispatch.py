@@ -9,6 +9,7 @@ from .core.errors import RequestError, StaleTriggerError
 from .core.model import Mode, Place
 from .core.policy import spoken
 from .core.report import Report
+from .relay import hand_on
 from .requests import SweepRequest, TargetRequest
 from .sweep import permitted, run
 
@@ -78,4 +79,4 @@ def sweep_target(app: App, request: TargetRequest, *, deadline: datetime) -> Rep
         schedule=request.schedule,
         scheduled_at=request.scheduled_at,
     )
-    return run(one, mode)
+    return hand_on(one, run(one, mode), app.defer)

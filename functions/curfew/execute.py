@@ -15,6 +15,7 @@ from .core.errors import (
     AmbiguousError,
     ItemError,
     LedgerError,
+    PacedError,
     ProviderError,
     RefusedError,
     unexpected,
@@ -32,6 +33,8 @@ BATCH = 20
 ROOM = timedelta(seconds=60)
 # A plan that is older than this has to be made anew.
 SHELF_LIFE = timedelta(minutes=15)
+OUT_OF_TIME = "out of time: the next sweep takes it up"
+TOO_OLD = "the plan is stale: it has to be made anew"
 # "From a couple of seconds up to a few minutes" is what EC2's guide on eventual consistency advises; these add up to
 # one minute. Source: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 WAITS = (0, 2, 4, 8, 16, 30)
@@ -43,10 +46,14 @@ FRESH = timedelta(seconds=40)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
-    """One outcome per action, in the plan's order; ``problem`` says what made it end early, if anything did."""
+    """One outcome per action, in the plan's order; ``problem`` says what made it end early, if anything did.
+
+    It was ``cut`` if that was the time, and nothing else.
+    """
 
     outcomes: tuple[Outcome, ...]
     problem: str = ""
+    cut: bool = False
 
 
 def execute(
@@ -106,6 +113,7 @@ class _Execution:
         self._looked_at: datetime | None = None
         self._claims: dict[tuple[str, str], bool] = {}
         self._halted = ""
+        self._cut = False
 
     def carry_out(self, batch: Sequence[Action]) -> None:
         """Look, write down, release, order."""
@@ -116,6 +124,9 @@ class _Execution:
                     self._order_all(self._release(due))
         except LedgerError as error:
             self._halt(str(error))
+        except PacedError as error:
+            self._cut = True
+            self._halt(f"out of time: {error}")
         except ProviderError as error:
             # Only a look lets an error through: nothing is known of what is not settled yet.
             self._halt(f"looking at the batch failed: {error}")
@@ -158,7 +169,11 @@ class _Execution:
             self._let_go()
         except LedgerError as error:
             self._halt(f"outcomes are not written down: {error}")
-        return Executed(outcomes=outcomes, problem=self._halted)
+        return Executed(
+            outcomes=outcomes,
+            problem=self._halted,
+            cut=self._cut or self._halted in {OUT_OF_TIME, TOO_OLD},
+        )
 
     def _let_go(self) -> None:
         """Tell the register who has ended, and let go of the fleets. Raises LedgerError."""
@@ -183,9 +198,9 @@ class _Execution:
 
     def _obstacle(self) -> str:
         if not self._clock.has(ROOM):
-            return "out of time: the next sweep takes it up"
+            return OUT_OF_TIME
         if self._clock.now() - self._plan.made_at > SHELF_LIFE:
-            return "the plan is stale: it has to be made anew"
+            return TOO_OLD
         return str(pause) if (pause := self._ledger.paused()) else ""
 
     def _look(self, actions: Sequence[Action]) -> list[Action]:
@@ -288,8 +303,11 @@ class _Execution:
             if not self._may_go_on():
                 return
             if not self._is_fresh(self._looked_at):
-                self._halt("what was seen is too old to act on: looking takes too long")
-                return
+                if len(group.actions) == 1:
+                    self._halt("what was seen is too old to act on: looking takes too long")
+                    return
+                waiting = [*_halves(group), *waiting]  # fewer are looked at faster
+                continue
             try:
                 self._order(group.actions)
             except ItemError as error:
@@ -298,6 +316,10 @@ class _Execution:
                 self._halt(str(error))
                 self._settle(self._look(group.actions), Result.FAILED, str(error))
                 return
+            except PacedError as error:
+                if error.late:
+                    raise
+                waiting.insert(0, _Group(group.actions, tries=group.tries))
             except ProviderError as error:
                 waiting = [*self._after_trouble(group, error), *waiting]
 
@@ -335,8 +357,9 @@ class _Execution:
         if len(rest) < len(group.actions):
             return [_Group(rest, self._looked_at)]
         if len(rest) > 1:
-            middle = len(rest) // 2
-            return [_Group(rest[:middle], self._looked_at), _Group(rest[middle:])]
+            first, second = _halves(_Group(rest))
+            first.looked_at = self._looked_at
+            return [first, second]
         spared = error.code == "OperationNotPermitted"
         self._settle(rest, Result.KEPT if spared else Result.FAILED, f"the cloud refused: {error}")
         return []
@@ -371,6 +394,13 @@ class _Execution:
                 ours = id_ in self._touched | self._released
                 result = Result.UNKNOWN if ours else Result.NOT_ATTEMPTED
                 self._settle([action], result, self._halted)
+
+
+def _halves(group: _Group) -> list[_Group]:
+    """Both to be looked at anew."""
+    middle = len(group.actions) // 2
+    parts = group.actions[:middle], group.actions[middle:]
+    return [_Group(part, tries=group.tries) for part in parts]
 
 
 def _remembering(instance: Instance, action: Action, lease: Lease | None) -> Instance:

@@ -21,6 +21,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
 
 DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
+CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 ACCOUNT = r"[0-9]{12}"
 UNIT = r"(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[0-9a-z]{8,32})"
 REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}"
@@ -158,6 +159,16 @@ type UnitIds = Annotated[
     BeforeValidator(_several),
     Field(min_length=1),
     _words({"type": "string", "pattern": f"^{UNIT}$"}),
+]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+type Weekdays = Annotated[
+    tuple[Weekday, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    _words({"type": "string", "enum": list(get_args(Weekday))}),
+]
+type TimeOfDay = Annotated[
+    StrictStr, Matching(CLOCK, 'is not a time of day: write one in quotes, as in "18:00"')
 ]
 type Name = Annotated[
     StrictStr,

@@ -60,7 +60,8 @@ def _count(report: Report) -> None:
     metrics.add_dimension(name="policy", value=report.policy.partition(":")[0])
     metrics.add_dimension(name="region", value=report.target.region)
     for name, value in render.metrics(report).items():
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+        unit = MetricUnit.Seconds if name.endswith("Seconds") else MetricUnit.Count
+        metrics.add_metric(name=name, unit=unit, value=value)
     metrics.flush_metrics()
 
 

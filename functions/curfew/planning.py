@@ -88,7 +88,7 @@ def _same_policies(record: PlanRecord, version: str) -> None:
 
 def _report(record: PlanRecord, sweep: Sweep) -> Report:
     """The sweep as it was when it had been planned. Raises LedgerError if it is not what was planned."""
-    verdicts = [verdict.judged for verdict in _all(record, sweep.ledger.plans)]
+    verdicts = [verdict.judged for verdict in verdicts_of(record, sweep.ledger.plans)]
     made = Plan(
         policy=sweep.policy,
         made_at=record.made_at,
@@ -111,7 +111,8 @@ def _report(record: PlanRecord, sweep: Sweep) -> Report:
     )
 
 
-def _all(record: PlanRecord, plans: Plans) -> list[Verdict]:
+def verdicts_of(record: PlanRecord, plans: Plans) -> list[Verdict]:
+    """All verdicts of a kept plan. Raises LedgerError."""
     found_: list[Verdict] = []
     after = ""
     while True:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from .complaints import complaints
 from .core.errors import ConfigError, RequestError
 from .core.policy import Policy
+from .core.schedule import Schedule
 from .schemas import KEYS, File, FleetEntry
 
 # Before it is encoded. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
@@ -42,6 +43,10 @@ class PolicyFile:
         if name not in self.content.policies:
             raise RequestError(_unknown("policy", name, self.path, list(self.content.policies)))
         return self.content.policy(name, self.version)
+
+    def schedules(self) -> tuple[Schedule, ...]:
+        """The schedules, in the order of the file."""
+        return tuple(one.schedule(name) for name, one in self.content.schedules.items())
 
     def fleet(self, name: str) -> FleetEntry:
         """A fleet template by name. Raises RequestError if there is none."""

@@ -72,13 +72,15 @@ def summary(report: Report) -> dict[str, Any]:
         **{str(result).replace("-", "_"): report.count(result) for result in Result},
         "plan": plan.hash if plan else "",
         "settled": list(report.settled),
+        "throttles": report.throttles,
+        "paced_seconds": round(report.paced, 3),
         "started_at": report.started_at.isoformat(timespec="seconds"),
         "seconds": round((report.finished_at - report.started_at).total_seconds(), 3),
     }
 
 
-def metrics(report: Report) -> dict[str, int]:
-    """The counts that are worth a metric."""
+def metrics(report: Report) -> dict[str, float]:
+    """The numbers that are worth a metric: counts, and seconds where the name says so."""
     numbers = summary(report)
     return {
         "Listed": numbers["listed"],
@@ -87,6 +89,8 @@ def metrics(report: Report) -> dict[str, int]:
         "Kept": numbers["kept"] + numbers["kept_at_recheck"],
         "Verified": numbers["verified"],
         "Failed": numbers["failed"] + numbers["unknown"],
+        "Throttles": numbers["throttles"],
+        "PacedSeconds": numbers["paced_seconds"],
     }
 
 

@@ -30,6 +30,7 @@ from .fields import (
     Name,
     Region,
     Regions,
+    TimeOfDay,
 )
 from .schemas import LONGEST_LEASE, Strict
 
@@ -44,9 +45,6 @@ def _possible(ttl: timedelta) -> timedelta:
 
 type Count = Annotated[StrictInt, Field(ge=1, le=100)]
 type Reason = Annotated[StrictStr, Field(min_length=1, max_length=500)]
-type Clock = Annotated[
-    StrictStr, Matching(r"([01][0-9]|2[0-3]):[0-5][0-9]", "is not a time of day: write 18:00")
-]
 type Ttl = Annotated[Duration, AfterValidator(_possible)]
 type Words = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 
@@ -93,6 +91,12 @@ class SweepRequest(Request):
         return self
 
 
+class TickRequest(Request):
+    """Time has passed: whatever is due is to be done. Nothing in it says what; a late one asks about now."""
+
+    tick: Literal[True]
+
+
 class TargetRequest(Request):
     """One target of a sweep, as a message: the receiver decides everything else anew.
 
@@ -129,7 +133,7 @@ class LaunchRequest(Request):
     owner: Words | None = None
     count: Count | None = None
     ttl: Ttl | None = None
-    until: Clock | None = None
+    until: TimeOfDay | None = None
     region: Region | None = None
     tags: LaunchTags = Field(default_factory=dict)
     key: Words | None = None
@@ -152,9 +156,12 @@ class LaunchRequest(Request):
 
 
 class WorkRequest(Request):
-    """What a request over HTTP left for later. It names entries of the ledger and carries no decision of its own."""
+    """What a request over HTTP, or a sweep without time, left for later.
 
-    work: Literal["launch", "terminate", "plan", "apply"]
+    It names entries of the ledger and carries no decision of its own.
+    """
+
+    work: Literal["launch", "terminate", "plan", "apply", "resume"]
     id: Annotated[StrictStr, Matching(r"[A-Za-z0-9-]{1,80}", "is not an id")]
     fleet: Name | None = None
 

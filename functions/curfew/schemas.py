@@ -4,7 +4,7 @@ An unknown key is an error, an empty selector is an error, and neither is ever r
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -29,6 +29,7 @@ from .core.policy import (
     TagFilter,
     folded,
 )
+from .core.schedule import EVERY_DAY, Schedule
 from .fields import (
     AccountIds,
     Count,
@@ -47,14 +48,18 @@ from .fields import (
     TagKey,
     TagKeys,
     TagTexts,
+    TimeOfDay,
     TimeZone,
     UnitIds,
+    Weekday,
+    Weekdays,
 )
 
 # What holds where the file says nothing is the core's to say.
 PROTECTION = Protection()
 LIMITS = Limits()
 LONGEST_LEASE = timedelta(days=366)
+SHORTEST_INTERVAL, LONGEST_INTERVAL = timedelta(minutes=5), timedelta(days=1)
 
 
 class Strict(BaseModel):
@@ -215,6 +220,43 @@ class PolicyEntry(Strict):
         return self
 
 
+class ScheduleEntry(Strict):
+    """When a policy is due: at a time of day in the file's time zone, or every so often.
+
+    ``catch_up`` is how long after that a sweep may still begin, if it could not be made at the time.
+    """
+
+    policy: Name
+    at: TimeOfDay | None = None
+    every: Duration | None = None
+    days: Weekdays = ()
+    catch_up: Duration = timedelta(hours=4)
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        if bool(self.at) == bool(self.every):
+            raise ValueError("needs either at or every")
+        if self.every and self.days:
+            raise ValueError("has days, which go with at")
+        if self.every and not SHORTEST_INTERVAL <= self.every <= LONGEST_INTERVAL:
+            raise ValueError("every is shorter than 5m or longer than 1d")
+        if self.catch_up > LONGEST_INTERVAL:
+            raise ValueError("catch_up is longer than 1d: by then the next window has begun")
+        return self
+
+    def schedule(self, name: str) -> Schedule:
+        """The same in the core's words."""
+        names = get_args(Weekday)
+        return Schedule(
+            name=name,
+            policy=self.policy,
+            at=time.fromisoformat(self.at) if self.at else None,
+            every=self.every,
+            days=frozenset(map(names.index, self.days)) if self.days else EVERY_DAY,
+            catch_up=self.catch_up,
+        )
+
+
 class FleetCount(Strict):
     """How many instances a launch makes."""
 
@@ -270,7 +312,23 @@ class File(Strict):
     protect: Protect = Protect()
     limits: FileLimits = FileLimits()
     policies: Annotated[dict[Name, PolicyEntry], Field(min_length=1)]
+    schedules: dict[Name, ScheduleEntry] = Field(default_factory=dict)
     fleets: dict[Name, FleetEntry] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _every_schedule_has_its_policy(self) -> Self:
+        """And a policy has one schedule, or one sweep would be taken for the other's."""
+        of: dict[str, str] = {}
+        for name, schedule in self.schedules.items():
+            if schedule.policy not in self.policies:
+                known = ", ".join(self.policies)
+                raise ValueError(
+                    f'schedules.{name} is for the policy "{schedule.policy}"; there are {known}'
+                )
+            if other := of.get(schedule.policy):
+                raise ValueError(f"schedules.{name} and schedules.{other} are for the same policy")
+            of[schedule.policy] = name
+        return self
 
     @model_validator(mode="after")
     def _every_launch_ends(self) -> Self:
@@ -328,6 +386,7 @@ KEYS = frozenset(
         PolicyEntry,
         Select,
         TagValues,
+        ScheduleEntry,
         FleetEntry,
         FleetCount,
         FleetTtl,

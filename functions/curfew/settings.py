@@ -10,6 +10,7 @@ from typing import Self
 from .core.errors import ConfigError
 from .core.model import Mode
 
+RATE_PERCENT = 25
 SHIPPED_POLICIES = Path(__file__).parent.parent / "curfew.yaml"
 
 
@@ -22,7 +23,8 @@ class Settings:
     leaves for later; without one, it is done at once. ``targets`` is the address of the one from which the targets of
     a sweep are worked off; without one, they are swept in place. ``roles`` is what the names of the roles begin with
     that lend the right to act, and ``external_id`` what they ask for; without, the caller's own credentials act, which
-    is for a terminal. ``local`` is a run under `sam local`.
+    is for a terminal. ``rate_percent`` is the share of EC2's call rate that is used. ``local`` is a run under
+    `sam local`.
     """
 
     region: str = ""
@@ -34,6 +36,7 @@ class Settings:
     roles: str = ""
     external_id: str = ""
     administrators: frozenset[str] = frozenset()
+    rate_percent: int = RATE_PERCENT
     local: bool = False
 
     @classmethod
@@ -59,6 +62,7 @@ class Settings:
             roles=_roles(env.get("CURFEW_ROLES", "")),
             external_id=env.get("CURFEW_EXTERNAL_ID", ""),
             administrators=_names(env.get("CURFEW_ADMINISTRATORS", "")),
+            rate_percent=_percent(env.get("CURFEW_RATE_PERCENT", "")),
             local=env.get("AWS_SAM_LOCAL") == "true",
         )
 
@@ -77,6 +81,16 @@ def _roles(prefix: str) -> str:
             f'CURFEW_ROLES is "{prefix}": it must be what the names of the roles begin with, before -act'
         )
     return prefix
+
+
+def _percent(word: str) -> int:
+    if not word:
+        return RATE_PERCENT
+    if not (word.isascii() and word.isdecimal() and 1 <= int(word) <= 100):
+        raise ConfigError(
+            f'CURFEW_RATE_PERCENT is "{word}": it must be a whole number from 1 to 100'
+        )
+    return int(word)
 
 
 def _mode(word: str) -> Mode:

@@ -15,6 +15,7 @@ from .core import audit
 from .core.errors import (
     LedgerError,
     ListingError,
+    PacedError,
     ProviderError,
     RequestError,
     StaleTriggerError,
@@ -28,6 +29,7 @@ from .core.report import Outcome, Report, Result, Status
 from .execute import Executed, execute
 from .ledger import Ledger, Watermark
 from .providers import Provider
+from .rate import Spent
 from .requests import LaunchRequest, SweepRequest
 
 # A trigger that comes later than this is not obeyed: people have started to work by then.
@@ -41,7 +43,11 @@ LEASES_AT_ONCE = 100  # as many as the ledger reads in one call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Everything that one sweep needs, put together by ``bootstrap``."""
+    """Everything that one sweep needs, put together by ``bootstrap``.
+
+    ``root`` is the sweep that this one carries on, if it does, and ``reserved`` says that what it does has been taken
+    from the day's budget.
+    """
 
     id: str
     policy: Policy
@@ -52,7 +58,10 @@ class Sweep:
     schedule: str = ""
     scheduled_at: datetime | None = None
     asked_by: str = ""
+    root: str = ""
+    reserved: bool = False
     listed: Callable[[int], None] = lambda _count: None
+    spent: Callable[[], Spent] = Spent
 
 
 def permitted(stack: Mode, asked: Mode | None) -> Mode:
@@ -100,7 +109,7 @@ def run(sweep: Sweep, mode: Mode) -> Report:
 
 def plan(sweep: Sweep) -> Report:
     """Find, decide, guard. Whatever goes wrong becomes the report's status and problem; nothing is raised."""
-    started = sweep.clock.now()
+    started, spent = sweep.clock.now(), sweep.spent()
     candidates: list[Instance] = []
     waiting: list[Instance] = []  # for a look into the ledger
     listed: set[str] = set()  # an instance may come twice, and counts once
@@ -115,9 +124,9 @@ def plan(sweep: Sweep) -> Report:
             if not mismatch(instance, sweep.policy.selector):
                 waiting.append(instance)
             if len(waiting) == LEASES_AT_ONCE:
-                candidates += _meant(sweep, waiting, started)
+                candidates += meant(sweep, waiting, started)
                 waiting.clear()
-        candidates += _meant(sweep, waiting, started)
+        candidates += meant(sweep, waiting, started)
         waiting.clear()
         guarded = _decided(sweep, candidates, len(listed), started)
         status = Status.REFUSED if guarded.refused else Status.COMPLETED
@@ -127,13 +136,15 @@ def plan(sweep: Sweep) -> Report:
         status, problem = Status.INCOMPLETE, str(error)
     except _OutOfTimeError:
         status, problem = Status.STOPPED, "out of time while listing: nothing is decided"
+    except PacedError as error:
+        status, problem = Status.STOPPED, f"nothing is decided: {error}"
     except (LedgerError, ProviderError) as error:
         status, problem = Status.FAILED, str(error)
     except Exception as error:  # noqa: BLE001  a fault of ours in one sweep must not keep others from being made
         status, problem = Status.FAILED, unexpected(error)
     if status in {Status.INCOMPLETE, Status.FAILED} and not listed and _is_disabled(sweep):
         status, problem = Status.DISABLED, f"{sweep.provider.target} is not enabled in this account"
-    return Report(
+    report = Report(
         sweep_id=sweep.id,
         target=sweep.provider.target,
         policy=sweep.policy.name,
@@ -145,6 +156,7 @@ def plan(sweep: Sweep) -> Report:
         plan=guarded,
         problem=problem,
     )
+    return _at_cost(sweep, report, spent)
 
 
 def act(sweep: Sweep, planned: Report) -> Report:
@@ -152,6 +164,11 @@ def act(sweep: Sweep, planned: Report) -> Report:
 
     Like ``plan``, it raises nothing.
     """
+    spent = sweep.spent()
+    return _at_cost(sweep, _acted(sweep, planned), spent)
+
+
+def _acted(sweep: Sweep, planned: Report) -> Report:
     report = replace(planned, mode=Mode.ACT)
     try:
         if planned.plan is None or planned.status is not Status.COMPLETED:
@@ -175,6 +192,7 @@ def act(sweep: Sweep, planned: Report) -> Report:
             report,
             outcomes=executed.outcomes,
             problem=executed.problem,
+            cut=executed.cut,
             finished_at=sweep.clock.now(),
         )
         # Apart, since asking the ledger may fail, and the outcomes must not be lost then.
@@ -188,6 +206,14 @@ def act(sweep: Sweep, planned: Report) -> Report:
     return report
 
 
+def _at_cost(sweep: Sweep, report: Report, before: Spent) -> Report:
+    """The report with what the rate has cost since."""
+    cost = sweep.spent().since(before)
+    return replace(
+        report, throttles=report.throttles + cost.throttles, paced=report.paced + cost.seconds
+    )
+
+
 class _OutOfTimeError(Exception):
     """The deadline came before the end of the listing."""
 
@@ -199,7 +225,7 @@ def _is_disabled(sweep: Sweep) -> bool:
         return False  # then nobody knows, and what was refused is what is told
 
 
-def _meant(sweep: Sweep, some: Sequence[Instance], now: datetime) -> list[Instance]:
+def meant(sweep: Sweep, some: Sequence[Instance], now: datetime) -> list[Instance]:
     """Those that the selector means by what the ledger says, each with its lease. Raises LedgerError."""
     leases = sweep.ledger.fleets.leases(sweep.provider.target, [i.id for i in some])
     known = [replace(i, lease=leases.get(i.id)) for i in some]
@@ -251,7 +277,7 @@ def _swept_already(sweep: Sweep) -> bool:
 def _within_the_day(sweep: Sweep, report: Report) -> Report:
     """Reserve the plan in the day's budget, or refuse it whole. Raises LedgerError."""
     made = report.plan
-    if made is None or not made.actions:
+    if made is None or not made.actions or sweep.reserved:
         return report
     count, limit = len(made.actions), sweep.policy.limits.per_day
     today = sweep.clock.now().astimezone(sweep.timezone).date()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from . import fleet as fleets
-from . import launching, planning
+from . import launching, planning, relay
 from .bootstrap import App
 from .core.access import Caller
 from .core.errors import ConflictError, NotFoundError, ProviderError, QueueError
@@ -120,6 +120,16 @@ def carry_out(app: App, work: WorkRequest, *, deadline: datetime | None) -> Repo
             if record.step is PlanStep.PLANNING:
                 record = planning.make(record, _planning(app.reporting(), record, deadline))
             return f"the plan {record.id} is {record.step}"
+        case "resume":
+            record = planning.found(work.id, plans=app.ledger.plans)
+            sweep = app.sweep(
+                app.policies.policy(record.policy),
+                record.target.region,
+                record.target.account,
+                clock=app.clock(deadline),
+                **relay.continuing(record),
+            )
+            return relay.carry_on(record, sweep, app.defer)
         case "apply":
             record = planning.found(work.id, plans=app.ledger.plans)
             if record.step is not PlanStep.APPLYING:

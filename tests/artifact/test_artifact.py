@@ -1,5 +1,8 @@
-"""What `sam build` made is what runs in Lambda, so it has to stand on its own."""
+"""What `make build` made is what runs in Lambda, so it has to stand on its own."""
 
+import importlib.util
+import marshal
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -53,13 +56,17 @@ def folder_of(built: Template, function: str) -> Path:
 def test_a_handler_imports_from_what_was_built_alone(
     built: Template, function: str, tmp_path: Path
 ) -> None:
+    import_from(folder_of(built, function), built, function, tmp_path)
+
+
+def import_from(folder: Path, built: Template, function: str, tmp_path: Path) -> None:
     python = shutil.which("python3.13", path=ROOT / ".venv" / "bin")
     assert python is not None
     handler = built.functions[function]["Handler"]
 
     # -I: neither PYTHONPATH nor the working directory. -S: no site-packages.
     ran = subprocess.run(
-        [python, "-I", "-S", "-c", IMPORT, folder_of(built, function), handler],
+        [python, "-I", "-S", "-B", "-c", IMPORT, folder, handler],
         cwd=tmp_path,
         env={},
         capture_output=True,
@@ -68,6 +75,53 @@ def test_a_handler_imports_from_what_was_built_alone(
     )
 
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_module_has_its_bytecode_which_nobody_compares_with_the_source(
+    built: Template, function: str
+) -> None:
+    folder = folder_of(built, function)
+    modules = sorted(folder.rglob("*.py"))
+    compiled = [Path(importlib.util.cache_from_source(str(module))) for module in modules]
+
+    assert modules
+    assert sorted(folder.rglob("*.pyc")) == sorted(compiled)
+    for module, bytecode in zip(modules, compiled, strict=True):
+        content = bytecode.read_bytes()
+        magic, flags, source = content[:4], content[4:8], content[8:16]
+        assert magic == importlib.util.MAGIC_NUMBER
+        assert int.from_bytes(flags, "little") == UNCHECKED_HASH
+        assert source == importlib.util.source_hash(module.read_bytes())
+        file = marshal.loads(content[16:]).co_filename  # noqa: S302  we made it
+        assert file == f"/var/task/{module.relative_to(folder)}"
+
+
+# Source: https://peps.python.org/pep-0552/#specification
+UNCHECKED_HASH = 0b01
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_bytecode_is_what_runs(built: Template, function: str, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder_of(built, function), copy, copy_function=os.link)
+    for module in copy.rglob("*.py"):
+        module.unlink()
+        module.write_text("raise SystemExit('the source is what runs')")
+
+    import_from(copy, built, function, tmp_path)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_small_model_of_ec2_ships(built: Template, function: str) -> None:
+    models = Path("curfew") / "models"
+    source, shipped = ROOT / "functions" / models, folder_of(built, function) / models
+
+    files = sorted(path.relative_to(source) for path in source.rglob("*.json"))
+    assert files
+    assert [(shipped / file).read_bytes() for file in files] == [
+        (source / file).read_bytes() for file in files
+    ]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -36,6 +36,13 @@ def test_the_wheel_brings_the_hostile_cloud_and_what_ships(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"curfew", "hostile"}
 
 
+def test_the_wheel_brings_the_small_model_of_ec2(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert "curfew/models/ec2/2016-11-15/service-2.json" in names
+    assert "curfew/models/ec2/2016-11-15/paginators-1.json" in names
+
+
 def test_the_command_works_from_the_wheel_in_a_new_environment(wheel: Path, tmp_path: Path) -> None:
     (tmp_path / "curfew.yaml").write_bytes((ROOT / "functions" / "curfew.yaml").read_bytes())
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -11,7 +11,8 @@ from moto import mock_aws
 
 from curfew.core.audit import Draft, EntryKind, broken
 from curfew.core.errors import LedgerError
-from curfew.ledger import Ledger, Pause, Watermark
+from curfew.core.model import Target
+from curfew.ledger import Ledger, Pause, Round, Watermark
 from curfew.ledger.dynamodb import DynamoLedger
 from curfew.ledger.table import Table
 from demo.world import TABLE, make_table
@@ -25,6 +26,49 @@ OTHER_ACCOUNT = replace(HERE, account="210987654321")
 def draft(number: int = 1, kind: EntryKind = EntryKind.INTENT, sweep_id: str = "s") -> Draft:
     body = {"action": "terminate", "tags": {"Name": "ü\n=cmd()", "empty": ""}, "none": None}
     return Draft(kind=kind, sweep_id=sweep_id, instance_id=an_id(number), at=NOW, body=body)
+
+
+class TestRounds:
+    ROUND = Round(schedule="nightly", window=NOW, begun_at=NOW)
+
+    def test_a_round_is_begun_by_whoever_is_first(self, ledger: Ledger) -> None:
+        assert ledger.round("nightly") is None
+        assert ledger.begin(self.ROUND, after=None)
+        assert ledger.round("nightly") == self.ROUND
+        assert ledger.round("leases") is None
+        other = replace(self.ROUND, begun_at=NOW + timedelta(seconds=1))
+        assert not ledger.begin(other, after=None)
+        assert ledger.round("nightly") == self.ROUND
+
+    def test_a_further_round_follows_on_the_last_that_its_beginner_knew(
+        self, ledger: Ledger
+    ) -> None:
+        ledger.begin(self.ROUND, after=None)
+        again = replace(self.ROUND, begun_at=NOW + timedelta(hours=1), tries=2)
+        assert ledger.begin(again, after=self.ROUND)
+        assert not ledger.begin(replace(again, tries=3), after=self.ROUND)
+        assert ledger.round("nightly") == again
+
+    def test_a_window_is_covered_by_the_targets_that_have_completed_it(
+        self, ledger: Ledger
+    ) -> None:
+        def complete(target: Target, at: datetime, schedule: str = "nightly") -> None:
+            mark = Watermark(
+                sweep_id="s", completed_at=at, listed=1, schedule=schedule, scheduled_at=at
+            )
+            ledger.complete(target, "p", mark)
+
+        later = NOW + timedelta(days=1)
+        complete(HERE, NOW)
+        complete(ELSEWHERE, later)
+        complete(OTHER_ACCOUNT, NOW, "leases")
+        ledger.complete(OTHER_ACCOUNT, "p", Watermark(sweep_id="s", completed_at=NOW, listed=1))
+
+        assert ledger.covered("nightly", NOW) == {HERE, ELSEWHERE}
+        assert ledger.covered("nightly", later) == {ELSEWHERE}
+        assert ledger.covered("leases", NOW) == {OTHER_ACCOUNT}
+        complete(ELSEWHERE, NOW)  # late: what is there stays
+        assert ledger.covered("nightly", later) == {ELSEWHERE}
 
 
 class TestPause:

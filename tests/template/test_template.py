@@ -1,9 +1,11 @@
 import importlib.util
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from curfew import policyfile
 from tests.template.reading import ROOT, Statement, Template
 
 TEMPLATE = Template.read(ROOT / "template.yaml")
@@ -139,58 +141,61 @@ def test_every_right_that_writes_is_one_we_know() -> None:
     }
 
 
-@pytest.mark.parametrize("name", sorted(SCHEDULES))
-def test_a_schedule_gives_up_in_time_and_leaves_a_trace(name: str) -> None:
-    schedule = SCHEDULES[name]
+def test_a_schedule_gives_up_in_time_and_leaves_a_trace() -> None:
+    tries = {name: schedule["RetryPolicy"] for name, schedule in SCHEDULES.items()}
 
-    assert schedule["RetryPolicy"] == {
-        "MaximumRetryAttempts": 2,
-        "MaximumEventAgeInSeconds": 3600,
+    assert tries == {
+        "Tick": {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 300},  # the next one comes
+        "Morning": {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 3600},
     }
-    assert queue_of(schedule["DeadLetterConfig"]["Arn"])
+    for schedule in SCHEDULES.values():
+        assert queue_of(schedule["DeadLetterConfig"]["Arn"])
 
 
-@pytest.mark.parametrize(
-    ("name", "asks"),
-    [
-        ("Nightly", {"policy": "nightly"}),
-        ("Leases", {"policy": "leases"}),
-        ("Morning", {"template": "t2-pair", "fleet": "morning", "until": "18:00"}),
-    ],
-)
-def test_a_trigger_says_which_schedule_it_is_and_when_it_was_due(
-    name: str, asks: dict[str, str]
-) -> None:
-    assert json.loads(SCHEDULES[name]["Input"]) == asks | {
+def test_a_tick_says_nothing_but_that_time_has_passed() -> None:
+    assert json.loads(SCHEDULES["Tick"]["Input"]) == {"tick": True}
+
+
+def test_a_launch_says_which_schedule_it_is_and_when_it_was_due() -> None:
+    assert json.loads(SCHEDULES["Morning"]["Input"]) == {
+        "template": "t2-pair",
+        "fleet": "morning",
+        "until": "18:00",
         "schedule": "<aws.scheduler.schedule-arn>",
         "scheduled_at": "<aws.scheduler.scheduled-time>",
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "parameter"),
-    [("Nightly", "NightlySchedule"), ("Leases", "LeaseSchedule"), ("Morning", "MorningSchedule")],
-)
-def test_a_schedule_bears_the_stacks_name_and_keeps_to_its_time_zone(
-    name: str, parameter: str
-) -> None:
+@pytest.mark.parametrize("name", sorted(SCHEDULES))
+def test_a_schedule_bears_the_stacks_name(name: str) -> None:
     schedule = SCHEDULES[name]
 
     assert schedule["Name"] == {"Fn::Sub": f"${{AWS::StackName}}-{name.lower()}"}
-    assert schedule["ScheduleExpression"] == {"Ref": parameter}
-    assert schedule["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimezone"}
-
-
-def test_every_schedule_is_one_of_those_three() -> None:
-    assert sorted(SCHEDULES) == ["Leases", "Morning", "Nightly"]
+    assert schedule["ScheduleExpression"] == {"Ref": f"{name}Schedule"}
+    assert sorted(SCHEDULES) == ["Morning", "Tick"]
+    assert SCHEDULES["Morning"]["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimezone"}
 
 
 def test_nothing_is_launched_by_schedule_unless_somebody_asks_for_it() -> None:
     states = {name: schedule.get("State", "ENABLED") for name, schedule in SCHEDULES.items()}
 
-    assert states == {"Nightly": "ENABLED", "Leases": "ENABLED", "Morning": {"Ref": "MorningState"}}
+    assert states == {"Tick": "ENABLED", "Morning": {"Ref": "MorningState"}}
     assert TEMPLATE.body["Parameters"]["MorningState"]["Default"] == "DISABLED"
     assert set(TEMPLATE.functions["LaunchFunction"]["Events"]) == {"Morning"}
+
+
+def test_every_schedule_of_the_policy_file_has_an_alarm_that_knows_its_interval() -> None:
+    shipped = policyfile.load(ROOT / "functions" / "curfew.yaml")
+    periods = {
+        alarm["Dimensions"][0]["Value"]: alarm["Period"]
+        for name, alarm in TEMPLATE.of_type("AWS::CloudWatch::Alarm").items()
+        if name.endswith("Missing")
+    }
+
+    assert periods == {
+        one.policy: int((one.every or timedelta(days=1)).total_seconds())
+        for one in shipped.schedules()
+    }
 
 
 @pytest.mark.parametrize("function", SCHEDULED)
@@ -209,11 +214,11 @@ def test_what_answers_requests_is_started_by_nothing_else() -> None:
 
 def test_a_sweep_waits_for_no_other() -> None:
     sweep = TEMPLATE.functions["SweepFunction"]
-    schedules = [one for one in sweep["Events"].values() if one["Type"] == "ScheduleV2"]
+    ticks = 2  # one may last longer than it is until the next
     from_the_queue = sweep["Events"]["Work"]["Properties"]["ScalingConfig"]["MaximumConcurrency"]
 
     reserved = TEMPLATE.body["Parameters"]["ReservedConcurrency"]["Default"]
-    assert reserved == len(schedules) + from_the_queue
+    assert reserved == ticks + from_the_queue
 
 
 def test_all_functions_ship_the_same_code() -> None:

@@ -1,5 +1,6 @@
 """The fast reader of listings against the SDK's own: the same bytes give the same members, or the SDK reads them."""
 
+import gc
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -446,6 +447,19 @@ def test_the_sdk_reads_only_what_is_left(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert seen == [f"<{NAME}><requestId>r-1</requestId></{NAME}>".encode()]
     assert answer["Reservations"][0]["Instances"] == [{"InstanceId": "i-1"}]
+
+
+def test_no_page_is_held_once_it_was_read() -> None:
+    """Memory has to stay flat, and the collector comes late."""
+    gc.collect()
+    gc.disable()
+    try:
+        assert is_fast(listed(BARE))
+        assert not is_fast(listed(f"{BARE}{BARE}"))
+        held = [one for one in gc.get_objects() if isinstance(one, ec2_pages._Reader)]
+    finally:
+        gc.enable()
+    assert held == []
 
 
 def test_a_model_with_something_unknown_in_it_is_left_to_the_sdk() -> None:

@@ -260,9 +260,11 @@ def test_the_metrics_are_one_blob_by_policy_and_region_only(published: Publish) 
     assert about["Namespace"] == "Curfew"
     assert [sorted(dimensions) for dimensions in about["Dimensions"]] == [["policy", "region"]]
     assert (blob["policy"], blob["region"]) == ("nightly", "eu-central-1")
-    assert {metric["Name"]: metric["Unit"] for metric in about["Metrics"]} == dict.fromkeys(
-        ("Listed", "Candidates", "Actions", "Kept", "Verified", "Failed"), "Count"
-    )
+    counts = ("Listed", "Candidates", "Actions", "Kept", "Verified", "Failed", "Throttles")
+    assert {metric["Name"]: metric["Unit"] for metric in about["Metrics"]} == {
+        **dict.fromkeys(counts, "Count"),
+        "PacedSeconds": "Seconds",
+    }
     assert {name: blob[name] for name in ("Listed", "Candidates", "Actions", "Kept")} == {
         "Listed": [2.0],
         "Candidates": [2.0],
@@ -274,7 +276,8 @@ def test_the_metrics_are_one_blob_by_policy_and_region_only(published: Publish) 
         "_aws",
         "policy",
         "region",
-        *("Listed", "Candidates", "Actions", "Kept", "Verified", "Failed"),
+        *counts,
+        "PacedSeconds",
     }
 
 

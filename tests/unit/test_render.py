@@ -166,7 +166,7 @@ def test_an_instance_that_is_only_not_old_enough_does_not_matter() -> None:
 def test_a_summary_accounts_for_everything() -> None:
     results = [Result.VERIFIED, Result.FAILED]
 
-    told = summary(a_report(a_mixed_fleet(), results=results, listed=9))
+    told = summary(a_report(a_mixed_fleet(), results=results, listed=9, throttles=2, paced=1.23456))
 
     plan = decide(a_mixed_fleet(), a_policy(), NOW)
     assert told == {
@@ -191,6 +191,8 @@ def test_a_summary_accounts_for_everything() -> None:
         "not_attempted": 0,
         "plan": plan.hash,
         "settled": [],
+        "throttles": 2,
+        "paced_seconds": 1.235,
         "started_at": "2026-03-04T02:00:00+00:00",
         "seconds": 2.5,
     }
@@ -228,12 +230,14 @@ def test_candidates_are_acted_on_or_kept_and_every_action_has_one_result(
     assert counted["Verified"] == results.count(Result.VERIFIED) * (not refused)
 
 
-def test_the_metrics_are_the_six_that_are_promised() -> None:
+def test_the_metrics_are_the_eight_that_are_promised() -> None:
     results = list(Result)
     report = a_report(
         [*(an_instance(n) for n in range(len(results))), an_instance(99, tags={"env": "prod"})],
         results=results,
         listed=50,
+        throttles=3,
+        paced=0.5,
     )
 
     assert metrics(report) == {
@@ -243,6 +247,8 @@ def test_the_metrics_are_the_six_that_are_promised() -> None:
         "Kept": 2,  # one by the plan and one at the recheck
         "Verified": 1,
         "Failed": 2,  # one refused and one of which nobody knows
+        "Throttles": 3,
+        "PacedSeconds": 0.5,
     }
 
 
@@ -256,6 +262,8 @@ def test_a_sweep_that_failed_counts_as_zeros() -> None:
         "Kept": 0,
         "Verified": 0,
         "Failed": 0,
+        "Throttles": 0,
+        "PacedSeconds": 0.0,
     }
 
 

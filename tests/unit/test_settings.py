@@ -27,6 +27,7 @@ def test_every_setting_is_read() -> None:
             "CURFEW_MODE": "act",
             "CURFEW_TABLE": "ledger",
             "CURFEW_POLICIES": "/opt/curfew.yaml",
+            "CURFEW_RATE_PERCENT": "5",
         }
     )
 
@@ -35,6 +36,21 @@ def test_every_setting_is_read() -> None:
         mode=Mode.ACT,
         table="ledger",
         policies=Path("/opt/curfew.yaml"),
+        rate_percent=5,
+    )
+
+
+def test_a_quarter_of_the_rate_is_the_default() -> None:
+    assert Settings.from_env({"CURFEW_RATE_PERCENT": ""}).rate_percent == 25
+
+
+@pytest.mark.parametrize("word", ["0", "101", "-1", "2.5", "25%", "all", "٢"])
+def test_any_other_share_of_the_rate_is_refused_by_its_name(word: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_env({"CURFEW_RATE_PERCENT": word})
+
+    assert str(refused.value) == (
+        f'CURFEW_RATE_PERCENT is "{word}": it must be a whole number from 1 to 100'
     )
 
 

@@ -14,6 +14,7 @@ CurfewError
 ├── ProviderError         the cloud refused or could not be reached
 │   ├── ItemError             because of one instance: the batch is split
 │   ├── ThrottledError        because of the rate: slow down, keep the plan
+│   │   └── PacedError            because of Curfew's own: it made no call
 │   ├── AmbiguousError        no answer came, or none that tells: look before deciding anything
 │   ├── CapacityError         because there is none left of this kind, here: ask elsewhere
 │   ├── MismatchError         because the token is known with another call: look, and never ask anew
@@ -89,6 +90,14 @@ class ItemError(ProviderError):
 
 class ThrottledError(ProviderError):
     """The cloud asks for patience."""
+
+
+class PacedError(ThrottledError):
+    """Curfew's own rate has kept a call back, and it was not made. ``late``: there is no time left to make it in."""
+
+    def __init__(self, message: str, *, late: bool = False) -> None:
+        super().__init__(message)
+        self.late = late
 
 
 class AmbiguousError(ProviderError):

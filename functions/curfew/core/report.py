@@ -31,13 +31,14 @@ class Status(StrEnum):
     PAUSED = "paused"  # the pause switch stopped it
     STOPPED = "stopped"  # it ended early: out of time, or refused by the cloud
     FAILED = "failed"  # some outcome failed or is unknown, or the sweep could not be made at all
+    CONTINUED = "continued"  # time was up: the rest goes on by message
     DUPLICATE = "duplicate"  # this scheduled time has been swept already
     DISABLED = "disabled"  # the account may not use this region
 
 
 # Whoever asked for it may ask again: it might end otherwise.
 PASSING = frozenset({Status.INCOMPLETE, Status.STOPPED, Status.FAILED})
-GOOD = frozenset({Status.COMPLETED, Status.PAUSED, Status.DUPLICATE})
+GOOD = frozenset({Status.COMPLETED, Status.CONTINUED, Status.PAUSED, Status.DUPLICATE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,10 @@ class Outcome:
 class Report:
     """One sweep over one target, accounted for to the last candidate.
 
-    ``settled`` says what became of the intents of earlier sweeps that broke off.
+    ``settled`` says what became of the intents of earlier sweeps that broke off; ``cut``, that time was up before the
+    last action, and nothing else was wrong.
+    ``throttles`` is how often the cloud
+    said that the calls come too fast, ``paced`` for how many seconds Curfew's own rate kept them back.
     """
 
     sweep_id: str
@@ -68,6 +72,9 @@ class Report:
     outcomes: tuple[Outcome, ...] = ()
     settled: tuple[str, ...] = ()
     problem: str = ""
+    cut: bool = False
+    throttles: int = 0
+    paced: float = 0.0
 
     @property
     def failed(self) -> bool:

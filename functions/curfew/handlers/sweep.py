@@ -1,14 +1,8 @@
 """*trigger*: EventBridge Scheduler or a direct invocation asks for a sweep; the queue, for work that was put off."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from .. import bootstrap, render, work
@@ -17,9 +11,14 @@ from ..core.errors import CurfewError, RequestError, SweepFailedError
 from ..core.model import Mode
 from ..core.report import Report
 from ..dispatch import Dispatched, dispatch
+from ..due import due
 from ..observability import logger, publish
-from ..requests import SweepRequest, WorkRequest
+from ..relay import hand_on
+from ..requests import SweepRequest, TickRequest, WorkRequest
 from ..sweep import permitted, refuse_stale, run
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 # Left over for the report after the last batch.
 MARGIN = timedelta(seconds=10)
@@ -35,22 +34,46 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     if _is_messages(event):
         return carry_on(event, context, bootstrap.app())
+    if "tick" in event:
+        return tick(TickRequest.parse(event), context, bootstrap.app())
     return sweep(SweepRequest.parse(event), context, bootstrap.app())
 
 
 def sweep(request: SweepRequest, context: LambdaContext, app: App) -> dict[str, Any]:
     """Sweep with an application that is handed in; raises as the handler does."""
+    refuse_stale(request, app.now())
+    return _swept(request, context, app)
+
+
+def tick(_request: TickRequest, context: LambdaContext, app: App) -> dict[str, Any]:
+    """Make every sweep that is due. One that fails keeps no other from being made.
+
+    Raises SweepFailedError afterwards, with what each of them said.
+    """
+    answers: dict[str, Any] = {}
+    failed: list[str] = []
+    for request in due(app, app.now()):
+        try:
+            answers[request.schedule] = _swept(request, context, app)
+        except CurfewError as error:
+            logger.error(f"{request.schedule}: {error}")
+            failed.append(f"{request.schedule}: {error}")
+    if failed:
+        raise SweepFailedError("; ".join(failed))
+    return {"due": answers}
+
+
+def _swept(request: SweepRequest, context: LambdaContext, app: App) -> dict[str, Any]:
     now = app.now()
     logger.set_correlation_id(_correlation(request, context))
     mode = permitted(app.settings.mode, request.mode)
     if mode is Mode.REPORT:
         app = app.reporting()
-    refuse_stale(request, now)
     deadline = until(now, context)
     dispatched = dispatch(app, request, app.places(request), now=now)
     reports = []
     for one in () if dispatched else app.sweeps(request, deadline=deadline):
-        report = run(one, mode)
+        report = hand_on(one, run(one, mode), app.defer)
         publish(report)
         reports.append(report)
     if mode is Mode.ACT and app.policies.policy(request.policy).selector.expired:
@@ -101,9 +124,16 @@ def _is_messages(event: object) -> bool:
 
 def carry_on(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str, Any]:
     """Carry on what each message names, and answer with the messages that failed."""
+    # It brings asyncio and the events of every service: a third of this module's start, and schedules want none of it.
+    from aws_lambda_powertools.utilities.batch import (
+        BatchProcessor,
+        EventType,
+        process_partial_response,
+    )
+
     deadline = until(app.now(), context)
 
-    def record_handler(record: SQSRecord) -> None:
+    def record_handler(record: "SQSRecord") -> None:
         logger.set_correlation_id(record.message_id)
         try:
             _told(work.carry_out(app, _asked(record), deadline=deadline))
@@ -129,7 +159,7 @@ def _told(done: Report | str) -> None:
         raise SweepFailedError(render.sentence(done))
 
 
-def _asked(record: SQSRecord) -> WorkRequest:
+def _asked(record: "SQSRecord") -> WorkRequest:
     try:
         return WorkRequest.parse(record.json_body)
     except ValueError:

@@ -44,6 +44,16 @@ class Watermark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """A window of a schedule that was begun, and how often."""
+
+    schedule: str
+    window: datetime
+    begun_at: datetime
+    tries: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page[T]:
     """Some of many, and where to go on; ``after`` is empty on the last page."""
 
@@ -240,6 +250,15 @@ class Ledger(Protocol):
 
     def open_intents(self, target: Target) -> tuple[Entry, ...]:
         """The intents of which no outcome is known."""
+
+    def round(self, schedule: str) -> Round | None:
+        """The last round of a schedule."""
+
+    def begin(self, round_: Round, *, after: Round | None) -> bool:
+        """Begin a round. False if another has been begun since ``after``, which was the last."""
+
+    def covered(self, schedule: str, window: datetime) -> frozenset[Target]:
+        """The targets that have completed the window, or a later one."""
 
     def watermark(self, target: Target, policy: str, schedule: str = "") -> Watermark | None:
         """The last complete sweep, or the last one that the schedule started."""

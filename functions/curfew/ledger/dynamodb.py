@@ -11,6 +11,8 @@ The register of fleets (``dynamo_fleets``) and the plans (``dynamo_plans``) stan
     audit#<target>              settled         up to which number every intent has its outcome
     watermark#<target>          <policy>        the last complete sweep
     watermark#<target>          <policy>@<...>  the last complete sweep that a schedule started
+    schedule#<schedule>         round           the window that was begun last, and how often
+    schedule#<schedule>         done#<target>   the last window that a target has completed
 
 ``expires`` is the table's time-to-live attribute; of these, only the days have it. What was seen and what was
 done is kept.
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING
 from ..core.audit import GENESIS, Draft, Entry, link, unsettled
 from ..core.errors import LedgerError
 from ..core.model import Target
-from . import Pause, Watermark, items
+from . import Pause, Round, Watermark, items
 from .dynamo_fleets import DynamoFleets
 from .dynamo_plans import DynamoPlans
 from .table import NEW, TRIES, Table, put, update
@@ -139,6 +141,39 @@ class DynamoLedger:
             later = "scheduled_at" if schedule else "completed_at"
             when = f"attribute_not_exists(#pk) OR #{later} <= :at"
             self._table.write(put(item, when=when, at=item[later]))
+        if watermark.schedule and watermark.scheduled_at:
+            place = items.key(f"schedule#{watermark.schedule}", f"{items.DONE}{target}")
+            done = {**place, "window": items.text(watermark.scheduled_at)}
+            when = "attribute_not_exists(#pk) OR #window <= :at"
+            self._table.write(put(done, when=when, at=done["window"]))
+
+    def round(self, schedule: str) -> Round | None:
+        """The last round of a schedule."""
+        item = self._table.get(f"schedule#{schedule}", "round")
+        if item is None:
+            return None
+        with self._table.speaking():
+            return items.round_of(schedule, item)
+
+    def begin(self, round_: Round, *, after: Round | None) -> bool:
+        """Begin a round. That it stands there already as it is means that an answer was lost."""
+        item = {**items.key(f"schedule#{round_.schedule}", "round"), **items.of_round(round_)}
+        if after is None:
+            there = self._table.write(put(item, when=NEW))
+        else:
+            when = "#window = :window AND #begun_at = :begun_at AND #tries = :tries"
+            there = self._table.write(put(item, when=when, **items.of_round(after)))
+        return there is None or there == item
+
+    def covered(self, schedule: str, window: datetime) -> frozenset[Target]:
+        """The targets that have completed the window, or a later one: all of them in one query."""
+        found = self._table.query(f"schedule#{schedule}", prefix=items.DONE)
+        with self._table.speaking():
+            return frozenset(
+                items.target_of(item["sk"]["S"].removeprefix(items.DONE))
+                for item in found
+                if items.instant(item["window"]) >= window
+            )
 
     def _seen(self, target: Target, ids: Sequence[str]) -> dict[str, datetime]:
         keys = [items.key(f"seen#{target}", id_) for id_ in dict.fromkeys(ids)]

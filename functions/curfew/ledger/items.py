@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..core.audit import Draft, Entry, EntryKind
-from . import Watermark
+from ..core.model import Target
+from . import Round, Watermark
 
 type Item = Mapping[str, Any]
 
 # Day budgets may go; what was seen and what was done stays.
 RETENTION = timedelta(days=400)
 LAST = "9" * 12
+DONE = "done#"
 
 
 def entry_of(item: Item) -> Entry:
@@ -102,3 +104,28 @@ def of_watermark(watermark: Watermark) -> Item:
         "schedule": text(watermark.schedule),
         **({"scheduled_at": text(scheduled)} if scheduled else {}),
     }
+
+
+def round_of(schedule: str, item: Item) -> Round:
+    """A round as it was written."""
+    return Round(
+        schedule=schedule,
+        window=instant(item["window"]),
+        begun_at=instant(item["begun_at"]),
+        tries=int(item["tries"]["N"]),
+    )
+
+
+def of_round(round_: Round) -> Item:
+    """A round without its key."""
+    return {
+        "window": text(round_.window),
+        "begun_at": text(round_.begun_at),
+        "tries": number(round_.tries),
+    }
+
+
+def target_of(words: str) -> Target:
+    """A target as it is spelt in a key."""
+    provider, account, region = words.split(":")
+    return Target(provider=provider, account=account, region=region)

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from ..core.audit import GENESIS, Draft, Entry, link, unsettled
 from ..core.model import Target
-from . import Pause, Watermark
+from . import Pause, Round, Watermark
 from .memory_fleets import MemoryFleets
 from .memory_plans import MemoryPlans
 
@@ -21,6 +21,7 @@ class MemoryLedger:
         self._seen: dict[tuple[Target, str], datetime] = {}
         self._spent: dict[tuple[str, str, date], int] = defaultdict(int)
         self._chains: dict[Target, list[Entry]] = defaultdict(list)
+        self._rounds: dict[str, Round] = {}
         self._watermarks: dict[tuple[Target, str, str], Watermark] = {}
 
     def paused(self) -> Pause | None:
@@ -61,6 +62,25 @@ class MemoryLedger:
     def open_intents(self, target: Target) -> tuple[Entry, ...]:
         """The intents of which no outcome is known."""
         return unsettled(self._chains[target])
+
+    def round(self, schedule: str) -> Round | None:
+        """The last round of a schedule."""
+        return self._rounds.get(schedule)
+
+    def begin(self, round_: Round, *, after: Round | None) -> bool:
+        """Begin a round, unless somebody was first."""
+        if self._rounds.get(round_.schedule) != after:
+            return False
+        self._rounds[round_.schedule] = round_
+        return True
+
+    def covered(self, schedule: str, window: datetime) -> frozenset[Target]:
+        """The targets that have completed the window, or a later one."""
+        return frozenset(
+            target
+            for (target, _, name), mark in self._watermarks.items()
+            if schedule and name == schedule and mark.scheduled_at and mark.scheduled_at >= window
+        )
 
     def watermark(self, target: Target, policy: str, schedule: str = "") -> Watermark | None:
         """The last complete sweep, or the last one of a schedule."""

@@ -16,6 +16,7 @@ from ..core.errors import (
     RefusedError,
     ThrottledError,
 )
+from ..rate import THROTTLE_CODES
 
 type SdkError = (
     ClientError | BotoCoreError | ResponseParserError | ValueError | LookupError | TypeError
@@ -35,15 +36,6 @@ ITEM_CODES = frozenset(
         "IncorrectInstanceState",
         # IAM judges each instance of the batch: one that is denied refuses them all.
         "UnauthorizedOperation",
-    }
-)
-THROTTLE_CODES = frozenset(
-    {
-        "RequestLimitExceeded",
-        "EC2ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
     }
 )
 # The cloud's own trouble: it may have done what was asked before it failed.

@@ -105,7 +105,11 @@ def page(body: bytes, name: str, root: Element) -> dict[str, Any]:
     """A whole answer as its members. Raises ExpatError or ValueError for one that the SDK should read."""
     if not isinstance(body, bytes):
         raise UnexpectedError
-    return _Reader(name, root).read(body)
+    reader = _Reader(name, root)
+    try:
+        return reader.read(body)
+    finally:
+        reader.let_go()
 
 
 class _Reader:
@@ -116,7 +120,7 @@ class _Reader:
     page is given up, at the end of the root at the latest.
     """
 
-    __slots__ = ("around", "into", "opened", "pages", "parser", "passed", "text", "value")
+    __slots__ = ("around", "into", "opened", "pages", "parser", "passed", "text", "texts", "value")
 
     def __init__(self, name: str, root: Element) -> None:
         self.pages: list[dict[str, Any]] = []
@@ -127,6 +131,7 @@ class _Reader:
         self.opened: list[tuple[str, Element, Any]] = []
         self.value: Element | None = None
         self.text = ""
+        self.texts: dict[str, str] = {}  # most texts of a page stand in it many times
         self.passed = ""
         self.parser = expat.ParserCreate("utf-8")
 
@@ -141,6 +146,11 @@ class _Reader:
             raise UnexpectedError
         (found,) = self.pages
         return found
+
+    def let_go(self) -> None:
+        """Of the parser, which holds this reader, and so the page: pages would pile up until they are collected."""
+        self.parser.StartElementHandler = self.parser.EndElementHandler = None
+        self.parser.CharacterDataHandler = None
 
     def _look(self) -> None:
         self.parser.StartElementHandler, self.parser.EndElementHandler = self._start, self._end
@@ -189,7 +199,8 @@ class _Reader:
         elif (value := self.value) is not None:
             self.parser.CharacterDataHandler = None
             self.value = None
-            self._put(value, value.read(self.text))  # type: ignore[misc]  # a value has a reader
+            text = self.texts.setdefault(self.text, self.text)
+            self._put(value, value.read(text))  # type: ignore[misc]  # a value has a reader
         else:
             if not self.opened:
                 raise UnexpectedError

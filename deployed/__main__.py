@@ -1,0 +1,235 @@
+"""Deploys two stacks side by side, and watches the first one run by itself; whatever is not as it should be ends it."""
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from .cloud import ACCOUNT, REGION, ROOT, Cloud, running
+from .stack import Stack
+
+FOLDER = ROOT / ".cache" / "deployed"
+POLICIES = """
+timezone: UTC
+protect: { tags: [curfew:keep], min_age: 15m }
+limits: { per_sweep: 20, percent: 100, per_day: 50 }
+targets: { accounts: ["123456789012"], regions: [eu-central-1] }
+policies:
+  nightly:
+    select: { states: [running], tags: { env: sandbox } }
+    action: terminate
+  leases:
+    select: { lease: expired }
+    action: terminate
+    limits: { per_sweep: 50 }
+schedules:
+  nightly: { policy: nightly, every: 5m }
+  leases: { policy: leases, every: 15m }
+fleets:
+  pair:
+    image: ami-08111162
+    instance_types: [t2.micro]
+    count: { default: 2, max: 5 }
+    tags: { env: lab }
+"""
+PATIENCE = 150  # seconds that anything may take
+STARTED = time.monotonic()
+
+
+def say(words: str) -> None:
+    """One line with the seconds since the beginning."""
+    print(f"[{time.monotonic() - STARTED:5.1f} s] {words}", flush=True)
+
+
+def until(what: str, is_so: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + PATIENCE
+    while not is_so():
+        if time.monotonic() > end:
+            raise SystemExit(f"not so after {PATIENCE} s: {what}")
+        time.sleep(1)
+    say(what)
+
+
+def check(what: str, is_so: bool) -> None:  # noqa: FBT001
+    """Something has to be so now."""
+    if not is_so:
+        raise SystemExit(f"not so: {what}")
+    say(what)
+
+
+def main() -> None:
+    """The whole story. Ends with 0 if all of it was so."""
+    with running(FOLDER) as cloud:
+        say(f"an empty cloud: ministack {cloud.url}, moto {cloud.ec2_url}")
+        kept = cloud.launch("protected", env="sandbox", **{"Curfew:Keep": ""})
+        stranger = cloud.launch("production", env="prod")
+        gone = [cloud.launch(f"forgotten-{number}", env="sandbox") for number in (1, 2)]
+        first, second = (Stack(cloud, FOLDER / name, f"curfew-{name}") for name in ("one", "two"))
+        first.build(POLICIES)
+        say("sam build: done")
+        first.deploy(
+            Mode="act",
+            TickSchedule="'rate(1 minute)'",
+            EndpointUrl=cloud.url,
+            Administrators=f"arn:aws:iam::{ACCOUNT}:root",
+        )
+        say("sam deploy: curfew-one is there, in act mode")
+        by_itself(cloud, first, gone, {kept, stranger})
+        over_http(cloud, first)
+        by_message(cloud, first, {kept, stranger})
+        side_by_side(cloud, first, second)
+        leave_nothing(cloud, first)
+    say("all as it should be")
+
+
+def by_itself(cloud: Cloud, stack: Stack, gone: list[str], kept: set[str]) -> None:
+    """The schedule fires; nobody else does anything."""
+    names = [one["Name"] for one in cloud.client("scheduler").list_schedules()["Schedules"]]
+    check(f"the schedule is the stack's own: {stack.name}-tick", f"{stack.name}-tick" in names)
+    until(
+        f"the tick came by itself, and {len(gone)} forgotten instances are gone",
+        lambda: all(cloud.states()[id_] == "terminated" for id_ in gone),
+    )
+    states = cloud.states()
+    check(
+        "who is protected, and who is nobody's business, still runs",
+        all(states[i] == "running" for i in kept),
+    )
+
+
+def over_http(cloud: Cloud, stack: Stack) -> None:
+    """The routes answer: launched once whatever is repeated, listed, ended."""
+    api = Api(cloud, stack)
+    status, launched = api.ask("POST", "/fleets", {"template": "pair", "name": "lab"}, key="one")
+    check(f"POST /fleets: {status}, {launched.get('launched')} instances", status == 201)
+    status, _ = api.ask("POST", "/fleets", {"template": "pair", "name": "lab"}, key="one")
+    check(f"the same again: {status}, and nothing more is launched", status == 200)
+    running_ = [id_ for id_, state in cloud.states().items() if state in {"running", "pending"}]
+    check(f"{len(running_)} instances run", len(running_) == 2 + 2)
+    status, listed = api.ask("GET", "/fleets")
+    check(f"GET /fleets: {status}, {len(listed['fleets'])} fleet", status == 200)
+    status, _ = api.ask("DELETE", "/fleets/lab")
+    check(f"DELETE /fleets/lab: {status}", status in {200, 202})
+    until(
+        "its instances are gone",
+        lambda: sum(state == "running" for state in cloud.states().values()) == 2,
+    )
+
+
+def by_message(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
+    """The queues are worked off, and what nobody can do ends as a dead letter."""
+    sqs, outputs = cloud.client("sqs"), stack.outputs
+    late = cloud.launch("late", env="sandbox")
+    message = {
+        "policy": "nightly",
+        "account": ACCOUNT,
+        "region": REGION,
+        "asked_at": datetime.now(UTC).isoformat(),
+    }
+    sqs.send_message(QueueUrl=outputs["TargetQueueUrl"], MessageBody=json.dumps(message))
+    until(
+        "a target that was asked for by message is swept",
+        lambda: cloud.states()[late] == "terminated",
+    )
+    stale = message | {"asked_at": (datetime.now(UTC) - timedelta(days=7)).isoformat()}
+    spared = cloud.launch("spared", env="prod")
+    for name, body in (
+        ("WorkQueue", '{"work": "no such thing"}'),
+        ("TargetQueue", json.dumps(stale)),
+    ):
+        # The shipped queues hide a message for as long as its function may take, six times over.
+        url = outputs[f"{name}Url"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "2"})
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+    for name, what in (("Dead", "a poison message"), ("TargetDead", "a message of last week")):
+        url = outputs[f"{name}LetterQueueUrl"]
+        until(f"{what} is a dead letter", lambda url=url: waiting(sqs, url) == 1)  # type: ignore[misc]
+    states = cloud.states()
+    check("and nobody was touched", all(states[id_] == "running" for id_ in {*kept, spared}))
+
+
+def side_by_side(cloud: Cloud, first: Stack, second: Stack) -> None:
+    """A second stack in the same account has its own schedule, and leaves the first one's alone."""
+    second.build(POLICIES)
+    second.deploy(Mode="report", RolePrefix="second", EndpointUrl=cloud.url)
+    scheduler = cloud.client("scheduler")
+
+    def ticks() -> set[str]:
+        names = {one["Name"] for one in scheduler.list_schedules()["Schedules"]}
+        return {name for name in names if name.endswith("-tick")}
+
+    check(
+        "a second stack lives beside the first",
+        ticks() == {f"{first.name}-tick", f"{second.name}-tick"},
+    )
+    second.delete()
+    check("and goes alone", ticks() == {f"{first.name}-tick"})
+
+
+def leave_nothing(cloud: Cloud, stack: Stack) -> None:
+    """What stays is what the template says has to stay: the ledgers."""
+    stack.delete()
+    left = {
+        "schedules": [
+            one["Name"] for one in cloud.client("scheduler").list_schedules()["Schedules"]
+        ],
+        "functions": [
+            one["FunctionName"] for one in cloud.client("lambda").list_functions()["Functions"]
+        ],
+        "queues": cloud.client("sqs").list_queues().get("QueueUrls", []),
+        "roles": [
+            r["RoleName"]
+            for r in cloud.client("iam").list_roles()["Roles"]
+            if "curfew" in r["RoleName"]
+        ],
+        "APIs": [one["Name"] for one in cloud.client("apigatewayv2").get_apis()["Items"]],
+    }
+    for kind, names in left.items():
+        check(f"sam delete: no {kind} are left", names == [])
+    tables = cloud.client("dynamodb").list_tables()["TableNames"]
+    check(f"the ledgers stay, as they should: {len(tables)} tables", len(tables) == 2)
+
+
+def waiting(sqs: Any, url: str) -> int:
+    """How many messages are in a queue."""
+    name = "ApproximateNumberOfMessages"
+    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])
+    return int(answer["Attributes"][name])
+
+
+class Api:
+    """The HTTP API of a stack, asked by the administrator with a signature."""
+
+    def __init__(self, cloud: Cloud, stack: Stack) -> None:
+        id_ = stack.outputs["ApiUrl"].split("//")[1].split(".")[0]
+        self.base = f"{cloud.url}/_aws/execute-api/{id_}/$default"
+
+    def ask(self, method: str, path: str, body: Any = None, *, key: str = "") -> tuple[int, Any]:
+        """The status and the body of the answer."""
+        data = json.dumps(body).encode() if body is not None else None
+        request = AWSRequest(method=method, url=self.base + path, data=data)
+        request.headers["content-type"] = "application/json"
+        if key:
+            request.headers["idempotency-key"] = key
+        SigV4Auth(Credentials(ACCOUNT, "test"), "execute-api", REGION).add_auth(request)
+        asked = urllib.request.Request(  # noqa: S310
+            request.url, data=data, headers=dict(request.headers), method=method
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""A tick: what is due is swept, once; what failed is tried again, within bounds; and one sweep keeps no other back."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curfew import policyfile
+from curfew.bootstrap import App
+from curfew.core.errors import LedgerError, ProviderError, RequestError, SweepFailedError
+from curfew.core.model import Instance, Mode, State
+from curfew.due import due
+from curfew.handlers import sweep
+from curfew.ledger import Pause
+from curfew.ledger.memory import MemoryLedger
+from curfew.providers.memory import MemoryProvider
+from curfew.requests import SweepRequest, TickRequest
+from curfew.settings import Settings
+from tests.builders import HERE, an_id
+from tests.http import Context
+from tests.night import Time
+
+NIGHT = datetime(2026, 3, 4, 1, 0, tzinfo=UTC)  # two o'clock in Zurich
+MINUTE = timedelta(minutes=1)
+FILE = """
+timezone: Europe/Zurich
+limits: { percent: 100 }
+policies:
+  nightly: { select: { states: [running], tags: { env: dev } }, action: terminate }
+  leases: { select: { lease: expired }, action: terminate }
+schedules:
+  nightly: { policy: nightly, at: "02:00" }
+  leases: { policy: leases, every: 15m }
+"""
+TICK = TickRequest(tick=True)
+
+
+@dataclass(slots=True)
+class House:
+    """An application whose clock is moved by hand."""
+
+    path: Path
+    mode: Mode = Mode.ACT
+    time: Time = field(default_factory=lambda: Time(at=NIGHT))
+    cloud: MemoryProvider = field(default_factory=lambda: MemoryProvider(target=HERE))
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+
+    @property
+    def app(self) -> App:
+        return App(
+            settings=Settings(region=HERE.region, mode=self.mode),
+            policies=policyfile.load(self.path),
+            ledger=self.ledger,
+            provider=lambda _region, _account="": self.cloud,
+            regions=lambda _account="": frozenset({HERE.region}),
+            now=self.time.now,
+            sleep=self.time.sleep,
+        )
+
+    def forget(self, number: int) -> str:
+        """Leave an instance running."""
+        id_ = an_id(number)
+        self.cloud.instances[id_] = Instance(
+            id=id_, target=HERE, zone="a", state=State.RUNNING, instance_type="t2.micro",
+            launched_at=self.time.at - timedelta(hours=9), tags={"env": "dev"},
+        )  # fmt: skip
+        return id_
+
+    def tick(self) -> dict[str, Any]:
+        return sweep.tick(TICK, Context(), self.app)  # type: ignore[arg-type]
+
+    def due(self) -> list[str]:
+        return [request.schedule for request in due(self.app, self.time.now())]
+
+    @property
+    def ended(self) -> list[str]:
+        return [id_ for name, ids in self.cloud.calls if name == "terminate" for id_ in ids]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    path = tmp_path / "curfew.yaml"
+    path.write_text(FILE)
+    return House(path)
+
+
+def test_what_is_due_is_swept_once_however_often_it_ticks(house: House) -> None:
+    one = house.forget(1)
+
+    assert set(house.tick()["due"]) == {"nightly", "leases"}
+    two = house.forget(2)
+    for _ in range(4):
+        assert house.tick() == {"due": {}}
+        house.time.at += 3 * MINUTE
+
+    assert house.ended == [one]
+    assert house.cloud.instances[two].state is State.RUNNING
+
+
+def test_before_its_time_nothing_is_due_and_long_after_it_nothing_either(house: House) -> None:
+    house.time.at = NIGHT - MINUTE
+    assert house.due() == ["leases"]
+    house.time.at = NIGHT + timedelta(hours=4, minutes=1)
+    assert "nightly" not in house.due()
+
+
+def test_a_night_that_nobody_asked_for_in_time_is_caught_up(house: House) -> None:
+    one = house.forget(1)
+    house.time.at = NIGHT + timedelta(hours=3, minutes=59)
+    house.tick()
+    assert house.ended == [one]
+
+
+def test_a_window_that_failed_is_tried_again_at_growing_distances_and_then_no_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = house.forget(1)
+    find = MemoryProvider.find
+    tries: list[datetime] = []
+
+    def broken(self: MemoryProvider, selector: Any, *, narrow: bool) -> Any:
+        if selector.tags:
+            tries.append(house.time.at)
+            raise ProviderError("no answer")
+        return find(self, selector, narrow=narrow)
+
+    monkeypatch.setattr(MemoryProvider, "find", broken)
+    for _ in range(60):
+        try:
+            house.tick()
+        except SweepFailedError as failed:
+            assert "nightly" in str(failed)  # noqa: PT017  each of them is
+        house.time.at += 4 * MINUTE
+
+    assert [at - NIGHT for at in tries] == [timedelta(0), 16 * MINUTE, 76 * MINUTE]
+    assert house.ended == []
+
+    house.time.at = NIGHT + timedelta(days=1)
+    monkeypatch.setattr(MemoryProvider, "find", find)
+    house.tick()
+    assert house.ended == [one]
+
+
+def test_one_schedule_that_fails_keeps_no_other_from_its_turn(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    swept = sweep._swept
+
+    def failing(request: SweepRequest, context: Any, app: App) -> Any:
+        made.append(request.schedule)
+        if request.schedule == "nightly":
+            raise LedgerError("gone")
+        return swept(request, context, app)
+
+    monkeypatch.setattr(sweep, "_swept", failing)
+    with pytest.raises(SweepFailedError, match="nightly: gone"):
+        house.tick()
+    assert made == ["nightly", "leases"]
+
+
+def test_of_two_ticks_at_once_one_begins(house: House) -> None:
+    app = house.app
+    read = house.ledger.round("nightly")
+    assert len(due(app, NIGHT)) == 2
+    assert due(replace(app), NIGHT) == []
+    assert read is None
+
+
+def test_while_it_is_paused_nothing_begins_and_the_window_waits(house: House) -> None:
+    one = house.forget(1)
+    house.ledger.pause(Pause(since=NIGHT, by="kim", reason="exam"))
+    assert house.tick() == {"due": {}}
+    house.ledger.resume()
+    house.time.at += timedelta(hours=2)
+    house.tick()
+    assert house.ended == [one]
+
+
+def test_in_report_mode_a_window_is_reported_once(house: House) -> None:
+    house.mode = Mode.REPORT
+    house.forget(1)
+    assert set(house.tick()["due"]) == {"nightly", "leases"}
+    house.time.at += 20 * MINUTE
+    assert house.due() == ["leases"]
+    assert house.ended == []
+
+
+def test_a_duplicate_of_a_window_that_is_complete_does_nothing(house: House) -> None:
+    house.tick()
+    house.forget(2)
+    again = SweepRequest(policy="nightly", schedule="nightly", scheduled_at=NIGHT)
+    answer = sweep._swept(again, Context(), house.app)  # type: ignore[arg-type]
+    assert answer["sweeps"][0]["status"] == "duplicate"
+    assert house.ended == []
+
+
+@pytest.mark.parametrize("event", [{"tick": False}, {"tick": "yes"}, {"tick": True, "policy": "x"}])
+def test_a_tick_that_says_anything_else_is_none(event: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match="the request for a tick"):
+        TickRequest.parse(event)

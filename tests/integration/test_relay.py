@@ -1,0 +1,285 @@
+"""A sweep that is cut by its time limit is finished by its successors, and each instance is acted on once."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curfew import execute, policyfile, relay, work
+from curfew.bootstrap import App
+from curfew.core.audit import EntryKind, broken
+from curfew.core.errors import ConflictError, QueueError
+from curfew.core.model import Instance, Mode, State
+from curfew.core.report import Report, Result, Status
+from curfew.ledger import Pause
+from curfew.ledger.memory import MemoryLedger
+from curfew.providers.memory import MemoryProvider
+from curfew.requests import SweepRequest, WorkRequest
+from curfew.settings import Settings
+from curfew.sweep import run
+from tests.builders import HERE, an_id
+from tests.night import Time
+
+NIGHT = datetime(2026, 3, 4, 1, 0, tzinfo=UTC)
+COUNT = 14
+FILE = """
+timezone: UTC
+limits: { percent: 100, per_day: 14 }
+policies:
+  nightly: { select: { states: [running], tags: { env: dev } }, action: terminate }
+"""
+CALLS = ("find", "describe", "protections", "terminate")
+
+
+@dataclass(slots=True)
+class House:
+    """An application in which every call takes a second; ``cut_after`` is when the caller is cut off."""
+
+    path: Path
+    time: Time = field(default_factory=lambda: Time(at=NIGHT))
+    cloud: MemoryProvider = field(default_factory=lambda: MemoryProvider(target=HERE))
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    queue: list[WorkRequest] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for number in range(COUNT):
+            id_ = an_id(number)
+            self.cloud.instances[id_] = Instance(
+                id=id_, target=HERE, zone="ab"[number % 2], state=State.RUNNING,
+                instance_type="t2.micro", launched_at=NIGHT - timedelta(hours=9), tags={"env": "dev"},
+            )  # fmt: skip
+        for name in CALLS:
+            setattr(self.cloud, name, self._slow(getattr(self.cloud, name)))
+
+    def _slow(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*given: Any, **more: Any) -> Any:
+            self.time.at += timedelta(seconds=1)
+            return call(*given, **more)
+
+        return slow
+
+    @property
+    def app(self) -> App:
+        return App(
+            settings=Settings(region=HERE.region, mode=Mode.ACT),
+            policies=policyfile.load(self.path),
+            ledger=self.ledger,
+            provider=lambda _region, _account="": self.cloud,
+            regions=lambda _account="": frozenset({HERE.region}),
+            defer=self.queue.append,
+            now=self.time.now,
+            sleep=self.time.sleep,
+        )
+
+    def sweep(self, seconds: float) -> Report:
+        """The sweep of the schedule, with so much time."""
+        app = self.app
+        request = SweepRequest(policy="nightly", schedule="nightly", scheduled_at=NIGHT)
+        (one,) = app.sweeps(request, deadline=self.time.at + timedelta(seconds=seconds))
+        self.reports.append(relay.hand_on(one, run(one, Mode.ACT), app.defer))
+        return self.reports[-1]
+
+    def deliver(self, message: WorkRequest, seconds: float = 600) -> Report | str:
+        told = work.carry_out(self.app, message, deadline=self.time.at + timedelta(seconds=seconds))
+        if isinstance(told, Report):
+            self.reports.append(told)
+        return told
+
+    @property
+    def ended(self) -> Counter[str]:
+        return Counter(id_ for name, ids in self.cloud.calls if name == "terminate" for id_ in ids)
+
+    def everybody_once(self) -> None:
+        """All are gone, each by one order, and the ledger says so."""
+        assert self.ended == Counter(list(self.cloud.instances))
+        outcomes = [o for report in self.reports for o in report.outcomes]
+        done = Counter(o.action.instance.id for o in outcomes if o.result is Result.VERIFIED)
+        assert done == Counter(list(self.cloud.instances))
+        entries = list(self.ledger.entries(HERE))
+        assert broken(entries, first=1) is None
+        # What was meant just before time was up is meant once more by whoever does it.
+        intents = {e.draft.instance_id for e in entries if e.draft.kind is EntryKind.INTENT}
+        assert intents == set(self.cloud.instances)
+        assert self.ledger.open_intents(HERE) == ()
+        # What the day allows was taken once, for all of them.
+        assert self.ledger.reserve(HERE, NIGHT.date(), 0, COUNT)
+        assert not self.ledger.reserve(HERE, NIGHT.date(), 1, COUNT)
+        mark = self.ledger.watermark(HERE, "nightly", "nightly")
+        assert mark is not None
+        assert (mark.scheduled_at, mark.listed) == (NIGHT, COUNT)
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execute, "BATCH", 3)
+    monkeypatch.setattr(execute, "ROOM", timedelta(seconds=16))
+    monkeypatch.setattr(execute, "WAITS", (0,))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[[], House]:
+    path = tmp_path / "curfew.yaml"
+    path.write_text(FILE)
+    return lambda: House(path)
+
+
+def finish(house: House, seconds: float = 600) -> int:
+    """Deliver what was put off until there is nothing more, and say how many hops that took."""
+    hops = 0
+    while house.queue:
+        hops += 1
+        house.deliver(house.queue.pop(0), seconds)
+        assert hops < 99
+    return hops
+
+
+def test_wherever_it_is_cut_the_others_finish_it(make: Callable[[], House]) -> None:
+    """Every second of the whole, which is every call of it."""
+    whole = make()
+    whole.sweep(10_000)
+    whole.everybody_once()
+    took = int((whole.time.at - NIGHT).total_seconds())
+    hops: set[int] = set()
+
+    for seconds in range(20, took + 18):
+        house = make()
+        report = house.sweep(seconds)
+        assert report.status in {Status.CONTINUED, Status.COMPLETED}, seconds
+        hops.add(finish(house))
+        house.everybody_once()
+
+    assert hops == {0, 1}
+    assert took > 15
+
+
+@pytest.mark.parametrize("seconds", [20, 21, 22])
+def test_with_little_time_each_it_takes_several(make: Callable[[], House], seconds: int) -> None:
+    house = make()
+    house.sweep(seconds)
+    hops = finish(house, seconds)
+    house.everybody_once()
+    assert hops >= 2
+    roots = {
+        entry.draft.body.get("asked_by", "").partition(", hop")[0]
+        for entry in house.ledger.entries(HERE)
+        if entry.draft.kind is EntryKind.INTENT
+    }
+    assert roots <= {"", f"carries on {house.reports[0].sweep_id}"}
+
+
+def test_after_so_many_hops_it_stops_and_says_so(make: Callable[[], House]) -> None:
+    house = make()
+    house.sweep(20)
+    assert len(house.queue) == 1
+
+    hops = finish(house, 15)  # too little for any batch
+
+    assert hops == relay.HOPS
+    last = house.reports[-1]
+    assert last.status is Status.STOPPED
+    assert last.failed
+    assert f"{relay.HOPS} others have carried it on already" in last.problem
+    assert house.ledger.watermark(HERE, "nightly", "nightly") is None
+
+
+def test_a_message_that_comes_twice_finds_nothing_left_to_do(make: Callable[[], House]) -> None:
+    house = make()
+    house.sweep(26)
+    message = house.queue.pop()
+
+    house.deliver(message)
+    assert "nothing is done" in str(house.deliver(message))
+
+    finish(house)
+    house.everybody_once()
+
+
+def test_without_a_queue_or_if_it_does_not_answer_the_sweep_stops(
+    make: Callable[[], House],
+) -> None:
+    def shut(_work: WorkRequest) -> None:
+        raise QueueError("gone")
+
+    for defer in (None, shut):
+        house = make()
+        app = house.app
+        request = SweepRequest(policy="nightly")
+        (one,) = app.sweeps(request, deadline=house.time.at + timedelta(seconds=26))
+        report = relay.hand_on(one, run(one, Mode.ACT), defer)
+        assert report.status is Status.STOPPED
+        assert ("could not be handed on: gone" in report.problem) == (defer is shut)
+
+
+def test_what_was_written_and_never_sent_is_found_by_the_next_sweep(
+    make: Callable[[], House],
+) -> None:
+    house = make()
+    house.sweep(26)
+    house.queue.clear()
+    house.time.at += timedelta(days=1)
+    house.sweep(10_000)
+    assert house.ended == Counter(list(house.cloud.instances))
+
+
+def test_whoever_is_protected_or_renewed_in_between_is_spared(make: Callable[[], House]) -> None:
+    house = make()
+    house.sweep(26)
+    left = [i for i in house.cloud.instances.values() if i.state is State.RUNNING]
+    spared = left[0]
+    house.cloud.instances[spared.id] = type(spared)(
+        **{
+            **{f: getattr(spared, f) for f in spared.__slots__},
+            "tags": {"env": "dev", "curfew:keep": ""},
+        }
+    )
+
+    finish(house)
+
+    assert house.ended == Counter(id_ for id_ in house.cloud.instances if id_ != spared.id)
+
+
+def test_nobody_else_is_acted_on_by_whoever_carries_on(make: Callable[[], House]) -> None:
+    house = make()
+    house.sweep(26)
+    first = next(iter(house.cloud.instances.values()))
+    late = an_id(99)
+    house.cloud.instances[late] = type(first)(
+        **{**{f: getattr(first, f) for f in first.__slots__}, "id": late, "state": State.RUNNING}
+    )
+
+    finish(house)
+
+    assert late not in house.ended
+
+
+def test_other_policies_and_a_rest_that_lay_too_long_are_refused(
+    make: Callable[[], House],
+) -> None:
+    house = make()
+    house.sweep(26)
+    (message,) = house.queue
+    house.path.write_text(FILE + "# changed\n")
+    with pytest.raises(ConflictError, match="other policies"):
+        house.deliver(message)
+    house.path.write_text(FILE)
+    house.time.at += relay.KEPT + timedelta(seconds=1)
+    with pytest.raises(ConflictError, match="lay too long"):
+        house.deliver(message)
+
+
+def test_a_pause_is_no_lack_of_time(make: Callable[[], House]) -> None:
+    house = make()
+    terminate = house.cloud.terminate
+
+    def paused(ids: Sequence[str], *, by: str) -> Any:
+        house.ledger.pause(Pause(since=NIGHT, by="kim", reason="exam"))
+        return terminate(ids, by=by)
+
+    house.cloud.terminate = paused  # type: ignore[method-assign]
+    assert house.sweep(10_000).status is Status.PAUSED
+    assert house.queue == []

@@ -1,0 +1,328 @@
+"""The rate, on a clock by hand: as slow as it is said to be, and no slower than that."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from threading import Barrier, Lock, Thread
+
+import pytest
+from mypy_boto3_ec2.client import EC2Client
+
+from curfew import calls
+from curfew.core.errors import PacedError
+from curfew.core.report import Report, Result, Status
+from curfew.providers.ec2 import Ec2Provider
+from curfew.rate import RECOVERY, Rates, Spent
+from curfew.sweep import act, plan
+from tests.builders import HERE, NOW, an_id
+from tests.night import Night, Time
+from tests.stub_ec2 import Fault, Machine, StubEc2
+
+PLACE = (HERE.account, HERE.region)
+THROTTLED = Fault(code="RequestLimitExceeded", status=503)
+
+
+class Paced:
+    """A cloud whose clients keep to a rate, on a clock that only moves when somebody sleeps."""
+
+    def __init__(self, *machines: Machine, percent: int = 25) -> None:
+        self.cloud = StubEc2(*machines)
+        self.time = Time()
+        self.rates = Rates(percent, now=self.time.now, sleep=self.time.sleep)
+        self.look = self.client(calls.LOOK)
+        self.act = self.client(calls.ACT)
+
+    def client(self, purpose: calls.Purpose, *, attempts: int = 1) -> EC2Client:
+        client = self.cloud.client(purpose, attempts=attempts)
+        self.rates.pace(client, lambda: PLACE)
+        return client
+
+    @property
+    def passed(self) -> float:
+        return (self.time.at - NOW).total_seconds()
+
+    @property
+    def spent(self) -> Spent:
+        return self.rates.spent(*PLACE)
+
+    def describe(self, times: int) -> None:
+        for _ in range(times):
+            self.look.describe_instances(MaxResults=5)
+
+    def terminate(self, ids: Sequence[str]) -> None:
+        self.act.terminate_instances(InstanceIds=ids)
+
+
+def machines(count: int) -> list[Machine]:
+    return [Machine(id=an_id(number)) for number in range(1, count + 1)]
+
+
+def test_a_thousand_looks_take_as_long_as_a_quarter_of_the_rate_says() -> None:
+    paced = Paced()
+
+    paced.describe(1_000)
+
+    assert paced.passed == pytest.approx((1_000 - 25) / 5)
+    assert paced.spent.throttles == 0
+    assert paced.spent.seconds == pytest.approx(195)
+
+
+@pytest.mark.parametrize(("percent", "seconds"), [(100, 45), (50, 95), (1, 4_995)])
+def test_the_share_is_what_is_set(percent: int, seconds: float) -> None:
+    paced = Paced(percent=percent)
+
+    paced.describe(1_000)
+
+    assert paced.passed == pytest.approx(seconds)
+
+
+def test_all_looks_share_one_bucket() -> None:
+    paced = Paced(Machine(id=an_id(1)))
+
+    for _ in range(25):
+        paced.look.describe_instance_attribute(InstanceId=an_id(1), Attribute="disableApiStop")
+    assert paced.passed == 0
+    paced.describe(5)
+
+    assert paced.passed == pytest.approx(1)
+
+
+def test_a_kind_of_call_that_is_used_up_holds_back_no_other() -> None:
+    paced = Paced(*machines(3))
+
+    paced.describe(500)
+    before = paced.passed
+    paced.terminate([an_id(1)])
+    paced.act.stop_instances(InstanceIds=[an_id(2)])
+    paced.act.create_tags(Resources=[an_id(3)], Tags=[{"Key": "a", "Value": "b"}])
+
+    assert paced.passed == before
+
+
+@pytest.mark.parametrize(
+    ("batches", "size", "seconds"),
+    [
+        (25, 1, 0),  # a quarter of 100 calls
+        (30, 1, 5 / 1.25),
+        (12, 20, 0),  # a quarter of 1,000 instances is 250
+        (15, 20, 50 / 5),
+    ],
+)
+def test_orders_keep_to_the_rate_of_calls_and_to_the_rate_of_instances(
+    batches: int, size: int, seconds: float
+) -> None:
+    paced = Paced(*machines(20))
+
+    for _ in range(batches):
+        paced.terminate([an_id(number) for number in range(1, size + 1)])
+
+    assert paced.passed == pytest.approx(seconds)
+
+
+def test_two_threads_share_one_bucket() -> None:
+    """Each on a client of its own, as batches of two zones are; time only moves by who sleeps longest."""
+    slept: list[float] = []
+    lock, start = Lock(), Barrier(2)
+
+    def sleep(seconds: float) -> None:
+        with lock:
+            slept.append(seconds)
+
+    rates = Rates(25, now=lambda: NOW, sleep=sleep)
+    cloud = StubEc2()
+
+    def look() -> None:
+        client = cloud.client()
+        rates.pace(client, lambda: PLACE)
+        start.wait()
+        for _ in range(50):
+            client.describe_instances(MaxResults=5)
+
+    threads = [Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    # At one and the same instant, the hundredth call is the seventy-fifth that has to wait.
+    assert sorted(slept) == [pytest.approx(n / 5) for n in range(1, 76)]
+
+
+def test_places_have_buckets_of_their_own() -> None:
+    paced = Paced()
+    elsewhere = paced.cloud.client()
+    paced.rates.pace(elsewhere, lambda: (HERE.account, "eu-west-1"))
+
+    paced.describe(25)
+    for _ in range(25):
+        elsewhere.describe_instances(MaxResults=5)
+
+    assert paced.passed == 0
+
+
+class TestThrottles:
+    def test_each_is_counted_also_one_that_the_sdk_repeats_by_itself(self) -> None:
+        paced = Paced()
+        paced.look = paced.client(calls.LOOK, attempts=4)
+        paced.cloud.fail("DescribeInstances", THROTTLED, times=2)
+
+        paced.describe(1)
+
+        assert paced.cloud.calls == [("DescribeInstances", ())] * 3
+        assert paced.spent.throttles == 2
+
+    def test_what_the_sdk_repeats_is_paid_for_afterwards(self) -> None:
+        paced = Paced()
+        paced.look = paced.client(calls.LOOK, attempts=4)
+        paced.cloud.fail("DescribeInstances", Fault(code="InternalError", status=500), times=2)
+
+        paced.describe(23)
+        assert paced.passed == 0
+        paced.describe(1)
+
+        assert paced.passed == pytest.approx(1 / 5)
+        assert paced.spent.throttles == 0
+
+    def test_one_empties_the_bucket_and_halves_its_refill(self) -> None:
+        paced = Paced()
+        paced.cloud.fail("DescribeInstances", THROTTLED)
+
+        with pytest.raises(paced.look.exceptions.ClientError):
+            paced.describe(1)
+        paced.describe(1)
+
+        assert paced.passed == pytest.approx(1 / 2.5)
+
+    def test_however_many_there_are_a_sixteenth_is_left(self) -> None:
+        paced = Paced()
+        paced.cloud.fail("DescribeInstances", THROTTLED, times=5)
+
+        for _ in range(5):
+            with pytest.raises(paced.look.exceptions.ClientError):
+                paced.describe(1)
+        paced.describe(1)
+
+        assert paced.time.slept[-1] == pytest.approx(16 / 5)
+
+    def test_it_comes_back_with_time(self) -> None:
+        paced = Paced()
+        paced.cloud.fail("DescribeInstances", THROTTLED)
+        with pytest.raises(paced.look.exceptions.ClientError):
+            paced.describe(1)
+
+        paced.time.sleep(RECOVERY.total_seconds() / 2)
+        before = paced.passed
+        paced.describe(25 + 5)
+
+        assert paced.passed - before == pytest.approx(1)
+
+    def test_other_kinds_go_on_as_before(self) -> None:
+        paced = Paced(Machine(id=an_id(1)))
+        paced.cloud.fail("DescribeInstances", THROTTLED)
+        with pytest.raises(paced.look.exceptions.ClientError):
+            paced.describe(1)
+
+        paced.terminate([an_id(1)])
+
+        assert paced.passed == 0
+
+
+class TestDeadline:
+    def test_a_call_that_would_have_to_wait_beyond_it_is_not_made_and_waits_for_nothing(
+        self,
+    ) -> None:
+        paced = Paced()
+        paced.rates.until(NOW + timedelta(seconds=1))
+
+        paced.describe(30)
+        with pytest.raises(PacedError, match="the rate allows DescribeInstances in 0 seconds"):
+            paced.describe(1)
+
+        assert paced.passed == pytest.approx(1)
+        assert len(paced.cloud.calls) == 30
+
+    def test_the_next_caller_has_a_deadline_of_its_own(self) -> None:
+        paced = Paced()
+        paced.rates.until(NOW)
+        paced.describe(25)
+        with pytest.raises(PacedError):
+            paced.describe(1)
+
+        paced.rates.until(None)
+        paced.describe(1)
+
+        assert paced.passed == pytest.approx(1 / 5)
+
+
+def paced_sweep(
+    cloud: StubEc2, *, percent: int, deadline: datetime | None = None
+) -> tuple[Report, Paced]:
+    """One sweep at a rate."""
+    night = Night(cloud=cloud, deadline=deadline)
+    paced = Paced(percent=percent)
+    paced.cloud, paced.time = cloud, night.time
+    paced.rates = Rates(percent, now=night.time.now, sleep=night.time.sleep)
+    paced.rates.until(deadline)
+    provider = Ec2Provider(
+        target=HERE, read=paced.client(calls.LOOK), act=lambda: paced.client(calls.ACT)
+    )
+    sweep = replace(night.prepared(), provider=provider, spent=lambda: paced.spent)
+    return act(sweep, plan(sweep)), paced
+
+
+class TestASweep:
+    def test_an_order_that_had_to_wait_is_looked_at_again_and_then_made_at_once(self) -> None:
+        cloud = StubEc2(*machines(20))
+        cloud.fail("TerminateInstances", THROTTLED, times=3)
+
+        report, paced = paced_sweep(cloud, percent=25)
+
+        assert report.count(Result.VERIFIED) == 20
+        assert len(cloud.orders) == 4
+        for at, call in enumerate(cloud.calls):
+            if call[0] == "TerminateInstances":
+                assert cloud.calls[at - 1][0] == "DescribeInstanceAttribute"
+        # What came of waiting for the rate was not an attempt, and is more looks than orders.
+        looks = sum(len(ids) == 0 for name, ids in cloud.calls if name == "DescribeInstances")
+        assert looks > 1 + 4 + 1
+        assert report.throttles == 3
+        assert report.paced == pytest.approx(paced.spent.seconds)
+
+    def test_a_batch_that_takes_too_long_to_look_at_is_looked_at_in_halves(self) -> None:
+        """At 1 %, a look at six with their protections takes 65 seconds."""
+        cloud = StubEc2(*machines(6))
+
+        report, _ = paced_sweep(cloud, percent=1)
+
+        assert report.count(Result.VERIFIED) == 6
+        assert [len(ids) for _, ids in cloud.orders] == [3, 3]
+
+    def test_out_of_time_while_it_waits_for_an_order_it_orders_nothing_more(self) -> None:
+        # 61 seconds are left when the batch begins, and its protections alone take 40 of them.
+        report, paced = paced_sweep(
+            StubEc2(*machines(20)), percent=5, deadline=NOW + timedelta(seconds=63)
+        )
+
+        assert report.status is Status.STOPPED
+        assert paced.passed <= 63
+        assert report.count(Result.VERIFIED) + report.count(Result.NOT_ATTEMPTED) == 20
+        assert not report.count(Result.UNKNOWN)
+
+    def test_out_of_time_while_it_waits_for_a_page_it_decides_nothing(self) -> None:
+        cloud = StubEc2(*machines(20), page_size=1)
+
+        report, paced = paced_sweep(cloud, percent=5, deadline=NOW + timedelta(seconds=5))
+
+        assert report.status is Status.STOPPED
+        assert report.problem.startswith("nothing is decided: the rate allows DescribeInstances in")
+        assert cloud.orders == []
+        assert paced.passed <= 5
+
+    def test_it_says_how_often_the_cloud_found_it_too_fast(self) -> None:
+        cloud = StubEc2(*machines(3))
+        cloud.fail("TerminateInstances", THROTTLED, times=2)
+
+        report, _ = paced_sweep(cloud, percent=25)
+
+        assert report.count(Result.VERIFIED) == 3
+        assert report.throttles == 2

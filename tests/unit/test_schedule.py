@@ -1,0 +1,169 @@
+"""No night is lost and none is doubled, in any zone, whatever the clocks, the triggers and the sweeps do."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from random import Random
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curfew.core.schedule import Schedule
+
+ZURICH = ZoneInfo("Europe/Zurich")
+NIGHTLY = Schedule(name="nightly", policy="nightly", at=time(2, 30))
+HOUR = timedelta(hours=1)
+# Beside a year like others: the year in which Samoa had no 30th of December, and one in which Kwajalein had no 21st
+# of August. Lord Howe's clocks change by half an hour, Troll's by two, and Morocco's four times in a year.
+YEARS = {"Pacific/Apia": 2011, "Pacific/Kwajalein": 1993}
+YEAR = 2026
+
+
+def utc(*when: int) -> datetime:
+    return datetime(*when, tzinfo=UTC)  # type: ignore[misc,arg-type]
+
+
+def latest(now: datetime, schedule: Schedule = NIGHTLY, zone: ZoneInfo = ZURICH) -> datetime | None:
+    return schedule.latest(zone, now)
+
+
+def test_a_window_is_there_from_its_beginning_for_as_long_as_it_may_be_caught_up() -> None:
+    night = utc(2026, 3, 4, 1, 30)
+    assert latest(night - timedelta(seconds=1)) is None
+    assert latest(night) == night
+    assert latest(night + 4 * HOUR) == night
+    assert latest(night + 4 * HOUR + timedelta(seconds=1)) is None
+
+
+def test_a_time_that_the_clock_skips_comes_as_much_later() -> None:
+    assert latest(utc(2026, 3, 29, 1, 29)) is None
+    assert latest(utc(2026, 3, 29, 1, 30)) == utc(2026, 3, 29, 1, 30)  # 03:30 in summer
+
+
+def test_a_time_that_the_clock_repeats_comes_the_first_time() -> None:
+    first = utc(2026, 10, 25, 0, 30)
+    assert latest(first) == first
+    assert latest(first + HOUR) == first  # 02:30 once more
+    assert latest(first + 2 * HOUR) == first
+
+
+def test_only_the_days_that_are_named_have_a_window() -> None:
+    weekdays = Schedule(name="n", policy="n", at=time(2, 30), days=frozenset(range(5)))
+    saturday = utc(2026, 3, 7, 1, 30)
+    assert latest(saturday, weekdays) is None
+    assert latest(saturday - timedelta(days=1), weekdays) == saturday - timedelta(days=1)
+    assert weekdays.following(ZURICH, saturday) == utc(2026, 3, 9, 1, 30)
+
+
+def test_every_so_often_has_its_windows_on_a_grid_that_does_not_move() -> None:
+    often = Schedule(name="leases", policy="leases", every=timedelta(minutes=15))
+    now = utc(2026, 3, 4, 10, 44, 59)
+    assert latest(now, often) == utc(2026, 3, 4, 10, 30)
+    assert often.following(ZURICH, now) == utc(2026, 3, 4, 10, 45)
+
+
+def test_a_zone_that_skips_a_date_has_no_night_of_it() -> None:
+    apia = ZoneInfo("Pacific/Apia")
+    nights = {NIGHTLY._night(apia, date(2011, 12, day)) for day in (29, 30, 31)}
+    assert len(nights) == 2
+
+
+@given(
+    st.sampled_from(["Europe/Zurich", "Australia/Lord_Howe", "Antarctica/Troll", "America/Havana"]),
+    st.integers(0, 15 * 366 * 24 * 60).map(
+        lambda minutes: utc(2020, 1, 1) + minutes * timedelta(minutes=1)
+    ),
+    st.times(),
+)
+def test_the_following_window_is_the_next_that_is_ever_the_latest(
+    name: str, now: datetime, at: time
+) -> None:
+    zone = ZoneInfo(name)
+    schedule = Schedule(name="n", policy="n", at=at.replace(tzinfo=None, fold=0))
+    following = schedule.following(zone, now)
+    assert following > now
+    assert schedule.latest(zone, following) == following
+    between = now + (following - now) * 0.99
+    assert schedule.latest(zone, between) in {None, schedule.latest(zone, now)}
+
+
+# A year.
+
+
+@cache
+def zones() -> list[str]:
+    """One name for each zone that there is: most have several."""
+    known: dict[bytes, str] = {}
+    for name in sorted(available_timezones()):
+        place = files("tzdata").joinpath("zoneinfo", *name.split("/"))
+        if place.is_file():
+            known.setdefault(place.read_bytes(), name)
+    return sorted({*known.values(), *YEARS})
+
+
+def ticks(start: datetime, end: datetime, dice: Random) -> Iterator[datetime]:
+    """Instants at which somebody asks: some late, some twice; and now and then nobody asks for a day or two."""
+    now = start
+    while now < end:
+        outage = dice.random() < 0.002
+        now += timedelta(hours=dice.uniform(8, 60) if outage else dice.uniform(0.4, 3.5))
+        yield now
+        if dice.random() < 0.05:
+            yield now
+
+
+def a_year(name: str, at: time) -> tuple[list[datetime], list[datetime]]:
+    """The nights that were swept, and those that lapsed, in an outage or after it; each in their order."""
+    zone, year = ZoneInfo(name), YEARS.get(name, YEAR)
+    dice = Random(f"{name} {at}")  # noqa: S311  the same year each time
+    schedule = Schedule(name="n", policy="n", at=at)
+    completed, before = utc(year, 1, 1), utc(year, 1, 1)
+    swept: list[datetime] = []
+    lapsed: list[datetime] = []
+    for now in ticks(before, utc(year + 1, 1, 1), dice):
+        window = schedule.latest(zone, now)
+        known = swept[-1] if swept else completed
+        while (passed := schedule.following(zone, known)) <= now and passed != window:
+            if now - passed > schedule.catch_up and passed not in lapsed:
+                lapsed.append(passed)
+            known = passed
+        # One in ten fails, and is tried again the next time.
+        if window is not None and window > completed and dice.random() > 0.1:
+            completed = window
+            swept.append(window)
+    return swept, lapsed
+
+
+@pytest.mark.parametrize("at", [time(0, 0), time(2, 30), time(23, 45)], ids=str)
+def test_in_a_year_no_night_is_lost_and_none_doubled_in_any_zone(at: time) -> None:
+    for name in zones():
+        swept, lapsed = a_year(name, at)
+        assert swept == sorted(set(swept)), name
+        assert not set(swept) & set(lapsed), name
+        nights = sorted([*swept, *lapsed])
+        apart = {later - earlier for earlier, later in pairwise(nights)}
+        # No zone moves its clocks by more than three hours, but for those that change their date.
+        assert timedelta(hours=21) <= min(apart), name
+        assert max(apart) <= timedelta(hours=27), name
+        assert len(nights) > 360, name
+        # Somebody was there but for the outages, of which there are a few in a year.
+        assert len(lapsed) < 40, name
+
+
+def test_a_trigger_that_comes_at_the_time_on_the_clock_loses_nights_and_doubles_some() -> None:
+    """Why a cron expression in a local zone would not do: the proof that the year can find a fault."""
+    times = [
+        local.replace(tzinfo=None)
+        for half_hours in range(362 * 48)
+        if (
+            local := (utc(YEAR, 1, 2) + timedelta(minutes=30 * half_hours)).astimezone(ZURICH)
+        ).time()
+        == time(2, 30)
+    ]
+    apart = {later - earlier for earlier, later in pairwise(times)}
+    assert max(apart) == timedelta(days=2)  # in March a night is lost
+    assert min(apart) == timedelta(0)  # and in October one is doubled
