@@ -19,5 +19,5 @@ class Unpaced(Rates):
 
 
 if __name__ == "__main__":
-    bootstrap.Rates = Unpaced  # type: ignore[assignment,misc]
+    setattr(bootstrap, "Rates", Unpaced)  # noqa: B010  it is no export of bootstrap's
     cli.main()
