@@ -29,9 +29,10 @@ def main() -> None:
     found: dict[str, Any] = {} if whole or not file.exists() else json.loads(file.read_text())
     for part in options.parts:
         told(f"{part}:")
+        when = _when()  # what is measured is what stands here now
         MEASURES[part](options, found)
         for name in [f"{size:,}" for size in options.sizes] if part == "work" else [part]:
-            found.setdefault("when", {})[name] = _when()
+            found.setdefault("when", {})[name] = when
         file.write_text(json.dumps(found, indent=1))
     text, wrong = _text(found)
     print(text)

@@ -23,12 +23,12 @@ REST = "the interpreter and others"
 
 
 def profile(command: Sequence[str], at: Endpoint) -> dict[str, float]:
-    """Each owner's share of the time of a command of Python's, the largest first."""
+    """Each owner's share of the time, the largest first, of a command that begins with the interpreter's name."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "profile"
         at.ask("reset")
         subprocess.run(
-            [sys.executable, "-m", "cProfile", "-o", str(file), *command],
+            [sys.executable, "-m", "cProfile", "-o", str(file), *command[1:]],
             env=at.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
