@@ -1,7 +1,6 @@
 """Deploys two stacks side by side, and watches the first one run by itself; whatever is not as it should be ends it."""
 
 import json
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -222,7 +221,7 @@ class Api:
             request.headers["idempotency-key"] = key
         SigV4Auth(Credentials(ACCOUNT, "test"), "execute-api", REGION).add_auth(request)
         asked = urllib.request.Request(  # noqa: S310
-            request.url, data=data, headers=dict(request.headers), method=method
+            str(request.url), data=data, headers=dict(request.headers), method=method
         )
         try:
             with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310
@@ -232,4 +231,4 @@ class Api:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -186,6 +186,16 @@ def test_a_question_for_rights_that_is_not_answered_leaves_no_doubt_about_the_or
     assert night.cloud.orders == []
 
 
+@pytest.mark.parametrize(("seconds", "ordered"), [(10, 1), (10.1, 0)])
+def test_a_loan_that_takes_too_long_is_not_used(seconds: float, ordered: int) -> None:
+    """What the order rests on was seen before it: two answers may take 20 seconds."""
+    cloud = StubEc2(Machine(id=ONE))
+    cloud.bank.takes = seconds
+    with suppress(ThrottledError):
+        cloud.provider().terminate([ONE], by="s")
+    assert len(cloud.orders) == ordered
+
+
 def test_what_acts_can_sign_nothing_outside_a_loan() -> None:
     client: Any = borrowing(HERE.region).create_client("ec2")
     sent: list[str] = []

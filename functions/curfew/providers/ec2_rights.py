@@ -7,10 +7,11 @@ Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, override
 
 from botocore.credentials import (
@@ -34,6 +35,8 @@ LONGEST_POLICY = 2_048
 LONGEST_NAME = 64
 # The shortest there is: a loan is for one call.
 SECONDS = 900
+# It may take so long to borrow; what was seen before that is too old for an order then.
+LENDING = timedelta(seconds=20)
 _UNFIT = re.compile(r"[^\w+=,.@-]", re.ASCII)
 _LOAN: ContextVar[ReadOnlyCredentials | None] = ContextVar("loan", default=None)
 
@@ -132,8 +135,10 @@ class Lender:
         arns: Arns,
         roles: str,
         external_id: str,
+        now: Callable[[], datetime],
     ) -> None:
         self.arns = arns
+        self._now = now
         self._sts = sts
         self._proof = proof
         self._roles = roles
@@ -144,8 +149,10 @@ class Lender:
         """Whatever an acting client signs inside has the rights of the errand, in this thread.
 
         Raises RefusedError if the role is refused, or belongs to another account than it should; ThrottledError if
-        there was no answer: nothing was done then, and it may be tried again.
+        there was no answer, or none in time: nothing was done then, and it may be tried again. The order rests on a
+        look that was taken before.
         """
+        asked_at = self._now()
         try:
             held = self._borrowed(errand)
             with holding(held):
@@ -158,6 +165,8 @@ class Lender:
                 f"the role {self._role(errand)} gave rights in the account {account}, and not in {planned}: "
                 "nothing is done"
             )
+        if self._now() - asked_at > LENDING:
+            raise ThrottledError("no right could be borrowed in time: nothing was done")
         with holding(held):
             yield
 
