@@ -68,6 +68,11 @@ worlds: .venv/.ready ## Run 10,000 hostile worlds (COUNT=1000; FRESH=1: with see
 belts: .venv/.ready ## Take each safety rule out in turn, and show that the worlds miss it
 	PYTHONPATH=functions:. $(PYTHON) -m hostile.worlds --belts
 
+.PHONY: bench
+bench: .venv/.ready .peers/.ready $(BUILT) ## Measure a sweep beside its peers (ROUNDS=1 SIZES=1000: in minutes)
+	PYTHONPATH=functions:. $(PYTHON) -m benchmarks $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SIZES),--sizes $(SIZES)) \
+	  $(if $(SLOW_ROUNDS),--slow-rounds $(SLOW_ROUNDS)) $(if $(PARTS),--parts $(PARTS)) $(if $(PUBLISH),--publish)
+
 .PHONY: build
 build: .venv/.ready $(BUILT) ## Build what ships to Lambda, and check that it stands alone
 	$(PYTHON) -m pytest tests/artifact
@@ -95,14 +100,15 @@ stale: $(filter .uv/%,$(UV))
 
 .PHONY: clean
 clean: ## Remove all that the other targets made
-	rm -rf .venv .tools .ministack .uv .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .tools .ministack .peers .uv .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
 # The locks, each from its part of pyproject.toml. What is tested is what ships: the first one governs the second.
 LOCKS := functions/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
-  requirements/uv.txt
+  requirements/peers.txt requirements/uv.txt benchmarks/typical/requirements.txt
 compile = case $(1) in \
 	  functions/*) from="pyproject.toml" ;; \
 	  */dev.txt) from="pyproject.toml --extra cli --group dev --group mutants --constraint functions/requirements.txt" ;; \
+	  benchmarks/*) from="--group pyproject.toml:typical --constraint functions/requirements.txt" ;; \
 	  *) group="$${lock\#\#*/}"; from="--group pyproject.toml:$${group%.txt}" ;; \
 	esac; \
 	$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
@@ -124,6 +130,12 @@ compile = case $(1) in \
 .tools/.ready: requirements/sam.txt $(filter .uv/%,$(UV))
 	$(UV) venv --quiet --clear .tools
 	$(UV) pip sync --quiet --python .tools --require-hashes $<
+	@touch $@
+
+# What `make bench` measures Curfew against: apart, since it is none of ours.
+.peers/.ready: requirements/peers.txt $(filter .uv/%,$(UV))
+	$(UV) venv --quiet --clear .peers
+	$(UV) pip sync --quiet --python .peers --require-hashes $<
 	@touch $@
 
 # The cloud that `make deploy-local` deploys onto. The functions run under its Python, so it is that of their runtime.

@@ -57,7 +57,8 @@ def test_nothing_names_this_workplace_or_a_registry() -> None:
     )
     kept = ("*.md", "*.py", "*.txt", "*.toml", "*.yaml", "*.json", "Makefile")
     tops = [
-        ROOT / name for name in ("functions", "docs", "tests", "demo", "requirements", "events")
+        ROOT / name
+        for name in ("functions", "docs", "tests", "demo", "requirements", "events", "benchmarks")
     ]
     files = [file for top in tops for kind in kept for file in top.rglob(kind)]
     files += [file for kind in kept for file in ROOT.glob(kind)]

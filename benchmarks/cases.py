@@ -1,0 +1,154 @@
+"""Who is measured: the command of each peer, what it is called, and how to tell that it chose the right instances."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PEERS = Path(__file__).parent / "peers"
+POLICIES = Path(__file__).parent / "curfew.yaml"
+TABLE = "curfew-ledger"
+REFUSED = 3  # Curfew's exit code for a plan over a limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One peer on one kind of work.
+
+    ``{out}`` in the command is a folder that is there for this run alone. ``before`` is run first, and not measured.
+    ``kind`` says what it leaves behind: everything ``ended``, a ``report`` on standard output, or a ``refused`` one;
+    what has none is not looked at.
+    """
+
+    name: str
+    label: str
+    command: tuple[str, ...]
+    kind: str = "ended"
+    before: tuple[str, ...] = ()
+    slow: bool = False
+
+
+def curfew(policy: str, *more: str) -> tuple[str, ...]:
+    """Curfew's own terminal, which does not wait for its rate."""
+    program = (sys.executable, str(ROOT / "benchmarks" / "unpaced.py"))
+    return (*program, "sweep", "--json", "--file", str(POLICIES), "--policy", policy, *more)
+
+
+def custodian(name: str, *more: str) -> tuple[str, ...]:
+    """Cloud Custodian, without its cache: a nightly run has none."""
+    program = str(ROOT / ".peers" / "bin" / "custodian")
+    return (program, "run", "-s", "{out}", "--cache-period", "0", *more, str(PEERS / name))
+
+
+def peer(name: str, *more: str) -> tuple[str, ...]:
+    """A peer of one file, with the libraries that Curfew has."""
+    return (sys.executable, str(PEERS / name), *more)
+
+
+ACT = curfew("filtered", "--act", "--yes", "--table", TABLE)
+# The night before, which wrote down the first sights. What it would do, it need not find out.
+REPORT_SEEN = curfew("limited", "--table", TABLE)
+CASES = (
+    Case(name="custodian", label="Cloud Custodian", command=custodian("custodian.yml"), slow=True),
+    Case(
+        name="custodian-filtered",
+        label="Cloud Custodian, server filters",
+        command=custodian("custodian-filtered.yml"),
+        slow=True,
+    ),
+    Case(name="naive", label="tutorial's boto3", command=peer("naive.py"), slow=True),
+    Case(name="floor", label="floor: raw HTTP, pull parser", command=peer("floor.py")),
+    Case(
+        name="floor-expat",
+        label="floor: raw HTTP, expat by hand",
+        command=peer("floor.py", "--expat"),
+    ),
+    Case(
+        name="floor-filtered",
+        label="floor, server filters",
+        command=peer("floor.py", "--filtered"),
+    ),
+    Case(
+        name="report-limited",
+        label="Curfew, report, shipped limit",
+        command=curfew("limited"),
+        kind="refused",
+    ),
+    Case(
+        name="report", label="Curfew, report, limits off", command=curfew("filtered"), kind="report"
+    ),
+    Case(
+        name="report-all",
+        label="Curfew, report, every instance read",
+        command=curfew("read-all"),
+        kind="report",
+    ),
+    Case(
+        name="report-all-limited",
+        label="Curfew, every instance read, shipped limit",
+        command=curfew("read-all-limited"),
+        kind="refused",
+    ),
+    Case(name="act", label="Curfew, act", command=ACT, before=REPORT_SEEN, slow=True),
+)
+BY_NAME = {case.name: case for case in CASES}
+
+
+def across(regions: tuple[str, ...]) -> tuple[Case, ...]:
+    """The peers on several regions."""
+    custodians = tuple(word for region in regions for word in ("--region", region))
+    return (
+        Case(
+            name="custodian",
+            label="Cloud Custodian",
+            command=custodian("custodian.yml", *custodians),
+        ),
+        Case(name="naive", label="loop of boto3", command=peer("naive.py", *regions)),
+        Case(
+            name="report",
+            label="Curfew, report, limits off",
+            command=curfew("filtered", *custodians),
+            kind="report",
+        ),
+        Case(
+            name="report-limited",
+            label="Curfew, report, shipped limit",
+            command=curfew("limited", *custodians),
+            kind="refused",
+        ),
+        Case(
+            name="report-all",
+            label="Curfew, report, every instance read",
+            command=curfew("read-all", *custodians),
+            kind="report",
+        ),
+    )
+
+
+def wrong(
+    case: Case, *, code: int, out: str, stats: Mapping[str, Any], due: Mapping[str, Any]
+) -> str:
+    """What is wrong with what a run chose, by the endpoint's own answer; empty if nothing is."""
+    if code != (REFUSED if case.kind == "refused" else 0):
+        return f"exit code {code}"
+    if not case.kind:
+        return ""
+    if case.kind == "ended":
+        right = stats["digest"] == due["digest"]
+        return "" if right else f"ended {stats['ended']} of {due['count']}, or others"
+    if stats["ended"]:
+        return f"a report ended {stats['ended']}"
+    sweeps = json.loads(out)["sweeps"]
+    if case.kind == "refused":
+        candidates = sum(one["candidates"] for one in sweeps)
+        right = all(one["status"] == "refused" for one in sweeps)
+        right = right and candidates in {due["candidates"], due["tagged"]}
+        return "" if right else f"refused {candidates} candidates of {due['candidates']}"
+    chosen = sum(one["actions"] for one in sweeps)
+    shown = {row["id"] for one in sweeps for row in one["rows"] if row["verdict"] == "terminate"}
+    left_out = any(one["rows_left_out"] for one in sweeps)
+    right = chosen == due["count"] and shown <= due["ids"] and (left_out or len(shown) == chosen)
+    return "" if right else f"chose {chosen} of {due['count']}, or others"

@@ -1,0 +1,1 @@
+"""The peers: what else does the same work."""

@@ -1,0 +1,23 @@
+"""`curfew`, which keeps count of its calls to EC2 as ever, and never waits for its rate.
+
+Only the benchmark's endpoint is called like this: at a quarter of EC2's rate, a clock would measure EC2's limits alone.
+"""
+
+from typing import Any
+
+from curfew import bootstrap, cli
+from curfew.rate import Rates
+
+PERCENT = 1_000_000_000
+
+
+class Unpaced(Rates):
+    """Buckets that are never empty."""
+
+    def __init__(self, _percent: int, **more: Any) -> None:
+        super().__init__(PERCENT, **more)
+
+
+if __name__ == "__main__":
+    setattr(bootstrap, "Rates", Unpaced)  # noqa: B010  it is no export of bootstrap's
+    cli.main()
