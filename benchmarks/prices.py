@@ -1,6 +1,7 @@
 """What AWS asks for, in dollars, in us-east-1, without free tiers: inputs that anybody may replace.
 
-List prices as known on 2026-11-25; look before you rely on them. Sources: https://aws.amazon.com/lambda/pricing/ (x86, first tier),
+List prices as known on 2026-11-25; look before you rely on them. Sources:
+https://aws.amazon.com/lambda/pricing/ (x86, first tier),
 https://aws.amazon.com/sqs/pricing/ (standard queue), https://aws.amazon.com/dynamodb/pricing/on-demand/
 """
 

@@ -104,6 +104,20 @@ def test_a_whole_batch_fits_wherever_it_is(count: int) -> None:
     assert len(cancelling(arns, [f"sir-{n:08}" for n in range(count)], by="s").policy) <= 2_048
 
 
+def test_a_launch_with_as_many_groups_as_a_template_may_have_fits_as_well() -> None:
+    groups = tuple(f"sg-{number:017x}" for number in range(16))
+    launch = a_launch(
+        subnet="subnet-0123456789abcdef0",
+        security_groups=groups,
+        key="k" * 60,
+        profile="p",
+        spot=True,
+    )
+    errand = launching(ARNS, launch, by="o")
+    assert len(errand.policy) <= LONGEST_POLICY
+    assert all(f"security-group/{group}" in errand.policy for group in groups)
+
+
 def test_a_policy_that_does_not_fit_is_refused_and_none_is_sent_without() -> None:
     with pytest.raises(RefusedError, match="more than 2048"):
         _ = about(ARNS, "ec2:CreateTags", [an_id(n) for n in range(40)], by="s").policy

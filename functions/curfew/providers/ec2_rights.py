@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, override
 
@@ -35,6 +35,7 @@ LONGEST_POLICY = 2_048
 LONGEST_NAME = 64
 # The shortest there is: a loan is for one call.
 SECONDS = 900
+MANY_GROUPS = 5  # as many as EC2 takes where nobody has asked for more
 # It may take so long to borrow; what was seen before that is too old for an order then.
 LENDING = timedelta(seconds=20)
 _UNFIT = re.compile(r"[^\w+=,.@-]", re.ASCII)
@@ -63,14 +64,16 @@ class Errand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arns:
-    """The names of EC2's resources in one account and region."""
+    """The names of EC2's resources in one account and region; with ``short`` names, anywhere in the role's account."""
 
     partition: str
     target: Target
+    short: bool = False
 
     def of(self, kind: str, *ids: str) -> list[str]:
         """The ARN of each, in the order of the ids."""
-        place = f"arn:{self.partition}:ec2:{self.target.region}:{self.target.account}"
+        where = "*:*" if self.short else f"{self.target.region}:{self.target.account}"
+        place = f"arn:{self.partition}:ec2:{where}"
         return [f"{place}:{kind}/{id_}" for id_ in sorted(ids)]
 
     def image(self, id_: str) -> str:
@@ -92,10 +95,13 @@ def cancelling(arns: Arns, ids: Sequence[str], *, by: str) -> Errand:
 def launching(arns: Arns, launch: Launch, *, by: str) -> Errand:
     """One launch: what it uses by name, and what is yet to be born by its kind, tagged as it is born.
 
-    Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html
+    With many security groups the names are too long for a policy: then without region and account, which the role and
+    the client have as well. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html
     """
     born = ["instance", "volume", "network-interface", *(["spot-instances-request"] * launch.spot)]
     made = [arn for kind in born for arn in arns.of(kind, "*")]
+    if not arns.short and len(launch.security_groups) > MANY_GROUPS:
+        return launching(replace(arns, short=True), launch, by=by)
     # Without a name, the account's default is used: nobody knows its id beforehand.
     subnets = arns.of("subnet", launch.subnet or "*")
     groups = arns.of("security-group", *(launch.security_groups or ("*",)))
