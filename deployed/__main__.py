@@ -79,6 +79,7 @@ def main() -> None:
             Mode="act",
             TickSchedule="'rate(1 minute)'",
             EndpointUrl=cloud.url,
+            ReservedConcurrency="-1",  # the emulator takes a number that is a parameter for a text
             Administrators=f"arn:aws:iam::{ACCOUNT}:root",
         )
         say("sam deploy: curfew-one is there, in act mode")
@@ -159,7 +160,9 @@ def by_message(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
 def side_by_side(cloud: Cloud, first: Stack, second: Stack) -> None:
     """A second stack in the same account has its own schedule, and leaves the first one's alone."""
     second.build(POLICIES)
-    second.deploy(Mode="report", RolePrefix="second", EndpointUrl=cloud.url)
+    second.deploy(
+        Mode="report", RolePrefix="second", EndpointUrl=cloud.url, ReservedConcurrency="-1"
+    )
     scheduler = cloud.client("scheduler")
 
     def ticks() -> set[str]:
