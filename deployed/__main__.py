@@ -1,6 +1,8 @@
 """Deploys two stacks side by side, and watches the first one run by itself; whatever is not as it should be ends it."""
 
 import json
+import signal
+import sys
 import time
 import urllib.error
 import urllib.request
