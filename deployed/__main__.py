@@ -1,6 +1,7 @@
 """Deploys two stacks side by side, and watches the first one run by itself; whatever is not as it should be ends it."""
 
 import json
+import signal
 import sys
 import time
 import urllib.error
@@ -67,7 +68,8 @@ def check(what: str, is_so: bool) -> None:  # noqa: FBT001
 
 
 def main() -> None:
-    """The whole story. Ends with 0 if all of it was so."""
+    """The whole story. Ends with 0 if all of it was so; whoever ends it before ends the servers too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with running(FOLDER) as cloud:
         say(f"an empty cloud: ministack {cloud.url}, moto {cloud.ec2_url}")
         kept = cloud.launch("protected", env="sandbox", **{"Curfew:Keep": ""})
@@ -80,6 +82,7 @@ def main() -> None:
             Mode="act",
             TickSchedule="'rate(1 minute)'",
             EndpointUrl=cloud.url,
+            ReservedConcurrency="-1",  # the emulator takes a number that is a parameter for a text
             Administrators=f"arn:aws:iam::{ACCOUNT}:root",
         )
         say("sam deploy: curfew-one is there, in act mode")
@@ -160,7 +163,9 @@ def by_message(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
 def side_by_side(cloud: Cloud, first: Stack, second: Stack) -> None:
     """A second stack in the same account has its own schedule, and leaves the first one's alone."""
     second.build(POLICIES)
-    second.deploy(Mode="report", RolePrefix="second", EndpointUrl=cloud.url)
+    second.deploy(
+        Mode="report", RolePrefix="second", EndpointUrl=cloud.url, ReservedConcurrency="-1"
+    )
     scheduler = cloud.client("scheduler")
 
     def ticks() -> set[str]:
@@ -222,7 +227,7 @@ class Api:
             request.headers["idempotency-key"] = key
         SigV4Auth(Credentials(ACCOUNT, "test"), "execute-api", REGION).add_auth(request)
         asked = urllib.request.Request(  # noqa: S310
-            request.url, data=data, headers=dict(request.headers), method=method
+            str(request.url), data=data, headers=dict(request.headers), method=method
         )
         try:
             with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310
@@ -232,4 +237,4 @@ class Api:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -44,14 +44,12 @@ class Stack:
         self._mend()
 
     def _mend(self) -> None:
-        """The emulator keeps a number that came by a parameter as a text, and stumbles over it."""
+        """The emulator takes a number from a template for a text, and stumbles over it; said again, it is one."""
         client = self.cloud.client("lambda")
         for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
-            most = mapping.get("ScalingConfig", {}).get("MaximumConcurrency")
-            if isinstance(most, str):
-                client.update_event_source_mapping(
-                    UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": int(most)}
-                )
+            scaling = mapping.get("ScalingConfig", {})
+            if scaling:
+                client.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=scaling)
 
     def delete(self) -> None:
         """`sam delete`."""

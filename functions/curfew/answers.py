@@ -177,6 +177,8 @@ class Summary(Answer):
     not_attempted: int
     plan: str
     settled: tuple[Words, ...]
+    throttles: int
+    paced_seconds: float
     started_at: datetime
     seconds: float
 

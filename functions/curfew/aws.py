@@ -6,6 +6,7 @@ something goes through a lender, if roles are configured; in report mode there i
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import cache, cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from .providers import Provider
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .rate import Rates
     from botocore.session import Session
+
+    from .rate import Rates
 
 
 MEMBERS_KEPT = 900  # seconds
@@ -27,7 +29,9 @@ MEMBERS_KEPT = 900  # seconds
 class Aws:
     """The clients and the providers of one process. The SDK is imported when the first of them is made."""
 
-    def __init__(self, settings: Settings, rates: "Rates | None" = None) -> None:
+    def __init__(
+        self, settings: Settings, rates: "Rates | None" = None, *, now: Callable[[], datetime]
+    ) -> None:
         """``rates`` hold back the clients of EC2.
 
         Raises ConfigError for a profile that there is not, and where nothing says which region.
@@ -45,6 +49,7 @@ class Aws:
             raise ConfigError("no region is set: set AWS_REGION, or a region in the AWS profile")
         self.settings = settings.in_region(region)
         self._rates = rates
+        self._now = now
         self._abroad = cache(self._assumed)
         self._reader = cache(self._look)
         self._hands = cache(self._lent)
@@ -162,6 +167,7 @@ class Aws:
             arns=Arns(partition=self.identity[0], target=target),
             roles=settings.roles,
             external_id=settings.external_id,
+            now=self._now,
         )
         return self._acting(region, account, borrowed), lender
 

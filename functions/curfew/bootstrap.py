@@ -238,7 +238,7 @@ def build(settings: Settings) -> App:
     """An application on AWS. Raises ConfigError for a policy file or a setting that is unusable."""
     policies = load(settings.policies)
     rates = Rates(settings.rate_percent, now=utc_now, sleep=time.sleep)
-    aws = Aws(settings, rates)
+    aws = Aws(settings, rates, now=utc_now)
     settings = aws.settings
     return App(
         settings=settings,
@@ -256,7 +256,7 @@ def build(settings: Settings) -> App:
 
 def ledger_of(settings: Settings) -> Ledger:
     """The ledger alone, without policies: enough for the pause switch. Raises ConfigError."""
-    aws = Aws(settings)
+    aws = Aws(settings, now=utc_now)
     return _ledger(aws, replace(aws.settings, mode=Mode.ACT))
 
 

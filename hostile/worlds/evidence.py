@@ -164,6 +164,8 @@ class Evidence:
     def about(self, invocation: Invocation) -> tuple[str, str]:
         """What an invocation sweeps for: a policy by its name, or a fleet by its."""
         told = invocation.about
+        if told.get("work") == "resume":
+            return "policy", self.about(self.root_of(invocation))[1]
         if told.get("work") == "apply":
             return "policy", self.plans[told["id"]].about["policy"] if told[
                 "id"
@@ -180,9 +182,20 @@ class Evidence:
         asked = [i for i in self.stage.invocations if i.kind == "POST /sweeps" and i.good]
         return {str(i.body["id"]): i for i in asked}
 
+    def root_of(self, invocation: Invocation) -> Invocation:
+        """Who planned the sweep that an invocation carries on."""
+        root = str(invocation.about["id"]).rpartition("-hop-")[0]
+        return next(
+            one
+            for one in self.stage.invocations
+            if any(summary["sweep_id"] == root for summary in one.reports)
+        )
+
     def plan_of(self, invocation: Invocation) -> Invocation | None:
         """Who made the plan that an invocation carries out."""
         told = invocation.about
+        if told.get("work") == "resume":
+            return self.root_of(invocation)
         id_ = told.get("plan") or (told.get("id") if told.get("work") == "apply" else "")
         return self.plans.get(str(id_)) if id_ else None
 

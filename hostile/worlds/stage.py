@@ -284,6 +284,7 @@ class Stage:
             arns=Arns(partition="aws", target=target),
             roles=ROLES,
             external_id=EXTERNAL_ID,
+            now=self.now,
         )
         return Ec2Provider(
             target=target,

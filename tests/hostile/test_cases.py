@@ -191,8 +191,8 @@ def test_a_key_is_meant_to_the_letter_as_well(
 
 
 def roles_deny() -> Mapping[str, Any]:
-    """What the template denies to the roles that act."""
-    template = Template.read(ROOT / "template.yaml")
+    """What the template denies to the role that acts."""
+    template = Template.read(ROOT / "spoke.yaml")
     denied = [
         {
             "Effect": "Deny",
@@ -202,8 +202,8 @@ def roles_deny() -> Mapping[str, Any]:
                 json.dumps(one.condition).replace("${ProtectTag}", "curfew:keep")
             ),
         }
-        for one in template.statements(template.role_of("SweepFunction"))
-        if one.effect == "Deny"
+        for one in template.statements("ActRole")
+        if one.effect == "Deny" and "ec2:TerminateInstances" in one.actions
     ]
     assert len(denied) == 2
     return {

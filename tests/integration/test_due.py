@@ -13,7 +13,7 @@ from curfew.core.errors import LedgerError, ProviderError, RequestError, SweepFa
 from curfew.core.model import Instance, Mode, State
 from curfew.due import due
 from curfew.handlers import sweep
-from curfew.ledger import Pause
+from curfew.ledger import Pause, Round
 from curfew.ledger.memory import MemoryLedger
 from curfew.providers.memory import MemoryProvider
 from curfew.requests import SweepRequest, TickRequest
@@ -72,7 +72,9 @@ class House:
         return sweep.tick(TICK, Context(), self.app)  # type: ignore[arg-type]
 
     def due(self) -> list[str]:
-        return [request.schedule for request in due(self.app, self.time.now())]
+        app = self.app
+        found = [due(app, one, self.time.now()) for one in app.policies.schedules()]
+        return [request.schedule for request in found if request]
 
     @property
     def ended(self) -> list[str]:
@@ -134,7 +136,7 @@ def test_a_window_that_failed_is_tried_again_at_growing_distances_and_then_no_mo
             assert "nightly" in str(failed)  # noqa: PT017  each of them is
         house.time.at += 4 * MINUTE
 
-    assert [at - NIGHT for at in tries] == [timedelta(0), 16 * MINUTE, 76 * MINUTE]
+    assert [at - NIGHT for at in tries] == [timedelta(0), 32 * MINUTE, 124 * MINUTE]
     assert house.ended == []
 
     house.time.at = NIGHT + timedelta(days=1)
@@ -163,10 +165,19 @@ def test_one_schedule_that_fails_keeps_no_other_from_its_turn(
 
 def test_of_two_ticks_at_once_one_begins(house: House) -> None:
     app = house.app
-    read = house.ledger.round("nightly")
-    assert len(due(app, NIGHT)) == 2
-    assert due(replace(app), NIGHT) == []
-    assert read is None
+    nightly = app.policies.schedules()[0]
+    first = due(app, nightly, NIGHT)
+    house.ledger._rounds.clear()  # as the second one has read it
+    begun = house.ledger.begin
+    assert first is not None
+
+    def late(round_: Round, *, after: Round | None) -> bool:
+        other = replace(round_, mark="another")
+        assert begun(other, after=None)
+        return begun(round_, after=after)
+
+    house.ledger.begin = late  # type: ignore[method-assign]
+    assert due(app, nightly, NIGHT) is None
 
 
 def test_while_it_is_paused_nothing_begins_and_the_window_waits(house: House) -> None:

@@ -264,7 +264,7 @@ def test_a_launch_that_takes_too_long_is_accepted_and_carried_on(api: Service) -
     api.queue = True
     launch = api.cloud.launch
 
-    def slow(_: Any) -> Any:
+    def slow(_: Any, *, by: str) -> Any:
         api.time.at += timedelta(seconds=12)
         raise AmbiguousError("no answer")
 

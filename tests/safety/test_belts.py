@@ -20,6 +20,7 @@ from curfew.core.policy import Protection
 from curfew.core.report import Result
 from curfew.ledger import Pause
 from curfew.ledger.memory import MemoryLedger
+from curfew.providers import ec2_rights
 from curfew.providers.ec2 import Ec2Provider
 from curfew.requests import SweepRequest
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
@@ -359,6 +360,12 @@ def an_unknown_error_stops_everything() -> None:
 
 FOREVER = timedelta(days=9_999)
 
+
+def larger_batches(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(execute, "BATCH", 1_000)
+    patch.setattr(ec2_rights, "LONGEST_POLICY", 10**9)  # which would refuse them as well
+
+
 BELTS = [
     *PROTECTIONS,
     Belt("mode", a_mode_is_never_strengthened, returning(sweep, "permitted", Mode.ACT)),
@@ -378,7 +385,7 @@ BELTS = [
     Belt("stale-plan", a_stale_plan_is_not_carried_out, setting(execute, "SHELF_LIFE", FOREVER)),
     Belt("deadline", no_batch_begins_out_of_time, returning(Clock, "has", True)),
     Belt("zone", batches_keep_to_a_zone, one_batch),
-    Belt("batch-size", batches_are_small, setting(execute, "BATCH", 1_000)),
+    Belt("batch-size", batches_are_small, larger_batches),
     Belt("look-before", each_batch_is_looked_at_again, never_look),
     Belt("look-after", an_unanswered_call_is_not_repeated_blindly, never_look),
     Belt("look-between", every_group_is_looked_at_again, believe_old_looks),

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -11,7 +12,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from curfew import calls, sdk
 from curfew.providers.ec2_rights import Arns, Lender
-from tests.builders import HERE
+from tests.builders import HERE, NOW
 
 from .wire import Fault, parameters, response
 
@@ -25,6 +26,8 @@ class Bank:
     """``loans`` are the requests that were granted, in their order; ``account`` is whose the rights are."""
 
     account: str = HERE.account
+    now: datetime = NOW
+    takes: float = 0  # seconds for an answer
     loans: list[dict[str, str]] = field(default_factory=list)
     faults: list[Fault | None] = field(default_factory=list)
 
@@ -36,6 +39,7 @@ class Bank:
             arns=Arns(partition="aws", target=HERE),
             roles=ROLES,
             external_id=EXTERNAL_ID,
+            now=lambda: self.now,
         )
 
     @property
@@ -52,6 +56,7 @@ class Bank:
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         asked = parameters(request)
+        self.now += timedelta(seconds=self.takes)
         fault = self.faults.pop(0) if asked["Action"] == "AssumeRole" and self.faults else None
         if fault:
             if not fault.code:

@@ -344,5 +344,5 @@ class TestImage:
 def test_many_are_labelled_in_several_calls() -> None:
     cloud = StubEc2(*(Machine(id=an_id(n), tags={}) for n in range(450)))
     cloud.provider().label([an_id(n) for n in range(450)], {"curfew:lease": "x"}, by="test")
-    assert [len(ids) for _, ids in cloud.orders] == [200, 200, 50]
+    assert [len(ids) for _, ids in cloud.orders] == [20] * 22 + [10]
     assert all(machine.tags == {"curfew:lease": "x"} for machine in cloud.machines.values())

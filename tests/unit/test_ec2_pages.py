@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
@@ -57,7 +58,7 @@ class Wire:
         try:
             answer = self._client.describe_instances()
         except Exception as error:  # noqa: BLE001  whatever it is, it has to be the same
-            return type(error), str(error)
+            return type(error), re.sub(r" at 0x[0-9a-f]+", "", str(error))
         return plain(answer)
 
 

@@ -104,6 +104,20 @@ def test_a_whole_batch_fits_wherever_it_is(count: int) -> None:
     assert len(cancelling(arns, [f"sir-{n:08}" for n in range(count)], by="s").policy) <= 2_048
 
 
+def test_a_launch_with_as_many_groups_as_a_template_may_have_fits_as_well() -> None:
+    groups = tuple(f"sg-{number:017x}" for number in range(16))
+    launch = a_launch(
+        subnet="subnet-0123456789abcdef0",
+        security_groups=groups,
+        key="k" * 60,
+        profile="p",
+        spot=True,
+    )
+    errand = launching(ARNS, launch, by="o")
+    assert len(errand.policy) <= LONGEST_POLICY
+    assert all(f"security-group/{group}" in errand.policy for group in groups)
+
+
 def test_a_policy_that_does_not_fit_is_refused_and_none_is_sent_without() -> None:
     with pytest.raises(RefusedError, match="more than 2048"):
         _ = about(ARNS, "ec2:CreateTags", [an_id(n) for n in range(40)], by="s").policy
@@ -184,6 +198,16 @@ def test_a_question_for_rights_that_is_not_answered_leaves_no_doubt_about_the_or
     night.cloud.bank.faults = [fault] * 99
     assert set(results(night.sweep()).values()) == {Result.FAILED}
     assert night.cloud.orders == []
+
+
+@pytest.mark.parametrize(("seconds", "ordered"), [(10, 1), (10.1, 0)])
+def test_a_loan_that_takes_too_long_is_not_used(seconds: float, ordered: int) -> None:
+    """What the order rests on was seen before it: two answers may take 20 seconds."""
+    cloud = StubEc2(Machine(id=ONE))
+    cloud.bank.takes = seconds
+    with suppress(ThrottledError):
+        cloud.provider().terminate([ONE], by="s")
+    assert len(cloud.orders) == ordered
 
 
 def test_what_acts_can_sign_nothing_outside_a_loan() -> None:

@@ -252,10 +252,18 @@ def test_a_hostile_name_stays_within_its_line(published: Publish, hostile: str) 
 # The metrics
 
 
+def first(said: Said) -> dict[str, Any]:
+    """The blob by policy and region; the other one is for alarms."""
+    blob: dict[str, Any] = json.loads(said.metrics.split("\n")[0])
+    return blob
+
+
 def test_the_metrics_are_one_blob_by_policy_and_region_only(published: Publish) -> None:
     said = published(acted([an_instance(1), an_instance(2, age=timedelta(0))]))
 
-    (blob,) = [json.loads(line) for line in said.metrics.split("\n") if line]
+    blob, alarms = [json.loads(line) for line in said.metrics.split("\n") if line]
+    assert alarms["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["policy"]]
+    assert (alarms["policy"], alarms["Completed"], alarms["Troubled"]) == ("nightly", [1.0], [0.0])
     (about,) = blob["_aws"]["CloudWatchMetrics"]
     assert about["Namespace"] == "Curfew"
     assert [sorted(dimensions) for dimensions in about["Dimensions"]] == [["policy", "region"]]
@@ -284,19 +292,19 @@ def test_the_metrics_are_one_blob_by_policy_and_region_only(published: Publish) 
 def test_the_metrics_of_one_sweep_do_not_leak_into_the_next(published: Publish) -> None:
     published(planned([an_instance(1), an_instance(2)]))
 
-    blob = json.loads(published(planned([an_instance(1)], a_policy(name="weekly"))).metrics)
+    blob = first(published(planned([an_instance(1)], a_policy(name="weekly"))))
 
     assert blob["policy"] == "weekly"
     assert blob["Actions"] == [1.0]
 
 
 def test_the_ends_of_all_fleets_are_counted_together(published: Publish) -> None:
-    blob = json.loads(published(planned([an_instance(1)], a_policy(name="fleet:lab"))).metrics)
+    blob = first(published(planned([an_instance(1)], a_policy(name="fleet:lab"))))
 
     assert blob["policy"] == "fleet"
 
 
 def test_a_sweep_without_anything_is_counted_too(published: Publish) -> None:
-    blob = json.loads(published(planned([])).metrics)
+    blob = first(published(planned([])))
 
     assert (blob["Listed"], blob["Failed"]) == ([0.0], [0.0])

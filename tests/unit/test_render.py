@@ -329,7 +329,7 @@ def test_a_whole_answer_of_every_region_fits_into_what_lambda_returns() -> None:
 def test_a_sentence_tells_policy_region_status_and_numbers() -> None:
     told = sentence(a_report(a_mixed_fleet(), results=[Result.VERIFIED, Result.UNKNOWN], listed=9))
 
-    assert "nightly in eu-central-1" in told
+    assert "nightly in 123456789012 eu-central-1" in told
     assert "completed: 2 to act on, 2 kept, of 9 listed" in told
     assert told.endswith("; 1 verified, 1 unknown")
 

@@ -112,7 +112,10 @@ def test_every_member_that_the_code_names_is_in_the_model() -> None:
 
 # Of errors, of the calls of other services, and of the paginator.
 ELSEWHERE = {
-    "Account", "Code", "Error", "HTTPStatusCode", "PageSize", "PaginationConfig", "Parameter", "RequestId",
+    "AccessKeyId", "Account", "Accounts", "Action", "Arn", "AssumeRole", "Condition", "Credentials", "DurationSeconds",
+    "Effect", "Expiration", "ExternalId", "Id", "OrganizationalUnits", "ParentId", "Policy", "Resource", "RoleArn",
+    "RoleSessionName", "SecretAccessKey", "SessionToken", "SourceIdentity", "Statement", "Status", "StringEquals",
+    "Version", "Code", "Error", "HTTPStatusCode", "PageSize", "PaginationConfig", "Parameter", "RequestId",
     "ResponseMetadata",
 }  # fmt: skip
 

@@ -37,7 +37,7 @@ HASH = "f60cda5fc26f5ea8a022ee931b3a321118535917378bea85852092c8bd733d28"
         ),
         (
             report.Status,
-            "completed refused incomplete paused stopped failed duplicate",
+            "completed refused incomplete paused stopped failed continued duplicate disabled",
         ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -17,12 +17,11 @@ LAMBDA = timedelta(minutes=15)
 
 def a_night(world: World) -> Report:
     cloud = Cloud(world)
+    acting = cloud.client("ec2")
     sweep = Sweep(
         id="sweep-1",
         policy=a_policy(action=ActionKind.TERMINATE),
-        provider=Ec2Provider(
-            target=HERE, read=cloud.client("ec2", attempts=4), act=cloud.client("ec2")
-        ),
+        provider=Ec2Provider(target=HERE, read=cloud.client("ec2", attempts=4), act=lambda: acting),
         ledger=MemoryLedger(),
         clock=Clock(
             now=world.clock.now, sleep=world.clock.sleep, deadline=world.clock.now() + LAMBDA

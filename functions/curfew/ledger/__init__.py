@@ -45,12 +45,13 @@ class Watermark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """A window of a schedule that was begun, and how often."""
+    """A window of a schedule that was begun, how often, and by whom; ``mark`` tells two apart that begin at once."""
 
     schedule: str
     window: datetime
     begun_at: datetime
     tries: int = 1
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

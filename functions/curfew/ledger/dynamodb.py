@@ -161,7 +161,9 @@ class DynamoLedger:
         if after is None:
             there = self._table.write(put(item, when=NEW))
         else:
-            when = "#window = :window AND #begun_at = :begun_at AND #tries = :tries"
+            when = (
+                "#window = :window AND #begun_at = :begun_at AND #tries = :tries AND #mark = :mark"
+            )
             there = self._table.write(put(item, when=when, **items.of_round(after)))
         return there is None or there == item
 

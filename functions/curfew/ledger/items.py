@@ -113,6 +113,7 @@ def round_of(schedule: str, item: Item) -> Round:
         window=instant(item["window"]),
         begun_at=instant(item["begun_at"]),
         tries=int(item["tries"]["N"]),
+        mark=item["mark"]["S"],
     )
 
 
@@ -122,6 +123,7 @@ def of_round(round_: Round) -> Item:
         "window": text(round_.window),
         "begun_at": text(round_.begun_at),
         "tries": number(round_.tries),
+        "mark": text(round_.mark),
     }
 
 

@@ -7,10 +7,11 @@ Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, override
 
 from botocore.credentials import (
@@ -34,6 +35,9 @@ LONGEST_POLICY = 2_048
 LONGEST_NAME = 64
 # The shortest there is: a loan is for one call.
 SECONDS = 900
+MANY_GROUPS = 5  # as many as EC2 takes where nobody has asked for more
+# It may take so long to borrow; what was seen before that is too old for an order then.
+LENDING = timedelta(seconds=20)
 _UNFIT = re.compile(r"[^\w+=,.@-]", re.ASCII)
 _LOAN: ContextVar[ReadOnlyCredentials | None] = ContextVar("loan", default=None)
 
@@ -60,14 +64,16 @@ class Errand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arns:
-    """The names of EC2's resources in one account and region."""
+    """The names of EC2's resources in one account and region; with ``short`` names, anywhere in the role's account."""
 
     partition: str
     target: Target
+    short: bool = False
 
     def of(self, kind: str, *ids: str) -> list[str]:
         """The ARN of each, in the order of the ids."""
-        place = f"arn:{self.partition}:ec2:{self.target.region}:{self.target.account}"
+        where = "*:*" if self.short else f"{self.target.region}:{self.target.account}"
+        place = f"arn:{self.partition}:ec2:{where}"
         return [f"{place}:{kind}/{id_}" for id_ in sorted(ids)]
 
     def image(self, id_: str) -> str:
@@ -89,10 +95,13 @@ def cancelling(arns: Arns, ids: Sequence[str], *, by: str) -> Errand:
 def launching(arns: Arns, launch: Launch, *, by: str) -> Errand:
     """One launch: what it uses by name, and what is yet to be born by its kind, tagged as it is born.
 
-    Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html
+    With many security groups the names are too long for a policy: then without region and account, which the role and
+    the client have as well. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html
     """
     born = ["instance", "volume", "network-interface", *(["spot-instances-request"] * launch.spot)]
     made = [arn for kind in born for arn in arns.of(kind, "*")]
+    if not arns.short and len(launch.security_groups) > MANY_GROUPS:
+        return launching(replace(arns, short=True), launch, by=by)
     # Without a name, the account's default is used: nobody knows its id beforehand.
     subnets = arns.of("subnet", launch.subnet or "*")
     groups = arns.of("security-group", *(launch.security_groups or ("*",)))
@@ -132,8 +141,10 @@ class Lender:
         arns: Arns,
         roles: str,
         external_id: str,
+        now: Callable[[], datetime],
     ) -> None:
         self.arns = arns
+        self._now = now
         self._sts = sts
         self._proof = proof
         self._roles = roles
@@ -144,8 +155,10 @@ class Lender:
         """Whatever an acting client signs inside has the rights of the errand, in this thread.
 
         Raises RefusedError if the role is refused, or belongs to another account than it should; ThrottledError if
-        there was no answer: nothing was done then, and it may be tried again.
+        there was no answer, or none in time: nothing was done then, and it may be tried again. The order rests on a
+        look that was taken before.
         """
+        asked_at = self._now()
         try:
             held = self._borrowed(errand)
             with holding(held):
@@ -158,6 +171,8 @@ class Lender:
                 f"the role {self._role(errand)} gave rights in the account {account}, and not in {planned}: "
                 "nothing is done"
             )
+        if self._now() - asked_at > LENDING:
+            raise ThrottledError("no right could be borrowed in time: nothing was done")
         with holding(held):
             yield
 

@@ -111,7 +111,9 @@ def a_stale_plan_orders_nobody(evidence: Evidence) -> Iterator[str]:
     """S14: a plan has a shelf life, and is void once the policies have changed."""
     for order in evidence.orders:
         plan = evidence.plan_of(order.by)
-        made = plan.begun_at if plan else order.by.begun_at
+        # Whoever carries a sweep on has decided anew.
+        anew = plan is None or order.by.about.get("work") == "resume"
+        made = order.by.begun_at if anew or plan is None else plan.begun_at
         if order.ready_at - made > SHELF_LIFE + SLACK:
             yield f"{order}, planned at {made:%H:%M:%S}"
         if plan and plan.policies.version != order.by.policies.version:
