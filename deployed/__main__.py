@@ -199,7 +199,7 @@ def leave_nothing(cloud: Cloud, stack: Stack) -> None:
         "APIs": [one["Name"] for one in cloud.client("apigatewayv2").get_apis()["Items"]],
     }
     for kind, names in left.items():
-        check(f"sam delete: no {kind} are left", names == [])
+        check(f"deleted: no {kind} are left", names == [])
     tables = cloud.client("dynamodb").list_tables()["TableNames"]
     check(f"the ledgers stay, as they should: {len(tables)} tables", len(tables) == 2)
 
