@@ -55,8 +55,8 @@ class Stack:
         """
         What `sam delete` asks of CloudFormation.
 
-        Not by `sam delete` itself: before it deletes, it reads the address of the nested template, and refuses an address of S3
-        that is not AWS's own, as every emulator's is.
+        Not by `sam delete` itself: before it deletes, it reads the address of the nested template, and refuses
+        an address of S3 that is not AWS's own, as every emulator's is.
         """
         client = self.cloud.client("cloudformation")
         client.delete_stack(StackName=self.name)
