@@ -99,7 +99,8 @@ class App:
         """Where the request, the policy or else the policy file says that is to be swept.
 
         What ends leases goes to every place in which a fleet runs as well. Raises RequestError for a policy, an account
-        or a region that there is not, ProviderError or LedgerError if the cloud or the ledger does not answer.
+        or a region that there is not, and if nobody is left to sweep, ProviderError or LedgerError if the cloud or the
+        ledger does not answer.
         """
         policy = self.policies.policy(request.policy)
         atlas = self.atlas()
@@ -110,6 +111,11 @@ class App:
                 Place(region=f.target.region, account=f.target.account) for f in self.running()
             }
             places = (*places, *sorted(running, key=lambda place: (place.account, place.region)))
+        if not places:
+            raise RequestError(
+                f"{self.policies.place('targets')}: no account is left to sweep by the policy "
+                f'"{policy.name}": the units have no account, or `without` or `never` excepts every one'
+            )
         return tuple(dict.fromkeys(places))
 
     def knows(self, place: Place, policy: Policy) -> bool:

@@ -53,11 +53,14 @@ class Atlas:
 
     def _all(self) -> tuple[str, ...]:
         named = list(self.configured.accounts)
+        # An organization that leaves nobody means nobody: only a file that names no accounts at all means the own one.
+        if not named and self.configured.organization is None:
+            named = [self.account]
         if organization := self.configured.organization:
             without = set(organization.without)
             named += [one for one in sorted(self.members(organization.units)) if one not in without]
         never = set(self.configured.never)
-        return tuple(one for one in dict.fromkeys(named or [self.account]) if one not in never)
+        return tuple(one for one in dict.fromkeys(named) if one not in never)
 
     def _regions(self, account: str, request: SweepRequest, policy: Policy) -> tuple[str, ...]:
         wanted = (

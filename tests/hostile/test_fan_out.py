@@ -18,9 +18,11 @@ from botocore.session import Session
 
 from curfew import bootstrap
 from curfew.bootstrap import App
+from curfew.core.errors import RequestError
 from curfew.core.model import Mode, Target
 from curfew.handlers import sweep, target
 from curfew.ledger.memory import MemoryLedger
+from curfew.policyfile import load
 from curfew.requests import SweepRequest, TargetRequest
 from curfew.settings import Settings
 from hostile import AT_ONCE, Change, Cloud, World
@@ -277,3 +279,27 @@ def test_a_target_that_is_not_configured_is_not_swept(company: Company) -> None:
 def test_one_target_that_cannot_be_reached_is_a_report_of_its_own(company: Company) -> None:
     one = company.app.sweep(company.app.policies.policy("nightly"), HOME, REFUSING)
     assert one.provider.target == Target(provider="ec2", account=REFUSING, region=HOME)
+
+
+def test_when_the_units_leave_nobody_nobody_is_even_listed(
+    company: Company, tmp_path: Path
+) -> None:
+    """Not the hub in their stead: not by its schedule, and not by a message that names it."""
+    path = tmp_path / "curfew.yaml"
+    path.write_text(
+        POLICIES.format(accounts="", regions=HOME).replace(
+            "accounts: []",
+            f'organization: {{ units: [ou-abcd-12345678], without: ["{ACCOUNTS[0]}"] }}',
+        )
+    )
+    app = replace(company.app, policies=load(path), members=lambda _units: [ACCOUNTS[0]])
+    listed = len(company.world.journal.made("DescribeInstances"))
+    emptied = replace(company, app=app, sent=[], dead=[])
+
+    with pytest.raises(RequestError, match=r"curfew\.yaml:3: targets: no account is left to sweep"):
+        emptied.dispatch()
+    message = TargetRequest(
+        policy="nightly", region=HOME, account=ACCOUNTS[0], asked_at=company.world.clock.now()
+    )
+    assert not emptied.deliver(message)
+    assert len(company.world.journal.made("DescribeInstances")) == listed
