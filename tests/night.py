@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from curfew.clock import Clock
 from curfew.core.launch import Order
 from curfew.core.lease import Fleet, Step
-from curfew.core.model import Mode
+from curfew.core.model import Mode, Target
 from curfew.core.policy import Policy
 from curfew.core.report import Report, Result
 from curfew.ledger import Key, Ledger
@@ -69,7 +69,12 @@ class Night:
 
 
 def leased(
-    night: Night, *ids: str, ends_in: timedelta, fleet: str = "lab", owner: str = "kim"
+    night: Night,
+    *ids: str,
+    ends_in: timedelta,
+    fleet: str = "lab",
+    owner: str = "kim",
+    target: Target = HERE,
 ) -> Fleet:
     """Write down that these instances were launched as a fleet, with a lease that ends so long after now."""
     register = night.ledger.fleets
@@ -79,7 +84,7 @@ def leased(
             name=fleet,
             operation=f"op-{fleet}",
             template="pair",
-            target=HERE,
+            target=target,
             owner=owner,
             count=len(ids),
             created_at=now - timedelta(hours=9),
@@ -88,7 +93,7 @@ def leased(
         ),
         Order(
             operation=f"op-{fleet}",
-            target=HERE,
+            target=target,
             image="ami-08111162",
             instance_types=("t2.micro",),
             count=len(ids),

@@ -91,6 +91,7 @@ class App:
                 schedule=request.schedule,
                 scheduled_at=request.scheduled_at,
                 listed=listed,
+                **_unreachable(place),
             )
             for place in self.places(request)
         )
@@ -98,9 +99,9 @@ class App:
     def places(self, request: SweepRequest) -> tuple[Place, ...]:
         """Where the request, the policy or else the policy file says that is to be swept.
 
-        What ends leases goes to every place in which a fleet runs as well. Raises RequestError for a policy, an account
-        or a region that there is not, and if nobody is left to sweep, ProviderError or LedgerError if the cloud or the
-        ledger does not answer.
+        What ends leases goes to every place in which a fleet runs as well, unless its account is never swept. Raises
+        RequestError for a policy, an account or a region that there is not, and if nobody is left to sweep,
+        ProviderError or LedgerError if the cloud or the ledger does not answer.
         """
         policy = self.policies.policy(request.policy)
         atlas = self.atlas()
@@ -108,7 +109,9 @@ class App:
         self._check(places, policy, atlas.account)
         if policy.selector.expired and not request.regions and not request.accounts:
             running = {
-                Place(region=f.target.region, account=f.target.account) for f in self.running()
+                Place(region=f.target.region, account=f.target.account)
+                for f in self.running()
+                if not atlas.spares(f.target.account)
             }
             places = (*places, *sorted(running, key=lambda place: (place.account, place.region)))
         if not places:
@@ -120,9 +123,12 @@ class App:
 
     def knows(self, place: Place, policy: Policy) -> bool:
         """Whether a place is one that a sweep by the policy could be for. Raises ProviderError, LedgerError."""
-        if self.atlas().knows(place, policy):
+        atlas = self.atlas()
+        if atlas.knows(place, policy):
             return True
-        return policy.selector.expired and any(
+        if not policy.selector.expired or atlas.spares(place.account):
+            return False
+        return any(
             (fleet.target.region, fleet.target.account) == (place.region, place.account)
             for fleet in self.running()
         )
@@ -189,8 +195,14 @@ class App:
     def wish(self, template: str, **more: Any) -> Wish:
         """A launch from a template of the policy file; ``more`` are the fields of ``Wish`` that the file does not say.
 
-        Raises RequestError for a template that there is not.
+        Raises RequestError for a template that there is not, and in an account that is never swept: what is launched
+        there could not be ended when its lease has run out.
         """
+        if self.policies.content.targets.never and (atlas := self.atlas()).spares(atlas.account):
+            raise RequestError(
+                f"nothing is launched in {atlas.account}: it is among those that are never swept, so that no lease "
+                f"would end there; see {self.policies.place('targets', 'never')}"
+            )
         known: dict[str, Any] = {
             "template": template,
             "entry": self.policies.fleet(template),
@@ -232,6 +244,14 @@ class App:
                 close = get_close_matches(region, sorted(usable))
                 hint = f"; did you mean {' or '.join(close)}?" if close else ""
                 raise RequestError(f'{where}no region "{region}" is enabled in this account{hint}')
+
+
+def _unreachable(place: Place) -> dict[str, Any]:
+    """What a sweep of the place has for a provider, if nobody could say where to look; else nothing."""
+    if not place.problem:
+        return {}
+    target = Target(provider="ec2", account=place.account, region=place.region)
+    return {"provider": Unreachable(target, ProviderError(place.problem))}
 
 
 @cache

@@ -1,7 +1,8 @@
 """*request*: which accounts and regions a sweep is for, out of the policy file, the request and the organization."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from .core.errors import ProviderError, RequestError
 from .core.model import Place
@@ -26,22 +27,31 @@ class Atlas:
     def places(self, request: SweepRequest, policy: Policy) -> tuple[Place, ...]:
         """Every place of the request, each once, in order.
 
-        An account whose regions cannot be asked for has its turn in the own region: there the same trouble is
-        reported as that target's. Raises RequestError for an account that is not configured, ProviderError if the
+        An account whose regions cannot be asked for has one place, which says so: to sweep a part of them, or none,
+        would be silent. Raises RequestError for an account or a region that is not configured, ProviderError if the
         organization does not answer.
         """
         return tuple(
-            Place(region=region, account=account)
+            place
             for account in self._accounts(request)
-            for region in self._regions(account, request, policy)
+            for place in self._in(account, request, policy)
         )
 
     def knows(self, place: Place, policy: Policy) -> bool:
         """Whether a place is one of those that a sweep by the policy could be for. Raises ProviderError."""
         if place.account not in self._all():
             return False
-        wanted = policy.selector.regions or self.configured.regions or (self.region,)
+        wanted = self._wanted(policy)
         return wanted == "all" or place.region in wanted
+
+    def spares(self, account: str) -> bool:
+        """Whether an account is never swept, whoever asks."""
+        return account in self.configured.never
+
+    def beyond(self, request: SweepRequest, policy: Policy) -> bool:
+        """Whether a request names a region that no configuration does: then it is a matter of that request alone."""
+        wanted = self._wanted(policy)
+        return wanted != "all" and not set(request.regions) <= set(wanted)
 
     def _accounts(self, request: SweepRequest) -> tuple[str, ...]:
         everybody = self._all()
@@ -52,23 +62,43 @@ class Atlas:
         return request.accounts or everybody
 
     def _all(self) -> tuple[str, ...]:
-        named = list(self.configured.accounts)
-        # An organization that leaves nobody means nobody: only a file that names no accounts at all means the own one.
-        if not named and self.configured.organization is None:
-            named = [self.account]
-        if organization := self.configured.organization:
+        configured = self.configured
+        named = list(configured.accounts)
+        if organization := configured.organization:
             without = set(organization.without)
             named += [one for one in sorted(self.members(organization.units)) if one not in without]
-        never = set(self.configured.never)
+        elif (
+            not named
+        ):  # only a file without a word about accounts means the own one, not units without anybody
+            named = [self.account]
+        never = set(configured.never)
         return tuple(one for one in dict.fromkeys(named) if one not in never)
 
-    def _regions(self, account: str, request: SweepRequest, policy: Policy) -> tuple[str, ...]:
-        wanted = (
-            request.regions or policy.selector.regions or self.configured.regions or (self.region,)
-        )
-        if wanted != "all":
-            return tuple(dict.fromkeys(wanted))
-        try:
-            return tuple(sorted(self.regions(account)))
-        except ProviderError:
-            return (self.region,)
+    def _in(self, account: str, request: SweepRequest, policy: Policy) -> Iterator[Place]:
+        wanted = self._wanted(policy)
+        if request.regions:
+            self._refuse_others(request, policy)
+            wanted = request.regions
+        problem = ""
+        if wanted == "all":
+            try:
+                wanted = tuple(sorted(self.regions(account)))
+            except ProviderError as error:
+                wanted = (self.region,)
+                problem = f"the regions of {account} cannot be asked for: {error}"
+        for region in dict.fromkeys(wanted):
+            yield Place(region=region, account=account, problem=problem)
+
+    def _wanted(self, policy: Policy) -> tuple[str, ...] | Literal["all"]:
+        return policy.selector.regions or self.configured.regions or (self.region,)
+
+    def _refuse_others(self, request: SweepRequest, policy: Policy) -> None:
+        """A file that says which regions are swept means no others. A policy's own are held against elsewhere."""
+        wanted = self.configured.regions
+        if policy.selector.regions or not wanted or wanted == "all":
+            return
+        if beyond := [one for one in request.regions if one not in wanted]:
+            raise RequestError(
+                f'"{beyond[0]}" is not among the regions of the targets of the policy file: '
+                f"{', '.join(wanted)}"
+            )

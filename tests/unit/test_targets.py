@@ -1,67 +1,190 @@
-"""Which places a sweep is for: whoever is left out stays left out, also when nobody else is left."""
+"""Which accounts and regions a sweep is for: what the file names, less what it excepts, and never more."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from curfew.core.errors import RequestError
+from curfew import policyfile
+from curfew.core.errors import ConfigError, ProviderError, RequestError
 from curfew.core.model import Place
+from curfew.core.policy import Policy
 from curfew.requests import SweepRequest
 from curfew.schemas import Targets
 from curfew.targets import Atlas
-from tests.builders import a_policy
 
-HOME, OTHER = "111111111111", "222222222222"
-HERE = "eu-central-1"
+HOME, HERE, THERE = "111111111111", "eu-central-1", "us-east-1"
+ONE, TWO, THREE = "222222222222", "333333333333", "444444444444"
 UNIT = "ou-abcd-12345678"
-HUB = Place(region=HERE, account=HOME)
+FILE = (
+    "policies: {{ nightly: {{ select: {{ states: [running], tags: {{ env: dev }}{more} }}, "
+    "action: terminate }} }}\n"
+)
 
 
-def atlas(members: Iterable[str] = (), **targets: object) -> Atlas:
-    """An atlas whose organization has these members."""
+def atlas(
+    *,
+    members: Iterable[str] = (),
+    enabled: Callable[[str], Iterable[str]] = lambda _account: (THERE, HERE),
+    **targets: Any,
+) -> Atlas:
+    """The own account is ``HOME``, the own region ``HERE``."""
+
+    def listed(_units: Sequence[str]) -> Iterable[str]:
+        return members
+
     return Atlas(
         configured=Targets.model_validate(targets),
         account=HOME,
         region=HERE,
-        members=lambda _units: members,
-        regions=lambda _account: (HERE,),
+        members=listed,
+        regions=enabled,
     )
 
 
-NOBODY_LEFT = {
-    "an empty unit": atlas(organization={"units": [UNIT]}),
-    "a unit of the hub alone, which is excepted": atlas(
-        [HOME], organization={"units": [UNIT], "without": [HOME]}
-    ),
-    "a unit of others alone, who are excepted": atlas(
-        [OTHER], organization={"units": [UNIT], "without": [OTHER]}
-    ),
-    "a unit of others alone, who are never swept": atlas(
-        [OTHER], organization={"units": [UNIT]}, never=[OTHER]
-    ),
-    "the hub by default, which is never swept": atlas(never=[HOME]),
-}
+@pytest.fixture
+def policy(tmp_path: Path) -> Policy:
+    path = tmp_path / "curfew.yaml"
+    path.write_text(FILE.format(more=""))
+    return policyfile.load(path).policy("nightly")
 
 
-@pytest.mark.parametrize("atlas_", NOBODY_LEFT.values(), ids=NOBODY_LEFT)
-def test_when_nobody_is_left_the_hub_does_not_stand_in(atlas_: Atlas) -> None:
-    """A sweep of nobody is no sweep of the own account: not at night, not by request, not by message."""
-    assert atlas_.places(SweepRequest(policy="nightly"), a_policy()) == ()
-    assert not atlas_.knows(HUB, a_policy())
+def asked(**more: Any) -> SweepRequest:
+    return SweepRequest.parse({"policy": "nightly", **more})
+
+
+def where(found: Iterable[Place]) -> list[tuple[str, str]]:
+    return [(place.account, place.region) for place in found]
+
+
+def test_without_a_word_it_is_the_own_account_and_region(policy: Policy) -> None:
+    assert where(atlas().places(asked(), policy)) == [(HOME, HERE)]
+
+
+def test_each_account_has_each_region_in_the_order_of_the_file(policy: Policy) -> None:
+    one = atlas(accounts=[TWO, ONE, TWO], regions=[THERE, HERE])
+    assert where(one.places(asked(), policy)) == [
+        (TWO, THERE), (TWO, HERE), (ONE, THERE), (ONE, HERE),
+    ]  # fmt: skip
+
+
+def test_a_unit_has_its_members_without_those_that_are_excepted(policy: Policy) -> None:
+    one = atlas(
+        members=[TWO, ONE, THREE],
+        organization={"units": [UNIT], "without": [TWO]},
+        never=[THREE],
+    )
+    assert where(one.places(asked(), policy)) == [(ONE, HERE)]
+
+
+@pytest.mark.parametrize(
+    ("members", "without"), [((), ()), ((HOME,), (HOME,)), ((ONE, TWO), (ONE, TWO))]
+)
+def test_units_with_nobody_left_in_them_are_not_the_own_account(
+    policy: Policy, members: tuple[str, ...], without: tuple[str, ...]
+) -> None:
+    organization = {"units": [UNIT]} | ({"without": list(without)} if without else {})
+    one = atlas(members=members, organization=organization)
+
+    assert one.places(asked(), policy) == ()
+    assert not one.knows(Place(region=HERE, account=HOME), policy)
     with pytest.raises(RequestError, match=HOME):
-        atlas_.places(SweepRequest(policy="nightly", accounts=(HOME,)), a_policy())
+        one.places(asked(accounts=[HOME]), policy)
 
 
-def test_without_a_word_about_accounts_the_hub_is_swept() -> None:
-    """The default of a deployment without targets."""
-    assert atlas().places(SweepRequest(policy="nightly"), a_policy()) == (HUB,)
-    assert atlas().knows(HUB, a_policy())
+def test_members_are_swept_and_the_own_account_is_not_one_of_them_by_itself(policy: Policy) -> None:
+    one = atlas(members=[TWO], organization={"units": [UNIT]})
+    assert where(one.places(asked(), policy)) == [(TWO, HERE)]
+    assert not one.knows(Place(region=HERE, account=HOME), policy)
 
 
-def test_members_are_swept_and_the_hub_is_not_one_of_them_by_itself() -> None:
-    """A unit that does not contain the hub does not bring it along."""
-    there = atlas([OTHER], organization={"units": [UNIT]})
-    assert there.places(SweepRequest(policy="nightly"), a_policy()) == (
-        Place(region=HERE, account=OTHER),
-    )
-    assert not there.knows(HUB, a_policy())
+def test_an_account_that_is_never_swept_is_not_even_if_it_is_asked_for(policy: Policy) -> None:
+    one = atlas(members=[ONE, TWO], organization={"units": [UNIT]}, never=[ONE])
+
+    assert where(one.places(asked(), policy)) == [(TWO, HERE)]
+    assert not one.knows(Place(region=HERE, account=ONE), policy)
+    with pytest.raises(RequestError, match=f"{ONE} is not among the targets"):
+        one.places(asked(accounts=[ONE]), policy)
+
+
+def test_the_own_account_may_be_one_that_is_never_swept(policy: Policy) -> None:
+    assert atlas(never=[HOME]).places(asked(), policy) == ()
+
+
+def test_all_regions_are_those_of_each_account(policy: Policy) -> None:
+    enabled = {ONE: [THERE, HERE], TWO: ["sa-east-1"]}
+    one = atlas(enabled=enabled.__getitem__, accounts=[ONE, TWO], regions="all")
+
+    assert where(one.places(asked(), policy)) == [(ONE, HERE), (ONE, THERE), (TWO, "sa-east-1")]
+
+
+def test_an_account_whose_regions_cannot_be_asked_for_says_so_and_the_others_are_there(
+    policy: Policy,
+) -> None:
+    def enabled(account: str) -> list[str]:
+        if account == ONE:
+            raise ProviderError("not now")
+        return [HERE, THERE]
+
+    one = atlas(enabled=enabled, accounts=[ONE, TWO], regions="all")
+    first, *others = one.places(asked(), policy)
+
+    assert (first.account, first.region) == (ONE, HERE)
+    assert first.problem == f"the regions of {ONE} cannot be asked for: not now"
+    assert where(others) == [(TWO, HERE), (TWO, THERE)]
+    assert not any(place.problem for place in others)
+
+
+def test_a_policy_has_its_own_regions(tmp_path: Path) -> None:
+    path = tmp_path / "curfew.yaml"
+    path.write_text(FILE.format(more=f", regions: [{THERE}]"))
+    own = policyfile.load(path).policy("nightly")
+    one = atlas(accounts=[ONE])
+
+    assert where(one.places(asked(), own)) == [(ONE, THERE)]
+    assert one.knows(Place(region=THERE, account=ONE), own)
+    assert not one.knows(Place(region=HERE, account=ONE), own)
+
+
+def test_a_region_that_is_asked_for_is_one_of_the_targets(policy: Policy) -> None:
+    one = atlas(regions=[HERE, THERE])
+
+    assert where(one.places(asked(regions=[THERE]), policy)) == [(HOME, THERE)]
+    with pytest.raises(RequestError, match='"sa-east-1" is not among the regions'):
+        one.places(asked(regions=[THERE, "sa-east-1"]), policy)
+
+
+@pytest.mark.parametrize(
+    ("account", "region", "known"),
+    [(ONE, HERE, True), (ONE, THERE, False), (HOME, HERE, False), (THREE, HERE, False)],
+)
+def test_only_what_is_configured_is_known(
+    policy: Policy, account: str, region: str, *, known: bool
+) -> None:
+    one = atlas(accounts=[ONE, TWO])
+    assert one.knows(Place(region=region, account=account), policy) is known
+
+
+@pytest.mark.parametrize(
+    ("targets", "fault"),
+    [
+        ("accounts: [123456789012]", "targets.accounts.0 123456789012 is a number here: put the account in quotes"),
+        ("accounts: [012345670123]", "is a number here: put the account in quotes"),
+        ("never: [123456789012]", "is a number here: put the account in quotes"),
+        ('accounts: ["1234"]', '"1234" is not an account: one has 12 digits'),
+        ('organization: { units: ["abcd"] }', '"abcd" is not a unit'),
+        ('organization: { without: ["111111111111"] }', "units"),
+        ("regions: everywhere", "regions"),
+        ('{ accounts: ["111111111111"], never: ["111111111111"] }', "111111111111 among accounts and among never"),
+        ("acounts: []", "unknown key"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_the_targets_is_said(tmp_path: Path, targets: str, fault: str) -> None:
+    path = tmp_path / "curfew.yaml"
+    block = targets if targets.startswith("{") else f"{{ {targets} }}"
+    path.write_text(f"targets: {block}\n" + FILE.format(more=""))
+    with pytest.raises(ConfigError) as caught:
+        policyfile.load(path)
+    assert fault in str(caught.value)
+    assert f"{path}:1:" in str(caught.value)

@@ -53,10 +53,14 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where to look, as a configuration names it; without an account it is the deployment's own."""
+    """Where to look, as a configuration names it; without an account it is the deployment's own.
+
+    With a ``problem``, it stands for an account of which nobody can say now in which regions to look.
+    """
 
     region: str
     account: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

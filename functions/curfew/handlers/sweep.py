@@ -95,9 +95,14 @@ def _sent(request: SweepRequest, dispatched: Dispatched) -> dict[str, Any]:
     """What was dispatched, for the log and as the answer. Raises SweepFailedError for what could not be."""
     logger.info(f"{request.policy}: {dispatched.sent} targets are swept by message")
     if dispatched.unsent:
-        where = ", ".join(f"{one.account} {one.region}" for one in dispatched.unsent[:20])
+        for one in dispatched.unsent:
+            logger.error(
+                f"{request.policy}: {one.account} {one.region} is not swept: {one.problem}"
+            )
+        first = dispatched.unsent[0]
         raise SweepFailedError(
-            f"{request.policy}: {len(dispatched.unsent)} targets could not be asked for, among them {where}"
+            f"{request.policy}: {len(dispatched.unsent)} targets could not be asked for, among them "
+            f"{first.account} {first.region}: {first.problem}"
         )
     return {"dispatched": dispatched.sent}
 

@@ -12,7 +12,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from .. import bootstrap, render
 from ..bootstrap import App
-from ..core.errors import CurfewError, RequestError, StaleTriggerError, SweepFailedError
+from ..core.errors import (
+    CurfewError,
+    RequestError,
+    StaleTriggerError,
+    SweepFailedError,
+    unexpected,
+)
 from ..core.report import PASSING
 from ..dispatch import sweep_target
 from ..observability import count, logger, publish
@@ -41,6 +47,10 @@ def answer(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str,
         except CurfewError as error:
             logger.error(f"message {record.message_id}: {error}")
             count("Stale" if isinstance(error, StaleTriggerError) else "Unswept")
+            raise
+        except Exception as error:  # a fault of ours; the batch processor keeps it to itself
+            logger.error(f"message {record.message_id}: {unexpected(error)}")
+            count("Unswept")
             raise
         publish(report)
         if report.failed and report.status in PASSING:

@@ -1,0 +1,406 @@
+"""A sweep of many targets: each has its message, each message is doubted, and what is wrong with one stays with it."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curfew import policyfile
+from curfew.bootstrap import App
+from curfew.core.errors import LedgerError, ProviderError, RequestError, SweepFailedError
+from curfew.core.model import Instance, Mode, State, Target
+from curfew.handlers import sweep, target
+from curfew.ledger.memory import MemoryLedger
+from curfew.providers.memory import MemoryProvider
+from curfew.requests import SweepRequest, TargetRequest
+from curfew.settings import Settings
+from tests.builders import HERE, an_id
+from tests.http import Context
+from tests.night import Night, Time, leased
+from tests.stub_ec2 import StubEc2
+
+NIGHT = datetime(2026, 3, 4, 1, 0, tzinfo=UTC)
+OTHER, SPARED = "222222222222", "333333333333"
+HOME, THERE = HERE.region, "us-east-1"
+FILE = """
+targets: {targets}
+limits: {{ percent: 100 }}
+policies:
+  nightly: {{ select: {{ states: [running], tags: {{ env: dev }} }}, action: terminate }}
+  leases: {{ select: {{ lease: expired }}, action: terminate }}
+schedules:
+  nightly: {{ policy: nightly, at: "01:00" }}
+fleets:
+  pair: {{ image: ami-08111162, instance_types: [t2.micro], count: {{ default: 1, max: 2 }} }}
+"""
+TWO_BY_TWO = f'{{ accounts: ["{HERE.account}", "{OTHER}"], regions: [{HOME}, {THERE}] }}'
+
+
+@dataclass(slots=True)
+class Estate:
+    """Clouds by account and region, an application over them, and what it sent."""
+
+    path: Path
+    targets: str = TWO_BY_TWO
+    mode: Mode = Mode.ACT
+    queue: bool = True
+    full: frozenset[tuple[str, str]] = frozenset()
+    blind: frozenset[str] = frozenset()
+    time: Time = field(default_factory=lambda: Time(at=NIGHT))
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    clouds: dict[tuple[str, str], MemoryProvider] = field(default_factory=dict)
+    sent: list[TargetRequest] = field(default_factory=list)
+
+    def cloud(self, region: str, account: str = "") -> MemoryProvider:
+        where = Target(provider=HERE.provider, account=account or HERE.account, region=region)
+        return self.clouds.setdefault((where.account, region), MemoryProvider(target=where))
+
+    def regions(self, account: str = "") -> frozenset[str]:
+        if account in self.blind:
+            raise ProviderError("not now")
+        return frozenset({HOME, THERE})
+
+    def fan_out(self, messages: Sequence[TargetRequest]) -> list[TargetRequest]:
+        refused = [one for one in messages if (one.account, one.region) in self.full]
+        self.sent += [one for one in messages if one not in refused]
+        return refused
+
+    @property
+    def app(self) -> App:
+        self.path.write_text(FILE.format(targets=self.targets))
+        return App(
+            settings=Settings(region=HOME, mode=self.mode),
+            policies=policyfile.load(self.path),
+            ledger=self.ledger,
+            provider=self.cloud,
+            regions=self.regions,
+            fan_out=self.fan_out if self.queue else None,
+            now=self.time.now,
+            sleep=self.time.sleep,
+        )
+
+    def forget(self, account: str, region: str) -> str:
+        """Leave an instance running."""
+        cloud = self.cloud(region, account)
+        id_ = an_id(len(self.clouds) * 100 + len(cloud.instances))
+        cloud.instances[id_] = Instance(
+            id=id_, target=cloud.target, zone="a", state=State.RUNNING, instance_type="t2.micro",
+            launched_at=self.time.at - timedelta(hours=9), tags={"env": "dev"},
+        )  # fmt: skip
+        return id_
+
+    def ask(self, **more: Any) -> Any:
+        event = {"policy": "nightly", "schedule": "nightly", "scheduled_at": NIGHT.isoformat()}
+        return self.ask_for({**event, **more})
+
+    def ask_for(self, event: dict[str, Any]) -> Any:
+        return sweep.sweep(SweepRequest.parse(event), Context(), self.app)  # type: ignore[arg-type]
+
+    def deliver(self, body: str | TargetRequest) -> bool:
+        """Whether the message was taken."""
+        text = body if isinstance(body, str) else body.model_dump_json(exclude_none=True)
+        record = {
+            "messageId": "m-1", "receiptHandle": "x", "body": text, "attributes": {}, "messageAttributes": {},
+            "eventSource": "aws:sqs", "awsRegion": HOME, "eventSourceARN": f"arn:aws:sqs:{HOME}:{HERE.account}:t",
+        }  # fmt: skip
+        answer = target.answer({"Records": [record]}, Context(), self.app)  # type: ignore[arg-type]
+        assert answer["batchItemFailures"] in ([], [{"itemIdentifier": "m-1"}])
+        return not answer["batchItemFailures"]
+
+    @property
+    def ended(self) -> Counter[str]:
+        calls = [call for cloud in self.clouds.values() for call in cloud.calls]
+        return Counter(id_ for name, ids in calls if name == "terminate" for id_ in ids)
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        return [(one.account, one.region) for one in self.sent]
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Estate:
+    return Estate(tmp_path / "curfew.yaml")
+
+
+def counted(printed: str) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for line in printed.splitlines():
+        blob = json.loads(line) if line.startswith("{") else {}
+        for metric in blob.get("_aws", {}).get("CloudWatchMetrics", [{}])[0].get("Metrics", []):
+            found[metric["Name"]] += int(sum(blob[metric["Name"]]))
+    return found
+
+
+class TestDispatch:
+    def test_one_target_is_swept_in_place(self, estate: Estate) -> None:
+        estate.targets = "{}"
+        one = estate.forget(HERE.account, HOME)
+        assert estate.ask()["sweeps"][0]["status"] == "completed"
+        assert (estate.ended, estate.sent) == ({one: 1}, [])
+
+    def test_more_have_a_message_each_and_nothing_is_done_in_place(self, estate: Estate) -> None:
+        estate.forget(HERE.account, HOME)
+        assert estate.ask() == {"dispatched": 4}
+        assert estate.asked == [(a, r) for a in (HERE.account, OTHER) for r in (HOME, THERE)]
+        assert not estate.ended
+        first = json.loads(estate.sent[0].model_dump_json(exclude_none=True))
+        assert set(first) == {
+            "policy", "account", "region", "asked_at", "schedule", "scheduled_at",
+        }  # fmt: skip
+
+    def test_each_message_is_swept_once_however_often_it_comes(self, estate: Estate) -> None:
+        machines = {estate.forget(a, r) for a in (HERE.account, OTHER) for r in (HOME, THERE)}
+        estate.ask()
+        for message in estate.sent * 2:
+            assert estate.deliver(message)
+        assert estate.ended == dict.fromkeys(machines, 1)
+
+    def test_without_a_queue_they_are_swept_in_place(self, estate: Estate) -> None:
+        estate.queue = False
+        machines = [estate.forget(HERE.account, HOME), estate.forget(OTHER, THERE)]
+        assert len(estate.ask()["sweeps"]) == 4
+        assert estate.ended == dict.fromkeys(machines, 1)
+
+    def test_what_the_queue_does_not_take_is_said_and_the_others_are_sent(
+        self, estate: Estate, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        estate.full = frozenset({(OTHER, HOME)})
+        with (
+            caplog.at_level(logging.ERROR, logger="curfew"),
+            pytest.raises(SweepFailedError, match=f"1 targets could not be asked for.*{OTHER}"),
+        ):
+            estate.ask()
+        assert len(estate.sent) == 3
+        assert f"{OTHER} {HOME} is not swept: the queue did not take it" in caplog.text
+
+    def test_an_account_whose_regions_nobody_can_tell_fails_and_the_others_are_sent(
+        self, estate: Estate
+    ) -> None:
+        """Else its own region alone would be swept, and the others missed in silence."""
+        estate.targets = f'{{ accounts: ["{OTHER}", "{HERE.account}"], regions: all }}'
+        estate.blind = frozenset({OTHER})
+        with pytest.raises(SweepFailedError, match=f"the regions of {OTHER} cannot be asked for"):
+            estate.ask()
+        assert estate.asked == [(HERE.account, HOME), (HERE.account, THERE)]
+
+    def test_in_place_too_such_an_account_fails(self, estate: Estate) -> None:
+        estate.targets, estate.blind = (
+            f'{{ accounts: ["{OTHER}"], regions: all }}',
+            frozenset({OTHER}),
+        )
+        one = estate.forget(OTHER, HOME)
+        with pytest.raises(SweepFailedError, match="cannot be asked for: not now"):
+            estate.ask()
+        assert one not in estate.ended
+
+    def test_a_round_that_is_begun_again_asks_only_who_lacks_it(self, estate: Estate) -> None:
+        estate.ask()
+        done, left = estate.sent[:3], estate.sent[3]
+        for message in done:
+            assert estate.deliver(message)
+        estate.sent.clear()
+
+        assert estate.ask() == {"dispatched": 1}
+        assert estate.asked == [(left.account, left.region)]
+
+    def test_in_report_mode_a_round_is_asked_of_everybody(self, estate: Estate) -> None:
+        estate.ask()
+        for message in estate.sent:
+            estate.deliver(message)
+        assert estate.ask(mode="report") == {"dispatched": 4}
+
+    def test_another_policy_by_the_name_of_a_schedule_is_asked_of_everybody(
+        self, estate: Estate
+    ) -> None:
+        estate.ask()
+        for message in estate.sent:
+            estate.deliver(message)
+        assert estate.ask(policy="leases") == {"dispatched": 4}
+
+    def test_if_nobody_can_tell_who_has_it_nobody_is_asked(
+        self, estate: Estate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object) -> Any:
+            raise LedgerError("gone")
+
+        monkeypatch.setattr(MemoryLedger, "covered", broken)
+        with pytest.raises(LedgerError):
+            estate.ask()
+        assert estate.sent == []
+
+    def test_regions_of_one_request_are_swept_in_place(self, estate: Estate) -> None:
+        """No message for them would be obeyed, since no configuration names them."""
+        estate.targets = "{}"
+        machines = [estate.forget(HERE.account, region) for region in (HOME, THERE)]
+        answer = estate.ask_for({"policy": "nightly", "regions": [HOME, THERE]})
+        assert [one["status"] for one in answer["sweeps"]] == ["completed", "completed"]
+        assert (estate.ended, estate.sent) == (dict.fromkeys(machines, 1), [])
+
+    def test_what_is_sent_is_always_obeyed(self, estate: Estate) -> None:
+        for targets in (TWO_BY_TWO, f"{{ regions: [{HOME}, {THERE}] }}", "{ regions: all }"):
+            estate.targets = targets
+            for event in ({}, {"regions": [THERE]}, {"regions": [THERE, HOME]}):
+                estate.sent.clear()
+                estate.ask_for({"policy": "nightly", **event})
+                assert all(map(estate.deliver, estate.sent)), (targets, event)
+
+
+class TestMessages:
+    def message(self, estate: Estate, **more: Any) -> TargetRequest:
+        estate.ask()
+        return estate.sent[0].model_copy(update=more)
+
+    @pytest.mark.parametrize(
+        ("late", "obeyed"),
+        [
+            (timedelta(hours=6), True),
+            (timedelta(hours=6, seconds=1), False),
+            (timedelta(days=9), False),
+            (timedelta(minutes=-5), True),
+            (timedelta(minutes=-5, seconds=-1), False),
+            (timedelta(days=-9), False),
+        ],
+    )
+    def test_a_message_of_another_time_is_refused_and_counted(
+        self, estate: Estate, capsys: pytest.CaptureFixture[str], late: timedelta, *, obeyed: bool
+    ) -> None:
+        one = estate.forget(HERE.account, HOME)
+        message = self.message(estate, asked_at=NIGHT - late, schedule="", scheduled_at=None)
+        capsys.readouterr()
+
+        assert estate.deliver(message) is obeyed
+        assert estate.ended == ({one: 1} if obeyed else {})
+        assert counted(capsys.readouterr().out)["Stale"] == (0 if obeyed else 1)
+
+    def test_a_window_that_is_to_come_is_not_swept_before_and_so_not_lost(
+        self, estate: Estate
+    ) -> None:
+        one = estate.forget(HERE.account, HOME)
+        ahead = self.message(estate, scheduled_at=NIGHT + timedelta(days=300))
+        assert not estate.deliver(ahead)
+        assert not estate.ended
+
+        assert estate.deliver(estate.sent[0])
+        assert estate.ended == {one: 1}
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"account": "999999999999"}, {"account": SPARED}, {"region": "sa-east-1"}, {"policy": "nobodys"}],
+    )  # fmt: skip
+    def test_what_is_not_configured_is_not_swept(
+        self, estate: Estate, wrong: dict[str, str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        message = self.message(estate, **wrong)
+        one = estate.forget(message.account, message.region)
+        with caplog.at_level(logging.ERROR, logger="curfew"):
+            assert not estate.deliver(message)
+        assert one not in estate.ended
+        assert next(iter(wrong.values())) in caplog.text
+
+    def test_a_message_cannot_make_a_reporting_stack_act(self, estate: Estate) -> None:
+        message = self.message(estate, mode=Mode.ACT)
+        estate.forget(HERE.account, HOME)
+        estate.mode = Mode.REPORT
+        assert not estate.deliver(message)
+        assert not estate.ended
+
+    def test_a_message_for_a_report_does_nothing(self, estate: Estate) -> None:
+        estate.forget(HERE.account, HOME)
+        assert estate.deliver(self.message(estate, mode=Mode.REPORT))
+        assert not estate.ended
+
+    @pytest.mark.parametrize(
+        "body",
+        ["", "{", "[]", '"nightly"', '{"policy": "nightly"}', '{"ids": ["i-1"]}', "x" * 100_000],
+    )
+    def test_poison_fails_for_itself(
+        self, estate: Estate, body: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        estate.forget(HERE.account, HOME)
+        assert not estate.deliver(body)
+        assert not estate.ended
+        assert counted(capsys.readouterr().out)["Unswept"] == 1
+
+    def test_an_instance_cannot_be_named(self, estate: Estate) -> None:
+        body = json.loads(self.message(estate).model_dump_json(exclude_none=True))
+        assert not estate.deliver(json.dumps(body | {"ids": [an_id(1)]}))
+
+    def test_a_fault_of_ours_is_said(
+        self, estate: Estate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        message = self.message(estate)
+
+        def broken(*_: object) -> Any:
+            raise KeyError("oops")
+
+        monkeypatch.setattr(App, "knows", broken)
+        capsys.readouterr()
+        with caplog.at_level(logging.ERROR, logger="curfew"):
+            assert not estate.deliver(message)
+        assert "unexpected KeyError: 'oops'" in caplog.text
+        assert counted(capsys.readouterr().out)["Unswept"] == 1
+
+    def test_a_failure_in_one_target_changes_nothing_in_another(
+        self, estate: Estate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        machines = {
+            (a, r): estate.forget(a, r) for a in (HERE.account, OTHER) for r in (HOME, THERE)
+        }
+        estate.ask()
+        find = MemoryProvider.find
+
+        def broken(self: MemoryProvider, selector: Any, *, narrow: bool) -> Any:
+            if self.target.account == OTHER and self.target.region == HOME:
+                raise ProviderError("no answer")
+            return find(self, selector, narrow=narrow)
+
+        monkeypatch.setattr(MemoryProvider, "find", broken)
+        taken = {
+            place: estate.deliver(one) for place, one in zip(estate.asked, estate.sent, strict=True)
+        }
+
+        assert [place for place, done in taken.items() if not done] == [(OTHER, HOME)]
+        del machines[OTHER, HOME]
+        assert estate.ended == dict.fromkeys(machines.values(), 1)
+
+    def test_a_plan_over_a_limit_is_said_once_and_not_asked_for_again(
+        self, estate: Estate, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for _ in range(60):
+            estate.forget(HERE.account, HOME)
+        message = self.message(estate)
+        capsys.readouterr()
+        assert estate.deliver(message)
+        assert not estate.ended
+        assert counted(capsys.readouterr().out)["Troubled"] == 1
+
+
+class TestNever:
+    def test_not_even_a_fleet_there_has_its_leases_ended(self, estate: Estate) -> None:
+        app, asked = estate.app, SweepRequest(policy="leases")
+        night = Night(cloud=StubEc2(), ledger=estate.ledger, time=estate.time)
+        leased(night, an_id(1), ends_in=timedelta(hours=-1), target=replace(HERE, account=SPARED))
+        assert (SPARED, HOME) in {(p.account, p.region) for p in app.places(asked)}
+
+        estate.targets = TWO_BY_TWO.replace(" }", f', never: ["{SPARED}"] }}')
+        app = estate.app
+        places = app.places(asked)
+        assert SPARED not in {place.account for place in places}
+        assert len(places) == 4
+        policy = app.policies.policy("leases")
+        for place in places:
+            assert app.knows(place, policy)
+            assert not app.knows(replace(place, account=SPARED), policy)
+
+    def test_nothing_is_launched_where_no_lease_would_be_ended(self, estate: Estate) -> None:
+        estate.targets = f'{{ accounts: ["{OTHER}"], never: ["{HERE.account}"] }}'
+        with pytest.raises(RequestError, match=f"nothing is launched in {HERE.account}") as caught:
+            estate.app.wish("pair")
+        assert "targets.never" in str(caught.value)
