@@ -15,13 +15,14 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from .cloud import ACCOUNT, REGION, ROOT, Cloud, running
+from .inventory import Inventory, added, inventory, retained
 from .stack import Stack
 
 FOLDER = ROOT / ".cache" / "deployed"
 POLICIES = """
 timezone: UTC
 protect: { tags: [curfew:keep], min_age: 15m }
-limits: { per_sweep: 20, percent: 100, per_day: 50 }
+limits: { per_sweep: 30, percent: 100, per_day: 50 }
 targets: { accounts: ["123456789012"], regions: [eu-central-1] }
 policies:
   nightly:
@@ -38,9 +39,11 @@ fleets:
   pair:
     image: ami-08111162
     instance_types: [t2.micro]
-    count: { default: 2, max: 5 }
+    count: { default: 2, max: 30 }
     tags: { env: lab }
 """
+# The emulator launches one instance a call, and the rate lets a call through every two seconds: longer than a request.
+CROWD = 21
 PATIENCE = 150  # seconds that anything may take
 STARTED = time.monotonic()
 
@@ -72,6 +75,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with running(FOLDER) as cloud:
         say(f"an empty cloud: ministack {cloud.url}, moto {cloud.ec2_url}")
+        before = inventory(cloud)
         kept = cloud.launch("protected", env="sandbox", **{"Curfew:Keep": ""})
         stranger = cloud.launch("production", env="prod")
         gone = [cloud.launch(f"forgotten-{number}", env="sandbox") for number in (1, 2)]
@@ -88,9 +92,11 @@ def main() -> None:
         say("sam deploy: curfew-one is there, in act mode")
         by_itself(cloud, first, gone, {kept, stranger})
         over_http(cloud, first)
+        put_off(cloud, first, {kept, stranger})
         by_message(cloud, first, {kept, stranger})
-        side_by_side(cloud, first, second)
-        leave_nothing(cloud, first)
+        ledgers = [first.physical(name) for name in retained(ROOT / "template.yaml")]
+        ledgers += side_by_side(cloud, first, second)
+        leave_nothing(cloud, first, before, set(ledgers))
     say("all as it should be")
 
 
@@ -113,7 +119,7 @@ def over_http(cloud: Cloud, stack: Stack) -> None:
     """The routes answer: launched once whatever is repeated, listed, ended."""
     api = Api(cloud, stack)
     status, launched = api.ask("POST", "/fleets", {"template": "pair", "name": "lab"}, key="one")
-    check(f"POST /fleets: {status}, {launched.get('launched')} instances", status == 201)
+    check(f"POST /fleets: {status}, {len(launched['instances'])} instances", status == 201)
     status, _ = api.ask("POST", "/fleets", {"template": "pair", "name": "lab"}, key="one")
     check(f"the same again: {status}, and nothing more is launched", status == 200)
     running_ = [id_ for id_, state in cloud.states().items() if state in {"running", "pending"}]
@@ -126,6 +132,34 @@ def over_http(cloud: Cloud, stack: Stack) -> None:
         "its instances are gone",
         lambda: sum(state == "running" for state in cloud.states().values()) == 2,
     )
+
+
+def put_off(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
+    """What would outlast a request is answered at once, and done from the work queue."""
+    api = Api(cloud, stack)
+    wanted = {"template": "pair", "name": "crowd", "count": CROWD}
+    status, _ = api.ask("POST", "/fleets", wanted, key="two")
+    check(f"POST /fleets for {CROWD}: {status}, carried on by message", status == 202)
+    members: set[str] = set()
+
+    def launched() -> bool:
+        fleet = api.ask("GET", "/fleets/crowd")[1]
+        members.update(one["id"] for one in fleet["instances"])
+        return bool(fleet["step"] == "launched")
+
+    until("the message is worked off: the launch is complete", launched)
+    check(f"{len(members)} instances, none twice", len(members) == CROWD)
+    status, _ = api.ask("DELETE", "/fleets/crowd")
+    check(f"DELETE /fleets/crowd: {status}, put off to the work queue", status == 202)
+    until(
+        f"the message is worked off: all {len(members)} are gone",
+        lambda: all(cloud.states()[id_] == "terminated" for id_ in members),
+    )
+    until(
+        "the work queue is empty",
+        lambda: waiting(cloud.client("sqs"), stack.outputs["WorkQueueUrl"]) == 0,
+    )
+    check("and nobody else was touched", all(cloud.states()[id_] == "running" for id_ in kept))
 
 
 def by_message(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
@@ -160,8 +194,9 @@ def by_message(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
     check("and nobody was touched", all(states[id_] == "running" for id_ in {*kept, spared}))
 
 
-def side_by_side(cloud: Cloud, first: Stack, second: Stack) -> None:
-    """A second stack in the same account has its own schedule, and leaves the first one's alone."""
+def side_by_side(cloud: Cloud, first: Stack, second: Stack) -> list[str]:
+    """A second stack in the same account has its own schedule, and leaves the first one's alone: what it leaves."""
+    alone = inventory(cloud)
     second.build(POLICIES)
     second.deploy(
         Mode="report", RolePrefix="second", EndpointUrl=cloud.url, ReservedConcurrency="-1"
@@ -176,32 +211,24 @@ def side_by_side(cloud: Cloud, first: Stack, second: Stack) -> None:
         "a second stack lives beside the first",
         ticks() == {f"{first.name}-tick", f"{second.name}-tick"},
     )
+    ledgers = [second.physical(name) for name in retained(ROOT / "template.yaml")]
     second.delete()
     check("and goes alone", ticks() == {f"{first.name}-tick"})
+    gone = added(inventory(cloud), alone)
+    check(f"nothing of the first went with it{_listed(gone)}", not gone)
+    return ledgers
 
 
-def leave_nothing(cloud: Cloud, stack: Stack) -> None:
+def leave_nothing(cloud: Cloud, stack: Stack, before: Inventory, ledgers: set[str]) -> None:
     """What stays is what the template says has to stay: the ledgers."""
     stack.delete()
-    left = {
-        "schedules": [
-            one["Name"] for one in cloud.client("scheduler").list_schedules()["Schedules"]
-        ],
-        "functions": [
-            one["FunctionName"] for one in cloud.client("lambda").list_functions()["Functions"]
-        ],
-        "queues": cloud.client("sqs").list_queues().get("QueueUrls", []),
-        "roles": [
-            r["RoleName"]
-            for r in cloud.client("iam").list_roles()["Roles"]
-            if "curfew" in r["RoleName"]
-        ],
-        "APIs": [one["Name"] for one in cloud.client("apigatewayv2").get_apis()["Items"]],
-    }
-    for kind, names in left.items():
-        check(f"deleted: no {kind} are left", names == [])
-    tables = cloud.client("dynamodb").list_tables()["TableNames"]
-    check(f"the ledgers stay, as they should: {len(tables)} tables", len(tables) == 2)
+    left = added(before, inventory(cloud))
+    check(f"both stacks are deleted, and left are{_listed(left)}", left == {"tables": ledgers})
+    check(f"those are the ledgers of both, kept on purpose: {len(ledgers)}", len(ledgers) == 2)
+
+
+def _listed(found: dict[str, set[str]]) -> str:
+    return "".join(f" {kind} {', '.join(sorted(names))};" for kind, names in found.items())[:-1]
 
 
 def waiting(sqs: Any, url: str) -> int:

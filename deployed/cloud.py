@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -93,7 +94,9 @@ def running(folder: Path) -> Iterator[Cloud]:
     moto.start()
     host, port = moto.get_host_and_port()
     ec2_url, gateway = f"http://{host}:{port}", _free_port()
-    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / "tmp"  # each function's code is unpacked there, and only we clear it away
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     cloud = Cloud(f"http://127.0.0.1:{gateway}", ec2_url, folder / "ministack.log")
     settings = {
         "BIND_HOST": "127.0.0.1",
@@ -102,6 +105,8 @@ def running(folder: Path) -> Iterator[Cloud]:
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "LAMBDA_EXECUTOR": "local",
         "STATE_DIR": str(folder / "state"),
+        "TMPDIR": str(temporary),
+        "DOCKER_HOST": f"unix://{folder}/no-docker",  # else it looks for containers of its own
     }
     with cloud.log.open("w") as log:
         server = subprocess.Popen(
@@ -122,6 +127,7 @@ def running(folder: Path) -> Iterator[Cloud]:
             except subprocess.TimeoutExpired:
                 server.kill()
             moto.stop()
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _wait(cloud: Cloud, server: "subprocess.Popen[bytes]") -> None:

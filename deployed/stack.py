@@ -64,6 +64,14 @@ class Stack:
             StackName=self.name, WaiterConfig={"Delay": 2, "MaxAttempts": 60}
         )
 
+    def physical(self, logical: str) -> str:
+        """The name that a resource of the stack has been given."""
+        answer = self.cloud.client("cloudformation").describe_stack_resource(
+            StackName=self.name, LogicalResourceId=logical
+        )
+        name: str = answer["StackResourceDetail"]["PhysicalResourceId"]
+        return name
+
     @property
     def outputs(self) -> dict[str, str]:
         """The outputs of the stack."""
