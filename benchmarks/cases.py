@@ -92,6 +92,12 @@ CASES = (
         command=curfew("read-all-limited"),
         kind="refused",
     ),
+    Case(
+        name="report-nobody",
+        label="Curfew, every instance read, none selected",
+        command=curfew("nobody"),
+        kind="",
+    ),
     Case(name="act", label="Curfew, act", command=ACT, before=REPORT_SEEN, slow=True),
 )
 BY_NAME = {case.name: case for case in CASES}

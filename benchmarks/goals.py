@@ -127,7 +127,12 @@ def _also(series: Series | None, name: str, to: str, what: str, words: str) -> s
 def _growth(series: Series | None, small: Series | None) -> str:
     if not series or not small or series is small:
         return ""
-    if not (series.has("report-all") and small.has("report-all")):
-        return ""
-    grown = series.middle("report-all", "peak") / small.middle("report-all", "peak")
-    return f"{grown:.2f} when every instance is read"
+    ways = (
+        ("report-all", "when every instance is read"),
+        ("report-nobody", "when every one is read and none is selected"),
+    )
+    return ", ".join(
+        f"{series.middle(name, 'peak') / small.middle(name, 'peak'):.2f} {how}"
+        for name, how in ways
+        if series.has(name) and small.has(name)
+    )

@@ -1,4 +1,4 @@
-"""Writes the trimmed model of EC2 that ships, from the one of the installed SDK, or checks that it is no other.
+"""Writes the trimmed model of EC2 and the endpoints that ship, from the installed SDK's, or checks that they are those.
 
 python -m tools.trim [--check] functions/curfew/models
 
@@ -17,6 +17,10 @@ import botocore
 from botocore.loaders import JSONFileLoader
 
 SERVICE = "ec2/2016-11-15"
+# Whose endpoints a client of Curfew's may ask for; the SDK has those of four hundred services in one file.
+SERVICES = (
+    "dynamodb", "ec2", "oidc", "organizations", "portal.sso", "secretsmanager", "sqs", "ssm", "sts",
+)  # fmt: skip
 # What a client never asks of its model at run time.
 UNUSED = ("documentation", "enum", "deprecated", "deprecatedMessage", "deprecatedSince")
 
@@ -172,9 +176,26 @@ def _bare(thing: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in thing.items() if key not in UNUSED}
 
 
+def endpoints(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The endpoints of every partition, for the services that are called."""
+    partitions = [
+        partition
+        | {
+            "services": {
+                name: partition["services"][name]
+                for name in SERVICES
+                if name in partition["services"]
+            }
+        }
+        for partition in given["partitions"]
+    ]
+    return {**given, "partitions": partitions}
+
+
 def made() -> dict[str, str]:
-    """The files of the trimmed model, from the installed SDK."""
-    source = Path(botocore.__file__).parent / "data" / SERVICE
+    """The files that ship, by their places, from the installed SDK."""
+    data = Path(botocore.__file__).parent / "data"
+    source = data / SERVICE
     load = JSONFileLoader().load_file
     pages = load(str(source / "paginators-1"))["pagination"]
     pagination = {
@@ -183,8 +204,9 @@ def made() -> dict[str, str]:
         if name in pages and pages[name]["input_token"] in wanted.sends
     }
     files = {
-        "service-2.json": trimmed(load(str(source / "service-2")), OPERATIONS),
-        "paginators-1.json": {"pagination": pagination},
+        f"{SERVICE}/service-2.json": trimmed(load(str(source / "service-2")), OPERATIONS),
+        f"{SERVICE}/paginators-1.json": {"pagination": pagination},
+        "endpoints.json": endpoints(load(str(data / "endpoints"))),
     }
     return {name: json.dumps(content, indent=1) + "\n" for name, content in files.items()}
 
@@ -194,7 +216,7 @@ def main(arguments: list[str]) -> int:
     check = "--check" in arguments
     (root,) = (Path(argument) for argument in arguments if argument != "--check")
     for name, text in made().items():
-        place = root / SERVICE / name
+        place = root / name
         if not check:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, "utf-8")

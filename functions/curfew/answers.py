@@ -33,7 +33,8 @@ type State = Literal[
 class Answer(BaseModel):
     """Says what it says and nothing else."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when it is first used: a start uses few of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Fault(Answer):

@@ -109,7 +109,8 @@ def sweep(  # noqa: PLR0917  typer makes options of them
         with err.status("acting"):
             reports = [act(one, report) for one, report in planned]
     if as_json:
-        typer.echo(json.dumps(render.answer(reports), indent=2))  # ASCII: nothing a terminal obeys
+        json.dump(render.answer(reports), sys.stdout, indent=2)  # ASCII: nothing a terminal obeys
+        typer.echo()
     else:
         _show(reports, only_actions=acts)
         if not act_:

@@ -65,7 +65,8 @@ SHORTEST_INTERVAL, LONGEST_INTERVAL = timedelta(minutes=5), timedelta(days=1)
 class Strict(BaseModel):
     """Refuses what it does not know, and does not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when it is first used: a start uses few of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class TagValues(Strict):

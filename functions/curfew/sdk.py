@@ -74,7 +74,15 @@ def _loader() -> Loader:
 
 
 class _Models(Loader):
-    """The SDK looks into all of its four hundred folders to see whether a service is one: here their names will do."""
+    """The SDK looks into all of its four hundred folders to see whether a service is one: here their names will do.
+
+    What ships here is the SDK's own, less what is not used, and not what somebody put in its place: told otherwise, the
+    SDK would follow an `endpoints.json` alone and none of its newer rules.
+    """
+
+    def is_builtin_path(self, path: str) -> bool:
+        """Whether the SDK, or Curfew, brought the file along."""
+        return Path(path).is_relative_to(MODELS) or super().is_builtin_path(path)
 
     def list_available_services(self, type_name: str) -> list[str]:
         """Every service that has a folder; whether the file of this type is in it, is seen when it is loaded."""

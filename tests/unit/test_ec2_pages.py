@@ -58,7 +58,8 @@ class Wire:
         try:
             answer = self._client.describe_instances()
         except Exception as error:  # noqa: BLE001  whatever it is, it has to be the same
-            return type(error), re.sub(r" at 0x[0-9a-f]+", "", str(error))
+            said = re.sub(r" at 0x[0-9a-f]+", "", str(error))
+            return type(error), said, plain(getattr(error, "response", None))
         return plain(answer)
 
 
@@ -304,6 +305,7 @@ ODD = {
     "a prefix": '<instanceId xmlns:e="urn:e">i-1</instanceId><xml:imageId>ami-1</xml:imageId>',
     "another item": f"{BARE}<tagSet><tag><key>a</key><value>1</value></tag></tagSet>",
     "a value with something in it": "<instanceId>i-1<b>2</b></instanceId>",
+    "a set in a value": "<instanceId>i-1<tagSet/></instanceId>",
     "a value in a value of its own name": "<instanceId>i-1<instanceId/></instanceId>",
     "a comment": "<instanceId>i-<!-- -->1</instanceId>",
     "a processing instruction": "<instanceId>i-<?php ?>1</instanceId>",
@@ -335,6 +337,9 @@ def test_whatever_is_odd_is_left_to_the_sdk(case: str) -> None:
         f"<e:{NAME} xmlns:e='{XMLNS}'><e:nextToken>a</e:nextToken></e:{NAME}>".encode(),
         listed("<instanceId>\xff</instanceId>").decode().encode("latin-1"),
         listed(BARE)[:-10],
+        # What ends the root before its time.
+        f"<{NAME}><x><{NAME}><x/></{NAME}></x></{NAME}>".encode(),
+        f"<{NAME}><x><{NAME}><x/></{NAME}><nextToken>a</nextToken></x></{NAME}>".encode(),
     ],
 )
 def test_another_document_is_left_to_the_sdk(body: bytes) -> None:

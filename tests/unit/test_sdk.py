@@ -3,10 +3,13 @@
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.config import Config
 from botocore.exceptions import DataNotFoundError, ProfileNotFound, UnknownServiceError
 from botocore.utils import parse_timestamp
 from hypothesis import example, given
@@ -15,7 +18,9 @@ from hypothesis import strategies as st
 from curfew import sdk
 from curfew.calls import PURPOSES
 from tests.builders import HERE
+from tools.trim import SERVICES
 
+CALLED = sorted({purpose.service for purpose in PURPOSES})
 FORMS = (
     "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.000Z", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%S%z",
     "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%Y%m%dT%H%M%SZ", "%a, %d %b %Y %H:%M:%S GMT",
@@ -102,6 +107,41 @@ class TestSession:
             session.create_client("ec3")
         with pytest.raises(DataNotFoundError):
             session.get_component("data_loader").load_service_model("ec2", "nothing-1")
+
+    @pytest.mark.parametrize("service", CALLED)
+    def test_every_region_has_the_endpoint_that_the_sdk_gives_it(self, service: str) -> None:
+        """By the rules of the SDK, in all its partitions, and in a region that is still to come."""
+        theirs, ours = botocore.session.Session(), sdk.session()
+        partitions = theirs.get_component("endpoint_resolver").get_available_partitions()
+        regions = [
+            region
+            for partition in partitions
+            for region in theirs.get_available_regions("ec2", partition, allow_non_regional=True)
+        ]
+        assert len(regions) > 30
+        for region in [*regions, "eu-central-9"]:
+            made = [one.create_client(service, region_name=region).meta for one in (theirs, ours)]
+            assert made[0].endpoint_url == made[1].endpoint_url
+            assert made[0].region_name == made[1].region_name
+            assert made[0].partition == made[1].partition
+
+    @pytest.mark.parametrize("variant", ["use_fips_endpoint", "use_dualstack_endpoint"])
+    def test_variants_of_endpoints_are_the_sdks_too(self, variant: str) -> None:
+        for service, region in product(CALLED, ("us-east-1", "eu-central-1", "us-gov-west-1")):
+            more: dict[str, Any] = {variant: True}
+            config = Config(**more)
+            made = [
+                one.create_client(service, region_name=region, config=config).meta.endpoint_url
+                for one in (botocore.session.Session(), sdk.session())
+            ]
+            assert made[0] == made[1]
+
+    def test_they_count_as_the_sdks_own(self) -> None:
+        """Else the SDK goes by them alone, and leaves its newer rules aside."""
+        assert sdk.session().get_component("endpoint_resolver").uses_builtin_data
+
+    def test_no_endpoints_of_services_are_missing_that_are_called(self) -> None:
+        assert set(CALLED) <= set(SERVICES)
 
     def test_its_clients_read_time_by_the_parser_above(self) -> None:
         factory: Any = sdk.session(HERE.region).get_component("response_parser_factory")

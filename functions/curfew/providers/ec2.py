@@ -5,7 +5,7 @@ since after an error Curfew looks before it does anything else. In report mode t
 signs with is borrowed from the ``lender``, call by call; without one, its own credentials act.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import batched
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm.client import SSMClient
     from mypy_boto3_sts.client import STSClient
 
-PAGE_SIZE = 1_000
-SMALLEST_PAGE = 5
+PAGE_SIZE = 500  # of a listing: a page of a thousand needs twice the memory, and saves a call
+SMALLEST_PAGE, LARGEST_PAGE = 5, 1_000
 LABELLED = 20  # as many as one loan can name
 
 
@@ -70,6 +70,7 @@ class Ec2Provider:
         try:
             for page in pages:
                 yield from page
+                del page  # so that there are never two
                 whole += 1
         except SDK_ERRORS as error:
             raise ListingError(
@@ -82,7 +83,7 @@ class Ec2Provider:
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
         """
         wanted = filters(selector, narrow=True)
-        size = min(max(limit, SMALLEST_PAGE), PAGE_SIZE)
+        size = min(max(limit, SMALLEST_PAGE), LARGEST_PAGE)
         more: Any = {"NextToken": after} if after else {}
         try:
             answer = self._read.describe_instances(Filters=wanted, MaxResults=size, **more)
@@ -180,7 +181,7 @@ class Ec2Provider:
             found = {
                 raw["InstanceId"]: instance_of(raw, self.target)
                 for page in self._raw_pages(wanted)
-                for raw in page
+                for raw in _listed(page)
                 if raw.get("ClientToken") == token
             }
         except SDK_ERRORS as error:
@@ -209,14 +210,20 @@ class Ec2Provider:
         return self._hands()
 
     def _pages(self, wanted: "list[FilterTypeDef]") -> Iterator[list[Instance]]:
-        for page in self._raw_pages(wanted):
-            yield [instance_of(raw, self.target) for raw in page]
+        return map(self._taken, self._raw_pages(wanted))
 
-    def _raw_pages(self, wanted: "list[FilterTypeDef]") -> "Iterator[list[InstanceTypeDef]]":
-        pages = self._read.get_paginator("describe_instances").paginate(
+    def _raw_pages(
+        self, wanted: "list[FilterTypeDef]"
+    ) -> "Iterable[DescribeInstancesResultTypeDef]":
+        return self._read.get_paginator("describe_instances").paginate(
             Filters=wanted, PaginationConfig={"PageSize": PAGE_SIZE}
         )
-        return map(_listed, pages)
+
+    def _taken(self, page: "DescribeInstancesResultTypeDef") -> list[Instance]:
+        """The instances of a page, which is empty from then on: the paginator keeps it until it has the next."""
+        instances = [instance_of(raw, self.target) for raw in _listed(page)]
+        page["Reservations"].clear()
+        return instances
 
     def _loan(self, errand: Errand) -> AbstractContextManager[None]:
         return self._lender.loan(errand) if self._lender else nullcontext()

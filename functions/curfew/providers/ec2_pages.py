@@ -20,6 +20,7 @@ from xml.sax.saxutils import escape
 from ..sdk import instant
 
 OPERATIONS = ("DescribeInstances",)
+PIECE = 2**16  # bytes; expat copies what it is given
 _OK = 200
 _REQUEST_ID = "requestId"
 
@@ -141,7 +142,10 @@ class _Reader:
         self._look()
         parser.CommentHandler = parser.ProcessingInstructionHandler = _unexpected
         parser.StartDoctypeDeclHandler = _unexpected
-        parser.Parse(body, True)  # noqa: FBT003  there is no name for it
+        whole = memoryview(body)
+        for start in range(0, len(body), PIECE):
+            parser.Parse(whole[start : start + PIECE])
+        parser.Parse(b"", True)  # noqa: FBT003  there is no name for it
         if self.passed or self.value or self.opened:
             raise UnexpectedError
         (found,) = self.pages
