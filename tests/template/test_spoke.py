@@ -112,9 +112,9 @@ def test_the_hub_hands_on_every_parameter_that_both_have() -> None:
     given = HUB.of_type("AWS::CloudFormation::Stack")["OwnAccount"]["Parameters"]
     both = set(HUB.body["Parameters"]) & set(SPOKE.body["Parameters"])
 
-    assert both
+    assert {"Regions", "PermissionsBoundaryArn"} < both
     for name in both:
-        assert given[name] == {"Ref": name}
+        assert given[name] in ({"Ref": name}, {"Fn::Join": [",", {"Ref": name}]})
         ours, theirs = HUB.body["Parameters"][name], SPOKE.body["Parameters"][name]
         assert ours.get("AllowedPattern") == theirs.get("AllowedPattern")
 
@@ -173,6 +173,20 @@ def test_a_role_has_its_name_and_the_boundary_that_the_account_asks_for(role: st
     assert ROLES[role]["PermissionsBoundary"] == {
         "Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, NO_VALUE]
     }
+
+
+def test_no_role_of_the_stack_is_without_its_boundary() -> None:
+    """Those that SAM makes for a schedule neither."""
+    bound = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, NO_VALUE]}
+    schedules = [
+        event["Properties"]
+        for function in HUB.functions.values()
+        for event in function.get("Events", {}).values()
+        if event["Type"] == "ScheduleV2"
+    ]
+    roles = [*HUB.of_type("AWS::IAM::Role").values(), *schedules]
+    assert len(roles) == 6
+    assert all(one["PermissionsBoundary"] == bound for one in roles)
 
 
 def test_rights_that_act_are_bound_to_the_account() -> None:
