@@ -15,8 +15,8 @@ from .core.lease import told
 from .core.model import Mode
 from .core.plan import Action, Kept, Plan
 from .core.report import Report, Status
-from .execute import SHELF_LIFE
 from .ledger import PlanRecord, Plans, PlanStep, Verdict
+from .run import SHELF_LIFE
 from .sweep import Sweep, act, plan
 
 ALL = 500  # verdicts that are read at once
