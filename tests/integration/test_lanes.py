@@ -1,0 +1,263 @@
+"""Zones side by side, in real threads: they overlap, what stops one stops all, and nothing is lost between them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from threading import Barrier, Event, Lock
+from typing import Any
+
+import pytest
+
+from curfew.abreast import Abreast, in_turn, threads
+from curfew.core.audit import EntryKind, broken
+from curfew.core.errors import RefusedError
+from curfew.core.model import State
+from curfew.core.report import Report, Result, Status
+from curfew.ledger import Pause
+from curfew.ledger.memory_fleets import MemoryFleets
+from curfew.providers.ec2 import Ec2Provider
+from curfew.sweep import act, plan
+from tests.builders import HERE, NOW, an_id
+from tests.night import Night, leased, results
+from tests.stub_ec2 import Machine, StubEc2
+
+A, B = "eu-central-1a", "eu-central-1b"
+WAIT = 20
+FOUR = threads(4)
+
+
+def nothing(_ids: Sequence[str]) -> None:
+    pass
+
+
+@dataclass
+class Meddled:
+    """The provider of the night, with something that happens before a look at a batch and before an order."""
+
+    inner: Ec2Provider
+    look: Callable[[Sequence[str]], None] = nothing
+    order: Callable[[Sequence[str]], None] = nothing
+    calls: Lock = field(default_factory=Lock)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def describe(self, ids: Sequence[str]) -> Mapping[str, Any]:
+        self.look(ids)
+        with self.calls:  # the stub is no cloud: it answers one call at a time
+            return self.inner.describe(ids)
+
+    def protections(self, ids: Sequence[str]) -> Mapping[str, Any]:
+        with self.calls:
+            return self.inner.protections(ids)
+
+    def release(self, instances: Any, *, by: str) -> Any:
+        with self.calls:
+            return self.inner.release(instances, by=by)
+
+    def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        self.order(ids)
+        with self.calls:
+            return self.inner.terminate(ids, by=by)
+
+
+def a_night(*zones: tuple[str, int]) -> Night:
+    placed = [zone for zone, count in zones for _ in range(count)]
+    return Night(cloud=StubEc2(*(Machine(id=an_id(n), zone=z) for n, z in enumerate(placed, 1))))
+
+
+def swept(night: Night, *, abreast: Abreast = FOUR, **meddling: Any) -> Report:
+    prepared = night.prepared()
+    provider: Any = Meddled(prepared.provider, **meddling)  # type: ignore[arg-type]
+    sweep = replace(prepared, provider=provider, abreast=abreast)
+    return act(sweep, plan(sweep))
+
+
+def zone_of(night: Night, ids: Sequence[str]) -> str:
+    return night.cloud.machines[ids[0]].zone
+
+
+@pytest.mark.parametrize(("abreast", "overlap"), [(threads(4), True), (in_turn, False)])
+def test_two_zones_are_ordered_at_the_same_time(abreast: Abreast, overlap: bool) -> None:
+    night = a_night((A, 2), (B, 2))
+    both = Barrier(2, timeout=WAIT if overlap else 0.1)
+
+    report = swept(night, abreast=abreast, order=lambda _ids: both.wait() and None)
+
+    assert (report.count(Result.VERIFIED) == 4) == overlap
+
+
+def test_within_a_zone_one_batch_waits_for_the_other() -> None:
+    night = a_night((A, 45))
+    going: list[int] = []
+
+    def order(ids: Sequence[str]) -> None:
+        going.append(len(night.cloud.orders))
+
+    report = swept(night, order=order)
+
+    assert going == [0, 1, 2]
+    assert report.count(Result.VERIFIED) == 45
+
+
+def test_a_refusal_in_one_zone_stops_another_before_its_next_order() -> None:
+    night = a_night((A, 20), (B, 40))
+    begun, halted = Event(), Event()
+
+    def order(ids: Sequence[str]) -> None:
+        if zone_of(night, ids) == A:
+            assert begun.wait(WAIT)
+            raise RefusedError("not today", code="AuthFailure")
+        begun.set()
+        assert halted.wait(WAIT)
+
+    def look(ids: Sequence[str]) -> None:
+        # The second look at the first zone is the one after the refusal.
+        if zone_of(night, ids) == A and begun.is_set():
+            halted.set()
+
+    report = swept(night, order=order, look=look)
+
+    assert [len(ids) for _, ids in night.cloud.orders] == [20]
+    assert report.count(Result.FAILED) == 20
+    assert report.count(Result.VERIFIED) == 20
+    assert report.count(Result.NOT_ATTEMPTED) == 20
+    assert report.problem == "not today"
+    assert report.status is Status.FAILED
+
+
+def test_a_pause_that_one_zone_sees_stops_all() -> None:
+    night = a_night((A, 40), (B, 40))
+    both = Barrier(2, timeout=WAIT)
+
+    def order(_ids: Sequence[str]) -> None:
+        if both.wait() == 0:
+            night.ledger.pause(Pause(since=NOW, by="kim", reason="exam today"))
+        both.wait()
+
+    report = swept(night, order=order)
+
+    assert report.status is Status.PAUSED
+    assert report.count(Result.VERIFIED) == 40
+    assert report.count(Result.NOT_ATTEMPTED) == 40
+
+
+def test_time_that_is_up_stops_all() -> None:
+    night = a_night((A, 40), (B, 40))
+    night.deadline = NOW + timedelta(seconds=90)
+    both = Barrier(2, timeout=WAIT)
+
+    def order(_ids: Sequence[str]) -> None:
+        if both.wait() == 0:
+            night.time.at += timedelta(seconds=40)
+        both.wait()
+
+    report = swept(night, order=order)
+
+    assert report.status is Status.STOPPED
+    assert report.count(Result.VERIFIED) == 40
+    assert report.count(Result.NOT_ATTEMPTED) == 40
+
+
+def test_a_fault_of_ours_in_one_zone_loses_nothing_of_another() -> None:
+    night = a_night((A, 20), (B, 20))
+    ordering, broke = Event(), Event()
+
+    def look(ids: Sequence[str]) -> None:
+        if zone_of(night, ids) == A and len(ids) == 20:
+            assert ordering.wait(WAIT)
+            broke.set()
+            raise RuntimeError("ours")
+
+    def order(_ids: Sequence[str]) -> None:
+        ordering.set()
+        assert broke.wait(WAIT)
+
+    report = swept(night, look=look, order=order)
+
+    found = results(report)
+    assert [found[an_id(n)] for n in range(1, 21)] == [Result.NOT_ATTEMPTED] * 20
+    assert [found[an_id(n)] for n in range(21, 41)] == [Result.VERIFIED] * 20
+    assert "unexpected RuntimeError: ours" in report.problem
+
+
+def test_every_action_has_its_outcome_in_the_order_of_the_plan_and_its_entries_in_the_chain() -> (
+    None
+):
+    night = a_night(*((f"eu-central-1{letter}", 25) for letter in "abcdef"))
+
+    report = swept(night)
+
+    assert report.plan
+    assert [o.action for o in report.outcomes] == list(report.plan.actions)
+    assert report.count(Result.VERIFIED) == 150
+    entries = list(night.ledger.entries(HERE))
+    assert broken(entries, first=1) is None
+    for kind in (EntryKind.INTENT, EntryKind.OUTCOME):
+        named = [e.draft.instance_id for e in entries if e.draft.kind is kind]
+        assert sorted(named) == [an_id(n) for n in range(1, 151)]
+
+
+def test_a_fleet_in_several_zones_is_claimed_once_and_let_go_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    night = a_night((A, 3), (B, 3))
+    leased(night, *(an_id(n) for n in range(1, 7)), ends_in=-timedelta(minutes=1))
+    both = Barrier(2, timeout=WAIT)
+    asked: list[str] = []
+
+    def noted(name: str) -> None:
+        was = getattr(MemoryFleets, name)
+
+        def note(self: MemoryFleets, *given: Any, **more: Any) -> Any:
+            asked.append(name)
+            return was(self, *given, **more)
+
+        monkeypatch.setattr(MemoryFleets, name, note)
+
+    noted("claim")
+    noted("unclaim")
+
+    report = swept(night, look=lambda ids: both.wait() and None if len(ids) == 3 else None)
+
+    assert report.count(Result.VERIFIED) == 6
+    assert asked == ["claim", "unclaim"]
+
+
+class TestThreads:
+    def test_there_are_never_more_than_so_many(self) -> None:
+        going, most, lock = set[int](), 0, Lock()
+        first = Barrier(3, timeout=WAIT)
+
+        def piece(number: int) -> None:
+            nonlocal most
+            with lock:
+                going.add(number)
+                most = max(most, len(going))
+            if number < 3:
+                first.wait()
+            with lock:
+                going.discard(number)
+
+        threads(3)([lambda n=n: piece(n) for n in range(12)])  # type: ignore[misc]
+
+        assert most == 3
+
+    def test_what_one_raises_is_raised_when_all_have_ended_and_none_is_begun_after_it(self) -> None:
+        begun: list[int] = []
+        broke, ended = Event(), Event()
+
+        def slow() -> None:
+            assert broke.wait(WAIT)
+            ended.set()
+
+        def breaks() -> None:
+            broke.set()
+            raise KeyboardInterrupt
+
+        pieces = [slow, breaks, *(lambda n=n: begun.append(n) for n in range(50))]
+        with pytest.raises(KeyboardInterrupt):
+            threads(2)(pieces)
+
+        assert ended.is_set()
+        assert len(begun) < 50
