@@ -16,12 +16,11 @@ def in_turn(pieces: Sequence[Piece]) -> None:
 def threads(most: int) -> Abreast:
     """So many at a time, begun in their order. Returns when all have ended; raises what the first one to fail raised,
     after which none is begun.
+
+    The caller's own thread is one of them. Where the system gives no further one, fewer go at a time.
     """
 
     def abreast(pieces: Sequence[Piece]) -> None:
-        if len(pieces) < 2:
-            in_turn(pieces)
-            return
         waiting, lock = iter(pieces), Lock()
         faults: list[BaseException] = []
 
@@ -36,11 +35,17 @@ def threads(most: int) -> Abreast:
                 except BaseException as fault:  # noqa: BLE001  it is raised where it can be seen
                     faults.append(fault)
 
-        workers = [Thread(target=work) for _ in range(min(most, len(pieces)))]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        helpers: list[Thread] = []
+        for _ in range(min(most, len(pieces)) - 1):
+            helper = Thread(target=work)
+            try:
+                helper.start()
+            except RuntimeError:
+                break
+            helpers.append(helper)
+        work()
+        for helper in helpers:
+            helper.join()
         if faults:
             raise faults[0]
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache, cached_property, lru_cache, partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, calls
@@ -50,6 +51,7 @@ class Aws:
         self.settings = settings.in_region(region)
         self._rates = rates
         self._now = now
+        self._making = Lock()
         self._abroad = cache(self._assumed)
         self._reader = cache(self._look)
         self._hands = cache(self._lent)
@@ -95,7 +97,9 @@ class Aws:
     ) -> Any:
         """A client that makes the calls of its purpose and no others.
 
-        Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it.
+        Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it. One at a
+        time, since clients may be shared by threads, and sessions, which make them, may not.
+        Source: https://docs.aws.amazon.com/boto3/latest/guide/session.html
         """
         from botocore import __version__ as sdk_version
         from botocore.config import Config
@@ -109,9 +113,10 @@ class Aws:
             user_agent_extra=f"curfew/{__version__}",
         )
         try:
-            client = (session or self._session).create_client(
-                purpose.service, region_name=region or self.settings.region, config=config
-            )
+            with self._making:
+                client = (session or self._session).create_client(
+                    purpose.service, region_name=region or self.settings.region, config=config
+                )
         except ValueError as error:  # what botocore raises for an endpoint that is none
             raise ConfigError(f"AWS_ENDPOINT_URL: {error}") from None
         calls.guard(client, purpose, own=own)
@@ -119,7 +124,7 @@ class Aws:
 
     def once(self, purpose: Purpose, **more: Any) -> Callable[[], Any]:
         """A client that is made when it is first wanted."""
-        return cache(lambda: self.guarded(purpose, **more))
+        return _once(lambda: self.guarded(purpose, **more))
 
     def _provider(self, region: str, account: str, mode: Mode) -> Provider:
         from .providers.ec2 import Ec2Provider
@@ -149,8 +154,8 @@ class Aws:
 
     def _acting(self, region: str, account: str, session: "Session | None") -> Callable[[], Any]:
         """What makes the client that acts, which never tries again by itself."""
-        make = self.once(calls.ACT, region=region, session=session, attempts=1)
-        return cache(lambda: self._paced(make(), region, account))
+        make = partial(self.guarded, calls.ACT, region, session=session, attempts=1)
+        return _once(lambda: self._paced(make(), region, account))
 
     def _lent(self, region: str, account: str) -> tuple[Callable[[], Any], Any]:
         """What makes the client that acts, and whoever lends it the right to."""
@@ -216,3 +221,16 @@ class Aws:
                 f"the read role of {account} is of the account {lent}: nothing is read there"
             )
         return session
+
+
+def _once(make: Callable[[], Any]) -> Callable[[], Any]:
+    """What is made when it is first wanted, by the thread that comes first; the others wait for it."""
+    lock, made = Lock(), list[Any]()
+
+    def get() -> Any:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return get

@@ -56,11 +56,11 @@ def execute(
     pieces = []
     for _, group in groupby(batches(plan.actions), key=lambda batch: _place(batch[0])):
         lanes.append(Lane(run))
-        pieces.append(partial(_carry_out, lanes[-1], tuple(group)))
+        pieces.append(partial(_carry_out, run, lanes[-1], tuple(group)))
     try:
         abreast(pieces)
-    except BaseException:
-        run.halt("interrupted")  # whoever is still at work makes no further call
+    except BaseException as fault:
+        run.halt(_broken_off(fault))  # whoever is still at work makes no further call
         raise
     execution = _Execution(run, lanes)
     execution.verify()
@@ -82,9 +82,17 @@ def _place(action: Action) -> tuple[str, str]:
     return action.kind, action.instance.zone or action.instance.id
 
 
-def _carry_out(lane: Lane, of_one_place: Iterable[Sequence[Action]]) -> None:
-    for batch in of_one_place:
-        lane.carry_out(batch)
+def _carry_out(run: Run, lane: Lane, of_one_place: Iterable[Sequence[Action]]) -> None:
+    try:
+        for batch in of_one_place:
+            lane.carry_out(batch)
+    except BaseException as fault:
+        run.halt(_broken_off(fault))  # at once, and not when the others have come to their ends
+        raise
+
+
+def _broken_off(fault: BaseException) -> str:
+    return f"broken off by {type(fault).__name__}"
 
 
 class _Execution:

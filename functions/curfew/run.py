@@ -50,9 +50,12 @@ class Run:
         return not self.halted
 
     def halt(self, reason: str, *, cut: bool = False) -> None:
-        """No lane makes another call. The first reason is the one that is told."""
+        """No lane makes another call. The first reason is the one that is told, but for time: any other outdoes it.
+
+        What is wrong beside the time is not handed on.
+        """
         with self._halting:
-            if not self.halted:
+            if not self.halted or (self.cut and not cut):
                 self.halted, self.cut = reason, cut
 
     def holds(self, lease: Lease) -> bool:

@@ -36,6 +36,7 @@ from curfew.providers import ec2_rights
 from curfew.providers.ec2 import Ec2Provider
 
 from .. import sts
+from .lane_belts import each_lane_for_itself, one_pocket
 from .removal import Put, Remove, everything_at_once, returning, rules, setting
 
 FOREVER = timedelta(days=9_999)
@@ -287,10 +288,12 @@ BELTS: Mapping[str, Remove] = {
         setting(sts, "LONGEST_POLICY", 10**9),
     ),
     "session-policy": whatever_is_asked_for,
+    "own-loan": one_pocket,
     "look-between": believe_old_looks,
     "fresh-look": setting(lane, "FRESH", FOREVER),
     "deadline": returning(True, (Clock, "has")),
     "unknown-error": carry_on_regardless,
+    "shared-halt": each_lane_for_itself,
     "plan-policies": same_policies,
     "plan-once": apply_twice,
     "owner": returning(None, *NOBODYS),
