@@ -232,7 +232,7 @@ def batches_keep_to_a_zone() -> None:
 
 
 def one_batch(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execute, "batches", lambda actions: iter([tuple(actions)]))
+    patch.setattr(execute, "batches", lambda actions: iter([tuple(actions)] if actions else []))
 
 
 def batches_are_small() -> None:
