@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 from threading import Lock, Thread
 
+# So many zones at a time; a region has three to six.
+LANES = 4
+
 type Piece = Callable[[], None]
 type Abreast = Callable[[Sequence[Piece]], None]
 

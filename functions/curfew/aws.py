@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, calls
+from .abreast import LANES, threads
 from .calls import Purpose
 from .core.errors import ConfigError, RefusedError
 from .core.model import Mode, Target
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 
 MEMBERS_KEPT = 900  # seconds
+LOOKS = 8  # at protections, at a time, in each lane
+LOOKING = threads(LOOKS)
+# A client keeps so many connections; what goes beyond would be connected anew for each call.
+CONNECTIONS = LANES * LOOKS
 
 
 class Aws:
@@ -94,6 +99,7 @@ class Aws:
         own: str = "",
         attempts: int = 4,
         read_timeout: int = 20,
+        connections: int = 10,
     ) -> Any:
         """A client that makes the calls of its purpose and no others.
 
@@ -107,6 +113,7 @@ class Aws:
         config = Config(
             connect_timeout=3,
             read_timeout=read_timeout,
+            max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": attempts},
             # The SDK's own is long, and made anew for each call, in a tenth of the call's time.
             user_agent=f"Botocore/{sdk_version}",
@@ -134,16 +141,23 @@ class Aws:
         ssm = self.once(calls.PARAMETERS, region=region, session=self._of(account))
         enabled = partial(self.regions, account)
         if mode is not Mode.ACT:
-            return Ec2Provider(target=target, read=read, ssm=ssm, enabled=enabled)
+            return Ec2Provider(target=target, read=read, ssm=ssm, enabled=enabled, abreast=LOOKING)
         act, lender = self._hands(region, account)
         return Ec2Provider(
-            target=target, read=read, act=act, lender=lender, ssm=ssm, enabled=enabled
+            target=target,
+            read=read,
+            act=act,
+            lender=lender,
+            ssm=ssm,
+            enabled=enabled,
+            abreast=LOOKING,
         )
 
     def _look(self, region: str, account: str) -> Any:
         from .providers import ec2_pages
 
-        client = self.guarded(calls.LOOK, region, session=self._of(account))
+        session = self._of(account)
+        client = self.guarded(calls.LOOK, region, session=session, connections=CONNECTIONS)
         ec2_pages.hasten(client)
         return self._paced(client, region, account)
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from . import calls
-from .abreast import Abreast, in_turn, threads
+from .abreast import LANES, Abreast, in_turn, threads
 from .aws import Aws
 from .clock import Clock
 from .core.errors import ConfigError, ProviderError, RequestError
@@ -29,8 +29,6 @@ from .sweep import Sweep
 from .targets import Atlas
 
 FLEETS_AT_ONCE = 100
-# So many zones at a time; a region has three to six.
-LANES = 4
 
 
 def utc_now() -> datetime:

@@ -11,8 +11,8 @@ from typing import Any, cast
 from uuid import UUID
 
 from curfew import ledger as ledgers
-from curfew.abreast import in_turn
-from curfew.bootstrap import LANES, App
+from curfew.abreast import LANES, in_turn
+from curfew.bootstrap import App
 from curfew.core.errors import LedgerError, QueueError
 from curfew.core.model import Mode, Target
 from curfew.handlers import fleets, launch, sweep

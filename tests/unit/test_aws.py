@@ -9,13 +9,18 @@ import pytest
 from botocore.session import Session
 
 from curfew import calls
-from curfew.aws import Aws
+from curfew.abreast import LANES
+from curfew.aws import LOOKS, Aws
 from curfew.core.model import Mode
 from curfew.rate import Rates
 from curfew.settings import Settings
-from tests.builders import HERE, NOW
+from tests.builders import HERE, NOW, an_id
 
 MANY = 8
+
+
+class Answered:
+    status_code = 200
 
 
 @pytest.fixture
@@ -96,3 +101,20 @@ def test_what_could_not_be_made_is_tried_again(aws: Aws, monkeypatch: pytest.Mon
             get()
 
     assert get() is get()
+
+
+def test_what_may_protect_is_looked_at_side_by_side_over_as_many_connections(aws: Aws) -> None:
+    provider: Any = aws.provider(HERE.region, mode=Mode.REPORT)
+    together = Barrier(LOOKS, timeout=20)
+
+    def answer(params: Any, **_: Any) -> Any:
+        name: str = params["body"]["Attribute"]
+        if name == "disableApiTermination":
+            together.wait()
+        return Answered, {name[0].upper() + name[1:]: {"Value": False}}
+
+    provider._read.meta.events.register_first("before-call.ec2", answer)
+    ids = [an_id(n) for n in range(2 * LOOKS)]
+
+    assert list(provider.protections(ids)) == ids
+    assert provider._read.meta.config.max_pool_connections == LANES * LOOKS
