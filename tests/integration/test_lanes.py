@@ -12,10 +12,11 @@ import pytest
 from curfew.abreast import Abreast, Piece, in_turn, threads
 from curfew.clock import Clock
 from curfew.core.audit import EntryKind, broken
-from curfew.core.errors import RefusedError
+from curfew.core.errors import PacedError, RefusedError, ThrottledError
 from curfew.core.model import State
 from curfew.core.plan import Plan
 from curfew.core.report import Report, Result, Status
+from curfew.lane import PATIENCE
 from curfew.ledger import Pause
 from curfew.ledger.memory import MemoryLedger
 from curfew.ledger.memory_fleets import MemoryFleets
@@ -212,8 +213,25 @@ def test_time_that_is_up_stops_all() -> None:
     report = swept(night, order=order)
 
     assert report.status is Status.STOPPED
+    assert report.cut
     assert report.count(Result.VERIFIED) == 40
     assert report.count(Result.NOT_ATTEMPTED) == 40
+
+
+def test_whom_the_answer_in_one_zone_left_out_is_unknown_whatever_another_zone_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    night = a_night((A, 1), (B, 1))
+    night.cloud.idle = True
+    was = Ec2Provider.terminate
+
+    def terminate(self: Ec2Provider, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        found = was(self, ids, by=by)
+        return {} if zone_of(night, ids) == A else found
+
+    monkeypatch.setattr(Ec2Provider, "terminate", terminate)
+
+    assert results(swept(night)) == {an_id(1): Result.UNKNOWN, an_id(2): Result.ACCEPTED}
 
 
 def test_an_unknown_error_in_one_zone_outdoes_the_time_that_is_up_in_another(
@@ -257,6 +275,23 @@ def test_time_that_is_up_is_told_once_and_outdoes_nothing() -> None:
     run.halt("out of time", cut=True)
     run.halt("nor tomorrow")
     assert (run.halted, run.cut) == ("not today", False)
+
+
+def test_an_order_that_waits_for_the_rate_in_between_is_tried_no_more_often_for_it() -> None:
+    night = a_night((A, 1))
+    tried: list[str] = []
+
+    def order(_ids: Sequence[str]) -> None:
+        tried.append("paced" if len(tried) % 2 else "throttled")
+        if tried[-1] == "paced":
+            raise PacedError("looked at again first")
+        raise ThrottledError("too fast")
+
+    report = swept(night, order=order)
+
+    assert tried.count("throttled") == PATIENCE
+    assert report.count(Result.FAILED) == 1
+    assert f"still there after {PATIENCE} tries" in report.outcomes[0].detail
 
 
 def test_the_audit_is_written_by_one_lane_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,6 +453,7 @@ class TestThreads:
                 most = max(most, len(going))
             if number < 3:
                 first.wait()
+            sleep(0.01)
             with lock:
                 going.discard(number)
 

@@ -260,6 +260,16 @@ def test_a_group_that_was_just_made_was_neither_looked_at_nor_tried() -> None:
     assert made.tries == 0
 
 
+def test_the_halves_of_a_group_are_all_of_it_were_tried_as_often_and_are_to_be_looked_at() -> None:
+    some: Any = ["a", "b", "c"]
+
+    halves = group.Group(some, looked_at=NOW, tries=2).halves()
+
+    assert [list(map(str, half.actions)) for half in halves] == [["a"], ["b", "c"]]
+    assert [half.tries for half in halves] == [2, 2]
+    assert [half.looked_at for half in halves] == [None, None]
+
+
 def a_report(status: report.Status, mode: model.Mode = model.Mode.REPORT) -> report.Report:
     return report.Report(
         sweep_id="sweep-1",
