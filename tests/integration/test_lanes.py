@@ -294,6 +294,20 @@ def test_an_order_that_waits_for_the_rate_in_between_is_tried_no_more_often_for_
     assert f"still there after {PATIENCE} tries" in report.outcomes[0].detail
 
 
+def test_an_order_that_the_rate_lets_through_too_late_stops_all_and_may_be_handed_on() -> None:
+    night = a_night((A, 1), (B, 1))
+
+    def order(_ids: Sequence[str]) -> None:
+        raise PacedError("in 99 seconds", late=True)
+
+    report = swept(night, abreast=in_turn, order=order)
+
+    assert report.count(Result.NOT_ATTEMPTED) == 2
+    assert report.status is Status.STOPPED
+    assert report.problem == "out of time: in 99 seconds"
+    assert report.cut
+
+
 def test_the_audit_is_written_by_one_lane_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     night = a_night((A, 20), (B, 20))
     most = slow_down(monkeypatch, MemoryLedger, "append")
