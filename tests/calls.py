@@ -16,11 +16,12 @@ from typing import Any
 import botocore
 from botocore.session import Session
 
+import curfew
 from curfew.calls import ACT, PURPOSES
 from curfew.providers import ec2_rights
 
 ROOT = Path(__file__).parent.parent
-PRODUCT = str(ROOT / "functions" / "curfew")
+PRODUCT = str(Path(curfew.__file__).parent)  # which the mutants have in another place
 OTHERS = (str(ROOT / "tests"), str(ROOT / "demo"))
 ACTING = {call.operation for call in ACT.changes}
 # What a call names, and what it is about that no loan has to name.

@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -84,6 +85,7 @@ class StubEc2(Launches):
         self.loose = False  # lists what no filter asks for, too
         self._garbled: set[tuple[str, int]] = set()
         self._made: Counter[str] = Counter()
+        self._alone = RLock()  # it answers one call at a time
 
     def fail(self, action: str, fault: Fault, *, on: int = 1, times: int = 1) -> None:
         """Make the ``on``-th call of an action go wrong, and the ones after it up to ``times``."""
@@ -138,6 +140,10 @@ class StubEc2(Launches):
         return [call for call in self.calls if call[0] in ORDERS]
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        with self._alone:
+            return self._answered(request)
+
+    def _answered(self, request: AWSPreparedRequest) -> AWSResponse:
         asked = parameters(request)
         action = asked["Action"]
         self._made[action] += 1

@@ -178,8 +178,10 @@ class Summary(Answer):
     not_attempted: int
     plan: str
     settled: tuple[Words, ...]
-    throttles: int
-    paced_seconds: float
+    root: str = ""
+    hop: int = 0
+    throttles: int = 0
+    paced_seconds: float = 0.0
     started_at: datetime
     seconds: float
 

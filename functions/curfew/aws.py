@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache, cached_property, lru_cache, partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, calls
+from .abreast import LANES, threads
 from .calls import Purpose
 from .core.errors import ConfigError, RefusedError
 from .core.model import Mode, Target
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 
 MEMBERS_KEPT = 900  # seconds
+LOOKS = 8  # at protections, at a time, in each lane
+LOOKING = threads(LOOKS)
+# A client keeps so many connections; what goes beyond would be connected anew for each call.
+CONNECTIONS = LANES * LOOKS
 
 
 class Aws:
@@ -50,6 +56,7 @@ class Aws:
         self.settings = settings.in_region(region)
         self._rates = rates
         self._now = now
+        self._making = Lock()
         self._abroad = cache(self._assumed)
         self._reader = cache(self._look)
         self._hands = cache(self._lent)
@@ -92,10 +99,13 @@ class Aws:
         own: str = "",
         attempts: int = 4,
         read_timeout: int = 20,
+        connections: int = 10,
     ) -> Any:
         """A client that makes the calls of its purpose and no others.
 
-        Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it.
+        Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it. One at a
+        time, since clients may be shared by threads, and sessions, which make them, may not.
+        Source: https://docs.aws.amazon.com/boto3/latest/guide/session.html
         """
         from botocore import __version__ as sdk_version
         from botocore.config import Config
@@ -103,15 +113,17 @@ class Aws:
         config = Config(
             connect_timeout=3,
             read_timeout=read_timeout,
+            max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": attempts},
             # The SDK's own is long, and made anew for each call, in a tenth of the call's time.
             user_agent=f"Botocore/{sdk_version}",
             user_agent_extra=f"curfew/{__version__}",
         )
         try:
-            client = (session or self._session).create_client(
-                purpose.service, region_name=region or self.settings.region, config=config
-            )
+            with self._making:
+                client = (session or self._session).create_client(
+                    purpose.service, region_name=region or self.settings.region, config=config
+                )
         except ValueError as error:  # what botocore raises for an endpoint that is none
             raise ConfigError(f"AWS_ENDPOINT_URL: {error}") from None
         calls.guard(client, purpose, own=own)
@@ -119,7 +131,7 @@ class Aws:
 
     def once(self, purpose: Purpose, **more: Any) -> Callable[[], Any]:
         """A client that is made when it is first wanted."""
-        return cache(lambda: self.guarded(purpose, **more))
+        return _once(lambda: self.guarded(purpose, **more))
 
     def _provider(self, region: str, account: str, mode: Mode) -> Provider:
         from .providers.ec2 import Ec2Provider
@@ -129,16 +141,23 @@ class Aws:
         ssm = self.once(calls.PARAMETERS, region=region, session=self._of(account))
         enabled = partial(self.regions, account)
         if mode is not Mode.ACT:
-            return Ec2Provider(target=target, read=read, ssm=ssm, enabled=enabled)
+            return Ec2Provider(target=target, read=read, ssm=ssm, enabled=enabled, abreast=LOOKING)
         act, lender = self._hands(region, account)
         return Ec2Provider(
-            target=target, read=read, act=act, lender=lender, ssm=ssm, enabled=enabled
+            target=target,
+            read=read,
+            act=act,
+            lender=lender,
+            ssm=ssm,
+            enabled=enabled,
+            abreast=LOOKING,
         )
 
     def _look(self, region: str, account: str) -> Any:
         from .providers import ec2_pages
 
-        client = self.guarded(calls.LOOK, region, session=self._of(account))
+        session = self._of(account)
+        client = self.guarded(calls.LOOK, region, session=session, connections=CONNECTIONS)
         ec2_pages.hasten(client)
         return self._paced(client, region, account)
 
@@ -149,8 +168,8 @@ class Aws:
 
     def _acting(self, region: str, account: str, session: "Session | None") -> Callable[[], Any]:
         """What makes the client that acts, which never tries again by itself."""
-        make = self.once(calls.ACT, region=region, session=session, attempts=1)
-        return cache(lambda: self._paced(make(), region, account))
+        make = partial(self.guarded, calls.ACT, region, session=session, attempts=1)
+        return _once(lambda: self._paced(make(), region, account))
 
     def _lent(self, region: str, account: str) -> tuple[Callable[[], Any], Any]:
         """What makes the client that acts, and whoever lends it the right to."""
@@ -216,3 +235,16 @@ class Aws:
                 f"the read role of {account} is of the account {lent}: nothing is read there"
             )
         return session
+
+
+def _once(make: Callable[[], Any]) -> Callable[[], Any]:
+    """What is made when it is first wanted, by the thread that comes first; the others wait for it."""
+    lock, made = Lock(), list[Any]()
+
+    def get() -> Any:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return get

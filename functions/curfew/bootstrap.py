@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from . import calls
+from .abreast import LANES, Abreast, in_turn, threads
 from .aws import Aws
 from .clock import Clock
 from .core.errors import ConfigError, ProviderError, RequestError
@@ -57,7 +58,7 @@ class App:
     ``defer`` puts work off to a queue; where there is none, the work is done at once. ``fan_out`` sends the targets of
     a sweep to theirs, and returns those that it could not send; where there is none, they are swept in place.
     ``members`` gives the accounts of the organization's units. ``rates`` are what the clients keep to; where there are
-    none, they go as fast as they can.
+    none, they go as fast as they can. ``abreast`` runs what needs not wait for each other.
     """
 
     settings: Settings
@@ -70,6 +71,7 @@ class App:
     defer: Callable[[WorkRequest], None] | None = None
     fan_out: Callable[[Sequence[TargetRequest]], list[TargetRequest]] | None = None
     rates: Rates | None = None
+    abreast: Abreast = in_turn
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
 
@@ -185,6 +187,7 @@ class App:
             "provider": provider,
             "ledger": self.ledger,
             "timezone": self.policies.timezone,
+            "abreast": self.abreast,
         }
         if "clock" not in more:
             known["clock"] = self.clock()
@@ -277,6 +280,7 @@ def build(settings: Settings) -> App:
         rates=rates,
         defer=_defer(aws, settings.queue) if settings.queue else None,
         fan_out=_fan_out(aws, settings.targets) if settings.targets else None,
+        abreast=threads(LANES),
     )
 
 

@@ -15,11 +15,13 @@ from .core.lease import told
 from .core.model import Mode
 from .core.plan import Action, Kept, Plan
 from .core.report import Report, Status
-from .execute import SHELF_LIFE
 from .ledger import PlanRecord, Plans, PlanStep, Verdict
+from .run import SHELF_LIFE
 from .sweep import Sweep, act, plan
 
 ALL = 500  # verdicts that are read at once
+# What a sweep has left stands in the same place as plans, and is nothing that anybody may read or apply as one.
+REST = "rest"
 
 
 def make(record: PlanRecord, sweep: Sweep, *, in_time: bool = False) -> PlanRecord:
@@ -47,7 +49,7 @@ def make(record: PlanRecord, sweep: Sweep, *, in_time: bool = False) -> PlanReco
 def found(id_: str, *, plans: Plans) -> PlanRecord:
     """A kept plan. Raises NotFoundError, LedgerError."""
     record = plans.get(id_)
-    if record is None:
+    if record is None or REST in record.summary:
         raise NotFoundError(f'there is no plan "{id_}"')
     return record
 

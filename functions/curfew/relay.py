@@ -9,12 +9,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from .core.errors import ConflictError, LedgerError, ProviderError, QueueError
+from .core.errors import (
+    ConflictError,
+    LedgerError,
+    NotFoundError,
+    PacedError,
+    ProviderError,
+    QueueError,
+    unexpected,
+)
 from .core.model import Mode
-from .core.plan import Action, Plan, decide, protect
-from .core.report import Report, Result, Status
-from .ledger import PlanRecord, PlanStep
-from .planning import verdicts_of
+from .core.plan import Action, Kept, Plan, decide, protect
+from .core.report import Outcome, Report, Result, Status
+from .ledger import PlanRecord, Plans, PlanStep
+from .planning import REST, verdicts_of
 from .requests import WorkRequest
 from .sweep import Sweep, act, meant
 
@@ -51,6 +59,14 @@ def hand_on(sweep: Sweep, report: Report, defer: Defer | None, *, before: int = 
     return replace(report, status=status, problem=problem)
 
 
+def found(id_: str, *, plans: Plans) -> PlanRecord:
+    """What a sweep has left. Raises NotFoundError, LedgerError."""
+    record = plans.get(id_)
+    if record is None or REST not in record.summary:
+        raise NotFoundError(f'there is no rest "{id_}" of any sweep')
+    return record
+
+
 def carry_on(record: PlanRecord, sweep: Sweep, defer: Defer | None) -> Report | str:
     """Take up what was handed on, once: the report, or in words why there is nothing to do.
 
@@ -69,7 +85,18 @@ def carry_on(record: PlanRecord, sweep: Sweep, defer: Defer | None) -> Report | 
     if not sweep.ledger.plans.begin(record, sweep.id):
         return f"the rest of {record.summary['root']} is taken up already: nothing is done"
     report = act(sweep, _planned(record, sweep))
-    return hand_on(sweep, report, defer, before=record.summary["hop"])
+    report = replace(report, root=record.summary["root"], hop=record.summary["hop"])
+    report = hand_on(sweep, report, defer, before=report.hop)
+    ended = replace(record, step=PlanStep.ENDED, applied_by=sweep.id)
+    try:
+        sweep.ledger.plans.finish(ended, report)
+    except LedgerError as error:  # the audit has what was done, and nobody takes this up again
+        return replace(
+            report,
+            status=report.status if report.failed else Status.FAILED,
+            problem="; ".join(filter(None, (report.problem, str(error)))),
+        )
+    return report
 
 
 def continuing(record: PlanRecord) -> dict[str, Any]:
@@ -99,6 +126,7 @@ def _record(sweep: Sweep, report: Report, *, hop: int) -> PlanRecord:
         expires_at=now + KEPT,
         step=PlanStep.PLANNED,
         summary={
+            REST: True,
             "root": root,
             "hop": hop,
             "schedule": sweep.schedule,
@@ -118,6 +146,7 @@ def _planned(record: PlanRecord, sweep: Sweep) -> Report:
         if isinstance(one.judged, Action)
     ]
     made, problem, status = _plan(sweep, []), "", Status.COMPLETED
+    outcomes: tuple[Outcome, ...] = ()
     try:
         seen = sweep.provider.describe([action.instance.id for action in left])
         known = [
@@ -127,8 +156,17 @@ def _planned(record: PlanRecord, sweep: Sweep) -> Report:
         ]
         made = replace(decide(meant(sweep, known, now), sweep.policy, now), asked_by=sweep.asked_by)
         made = protect(made, sweep.provider.protections([a.instance.id for a in made.actions]))
+        made = _with_the_gone(made, [a for a in left if a.instance.id not in seen])
+    except PacedError as error:
+        # There was no time to look at them: whoever comes next does.
+        made, status, problem = _plan(sweep, left), Status.STOPPED, f"nothing is decided: {error}"
+        outcomes = tuple(
+            Outcome(action=action, result=Result.NOT_ATTEMPTED, detail=problem) for action in left
+        )
     except (LedgerError, ProviderError) as error:
         status, problem = Status.FAILED, str(error)
+    except Exception as error:  # noqa: BLE001  a fault of ours is said in the report, as in every sweep
+        status, problem = Status.FAILED, unexpected(error)
     return Report(
         sweep_id=sweep.id,
         target=record.target,
@@ -139,8 +177,19 @@ def _planned(record: PlanRecord, sweep: Sweep) -> Report:
         finished_at=sweep.clock.now(),
         listed=int(record.summary["listed"]),
         plan=made,
+        outcomes=outcomes,
+        cut=bool(outcomes),
         problem=problem,
     )
+
+
+def _with_the_gone(made: Plan, gone: list[Action]) -> Plan:
+    """Everybody who was left is accounted for."""
+    kept = [
+        Kept(instance=a.instance, rule="not-seen", reason="is not to be seen any more")
+        for a in gone
+    ]
+    return replace(made, kept=tuple(sorted((*made.kept, *kept), key=lambda k: k.instance.id)))
 
 
 def _plan(sweep: Sweep, actions: list[Action]) -> Plan:

@@ -72,6 +72,8 @@ def summary(report: Report) -> dict[str, Any]:
         **{str(result).replace("-", "_"): report.count(result) for result in Result},
         "plan": plan.hash if plan else "",
         "settled": list(report.settled),
+        "root": report.root or report.sweep_id,
+        "hop": report.hop,
         "throttles": report.throttles,
         "paced_seconds": round(report.paced, 3),
         "started_at": report.started_at.isoformat(timespec="seconds"),
@@ -120,6 +122,8 @@ def sentence(report: Report) -> str:
         f"{report.policy} in {report.target.account} {report.target.region}, {report.mode} mode: "
         f"{report.status}: {what}"
     )
+    if report.hop:
+        ended = f"{ended}, hop {report.hop} of {report.root}"
     if done:
         ended += f"; {done}"
     return f"{ended}; {report.problem}" if report.problem else ended

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from itertools import batched
 from zoneinfo import ZoneInfo
 
+from .abreast import Abreast, in_turn
 from .clock import Clock
 from .core import audit
 from .core.errors import (
@@ -62,6 +63,7 @@ class Sweep:
     reserved: bool = False
     listed: Callable[[int], None] = lambda _count: None
     spent: Callable[[], Spent] = Spent
+    abreast: Abreast = in_turn
 
 
 def permitted(stack: Mode, asked: Mode | None) -> Mode:
@@ -187,6 +189,7 @@ def _acted(sweep: Sweep, planned: Report) -> Report:
             provider=sweep.provider,
             ledger=sweep.ledger,
             clock=sweep.clock,
+            abreast=sweep.abreast,
         )
         report = replace(
             report,

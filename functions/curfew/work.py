@@ -121,7 +121,7 @@ def carry_out(app: App, work: WorkRequest, *, deadline: datetime | None) -> Repo
                 record = planning.make(record, _planning(app.reporting(), record, deadline))
             return f"the plan {record.id} is {record.step}"
         case "resume":
-            record = planning.found(work.id, plans=app.ledger.plans)
+            record = relay.found(work.id, plans=app.ledger.plans)
             sweep = app.sweep(
                 app.policies.policy(record.policy),
                 record.target.region,

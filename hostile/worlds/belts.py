@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from curfew import execute, fleet, launching, planning, sweep
+from curfew import execute, fleet, lane, launching, planning, run, sweep
 from curfew.clock import Clock
 from curfew.core import plan
 from curfew.core.audit import Draft
@@ -36,6 +36,7 @@ from curfew.providers import ec2_rights
 from curfew.providers.ec2 import Ec2Provider
 
 from .. import sts
+from .lane_belts import each_lane_for_itself, one_pocket
 from .removal import Put, Remove, everything_at_once, returning, rules, setting
 
 FOREVER = timedelta(days=9_999)
@@ -64,15 +65,15 @@ def without(name: str) -> Iterator[None]:
                 setattr(owner, attribute, value)
 
 
-believe_old_looks = returning(True, (execute._Execution, "_is_fresh"))
+believe_old_looks = returning(True, (lane.Lane, "_is_fresh"))
 never_look = everything_at_once(
-    setting(execute._Execution, "_look", lambda _self, actions: list(actions)), believe_old_looks
+    setting(lane.Lane, "_look", lambda _self, actions: list(actions)), believe_old_looks
 )
 select_everything = returning(None, (plan, "mismatch"), (sweep, "mismatch"))
-without_claims = setting(execute._Execution, "_claim", lambda _self, due: list(due))
+without_claims = setting(lane.Lane, "_claim", lambda _self, due: list(due))
 claim_and_forget = returning(True, *((register, "claim") for register in REGISTERS))
-skip_intents = returning(None, (execute._Execution, "_write_intents"))
-one_batch = setting(execute, "batches", lambda actions: iter([tuple(actions)]))
+skip_intents = returning(None, (lane.Lane, "_write_intents"))
+one_batch = setting(execute, "batches", lambda actions: iter([tuple(actions)] if actions else []))
 a_new_token_for_every_call = setting(launching, "token", lambda *_: uuid4().hex)
 paused_by_nobody = returning(None, *((ledger, "paused") for ledger in LEDGERS))
 without_budget = returning(True, *((ledger, "reserve") for ledger in LEDGERS))
@@ -80,7 +81,7 @@ without_budget = returning(True, *((ledger, "reserve") for ledger in LEDGERS))
 
 def ignore_attributes(put: Put) -> None:
     """Termination and stop protection count for nothing."""
-    for module in (execute, sweep):
+    for module in (lane, sweep):
         put(module, "protect", lambda made, _attributes: made)
 
 
@@ -103,22 +104,22 @@ def believe(put: Put) -> None:
     """What was accepted is called verified, and nobody looks."""
 
     def verify(self: Any) -> None:
-        self._settle(list(self._accepted.values()), Result.VERIFIED, "surely")
+        self._settle(list(self.accepted.values()), Result.VERIFIED, "surely")
 
     put(execute._Execution, "verify", verify)
 
 
 def intents_after(put: Put) -> None:
     """The audit comes after the call."""
-    order = execute._Execution._order_all
-    write = execute._Execution._write_intents
+    order = lane.Lane._order_all
+    write = lane.Lane._write_intents
 
     def order_all(self: Any, due: Any) -> None:
         order(self, due)
         write(self, due)
 
-    put(execute._Execution, "_write_intents", lambda _self, _due: None)
-    put(execute._Execution, "_order_all", order_all)
+    put(lane.Lane, "_write_intents", lambda _self, _due: None)
+    put(lane.Lane, "_order_all", order_all)
 
 
 def swallow_failed_pages(put: Put) -> None:
@@ -207,14 +208,14 @@ def take_what_is_found(put: Put) -> None:
 
 def carry_on_regardless(put: Put) -> None:
     """Nothing stops a sweep."""
-    put(execute._Execution, "_halt", lambda _self, _reason: None)
+    put(run.Run, "halt", lambda _self, _reason, **_: None)
 
 
 def apply_anything(put: Put) -> None:
     """Any plan, however old, of whatever policies, however often."""
     put(planning, "applicable", lambda *_given, **_named: None)
     put(planning, "_same_policies", lambda *_given, **_named: None)
-    put(execute, "SHELF_LIFE", FOREVER)
+    put(run, "SHELF_LIFE", FOREVER)
 
 
 def same_policies(put: Put) -> None:
@@ -287,10 +288,12 @@ BELTS: Mapping[str, Remove] = {
         setting(sts, "LONGEST_POLICY", 10**9),
     ),
     "session-policy": whatever_is_asked_for,
+    "own-loan": one_pocket,
     "look-between": believe_old_looks,
-    "fresh-look": setting(execute, "FRESH", FOREVER),
+    "fresh-look": setting(lane, "FRESH", FOREVER),
     "deadline": returning(True, (Clock, "has")),
     "unknown-error": carry_on_regardless,
+    "shared-halt": each_lane_for_itself,
     "plan-policies": same_policies,
     "plan-once": apply_twice,
     "owner": returning(None, *NOBODYS),

@@ -45,6 +45,14 @@ class Order:
     ready_at: datetime
     region: Region
 
+    @property
+    def zone(self) -> str:
+        """Of the first one that it names, which is the zone of all: S12."""
+        first = self.call.ids[0] if self.call.ids else ""
+        if request := self.region.spot_requests.get(first):
+            return request.blueprint.zone
+        return self.region.last(first).zone if first in self.region.everybody else ""
+
     def __str__(self) -> str:
         return f"#{self.by.number} {self.call.operation} of {', '.join(self.call.ids)} at {self.call.at:%H:%M:%S}"
 

@@ -4,11 +4,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curfew.policyfile import PolicyFile
 
 from ..journal import Call
+
+if TYPE_CHECKING:
+    from .turns import Turns
 
 
 class KilledError(BaseException):
@@ -54,6 +57,7 @@ class Invocation:
     begun_at: datetime
     cut_off: datetime
     policies: PolicyFile
+    turns: "Turns"
     first: int
     within: int = 0
     last: int = 0

@@ -102,6 +102,9 @@ def _count(found: Sum, story: Story) -> None:
     found.invocations["(in the middle of another)"] += sum(
         bool(i.within) for i in story.stage.invocations
     )
+    found.invocations["(lanes side by side)"] += sum(
+        i.turns.overlapped > 0 for i in story.stage.invocations
+    )
     found.calls.update(call.operation for call in journal.calls)
     found.effects.update(str(e.change) for e in journal.effects if e.change is not Change.WRITTEN)
     found.faults.update(story.world.faults.injected)

@@ -11,6 +11,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from curfew import ledger as ledgers
+from curfew.abreast import LANES, in_turn
 from curfew.bootstrap import App
 from curfew.core.errors import LedgerError, QueueError
 from curfew.core.model import Mode, Target
@@ -27,6 +28,7 @@ from .. import ACCOUNT, World
 from ..journal import Call
 from .desk import REGIONS, another_process, desk
 from .invocation import Context, Invocation, KilledError, Message
+from .turns import Turns, taking
 from .watched import Watched
 
 TABLE = "curfew-ledger"
@@ -74,6 +76,7 @@ class Stage:
         self._meddling: dict[int, dict[int, Callable[[], object]]] = {}
         self._late: dict[int, int] = {}
         self._dice = world.chance.of("stage")
+        self._lanes = world.chance.of("lanes")
         desk().seat(self)
         world.every_call(self._seen)
         self.ledger = self._ledger()
@@ -142,6 +145,7 @@ class Stage:
             provider=lambda region, _account="": self._providers[region],
             regions=lambda _account="": frozenset(REGIONS),
             defer=None if self.queue is None else self._defer,
+            abreast=self.current.turns if self.current else in_turn,
             now=self.now,
             sleep=self._sleep,
         )
@@ -164,14 +168,18 @@ class Stage:
 
     def step(self, what: str) -> None:
         """Before a call of the cloud or of the ledger."""
-        self.moment += 1
         invocation = self.current
         if invocation is None:
+            self.moment += 1
             return
-        invocation.steps += 1
         self.world.clock.sleep(round(0.02 + self._dice.random() * 0.2, 3))
         self._check_time(invocation)
-        invocation.reached_at = self.world.clock.now()
+        reached_at = self.world.clock.now()
+        invocation.turns.give_way()
+        self._check_time(invocation)
+        self.moment += 1
+        invocation.steps += 1
+        invocation.reached_at = reached_at
         step = invocation.steps
         if do := self._meddling[invocation.number].pop(step, None):
             with self._set_aside():
@@ -220,6 +228,7 @@ class Stage:
             policies=self.policies,
             first=self.moment,
             within=self.current.number if self.current else 0,
+            turns=Turns(self._lanes.randint(1, LANES), self._lanes),
         )
         self.invocations.append(invocation)
         self._meddling[invocation.number] = dict(meddling or {})
@@ -229,7 +238,7 @@ class Stage:
         )
         self._stack.append(invocation)
         try:
-            with another_process():
+            with another_process(), taking(invocation.turns):
                 invocation.answer = do(self.app(), context)
         except KilledError as killed:
             invocation.killed = str(killed)

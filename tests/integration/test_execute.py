@@ -9,7 +9,8 @@ from curfew.core.audit import Draft, EntryKind, broken
 from curfew.core.errors import LedgerError
 from curfew.core.model import ActionKind, Instance, Mode, State, Target
 from curfew.core.report import Result, Status
-from curfew.execute import BATCH, PATIENCE
+from curfew.execute import BATCH
+from curfew.lane import PATIENCE
 from curfew.ledger import Pause
 from curfew.ledger.memory import MemoryLedger
 from curfew.providers.ec2 import Ec2Provider

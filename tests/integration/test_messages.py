@@ -18,9 +18,9 @@ from curfew.bootstrap import App
 from curfew.core.access import Caller
 from curfew.core.errors import QueueError
 from curfew.core.lease import Fleet, Step
-from curfew.execute import SHELF_LIFE
 from curfew.handlers.sweep import handler
 from curfew.ledger import Key, PlanRecord, PlanStep
+from curfew.run import SHELF_LIFE
 from curfew.settings import SHIPPED_POLICIES
 from demo import world
 from demo.__main__ import Context

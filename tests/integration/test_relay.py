@@ -117,7 +117,7 @@ class House:
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "BATCH", 3)
-    monkeypatch.setattr(execute, "ROOM", timedelta(seconds=16))
+    monkeypatch.setattr("curfew.run.ROOM", timedelta(seconds=16))
     monkeypatch.setattr(execute, "WAITS", (0,))
 
 

@@ -14,14 +14,14 @@ protocol is the claim.
     look-open        the same: ``provider.describe``
     settle           the same: ``ledger.append``
     reserve          ``sweep._within_the_day``: ``ledger.reserve``
-    batch            ``execute.carry_out``: ``_may_go_on`` reads ``ledger.paused``
-    look             ``execute._look``: ``provider.describe``, and ``decide`` on what it shows
+    batch            ``lane.carry_out``: ``run.may_go_on`` reads ``ledger.paused``
+    look             ``lane._look``: ``provider.describe``, and ``decide`` on what it shows
     look-leases      the same: ``fleets.leases``
-    claim            ``execute._claim``: ``fleets.claim`` with ``expired``, once for the fleet
-    intents          ``execute._write_intents``: ``ledger.append``
-    pause-intents    ``execute.carry_out``: ``_may_go_on`` once more
-    pause-order      ``execute._order_all``: ``_may_go_on`` just before the call
-    order            ``execute._order``: ``provider.terminate``; after trouble ``_after_trouble`` looks again
+    claim            ``lane._claim``: ``fleets.claim`` with ``expired``, once for the fleet
+    intents          ``lane._write_intents``: ``ledger.append``
+    pause-intents    ``lane.carry_out``: ``run.may_go_on`` once more
+    pause-order      ``lane._order_all``: ``run.may_go_on`` just before the call
+    order            ``lane._order``: ``provider.terminate``; after trouble ``_after_trouble`` looks again
     verify           ``execute.verify``: ``provider.describe``
     outcomes         ``execute.close``: ``ledger.append``
     end              ``execute._let_go``: ``fleets.end``
@@ -37,7 +37,7 @@ Time is one step, *late*: 20 minutes after a crash, the claim of the invocation 
 It needs the crash and nothing else, while the clock also has to outlast everybody who was there at the claim; so the
 model knows more than the clock allows, and the protocol asks only that whoever holds a claim is gone when it runs out.
 The event *hang* takes this away: the claim runs out while its holder is just before its order. (Anywhere else, the age
-of the plan stops a sweep that hung for so long; ``_may_go_on`` looks at it.)
+of the plan stops a sweep that hung for so long; ``run.may_go_on`` looks at it.)
 """
 
 from collections.abc import Hashable, Iterator

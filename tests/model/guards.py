@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from curfew import execute, launching, sweep
+from curfew import execute, lane, launching, sweep
 from curfew.core.launch import Answer, Attempt
 from curfew.core.lease import Fleet
 from curfew.core.report import Result
@@ -14,11 +14,11 @@ from curfew.ledger.memory import MemoryLedger
 from curfew.ledger.memory_fleets import MemoryFleets
 from tests.safety.belts import Remove, returning
 
-Execution = execute._Execution
+Lane = lane.Lane
 
 
 def _no_claim(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Execution, "_claim", lambda _self, due: list(due))
+    patch.setattr(Lane, "_claim", lambda _self, due: list(due))
 
 
 def _claim_at_any_time(patch: pytest.MonkeyPatch) -> None:
@@ -52,32 +52,32 @@ def _claimed_for_good(patch: pytest.MonkeyPatch) -> None:
 
 
 def _first_look(patch: pytest.MonkeyPatch) -> None:
-    look = Execution._look
+    look = Lane._look
 
     def blind(self: Any, actions: Any) -> Any:
         return look(self, actions) if self._touched else list(actions)
 
-    patch.setattr(Execution, "_look", blind)
-    patch.setattr(Execution, "_is_fresh", lambda *_: True)
+    patch.setattr(Lane, "_look", blind)
+    patch.setattr(Lane, "_is_fresh", lambda *_: True)
 
 
 def _second_look(patch: pytest.MonkeyPatch) -> None:
-    look = Execution._look
+    look = Lane._look
 
     def careless(self: Any, actions: Any) -> Any:
         due = look(self, actions)
         if not self._touched:
             return due
         for action in actions:
-            self._outcomes.pop(action.instance.id, None)
-            self._accepted.pop(action.instance.id, None)
+            self.outcomes.pop(action.instance.id, None)
+            self.accepted.pop(action.instance.id, None)
         return list(actions)
 
-    patch.setattr(Execution, "_look", careless)
+    patch.setattr(Lane, "_look", careless)
 
 
 def _intents(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Execution, "_write_intents", lambda *_: None)
+    patch.setattr(Lane, "_write_intents", lambda *_: None)
 
 
 def _settling(patch: pytest.MonkeyPatch) -> None:
@@ -91,11 +91,11 @@ def _settling(patch: pytest.MonkeyPatch) -> None:
 
 def _verification(patch: pytest.MonkeyPatch) -> None:
     def trusting(self: Any) -> None:
-        if self._accepted:
-            self._provider.describe(list(self._accepted))
-            self._settle(list(self._accepted.values()), Result.VERIFIED, "the cloud agreed")
+        if self.accepted:
+            self._provider.describe(list(self.accepted))
+            self._settle(list(self.accepted.values()), Result.VERIFIED, "the cloud agreed")
 
-    patch.setattr(Execution, "verify", trusting)
+    patch.setattr(execute._Execution, "verify", trusting)
 
 
 REMOVED: dict[str, Remove] = {

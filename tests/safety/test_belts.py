@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from curfew import execute, sweep
+from curfew import execute, lane, run, sweep
 from curfew.clock import Clock
 from curfew.core import plan, protection
 from curfew.core.audit import EntryKind
@@ -83,7 +83,7 @@ def with_a_lease() -> Night:
 
 def without_the_lease(patch: pytest.MonkeyPatch) -> None:
     without_rules("_leased")(patch)
-    patch.setattr(execute._Execution, "_claim", lambda _self, due: list(due))
+    patch.setattr(lane.Lane, "_claim", lambda _self, due: list(due))
 
 
 GROUP = {"env": "dev", "aws:autoscaling:groupName": "workers"}
@@ -194,7 +194,7 @@ def attributes_protect() -> None:
 
 
 def ignore_attributes(patch: pytest.MonkeyPatch) -> None:
-    for module in (execute, sweep):
+    for module in (lane, sweep):
         patch.setattr(module, "protect", lambda made, _attributes: made)
 
 
@@ -232,7 +232,7 @@ def batches_keep_to_a_zone() -> None:
 
 
 def one_batch(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execute, "batches", lambda actions: iter([tuple(actions)]))
+    patch.setattr(execute, "batches", lambda actions: iter([tuple(actions)] if actions else []))
 
 
 def batches_are_small() -> None:
@@ -251,8 +251,8 @@ def each_batch_is_looked_at_again() -> None:
 
 
 def never_look(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execute._Execution, "_look", lambda _self, actions: list(actions))
-    patch.setattr(execute._Execution, "_is_fresh", lambda *_: True)
+    patch.setattr(lane.Lane, "_look", lambda _self, actions: list(actions))
+    patch.setattr(lane.Lane, "_is_fresh", lambda *_: True)
 
 
 def every_group_is_looked_at_again() -> None:
@@ -268,7 +268,7 @@ def every_group_is_looked_at_again() -> None:
 
 
 def believe_old_looks(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execute._Execution, "_is_fresh", lambda _self, _looked_at: True)
+    patch.setattr(lane.Lane, "_is_fresh", lambda _self, _looked_at: True)
 
 
 def a_cancel_is_an_order_too() -> None:
@@ -328,7 +328,7 @@ def without_a_ledger_nothing_is_done() -> None:
 
 
 def skip_intents(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execute._Execution, "_write_intents", lambda _self, _due: None)
+    patch.setattr(lane.Lane, "_write_intents", lambda _self, _due: None)
 
 
 def spot_requests_are_cancelled_first() -> None:
@@ -346,7 +346,7 @@ def success_is_seen() -> None:
 
 def believe(patch: pytest.MonkeyPatch) -> None:
     def verify(self: Any) -> None:
-        self._settle(list(self._accepted.values()), Result.VERIFIED, "surely")
+        self._settle(list(self.accepted.values()), Result.VERIFIED, "surely")
 
     patch.setattr(execute._Execution, "verify", verify)
 
@@ -382,7 +382,7 @@ BELTS = [
     ),
     Belt("day-budget", the_days_budget_is_kept, returning(MemoryLedger, "reserve", True)),
     Belt("pause", nothing_is_done_while_paused, returning(MemoryLedger, "paused", None)),
-    Belt("stale-plan", a_stale_plan_is_not_carried_out, setting(execute, "SHELF_LIFE", FOREVER)),
+    Belt("stale-plan", a_stale_plan_is_not_carried_out, setting(run, "SHELF_LIFE", FOREVER)),
     Belt("deadline", no_batch_begins_out_of_time, returning(Clock, "has", True)),
     Belt("zone", batches_keep_to_a_zone, one_batch),
     Belt("batch-size", batches_are_small, larger_batches),
@@ -398,7 +398,7 @@ BELTS = [
     Belt(
         "unknown-error",
         an_unknown_error_stops_everything,
-        returning(execute._Execution, "_halt", None),
+        returning(run.Run, "halt", None),
     ),
 ]
 NAMES = [belt.name for belt in BELTS]

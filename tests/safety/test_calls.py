@@ -22,12 +22,12 @@ from curfew.bootstrap import App
 from curfew.calls import ACT, CHANGES, ENDS, LABELS, LAUNCHES, LEDGER, PURPOSES, READS, Call
 from curfew.core.errors import CurfewError, LedgerError, QueueError, RefusedError
 from curfew.core.model import Mode
-from curfew.execute import SHELF_LIFE
 from curfew.handlers import sweep
 from curfew.ledger import PlanRecord, PlanStep
 from curfew.providers import Launch
 from curfew.providers.ec2 import Ec2Provider
 from curfew.requests import SweepRequest, WorkRequest
+from curfew.run import SHELF_LIFE
 from curfew.settings import SHIPPED_POLICIES, Settings
 from demo import world
 from demo.__main__ import Context

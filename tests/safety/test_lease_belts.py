@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from curfew import execute, fleet, launching, planning
+from curfew import fleet, lane, launching, planning, run
 from curfew.core import launch, plan
 from curfew.core.access import Caller
 from curfew.core.errors import ConflictError, ForbiddenError, LedgerError
@@ -75,7 +75,7 @@ def a_renewal_that_comes_too_late_is_told_so() -> None:
 
 
 def without_claims(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execute._Execution, "_claim", lambda _self, due: list(due))
+    patch.setattr(lane.Lane, "_claim", lambda _self, due: list(due))
 
 
 def claim_and_forget(patch: pytest.MonkeyPatch) -> None:
@@ -316,7 +316,7 @@ def a_record(**more: Any) -> PlanRecord:
         "target": HERE,
         "asked_by": "kim",
         "made_at": NOW,
-        "expires_at": NOW + execute.SHELF_LIFE,
+        "expires_at": NOW + run.SHELF_LIFE,
         "step": PlanStep.PLANNED,
     }
     return PlanRecord(**(ordinary | more))
@@ -362,7 +362,7 @@ BELTS = [
     Belt("mismatch", a_mismatch_is_not_asked_anew, mismatch_is_no_capacity),
     Belt(
         "plan-expiry",
-        lambda: refused(a_record(), after=execute.SHELF_LIFE + timedelta(seconds=1)),
+        lambda: refused(a_record(), after=run.SHELF_LIFE + timedelta(seconds=1)),
         returning(planning, "applicable", None),
     ),
     Belt(

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -30,6 +31,7 @@ class Bank:
     takes: float = 0  # seconds for an answer
     loans: list[dict[str, str]] = field(default_factory=list)
     faults: list[Fault | None] = field(default_factory=list)
+    alone: Lock = field(default_factory=Lock)  # it answers one call at a time
 
     def lender(self, borrowed: Any) -> Lender:
         """The real lender, with clients that talk to this bank; ``borrowed`` is the session that signs with a loan."""
@@ -47,6 +49,12 @@ class Bank:
         """What each loan was for."""
         return [json.loads(loan["Policy"]) for loan in self.loans]
 
+    def named(self, token: str) -> set[str]:
+        """The ids that the loan with this session token is for."""
+        policy = self.policies[int(token.removeprefix("loan-")) - 1]
+        arns = [arn for one in policy["Statement"] for arn in one["Resource"]]
+        return {arn.rpartition("/")[2] for arn in arns}
+
     def _client(self, session: Any, purpose: calls.Purpose) -> Any:
         config = Config(retries={"mode": "standard", "total_max_attempts": 1})
         client = session.create_client("sts", config=config)
@@ -55,6 +63,10 @@ class Bank:
         return client
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        with self.alone:
+            return self._answered(request)
+
+    def _answered(self, request: AWSPreparedRequest) -> AWSResponse:
         asked = parameters(request)
         self.now += timedelta(seconds=self.takes)
         fault = self.faults.pop(0) if asked["Action"] == "AssumeRole" and self.faults else None

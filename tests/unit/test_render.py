@@ -191,6 +191,8 @@ def test_a_summary_accounts_for_everything() -> None:
         "not_attempted": 0,
         "plan": plan.hash,
         "settled": [],
+        "root": "sweep-1",
+        "hop": 0,
         "throttles": 2,
         "paced_seconds": 1.235,
         "started_at": "2026-03-04T02:00:00+00:00",

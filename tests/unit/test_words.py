@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from curfew import execute, launching
+from curfew import execute, group, lane, launching, run
 from curfew.clock import Clock
 from curfew.core import audit, launch, lease, model, plan, policy, protection, report
 from curfew.core.access import Caller
@@ -59,10 +59,10 @@ def test_the_audit_begins_with_as_many_zeros_as_a_hash_is_long() -> None:
 
 def test_what_act_goes_by() -> None:
     assert execute.BATCH == 20
-    assert timedelta(minutes=1) == execute.ROOM
-    assert timedelta(minutes=15) == execute.SHELF_LIFE
+    assert timedelta(minutes=1) == run.ROOM
+    assert timedelta(minutes=15) == run.SHELF_LIFE
     assert execute.WAITS == (0, 2, 4, 8, 16, 30)
-    assert execute.PATIENCE == 4
+    assert lane.PATIENCE == 4
 
 
 def test_what_a_launch_goes_by() -> None:
@@ -243,6 +243,7 @@ def test_an_outcome_that_is_plain_has_no_detail_and_a_run_that_ended_well_no_pro
 
     assert report.Outcome(action=action, result=report.Result.VERIFIED).detail == ""
     assert execute.Executed(outcomes=()).problem == ""
+    assert not execute.Executed(outcomes=()).cut
 
 
 def test_a_clock_without_a_deadline_has_all_the_time() -> None:
@@ -253,10 +254,20 @@ def test_a_clock_without_a_deadline_has_all_the_time() -> None:
 
 
 def test_a_group_that_was_just_made_was_neither_looked_at_nor_tried() -> None:
-    group = execute._Group([])
+    made = group.Group([])
 
-    assert group.looked_at is None
-    assert group.tries == 0
+    assert made.looked_at is None
+    assert made.tries == 0
+
+
+def test_the_halves_of_a_group_are_all_of_it_were_tried_as_often_and_are_to_be_looked_at() -> None:
+    some: Any = ["a", "b", "c"]
+
+    halves = group.Group(some, looked_at=NOW, tries=2).halves()
+
+    assert [list(map(str, half.actions)) for half in halves] == [["a"], ["b", "c"]]
+    assert [half.tries for half in halves] == [2, 2]
+    assert [half.looked_at for half in halves] == [None, None]
 
 
 def a_report(status: report.Status, mode: model.Mode = model.Mode.REPORT) -> report.Report:

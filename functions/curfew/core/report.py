@@ -54,6 +54,9 @@ class Outcome:
 class Report:
     """One sweep over one target, accounted for to the last candidate.
 
+    One that carries on where another was cut has the first one's id as ``root``; ``hop`` says how often it was handed
+    on.
+
     ``settled`` says what became of the intents of earlier sweeps that broke off; ``cut``, that time was up before the
     last action, and nothing else was wrong.
     ``throttles`` is how often the cloud
@@ -75,6 +78,8 @@ class Report:
     cut: bool = False
     throttles: int = 0
     paced: float = 0.0
+    root: str = ""
+    hop: int = 0
 
     @property
     def failed(self) -> bool:

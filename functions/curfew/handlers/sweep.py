@@ -134,7 +134,11 @@ def _is_messages(event: object) -> bool:
 
 
 def carry_on(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str, Any]:
-    """Carry on what each message names, and answer with the messages that failed."""
+    """Carry on what each message names, and answer with the messages that failed.
+
+    A sweep that was carried on is over however it ended, and its message with it. If somebody has to look at it, that
+    is a failed invocation, as with every sweep: raises SweepFailedError.
+    """
     # It brings asyncio and the events of every service: a third of this module's start, and schedules want none of it.
     from aws_lambda_powertools.utilities.batch import (
         BatchProcessor,
@@ -143,11 +147,17 @@ def carry_on(event: dict[str, Any], context: LambdaContext, app: App) -> dict[st
     )
 
     deadline = until(app.now(), context)
+    failed: list[str] = []
 
     def record_handler(record: "SQSRecord") -> None:
         logger.set_correlation_id(record.message_id)
         try:
-            _told(work.carry_out(app, _asked(record), deadline=deadline))
+            done = work.carry_out(app, asked := _asked(record), deadline=deadline)
+            if asked.work == "resume" and isinstance(done, Report) and done.failed:
+                publish(done)
+                failed.append(render.sentence(done))
+            else:
+                _told(done)
         except CurfewError as error:
             logger.error(f"message {record.message_id}: {error}")
             raise
@@ -158,6 +168,8 @@ def carry_on(event: dict[str, Any], context: LambdaContext, app: App) -> dict[st
         processor=BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False),
         context=context,
     )
+    if failed:
+        raise SweepFailedError("; ".join(failed))
     return dict(answer)
 
 

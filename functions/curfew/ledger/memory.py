@@ -3,10 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
+from threading import RLock
 
 from ..core.audit import GENESIS, Draft, Entry, link, unsettled
 from ..core.model import Target
 from . import Pause, Round, Watermark
+from .alone import alone
 from .memory_fleets import MemoryFleets
 from .memory_plans import MemoryPlans
 
@@ -15,6 +17,7 @@ class MemoryLedger:
     """Keeps everything until the process ends."""
 
     def __init__(self) -> None:
+        self.alone = RLock()
         self.fleets = MemoryFleets()
         self.plans = MemoryPlans()
         self._pause: Pause | None = None
@@ -36,10 +39,12 @@ class MemoryLedger:
         """Release the pause switch."""
         self._pause = None
 
+    @alone
     def witness(self, target: Target, ids: Sequence[str], now: datetime) -> Mapping[str, datetime]:
         """When each instance was first seen."""
         return {id_: self._seen.setdefault((target, id_), now) for id_ in ids}
 
+    @alone
     def reserve(self, target: Target, day: date, count: int, limit: int) -> bool:
         """Take from the day's budget, whole or not at all."""
         account = (target.provider, target.account, day)
@@ -48,6 +53,7 @@ class MemoryLedger:
         self._spent[account] += count
         return True
 
+    @alone
     def append(self, target: Target, drafts: Sequence[Draft]) -> None:
         """Add entries to the chain."""
         chain = self._chains[target]
@@ -67,6 +73,7 @@ class MemoryLedger:
         """The last round of a schedule."""
         return self._rounds.get(schedule)
 
+    @alone
     def begin(self, round_: Round, *, after: Round | None) -> bool:
         """Begin a round, unless somebody was first."""
         if self._rounds.get(round_.schedule) != after:
@@ -86,6 +93,7 @@ class MemoryLedger:
         """The last complete sweep, or the last one of a schedule."""
         return self._watermarks.get((target, policy, schedule))
 
+    @alone
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
         """Record a complete sweep, unless a later one is recorded."""
         for schedule in ("", watermark.schedule):

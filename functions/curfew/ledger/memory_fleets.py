@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from threading import RLock
 
 from ..core.launch import Answer, Attempt, Order
 from ..core.lease import Fleet, Lease, Member, Step
 from ..core.model import Target
 from . import Key, Page, shared
+from .alone import alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,7 @@ class MemoryFleets:
     """Keeps every fleet until the process ends."""
 
     def __init__(self) -> None:
+        self.alone = RLock()
         self._fleets: dict[str, Fleet] = {}
         self._orders: dict[str, Order] = {}
         self._keys: dict[str, tuple[str, Fleet]] = {}
@@ -31,6 +34,7 @@ class MemoryFleets:
         self._members: dict[str, dict[str, Member]] = defaultdict(dict)
         self._homes: dict[tuple[Target, str], tuple[str, str]] = {}
 
+    @alone
     def open(self, fleet: Fleet, order: Order, key: Key) -> Fleet:
         if known := self.recall(key):
             return known
@@ -82,6 +86,7 @@ class MemoryFleets:
         born = self._members[operation]
         return tuple(born[id_] for id_ in sorted(born))
 
+    @alone
     def lock(self, fleet: Fleet, worker: str, *, now: datetime, until: datetime) -> bool:
         there = self._present(fleet.name, fleet.operation)
         lock = self._locks.get(fleet.operation)
@@ -92,6 +97,7 @@ class MemoryFleets:
         self._locks[fleet.operation] = _Lock(worker=worker, taken_at=now, until=until)
         return True
 
+    @alone
     def attempt(self, fleet: Fleet, worker: str, attempt: Attempt, *, now: datetime) -> bool:
         there = self._present(fleet.name, fleet.operation)
         lock = self._locks.get(fleet.operation)
@@ -101,6 +107,7 @@ class MemoryFleets:
         made = self._attempts[fleet.operation]
         return made.setdefault(attempt.number, (worker, attempt)) == (worker, attempt)
 
+    @alone
     def record(self, fleet: Fleet, instance_ids: Sequence[str], *, now: datetime) -> None:
         home = (fleet.name, fleet.operation)
         for id_ in instance_ids:
@@ -109,6 +116,7 @@ class MemoryFleets:
             self._homes[fleet.target, id_] = home
             self._members[fleet.operation].setdefault(id_, Member(instance_id=id_, born_at=now))
 
+    @alone
     def settle(self, fleet: Fleet, attempt: Attempt) -> None:
         made = self._attempts[fleet.operation]
         if attempt.number not in made:
@@ -118,6 +126,7 @@ class MemoryFleets:
             settled = replace(attempt, pool=there.pool, count=there.count)
             made[attempt.number] = (worker, settled)
 
+    @alone
     def advance(self, fleet: Fleet, worker: str, step: Step, problem: str = "") -> bool:
         there = self._present(fleet.name, fleet.operation)
         lock = self._locks.get(fleet.operation)
@@ -130,6 +139,7 @@ class MemoryFleets:
         self._advanced[fleet.operation] = told
         return True
 
+    @alone
     def renew(self, fleet: Fleet, expires_at: datetime, *, now: datetime) -> bool:
         there = self._present(fleet.name, fleet.operation)
         if there is None or there.ended_at or there.claimed(now):
@@ -137,6 +147,7 @@ class MemoryFleets:
         self._fleets[fleet.name] = replace(there, expires_at=expires_at)
         return True
 
+    @alone
     def claim(self, fleet: str, operation: str, by: str, *, now: datetime, expired: bool) -> bool:
         there = self._present(fleet, operation)
         if there is None or (there.claimed(now) and there.claimed_by != by):
@@ -146,6 +157,7 @@ class MemoryFleets:
         self._fleets[fleet] = replace(there, claimed_by=by, claimed_at=now)
         return True
 
+    @alone
     def hand_over(self, fleet: str, operation: str, by: str, to: str, *, now: datetime) -> bool:
         there = self._present(fleet, operation)
         if there is None or there.claimed_by != by or not there.claimed(now):
@@ -153,6 +165,7 @@ class MemoryFleets:
         self._fleets[fleet] = replace(there, claimed_by=to, claimed_at=now)
         return True
 
+    @alone
     def unclaim(self, fleet: str, operation: str, by: str) -> None:
         there = self._present(fleet, operation)
         if there and there.claimed_by == by:
@@ -162,6 +175,7 @@ class MemoryFleets:
         fleets = {id_: self._present(*home) for id_, home in self._of(target, ids).items()}
         return {id_: fleet.lease for id_, fleet in fleets.items() if fleet}
 
+    @alone
     def end(self, target: Target, ids: Sequence[str], *, now: datetime) -> None:
         for id_, (name, operation) in self._of(target, ids).items():
             members = self._members[operation]
@@ -171,6 +185,7 @@ class MemoryFleets:
                 at = shared.over(fleet.step, self.members(operation), nobody=None)
                 self._fleets[name] = replace(fleet, ended_at=at)
 
+    @alone
     def close(self, fleet: Fleet, *, now: datetime) -> bool:
         there = self._present(fleet.name, fleet.operation)
         if there is None or not there.step.finished or self._members[fleet.operation]:

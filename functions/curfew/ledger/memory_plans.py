@@ -1,24 +1,29 @@
 """The plans that somebody asked for, in memory: the twin of those in the table."""
 
 from dataclasses import replace
+from threading import RLock
 
 from ..core.report import Report
 from . import Page, PlanRecord, PlanStep, Verdict, shared
+from .alone import alone
 
 
 class MemoryPlans:
     """Keeps every plan until the process ends."""
 
     def __init__(self) -> None:
+        self.alone = RLock()
         self._records: dict[str, PlanRecord] = {}
         self._verdicts: dict[str, dict[str, Verdict]] = {}
 
+    @alone
     def open(self, record: PlanRecord) -> None:
         self._records.setdefault(record.id, record)
 
     def get(self, id_: str) -> PlanRecord | None:
         return self._records.get(id_)
 
+    @alone
     def save(self, record: PlanRecord, report: Report) -> None:
         there = self._records.get(record.id)
         if there is None or there.step is PlanStep.PLANNING:
@@ -29,6 +34,7 @@ class MemoryPlans:
         some = [verdict for id_, verdict in all_ if id_ > after][: limit + 1]
         return shared.cut(some, limit, lambda verdict: verdict.judged.instance.id)
 
+    @alone
     def begin(self, record: PlanRecord, by: str) -> bool:
         there = self._records.get(record.id)
         if there is None or there.step is not PlanStep.PLANNED:
@@ -36,6 +42,7 @@ class MemoryPlans:
         self._records[record.id] = replace(there, step=PlanStep.APPLYING, applied_by=by)
         return True
 
+    @alone
     def finish(self, record: PlanRecord, report: Report) -> None:
         self._write(record, shared.outcomes(report))
 

@@ -11,6 +11,7 @@ from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
+from ..abreast import Abreast, in_turn
 from ..core.errors import AmbiguousError, ListingError, ProviderError, RefusedError, RequestError
 from ..core.model import Attributes, Instance, State, Target
 from ..core.policy import Selector, mismatch
@@ -42,7 +43,8 @@ class Ec2Provider:
     """One account and region of EC2.
 
     ``act`` makes the client that changes something, once that is wanted, and ``ssm`` the one for parameters.
-    ``enabled`` asks, elsewhere, which regions the account may use.
+    ``enabled`` asks, elsewhere, which regions the account may use; ``abreast`` runs looks that need not wait for each
+    other.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Ec2Provider:
         lender: Lender | None = None,
         ssm: "Callable[[], SSMClient] | None" = None,
         enabled: Callable[[], frozenset[str]] | None = None,
+        abreast: Abreast = in_turn,
     ) -> None:
         self.target = target
         self._read = read
@@ -62,6 +65,7 @@ class Ec2Provider:
         self._arns = lender.arns if lender else Arns(partition="aws", target=target)
         self._ssm = ssm
         self._enabled = enabled
+        self._abreast = abreast
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
         """Stream the instances, page by page; an empty page with a token is an ordinary page."""
@@ -109,9 +113,10 @@ class Ec2Provider:
         return found
 
     def protections(self, ids: Sequence[str]) -> Mapping[str, Attributes]:
-        """Two calls an instance: the attributes have no batch form."""
+        """Two calls an instance, side by side: the attributes have no batch form."""
         found: dict[str, Attributes] = {}
-        for id_ in ids:
+
+        def read(id_: str) -> None:
             try:
                 found[id_] = Attributes(
                     termination_protected=self._attribute(id_, "disableApiTermination"),
@@ -121,7 +126,9 @@ class Ec2Provider:
                 problem = translated(error)
                 if isinstance(problem, RefusedError):
                     raise problem from error
-        return found
+
+        self._abreast([partial(read, id_) for id_ in ids])
+        return {id_: found[id_] for id_ in ids if id_ in found}
 
     def release(
         self, instances: Sequence[Instance], *, by: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import pairwise
+from itertools import combinations
 
 from ...journal import Change
 from ..evidence import ORDERS, Evidence, Order, answered
@@ -27,7 +27,7 @@ MAY_CALL = MAY_CHANGE | {
 
 @rule("S1")
 def whoever_is_named_was_looked_at_just_before(evidence: Evidence) -> Iterator[str]:
-    """S1: seen at most so long before the order, after every other order of the invocation, attributes included."""
+    """S1: seen at most so long before the order, after every other order in its zone, attributes included."""
     for order, id_ in _named(evidence):
         last = _order_before(evidence, order)
         for operation in ("DescribeInstances", "DescribeInstanceAttribute"):
@@ -41,7 +41,9 @@ def whoever_is_named_was_looked_at_just_before(evidence: Evidence) -> Iterator[s
 
 
 @rule("S1")
-def the_group_was_looked_at_after_every_other_order(evidence: Evidence) -> Iterator[str]:
+def the_group_was_looked_at_after_every_other_order_of_its_zone(
+    evidence: Evidence,
+) -> Iterator[str]:
     """S1: what was looked at before another call to the same end is looked at again."""
     for order, id_ in _named(evidence):
         last = _order_before(evidence, order)
@@ -198,12 +200,24 @@ def no_spot_request_is_left_to_launch_anew(evidence: Evidence) -> Iterator[str]:
 
 @rule("S19")
 def an_unknown_error_stops_the_sweep(evidence: Evidence) -> Iterator[str]:
-    """S19: nobody is ordered by an invocation, in that region, after an error that nobody knows."""
+    """S19: after an error that nobody knows, an invocation orders nobody in that region, whatever the zone.
+
+    Another zone's order may be on its way already: then its look came before the error, and no other look after it.
+    """
     unknown = {"OptInRequired", "NeverHeardOf"}
-    for order, later in pairwise(evidence.orders):
-        same = order.by is later.by and order.region is later.region
-        if same and order.call.code in unknown and order.call.operation != ORDERS[2]:
-            yield f"{later}, after {order.call.code}"
+    for order, later in _in_one_region(evidence):
+        if order.call.code in unknown and order.call.operation != ORDERS[2]:
+            looks = [look for id_ in later.call.ids if (look := evidence.look(later, id_))]
+            on_its_way = all(look.call.number < order.call.number for look in looks)
+            if order.zone == later.zone or not on_its_way:
+                yield f"{later}, after {order.call.code}"
+
+
+def _in_one_region(evidence: Evidence) -> Iterator[tuple[Order, Order]]:
+    """Every two orders of one invocation in one region, the earlier one first."""
+    for order, later in combinations(evidence.orders, 2):
+        if order.by is later.by and order.region is later.region:
+            yield order, later
 
 
 def _named(evidence: Evidence) -> Iterator[tuple[Order, str]]:
@@ -213,7 +227,13 @@ def _named(evidence: Evidence) -> Iterator[tuple[Order, str]]:
 
 
 def _order_before(evidence: Evidence, order: Order) -> Order | None:
-    before = [o for o in evidence.orders if o.by is order.by and o.call.number < order.call.number]
+    """The one before it in its zone; other zones are acted on at the same time."""
+    place = order.by, order.region, order.zone
+    before = [
+        o
+        for o in evidence.orders
+        if (o.by, o.region, o.zone) == place and o.call.number < order.call.number
+    ]
     return before[-1] if before else None
 
 

@@ -11,10 +11,10 @@ from ... import planning, work
 from ...answers import PlanAnswer
 from ...core.access import only_administrator
 from ...core.errors import RequestError
-from ...execute import SHELF_LIFE
 from ...ledger import PlanRecord, PlanStep
 from ...observability import logger, publish
 from ...requests import PlanBody, SweepRequest
+from ...run import SHELF_LIFE
 from . import cursors
 from .serving import After, Asked, Limit, answers, asked, example, json_answer, routes
 from .verdicts import row_of, summary_of

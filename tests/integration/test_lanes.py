@@ -1,0 +1,531 @@
+"""Zones side by side, in real threads: they overlap, what stops one stops all, and nothing is lost between them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from threading import Barrier, Event, Lock, Thread
+from time import sleep
+from typing import Any
+
+import pytest
+
+from curfew.abreast import Abreast, Piece, in_turn, threads
+from curfew.clock import Clock
+from curfew.core.audit import EntryKind, broken
+from curfew.core.errors import PacedError, RefusedError, ThrottledError
+from curfew.core.model import State
+from curfew.core.plan import Plan
+from curfew.core.report import Report, Result, Status
+from curfew.lane import PATIENCE
+from curfew.ledger import Pause
+from curfew.ledger.memory import MemoryLedger
+from curfew.ledger.memory_fleets import MemoryFleets
+from curfew.providers.ec2 import Ec2Provider
+from curfew.run import Run
+from curfew.sweep import act, plan
+from tests.builders import HERE, NOW, an_id
+from tests.night import Night, leased, results
+from tests.stub.wire import numbered, parameters
+from tests.stub_ec2 import Machine, StubEc2
+
+A, B = "eu-central-1a", "eu-central-1b"
+WAIT = 20
+FOUR = threads(4)
+
+
+def nothing(_ids: Sequence[str]) -> None:
+    pass
+
+
+@dataclass
+class Meddled:
+    """The provider of the night, with something that happens before a look at a batch and before an order."""
+
+    inner: Ec2Provider
+    look: Callable[[Sequence[str]], None] = nothing
+    order: Callable[[Sequence[str]], None] = nothing
+    calls: Lock = field(default_factory=Lock)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def describe(self, ids: Sequence[str]) -> Mapping[str, Any]:
+        self.look(ids)
+        with self.calls:  # the stub is no cloud: it answers one call at a time
+            return self.inner.describe(ids)
+
+    def protections(self, ids: Sequence[str]) -> Mapping[str, Any]:
+        with self.calls:
+            return self.inner.protections(ids)
+
+    def release(self, instances: Any, *, by: str) -> Any:
+        with self.calls:
+            return self.inner.release(instances, by=by)
+
+    def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        self.order(ids)
+        with self.calls:
+            return self.inner.terminate(ids, by=by)
+
+
+def a_night(*zones: tuple[str, int]) -> Night:
+    placed = [zone for zone, count in zones for _ in range(count)]
+    return Night(cloud=StubEc2(*(Machine(id=an_id(n), zone=z) for n, z in enumerate(placed, 1))))
+
+
+def swept(night: Night, *, abreast: Abreast = FOUR, **meddling: Any) -> Report:
+    prepared = night.prepared()
+    provider: Any = Meddled(prepared.provider, **meddling)  # type: ignore[arg-type]
+    sweep = replace(prepared, provider=provider, abreast=abreast)
+    return act(sweep, plan(sweep))
+
+
+def zone_of(night: Night, ids: Sequence[str]) -> str:
+    return night.cloud.machines[ids[0]].zone
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class Halted(Event):
+    """Set once a run is halted, and why it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: list[str] = []
+
+
+@pytest.fixture
+def halted(monkeypatch: pytest.MonkeyPatch) -> Halted:
+    was, happened = Run.halt, Halted()
+
+    def halt(self: Run, reason: str, **more: Any) -> None:
+        was(self, reason, **more)
+        happened.reasons.append(reason)
+        happened.set()
+
+    monkeypatch.setattr(Run, "halt", halt)
+    return happened
+
+
+def slow_down(patch: pytest.MonkeyPatch, owner: type, name: str) -> Callable[[], int]:
+    """A method takes a while: how many threads were in it at the same time, at most."""
+    going, highest, lock, was = 0, 0, Lock(), getattr(owner, name)
+
+    def slow(self: Any, *given: Any, **more: Any) -> Any:
+        nonlocal going, highest
+        with lock:
+            going += 1
+            highest = max(highest, going)
+        sleep(0.05)
+        try:
+            return was(self, *given, **more)
+        finally:
+            with lock:
+                going -= 1
+
+    patch.setattr(owner, name, slow)
+    return lambda: highest
+
+
+def plan_of(night: Night) -> Plan:
+    made = plan(night.prepared()).plan
+    assert made
+    return made
+
+
+@pytest.mark.parametrize(("abreast", "overlap"), [(threads(4), True), (in_turn, False)])
+def test_two_zones_are_ordered_at_the_same_time(abreast: Abreast, overlap: bool) -> None:
+    night = a_night((A, 2), (B, 2))
+    both = Barrier(2, timeout=WAIT if overlap else 0.1)
+
+    report = swept(night, abreast=abreast, order=lambda _ids: both.wait() and None)
+
+    assert (report.count(Result.VERIFIED) == 4) == overlap
+
+
+def test_within_a_zone_one_batch_waits_for_the_other() -> None:
+    night = a_night((A, 45))
+    going: list[int] = []
+
+    def order(ids: Sequence[str]) -> None:
+        going.append(len(night.cloud.orders))
+
+    report = swept(night, order=order)
+
+    assert going == [0, 1, 2]
+    assert report.count(Result.VERIFIED) == 45
+
+
+def test_a_refusal_in_one_zone_stops_another_before_its_next_order() -> None:
+    night = a_night((A, 20), (B, 40))
+    begun, halted = Event(), Event()
+
+    def order(ids: Sequence[str]) -> None:
+        if zone_of(night, ids) == A:
+            assert begun.wait(WAIT)
+            raise RefusedError("not today", code="AuthFailure")
+        begun.set()
+        assert halted.wait(WAIT)
+
+    def look(ids: Sequence[str]) -> None:
+        # The second look at the first zone is the one after the refusal.
+        if zone_of(night, ids) == A and begun.is_set():
+            halted.set()
+
+    report = swept(night, order=order, look=look)
+
+    assert [len(ids) for _, ids in night.cloud.orders] == [20]
+    assert report.count(Result.FAILED) == 20
+    assert report.count(Result.VERIFIED) == 20
+    assert report.count(Result.NOT_ATTEMPTED) == 20
+    assert report.problem == "not today"
+    assert report.status is Status.FAILED
+
+
+def test_a_pause_that_one_zone_sees_stops_all() -> None:
+    night = a_night((A, 40), (B, 40))
+    both = Barrier(2, timeout=WAIT)
+
+    def order(_ids: Sequence[str]) -> None:
+        if both.wait() == 0:
+            night.ledger.pause(Pause(since=NOW, by="kim", reason="exam today"))
+        both.wait()
+
+    report = swept(night, order=order)
+
+    assert report.status is Status.PAUSED
+    assert report.count(Result.VERIFIED) == 40
+    assert report.count(Result.NOT_ATTEMPTED) == 40
+
+
+def test_time_that_is_up_stops_all() -> None:
+    night = a_night((A, 40), (B, 40))
+    night.deadline = NOW + timedelta(seconds=90)
+    both = Barrier(2, timeout=WAIT)
+
+    def order(_ids: Sequence[str]) -> None:
+        if both.wait() == 0:
+            night.time.at += timedelta(seconds=40)
+        both.wait()
+
+    report = swept(night, order=order)
+
+    assert report.status is Status.STOPPED
+    assert report.cut
+    assert report.count(Result.VERIFIED) == 40
+    assert report.count(Result.NOT_ATTEMPTED) == 40
+
+
+def test_whom_the_answer_in_one_zone_left_out_is_unknown_whatever_another_zone_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    night = a_night((A, 1), (B, 1))
+    night.cloud.idle = True
+    was = Ec2Provider.terminate
+
+    def terminate(self: Ec2Provider, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        found = was(self, ids, by=by)
+        return {} if zone_of(night, ids) == A else found
+
+    monkeypatch.setattr(Ec2Provider, "terminate", terminate)
+
+    assert results(swept(night)) == {an_id(1): Result.UNKNOWN, an_id(2): Result.ACCEPTED}
+
+
+def test_an_unknown_error_in_one_zone_outdoes_the_time_that_is_up_in_another(
+    halted: Halted,
+) -> None:
+    night = a_night((A, 40), (B, 20))
+    night.deadline = NOW + timedelta(seconds=90)
+    both = Barrier(2, timeout=WAIT)
+
+    def order(ids: Sequence[str]) -> None:
+        if both.wait() == 0:
+            night.time.at += timedelta(seconds=40)
+        both.wait()
+        if zone_of(night, ids) == B:
+            assert halted.wait(WAIT)
+            raise RefusedError("not today", code="AuthFailure")
+
+    report = swept(night, order=order)
+
+    assert report.count(Result.NOT_ATTEMPTED) == 20
+    assert report.problem == "not today"
+    assert report.status is Status.FAILED
+    assert not report.cut, "it would be handed on"
+
+
+def test_time_that_is_up_is_told_once_and_outdoes_nothing() -> None:
+    night = a_night((A, 1))
+    run = Run(
+        plan_of(night),
+        sweep_id="sweep-1",
+        provider=night.cloud.provider(),
+        ledger=night.ledger,
+        clock=Clock(now=night.time.now, sleep=night.time.sleep),
+    )
+
+    run.halt("out of time", cut=True)
+    run.halt("out of time once more", cut=True)
+    assert (run.halted, run.cut) == ("out of time", True)
+
+    run.halt("not today")
+    run.halt("out of time", cut=True)
+    run.halt("nor tomorrow")
+    assert (run.halted, run.cut) == ("not today", False)
+
+
+def test_an_order_that_waits_for_the_rate_in_between_is_tried_no_more_often_for_it() -> None:
+    night = a_night((A, 1))
+    tried: list[str] = []
+
+    def order(_ids: Sequence[str]) -> None:
+        tried.append("paced" if len(tried) % 2 else "throttled")
+        if tried[-1] == "paced":
+            raise PacedError("looked at again first")
+        raise ThrottledError("too fast")
+
+    report = swept(night, order=order)
+
+    assert tried.count("throttled") == PATIENCE
+    assert report.count(Result.FAILED) == 1
+    assert f"still there after {PATIENCE} tries" in report.outcomes[0].detail
+
+
+def test_an_order_that_the_rate_lets_through_too_late_stops_all_and_may_be_handed_on() -> None:
+    night = a_night((A, 1), (B, 1))
+
+    def order(_ids: Sequence[str]) -> None:
+        raise PacedError("in 99 seconds", late=True)
+
+    report = swept(night, abreast=in_turn, order=order)
+
+    assert report.count(Result.NOT_ATTEMPTED) == 2
+    assert report.status is Status.STOPPED
+    assert report.problem == "out of time: in 99 seconds"
+    assert report.cut
+
+
+def test_the_audit_is_written_by_one_lane_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    night = a_night((A, 20), (B, 20))
+    most = slow_down(monkeypatch, MemoryLedger, "append")
+
+    report = swept(night)
+
+    assert report.count(Result.VERIFIED) == 40
+    assert most() == 1
+
+
+def test_a_fault_of_ours_in_one_zone_loses_nothing_of_another() -> None:
+    night = a_night((A, 20), (B, 20))
+    ordering, broke = Event(), Event()
+
+    def look(ids: Sequence[str]) -> None:
+        if zone_of(night, ids) == A and len(ids) == 20:
+            assert ordering.wait(WAIT)
+            broke.set()
+            raise RuntimeError("ours")
+
+    def order(_ids: Sequence[str]) -> None:
+        ordering.set()
+        assert broke.wait(WAIT)
+
+    report = swept(night, look=look, order=order)
+
+    found = results(report)
+    assert [found[an_id(n)] for n in range(1, 21)] == [Result.NOT_ATTEMPTED] * 20
+    assert [found[an_id(n)] for n in range(21, 41)] == [Result.VERIFIED] * 20
+    assert "unexpected RuntimeError: ours" in report.problem
+
+
+def test_a_lane_that_is_broken_off_stops_another_before_its_next_order(halted: Halted) -> None:
+    night = a_night((A, 20), (B, 40))
+    begun = Event()
+
+    def order(ids: Sequence[str]) -> None:
+        if zone_of(night, ids) == A:
+            assert begun.wait(WAIT)
+            raise Crash
+        begun.set()
+        assert halted.wait(WAIT)
+
+    with pytest.raises(Crash):
+        swept(night, order=order)
+
+    assert [len(ids) for _, ids in night.cloud.orders] == [20]
+    intents = [e for e in night.ledger.entries(HERE) if e.draft.kind is EntryKind.INTENT]
+    assert len(intents) == 40
+    assert halted.reasons == ["broken off by Crash"] * 2  # by the lane at once, and by the run
+
+
+def test_whoever_is_interrupted_while_lanes_are_at_work_stops_them(halted: Halted) -> None:
+    night = a_night((A, 40), (B, 1))
+    begun = Event()
+    working: list[Thread] = []
+
+    def left_alone(pieces: Sequence[Piece]) -> None:
+        working.append(Thread(target=pieces[0]))
+        working[0].start()
+        assert begun.wait(WAIT)
+        raise KeyboardInterrupt
+
+    def order(_ids: Sequence[str]) -> None:
+        begun.set()
+        assert halted.wait(WAIT)
+
+    with pytest.raises(KeyboardInterrupt):
+        swept(night, abreast=left_alone, order=order)
+
+    working[0].join()
+    assert [len(ids) for _, ids in night.cloud.orders] == [20]
+
+
+def test_each_zone_acts_with_the_rights_to_its_own_and_signs_with_no_others() -> None:
+    night = a_night((A, 2), (B, 2))
+    both = Barrier(2, timeout=WAIT)
+    prepared = night.prepared()
+    provider: Any = prepared.provider
+    signed: list[tuple[set[str], set[str]]] = []
+
+    def sent(request: Any, **_: Any) -> None:
+        token = request.headers["X-Amz-Security-Token"]
+        token = token.decode() if isinstance(token, bytes) else token
+        ids = numbered(parameters(request), "InstanceId")
+        signed.append((set(ids), night.cloud.bank.named(token)))
+
+    def lent(**_: Any) -> None:
+        both.wait()  # until both have borrowed, and neither has signed
+
+    events = provider._act.meta.events
+    events.register("before-call.ec2", lent)
+    events.register_first("before-send.ec2", sent)
+    sweep = replace(prepared, abreast=FOUR)
+
+    report = act(sweep, plan(sweep))
+
+    assert report.count(Result.VERIFIED) == 4
+    assert [len(ids) for ids, _ in signed] == [2, 2]
+    assert all(ids == named for ids, named in signed)
+
+
+def test_every_action_has_its_outcome_in_the_order_of_the_plan_and_its_entries_in_the_chain() -> (
+    None
+):
+    night = a_night(*((f"eu-central-1{letter}", 25) for letter in "abcdef"))
+
+    report = swept(night)
+
+    assert report.plan
+    assert [o.action for o in report.outcomes] == list(report.plan.actions)
+    assert report.count(Result.VERIFIED) == 150
+    entries = list(night.ledger.entries(HERE))
+    assert broken(entries, first=1) is None
+    for kind in (EntryKind.INTENT, EntryKind.OUTCOME):
+        named = [e.draft.instance_id for e in entries if e.draft.kind is kind]
+        assert sorted(named) == [an_id(n) for n in range(1, 151)]
+
+
+def test_a_fleet_in_several_zones_is_claimed_once_and_let_go_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    night = a_night((A, 3), (B, 3))
+    leased(night, *(an_id(n) for n in range(1, 7)), ends_in=-timedelta(minutes=1))
+    both = Barrier(2, timeout=WAIT)
+    asked: list[str] = []
+
+    def noted(name: str) -> None:
+        was = getattr(MemoryFleets, name)
+
+        def note(self: MemoryFleets, *given: Any, **more: Any) -> Any:
+            asked.append(name)
+            return was(self, *given, **more)
+
+        monkeypatch.setattr(MemoryFleets, name, note)
+
+    noted("claim")
+    noted("unclaim")
+    most = slow_down(monkeypatch, MemoryFleets, "claim")
+
+    report = swept(night, look=lambda ids: both.wait() and None if len(ids) == 3 else None)
+
+    assert report.count(Result.VERIFIED) == 6
+    assert asked == ["claim", "unclaim"]
+    assert most() == 1
+
+
+class TestThreads:
+    def test_there_are_never_more_than_so_many(self) -> None:
+        going, most, lock = set[int](), 0, Lock()
+        first = Barrier(3, timeout=WAIT)
+
+        def piece(number: int) -> None:
+            nonlocal most
+            with lock:
+                going.add(number)
+                most = max(most, len(going))
+            if number < 3:
+                first.wait()
+            sleep(0.01)
+            with lock:
+                going.discard(number)
+
+        threads(3)([lambda n=n: piece(n) for n in range(12)])  # type: ignore[misc]
+
+        assert most == 3
+
+    def test_what_one_raises_is_raised_when_all_have_ended_and_none_is_begun_after_it(self) -> None:
+        begun: list[int] = []
+        broke, ended = Event(), Event()
+
+        def slow() -> None:
+            assert broke.wait(WAIT)
+            ended.set()
+
+        def breaks() -> None:
+            broke.set()
+            raise KeyboardInterrupt
+
+        pieces = [slow, breaks, *(lambda n=n: begun.append(n) for n in range(50))]
+        with pytest.raises(KeyboardInterrupt):
+            threads(2)(pieces)
+
+        assert ended.is_set()
+        assert len(begun) < 50
+
+    def test_where_no_thread_is_to_be_had_the_caller_does_it_alone(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(_self: Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(Thread, "start", refuse)
+        done: list[int] = []
+
+        threads(4)([lambda n=n: done.append(n) for n in range(9)])  # type: ignore[misc]
+
+        assert done == list(range(9))
+
+    def test_where_few_threads_are_to_be_had_all_of_them_are_waited_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        start, left = Thread.start, [1]
+
+        def refuse(self: Thread) -> None:
+            if not left:
+                raise RuntimeError("can't start new thread")
+            left.pop()
+            start(self)
+
+        monkeypatch.setattr(Thread, "start", refuse)
+        both, done = Barrier(2, timeout=WAIT), list[int]()
+
+        def piece(number: int) -> None:
+            if number < 2:
+                both.wait()
+            done.append(number)
+
+        threads(4)([lambda n=n: piece(n) for n in range(9)])  # type: ignore[misc]
+
+        assert sorted(done) == list(range(9))

@@ -1,0 +1,490 @@
+"""A sweep that is cut at whatever call of the cloud or the ledger, carried on by the real handlers, twice each time."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curfew.bootstrap import App
+from curfew.core.audit import EntryKind, broken
+from curfew.core.errors import LedgerError, QueueError, SweepFailedError
+from curfew.core.model import Mode
+from curfew.core.report import Report, Status
+from curfew.handlers import sweep as handler
+from curfew.ledger import Pause, PlanStep
+from curfew.ledger.memory import MemoryLedger
+from curfew.policyfile import PolicyFile, load
+from curfew.relay import HOPS
+from curfew.requests import SweepRequest, WorkRequest
+from curfew.settings import Settings
+from demo.__main__ import Context
+from tests.builders import HERE, NOW, an_id
+from tests.night import Time, leased
+from tests.stub_ec2 import Fault, Machine, StubEc2
+
+A, B = "eu-central-1a", "eu-central-1b"
+SCHEDULE = "arn:aws:scheduler:eu-central-1:123456789012:schedule/default/nightly"
+LONG = timedelta(minutes=15)
+POLICIES = """
+timezone: Etc/UTC
+limits: { per_sweep: 100, percent: 100, per_day: %d }
+policies:
+  nightly:
+    select: { states: [running], tags: { env: [dev] } }
+    action: terminate
+"""
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class Ticking(StubEc2):
+    """A cloud that says when it is called."""
+
+    tick: Callable[[str], None] = staticmethod(lambda _call: None)
+
+    def _answer(self, request: Any, **more: Any) -> Any:
+        self.tick("cloud")
+        return super()._answer(request, **more)
+
+
+class TickingLedger:
+    """A ledger that says when it is called, and its parts do."""
+
+    def __init__(self, inner: Any, tick: Callable[[str], None]) -> None:
+        self._inner, self._tick = inner, tick
+
+    def __getattr__(self, name: str) -> Any:
+        there = getattr(self._inner, name)
+        if name in {"fleets", "plans"}:
+            return TickingLedger(there, self._tick)
+
+        def call(*given: Any, **more: Any) -> Any:
+            self._tick(name)
+            return there(*given, **more)
+
+        return call
+
+
+@dataclass
+class Stack:
+    """An application that acts on a ticking cloud; ``at`` says what happens at which call of an invocation."""
+
+    policies: PolicyFile
+    machines: int = 5
+    time: Time = field(default_factory=Time)
+    sent: list[WorkRequest] = field(default_factory=list)
+    queue: bool = True
+    mode: Mode = Mode.ACT
+    calls: int = 0
+    names: list[str] = field(default_factory=list)
+    at: dict[int, Callable[[], None]] = field(default_factory=dict)
+    providers: dict[Mode, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        zones = [A if n % 2 else B for n in range(1, self.machines + 1)]
+        self.cloud = Ticking(*(Machine(id=an_id(n), zone=z) for n, z in enumerate(zones, 1)))
+        self.cloud.tick = self.tick
+        self.ledger = MemoryLedger()
+
+    def tick(self, name: str) -> None:
+        self.calls += 1
+        self.names.append(name)
+        if happens := self.at.get(self.calls):
+            happens()
+
+    @property
+    def app(self) -> App:
+        if self.mode not in self.providers:
+            self.providers[self.mode] = self.cloud.provider(self.mode)
+        provider = self.providers[self.mode]
+        ledger: Any = TickingLedger(self.ledger, self.tick)
+        return App(
+            settings=Settings(region=HERE.region, mode=self.mode),
+            policies=self.policies,
+            ledger=ledger,
+            provider=lambda _region, _account="": provider,
+            regions=lambda _account="": frozenset({HERE.region}),
+            defer=self.send if self.queue else None,
+            now=self.time.now,
+            sleep=self.time.sleep,
+        )
+
+    def send(self, work: WorkRequest) -> None:
+        self.tick("send")
+        self.sent.append(work)
+
+    def leave(self, seconds: int) -> Callable[[], None]:
+        """So much of the invocation's time is left from now on."""
+
+        def jump() -> None:
+            self.time.at = self.begun + LONG - handler.MARGIN - timedelta(seconds=seconds)
+
+        return jump
+
+    def invoke(self, begin: Callable[[], object]) -> bool:
+        """One invocation, and whether it ended well."""
+        self.calls, self.names, self.begun = 0, [], self.time.at
+        try:
+            begin()
+        except SweepFailedError:
+            return False
+        return True
+
+    def sweep(self) -> bool:
+        request = SweepRequest(policy="nightly", schedule=SCHEDULE, scheduled_at=self.time.at)
+        return self.invoke(lambda: handler.sweep(request, Context(), self.app))
+
+    def deliver(self, work: WorkRequest) -> bool:
+        record = {
+            "messageId": "m", "receiptHandle": "r", "body": work.model_dump_json(exclude_none=True),
+            "attributes": {}, "messageAttributes": {}, "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:work", "awsRegion": "eu-central-1",
+        }  # fmt: skip
+        answers: list[Any] = []
+        well = self.invoke(
+            lambda: answers.append(handler.carry_on({"Records": [record]}, Context(), self.app))
+        )
+        return well and answers == [{"batchItemFailures": []}]
+
+    def work_off(self, *, cut: dict[int, Callable[[], None]] | None = None) -> list[bool]:
+        """Every message, and every one it leads to, delivered twice; each first delivery is cut likewise."""
+        well = []
+        while self.sent:
+            work = self.sent.pop(0)
+            self.at = dict(cut or {})
+            well.append(self.deliver(work))
+            self.at = {}
+            before = list(self.cloud.orders)
+            assert self.deliver(work)
+            assert self.cloud.orders == before, "a message that comes twice orders nothing"
+        return well
+
+    @property
+    def ordered(self) -> Counter[str]:
+        return Counter(id_ for _, ids in self.cloud.orders for id_ in ids)
+
+    @property
+    def results(self) -> dict[str, list[str]]:
+        """What the audit says of each instance, from the first entry to the last."""
+        said: dict[str, list[str]] = {}
+        for entry in self.ledger.entries(HERE):
+            if entry.draft.kind is EntryKind.OUTCOME:
+                said.setdefault(entry.draft.instance_id, []).append(entry.draft.body["result"])
+        return said
+
+    def spent(self, day: date) -> int:
+        return self.ledger._spent["ec2", HERE.account, day]
+
+    def all_once(self, *ends: str) -> None:
+        """Each was ordered once and has ended so, the chain is whole, and the day has paid once."""
+        everybody = [an_id(n) for n in range(1, self.machines + 1)]
+        assert self.ordered == Counter(everybody)
+        assert self.cloud.ids("running") == set()
+        assert sorted(self.results) == everybody
+        for said in self.results.values():
+            assert said[-1] in (ends or ("verified",))
+            assert set(said[:-1]) <= {"not-attempted"}
+        assert broken(self.ledger.entries(HERE), first=1) is None
+        assert self.ledger.open_intents(HERE) == ()
+        assert self.spent(NOW.date()) == self.machines
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory: pytest.TempPathFactory) -> PolicyFile:
+    return policies_in(tmp_path_factory.mktemp("policies"))
+
+
+def policies_in(folder: Path, *, per_day: int = 100, more: str = "") -> PolicyFile:
+    file = folder / "curfew.yaml"
+    file.write_text(POLICIES % per_day + more)
+    return load(file)
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curfew.execute.BATCH", 1)
+
+
+def whole(policies: PolicyFile) -> list[str]:
+    """Which calls a sweep makes that nothing cuts."""
+    stack = Stack(policies)
+    assert stack.sweep()
+    stack.all_once()
+    return stack.names
+
+
+def first_order(names: list[str]) -> int:
+    return names.index("reserve") + 1
+
+
+@pytest.mark.parametrize("left", [40, 11, 0])
+def test_wherever_it_is_cut_its_successor_ends_each_instance_once(
+    policies: PolicyFile, left: int
+) -> None:
+    names = whole(policies)
+    ends = ("verified",) if left == 40 else ("verified", "accepted")
+    continued = 0
+    for cut in range(first_order(names), len(names) + 1):
+        stack = Stack(policies)
+        stack.at[cut] = stack.leave(left)
+
+        assert stack.sweep(), f"cut at call {cut}, {names[cut - 1]}"
+        continued += len(stack.sent)
+        if stack.sent:
+            mark = stack.ledger.watermark(HERE, "nightly", SCHEDULE)
+            assert mark is None, "the window counts only when the last hop is complete"
+        assert all(stack.work_off())
+
+        stack.all_once(*ends)
+        mark = stack.ledger.watermark(HERE, "nightly", SCHEDULE)
+        assert mark is not None
+        assert (mark.scheduled_at, mark.listed) == (NOW, stack.machines)
+    assert continued > 20
+
+
+def test_cut_again_and_again_at_the_same_call_it_gets_there_in_the_end(
+    policies: PolicyFile,
+) -> None:
+    """Wherever a batch gets through before the cut, each hop is cut too."""
+    hops = set()
+    for cut in range(1, 45, 2):
+        stack = Stack(policies)
+        stack.at[cut + 15] = stack.leave(40)
+        assert stack.sweep()
+        well = stack.work_off(cut={cut: stack.leave(40)})
+        hops.add(len(well))
+        if all(well):
+            stack.all_once()
+        else:
+            # No hop gets anything done, and after the eighth nobody goes on.
+            assert well == [True] * (HOPS - 1) + [False]
+            assert max(stack.ordered.values(), default=0) <= 1
+            assert stack.ledger.watermark(HERE, "nightly", SCHEDULE) is None
+            stack.time.at = NOW + timedelta(days=1)
+            assert stack.sweep()
+            assert stack.ordered == Counter(an_id(n) for n in range(1, 6))
+    assert {1, HOPS} < hops
+
+
+def test_wherever_a_process_ends_the_next_scheduled_sweep_finds_everything(
+    policies: PolicyFile,
+) -> None:
+    def crash() -> None:
+        raise Crash
+
+    stack = Stack(policies)
+    stack.at[first_order(whole(policies)) + 10] = stack.leave(40)
+    assert stack.sweep()
+    assert stack.names[-1] == "send"
+    calls, reached = len(stack.names), 0
+    for cut in range(first_order(stack.names), calls + 1):
+        stack = Stack(policies)
+        stack.at[first_order(whole(policies)) + 10] = stack.leave(40)
+        stack.at[cut] = crash
+        with pytest.raises(Crash):
+            stack.sweep()
+        reached += 1
+        stack.at = {}
+        stack.time.at = NOW + timedelta(days=1)
+        assert stack.sweep()
+        assert stack.cloud.ids("running") == set()
+        assert set(stack.ordered.values()) == {1}
+        assert stack.ledger.open_intents(HERE) == ()
+    assert reached > 10
+
+
+def cut(policies: PolicyFile, *, after: int = 10, **more: Any) -> Stack:
+    """A stack whose sweep was cut, with its message."""
+    stack = Stack(policies, **more)
+    stack.at[first_order(whole(policies)) + after] = stack.leave(40)
+    assert stack.sweep()
+    (work,) = stack.sent
+    assert work == WorkRequest(work="resume", id=f"{work.id.removesuffix('-hop-1')}-hop-1")
+    return stack
+
+
+def test_it_says_whose_rest_it_is_and_which_hop(
+    policies: PolicyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Report] = []
+    monkeypatch.setattr(handler, "publish", said.append)
+    stack = cut(policies)
+    stack.work_off(cut={30: stack.leave(40)})
+
+    _whole, root, *hops = said
+    assert root.status is Status.CONTINUED
+    assert not root.failed
+    assert root.problem == "4 are carried on by message, the 1st of 8"
+    assert [(hop.root, hop.hop) for hop in hops] == [
+        (root.sweep_id, number) for number in range(1, len(hops) + 1)
+    ]
+    assert len({report.sweep_id for report in said}) == len(said)
+    assert len(hops) > 1
+    assert hops[-1].status is Status.COMPLETED
+
+
+def test_without_a_queue_it_stops_as_ever(policies: PolicyFile) -> None:
+    stack = Stack(policies, queue=False)
+    stack.at[first_order(whole(policies)) + 10] = stack.leave(40)
+
+    assert not stack.sweep()
+    assert stack.sent == []
+    assert stack.cloud.ids("running")
+
+
+@pytest.mark.parametrize("what", ["pause", "refusal"])
+def test_what_stops_for_another_reason_is_not_handed_on(policies: PolicyFile, what: str) -> None:
+    stack = Stack(policies)
+    if what == "pause":
+        thrown = Pause(since=NOW, by="kim", reason="exam today")
+        stack.cloud.before("TerminateInstances", lambda: stack.ledger.pause(thrown))
+    else:
+        stack.cloud.fail("TerminateInstances", Fault(code="AuthFailure", status=403))
+
+    stack.sweep()
+
+    assert len(stack.cloud.orders) == 1
+    assert stack.sent == []
+
+
+def test_with_other_policies_it_is_refused(policies: PolicyFile, tmp_path: Path) -> None:
+    stack = cut(policies)
+    before = stack.ordered
+    stack.policies = policies_in(tmp_path, more="# another version\n")
+
+    assert not stack.deliver(stack.sent[0])
+    assert stack.ordered == before
+
+
+def test_a_message_that_comes_after_an_hour_is_refused(policies: PolicyFile) -> None:
+    stack = cut(policies)
+    before = stack.ordered
+    stack.time.at += timedelta(minutes=61)
+
+    assert not stack.deliver(stack.sent[0])
+    assert stack.ordered == before
+
+
+def test_in_report_mode_nothing_is_taken_up(policies: PolicyFile) -> None:
+    stack = cut(policies)
+    before = stack.ordered
+    stack.mode = Mode.REPORT
+
+    assert not stack.deliver(stack.sent[0])
+    assert stack.ordered == before
+
+
+def test_while_paused_nothing_is_ordered(policies: PolicyFile) -> None:
+    stack = cut(policies)
+    before = stack.ordered
+    stack.ledger.pause(Pause(since=NOW, by="kim", reason="exam today"))
+
+    assert stack.deliver(stack.sent.pop())
+    assert stack.ordered == before
+    assert stack.sent == []
+    assert stack.ledger.watermark(HERE, "nightly", SCHEDULE) is None
+
+
+@pytest.mark.parametrize("change", ["tagged", "protected", "leased", "gone", "stopped"])
+def test_what_is_not_due_any_more_is_spared(policies: PolicyFile, change: str) -> None:
+    stack = cut(policies)
+    last = max(stack.cloud.ids("running"))
+    machine = stack.cloud.machines[last]
+    match change:
+        case "tagged":
+            machine.tags["curfew:keep"] = ""
+        case "protected":
+            machine.termination_protected = True
+        case "leased":
+            leased(stack, last, ends_in=timedelta(hours=1))  # type: ignore[arg-type]
+        case "gone":
+            del stack.cloud.machines[last]
+        case "stopped":
+            machine.state = "stopped"
+
+    assert all(stack.work_off())
+
+    assert stack.ordered[last] == 0
+    assert sum(stack.ordered.values()) == stack.machines - 1
+    assert stack.ledger.watermark(HERE, "nightly", SCHEDULE) is not None
+
+
+def test_what_came_since_is_nobody_s_business(policies: PolicyFile) -> None:
+    stack = cut(policies)
+    stack.cloud.machines[an_id(99)] = Machine(id=an_id(99), zone=A)
+
+    assert all(stack.work_off())
+
+    assert stack.cloud.ids("running") == {an_id(99)}
+
+
+def test_the_day_that_is_used_up_by_the_first_sweep_is_enough_for_its_rest(tmp_path: Path) -> None:
+    tight = policies_in(tmp_path, per_day=5)
+    stack = cut(tight)
+
+    assert all(stack.work_off())
+
+    stack.all_once()
+
+
+def test_of_a_sweep_in_which_something_failed_the_rest_is_done_and_the_window_stays_open(
+    policies: PolicyFile,
+) -> None:
+    stack = Stack(policies)
+    stack.cloud.denied = {an_id(2)}
+    stack.at[first_order(whole(policies)) + 40] = stack.leave(40)
+
+    assert not stack.sweep()
+    assert len(stack.sent) == 1
+    assert all(stack.work_off())
+
+    assert stack.cloud.ids("running") == {an_id(2)}
+    assert stack.ledger.watermark(HERE, "nightly", SCHEDULE) is None
+
+
+@pytest.mark.parametrize("broken_", ["queue", "ledger"])
+def test_what_cannot_be_handed_on_is_said_and_left_to_the_next_sweep(
+    policies: PolicyFile, broken_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Report] = []
+    monkeypatch.setattr(handler, "publish", said.append)
+    stack = Stack(policies)
+
+    def fail(*_: Any) -> None:
+        raise QueueError("shut") if broken_ == "queue" else LedgerError("shut")
+
+    if broken_ == "queue":
+        monkeypatch.setattr(stack, "send", fail)
+    else:
+        monkeypatch.setattr(stack.ledger.plans, "save", fail)
+    stack.at[first_order(whole(policies)) + 10] = stack.leave(40)
+
+    assert not stack.sweep()
+    assert said[-1].status is Status.STOPPED
+    assert said[-1].problem.endswith("could not be handed on: shut")
+
+
+def test_a_rest_is_no_plan_that_anybody_could_read_or_apply(policies: PolicyFile) -> None:
+    stack = cut(policies)
+    (work,) = stack.sent
+    before = stack.ordered
+
+    assert not stack.deliver(WorkRequest(work="apply", id=work.id))
+    assert not stack.deliver(WorkRequest(work="plan", id=work.id))
+
+    assert stack.ordered == before
+    record = stack.ledger.plans.get(work.id)
+    assert record is not None
+    assert record.step is PlanStep.PLANNED
+
+
+def test_a_message_of_a_sweep_that_left_nothing_fails(policies: PolicyFile) -> None:
+    stack = Stack(policies)
+
+    assert not stack.deliver(WorkRequest(work="resume", id="nothing"))

@@ -1,0 +1,53 @@
+"""What changes a ledger in memory excludes every other change, in whatever thread."""
+
+from threading import RLock, Thread
+from time import sleep
+
+from curfew.ledger.alone import alone
+from curfew.ledger.memory import MemoryLedger
+from curfew.ledger.memory_fleets import MemoryFleets
+from curfew.ledger.memory_plans import MemoryPlans
+
+CHANGES = {
+    MemoryLedger: {"append", "begin", "complete", "reserve", "witness"},
+    MemoryFleets: {
+        "advance", "attempt", "claim", "close", "end", "hand_over", "lock", "open", "record", "renew", "settle",
+        "unclaim",
+    },
+    MemoryPlans: {"begin", "finish", "open", "save"},
+}  # fmt: skip
+
+
+class Purse:
+    def __init__(self) -> None:
+        self.alone = RLock()
+        self.spent = 0
+
+    @alone
+    def spend(self, limit: int) -> None:
+        before = self.spent
+        sleep(0.02)
+        if before < limit:
+            self.spent = before + 1
+
+    @alone
+    def spend_twice(self, limit: int) -> None:
+        self.spend(limit)
+        self.spend(limit)
+
+
+def test_what_reads_and_then_writes_has_nobody_between() -> None:
+    purse = Purse()
+    threads = [Thread(target=purse.spend_twice, args=(5,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert purse.spent == 5
+
+
+def test_every_change_of_a_ledger_in_memory_is_made_alone() -> None:
+    for owner, names in CHANGES.items():
+        locked = {name for name, there in vars(owner).items() if hasattr(there, "__wrapped__")}
+        assert locked == names

@@ -1,0 +1,120 @@
+"""Clients that several threads want at once: a session makes one at a time, and what is shared is made once."""
+
+from collections.abc import Callable
+from threading import Barrier, Lock, Thread
+from time import sleep
+from typing import Any
+
+import pytest
+from botocore.session import Session
+
+from curfew import calls
+from curfew.abreast import LANES
+from curfew.aws import LOOKS, Aws
+from curfew.core.model import Mode
+from curfew.rate import Rates
+from curfew.settings import Settings
+from tests.builders import HERE, NOW, an_id
+
+MANY = 8
+
+
+class Answered:
+    status_code = 200
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
+    rates = Rates(100, now=lambda: NOW, sleep=lambda _seconds: None)
+    made = Aws(Settings(region=HERE.region, mode=Mode.ACT), rates, now=lambda: NOW)
+    monkeypatch.setitem(vars(made), "identity", ("aws", HERE.account))
+    return made
+
+
+@pytest.fixture
+def most(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many clients were being made at the same time, at most."""
+    going, highest, lock, create = 0, 0, Lock(), Session.create_client
+
+    def slow(self: Session, *given: Any, **more: Any) -> Any:
+        nonlocal going, highest
+        with lock:
+            going += 1
+            highest = max(highest, going)
+        sleep(0.02)
+        try:
+            return create(self, *given, **more)
+        finally:
+            with lock:
+                going -= 1
+
+    monkeypatch.setattr(Session, "create_client", slow)
+    return lambda: highest
+
+
+def at_once(*wanted: Callable[[], Any]) -> list[Any]:
+    """Each in a thread of its own, begun together: what they gave."""
+    found: list[Any] = []
+    together = Barrier(len(wanted))
+
+    def want(get: Callable[[], Any]) -> None:
+        together.wait()
+        found.append(get())
+
+    threads = [Thread(target=want, args=(get,)) for get in wanted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def test_the_client_that_acts_is_made_once_and_paced_once_whoever_wants_it(
+    aws: Aws, most: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider: Any = aws.provider(HERE.region, mode=Mode.ACT)
+    paced: list[Any] = []
+    monkeypatch.setattr(Rates, "pace", lambda _self, client, _where: paced.append(client))
+
+    found = at_once(*[lambda: provider._act] * MANY)
+
+    assert len(found) == MANY
+    assert len(set(map(id, found))) == 1
+    assert len(paced) == 1
+    assert most() == 1
+
+
+def test_a_session_makes_one_client_at_a_time(aws: Aws, most: Callable[[], int]) -> None:
+    purposes = (calls.ACT, calls.LOOK, calls.PARAMETERS, calls.ACCOUNT)
+
+    found = at_once(*(aws.once(purpose) for purpose in purposes))
+
+    assert len(set(map(id, found))) == len(purposes)
+    assert most() == 1
+
+
+def test_what_could_not_be_made_is_tried_again(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    get = aws.once(calls.LOOK)
+    with monkeypatch.context() as broken:
+        broken.setattr(Session, "create_client", lambda *_given, **_more: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            get()
+
+    assert get() is get()
+
+
+def test_what_may_protect_is_looked_at_side_by_side_over_as_many_connections(aws: Aws) -> None:
+    provider: Any = aws.provider(HERE.region, mode=Mode.REPORT)
+    together = Barrier(LOOKS, timeout=20)
+
+    def answer(params: Any, **_: Any) -> Any:
+        name: str = params["body"]["Attribute"]
+        if name == "disableApiTermination":
+            together.wait()
+        return Answered, {name[0].upper() + name[1:]: {"Value": False}}
+
+    provider._read.meta.events.register_first("before-call.ec2", answer)
+    ids = [an_id(n) for n in range(2 * LOOKS)]
+
+    assert list(provider.protections(ids)) == ids
+    assert provider._read.meta.config.max_pool_connections == LANES * LOOKS

@@ -1,0 +1,135 @@
+"""What may protect instances is read side by side: as many at a time as are let, and nothing is different for it."""
+
+from collections.abc import Callable, Sequence
+from threading import Barrier, BrokenBarrierError, Lock
+from time import sleep
+from typing import Any
+
+import pytest
+
+from curfew.abreast import Abreast, in_turn, threads
+from curfew.core.errors import PacedError, RefusedError
+from curfew.core.model import Attributes
+from curfew.providers.ec2 import Ec2Provider
+from tests.builders import HERE, an_id
+from tests.stub.wire import parameters
+from tests.stub_ec2 import Fault, Machine, StubEc2
+
+WAIT = 20
+IDS = [an_id(n) for n in (5, 3, 9, 1, 8, 2, 7, 4, 6, 12, 11, 10)]
+FREE = Attributes(termination_protected=False, stop_protected=False)
+EACH = pytest.mark.parametrize("abreast", [in_turn, threads(3)], ids=["in turn", "side by side"])
+
+type Ask = Callable[[str], object]
+
+
+def asked_of(
+    cloud: StubEc2, *, abreast: Abreast, ask: Ask = lambda _id: None
+) -> Callable[[Sequence[str]], dict[str, Attributes]]:
+    """The real provider's question; ``ask`` is called before each call, with whom it is about."""
+    read = cloud.client()
+
+    def asking(request: Any, **_: Any) -> None:
+        ask(parameters(request)["InstanceId"])
+
+    events: Any = read.meta.events
+    events.register_first("before-send.ec2", asking)
+    provider = Ec2Provider(target=HERE, read=read, abreast=abreast)
+    return lambda ids: dict(provider.protections(ids))
+
+
+def a_cloud(**shielded: str) -> StubEc2:
+    machines = [Machine(id=id_) for id_ in IDS]
+    for machine in machines:
+        machine.termination_protected = shielded.get("ended") == machine.id
+        machine.stop_protected = shielded.get("stopped") == machine.id
+    return StubEc2(*machines)
+
+
+@pytest.mark.parametrize(("abreast", "overlap"), [(threads(3), True), (in_turn, False)])
+def test_as_many_are_asked_about_at_the_same_time_as_are_let(
+    abreast: Abreast, overlap: bool
+) -> None:
+    together = Barrier(3, timeout=WAIT if overlap else 0.1)
+    asked: set[str] = set()
+    met: list[bool] = []
+
+    def ask(id_: str) -> None:
+        if id_ in IDS[:3] and id_ not in asked:
+            asked.add(id_)
+            try:
+                together.wait()
+                met.append(True)
+            except BrokenBarrierError:
+                met.append(False)
+
+    assert len(asked_of(a_cloud(), abreast=abreast, ask=ask)(IDS)) == len(IDS)
+    assert met == [overlap] * 3
+
+
+def test_never_are_more_asked_about() -> None:
+    going, most, lock = set[str](), 0, Lock()
+
+    def ask(id_: str) -> None:
+        nonlocal most
+        with lock:
+            going.add(id_)
+            most = max(most, len(going))
+        sleep(0.01)
+        with lock:
+            going.discard(id_)
+
+    asked_of(a_cloud(), abreast=threads(3), ask=ask)(IDS)
+
+    assert most <= 3
+
+
+@EACH
+def test_the_answer_keeps_the_order_of_the_question(abreast: Abreast) -> None:
+    slow = set(IDS[::2])
+
+    def ask(id_: str) -> None:
+        sleep(0.01 if id_ in slow else 0)
+
+    found = asked_of(a_cloud(ended=IDS[2], stopped=IDS[7]), abreast=abreast, ask=ask)(IDS)
+
+    assert list(found) == IDS
+    assert found[IDS[2]] == Attributes(termination_protected=True, stop_protected=False)
+    assert found[IDS[7]] == Attributes(termination_protected=False, stop_protected=True)
+    assert [id_ for id_ in IDS if found[id_] == FREE] == [*IDS[:2], *IDS[3:7], *IDS[8:]]
+
+
+@EACH
+@pytest.mark.parametrize("fault", [Fault(code="InternalError", status=500), Fault()])
+def test_whoever_could_not_be_read_is_left_out_and_nobody_else(
+    abreast: Abreast, fault: Fault
+) -> None:
+    cloud = a_cloud()
+    cloud.fail("DescribeInstanceAttribute", fault, on=4)
+
+    found = asked_of(cloud, abreast=abreast)([*IDS, "i-0123456789abcdef0"])
+
+    assert len(found) == len(IDS) - 1
+    assert set(found.values()) == {FREE}
+
+
+@EACH
+def test_a_refusal_is_raised_and_nobody_is_asked_about_after_it(abreast: Abreast) -> None:
+    cloud = a_cloud()
+    cloud.fail("DescribeInstanceAttribute", Fault(code="NeverHeardOf"), on=4, times=99)
+
+    with pytest.raises(RefusedError, match="made to fail"):
+        asked_of(cloud, abreast=abreast)(IDS)
+
+    assert len(cloud.calls) <= 3 + 2 * 3
+
+
+@EACH
+def test_what_the_rate_does_not_let_through_in_time_is_raised(abreast: Abreast) -> None:
+    def ask(id_: str) -> None:
+        if id_ == IDS[5]:
+            raise PacedError("the rate allows it in 99 seconds", late=True)
+
+    with pytest.raises(PacedError) as raised:
+        asked_of(a_cloud(), abreast=abreast, ask=ask)(IDS)
+    assert raised.value.late
