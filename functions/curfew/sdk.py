@@ -43,7 +43,7 @@ def instant(text: Any) -> datetime:
     that is no time.
     """
     # Other forms that fromisoformat takes may mean something else to the SDK.
-    if isinstance(text, str) and text[10:11] == "T" and text[4:8:3] == "--" and text[-1] == "Z":
+    if isinstance(text, str) and text[-1:] == "Z" and text[4:17:3] == "--T::":
         try:
             return datetime.fromisoformat(text)
         except ValueError:
