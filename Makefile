@@ -94,7 +94,7 @@ clean: ## Remove all that the other targets made
 LOCKS := functions/requirements.txt requirements/dev.txt requirements/sam.txt requirements/uv.txt
 compile = case $(1) in \
 	  functions/*) from="pyproject.toml" ;; \
-	  */dev.txt) from="pyproject.toml --extra cli --group dev --group mutants --constraint functions/requirements.txt" ;; \
+	  */dev.txt) from="pyproject.toml --extra cli --extra openstack --group dev --group mutants --constraint functions/requirements.txt" ;; \
 	  *) group="$${lock\#\#*/}"; from="--group pyproject.toml:$${group%.txt}" ;; \
 	esac; \
 	$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \

@@ -13,6 +13,7 @@ CurfewError
 ├── QueueError            work could not be put off: whoever asked for it asks again
 ├── ProviderError         the cloud refused or could not be reached
 │   ├── ItemError             because of one instance: the batch is split
+│   │   └── ProtectedError            which is protected: it is kept
 │   ├── ThrottledError        because of the rate: slow down, keep the plan
 │   ├── AmbiguousError        no answer came, or none that tells: look before deciding anything
 │   ├── CapacityError         because there is none left of this kind, here: ask elsewhere
@@ -85,6 +86,10 @@ class ProviderError(CurfewError):
 
 class ItemError(ProviderError):
     """One instance of the batch made the call fail."""
+
+
+class ProtectedError(ItemError):
+    """The cloud itself keeps an instance from its end."""
 
 
 class ThrottledError(ProviderError):

@@ -78,7 +78,8 @@ class Instance:
 
     ``launched_at`` is the last start, not the creation: EC2 resets it whenever the instance is started.
     ``first_seen_at`` is the ledger's own record and stays. Either may be missing. ``lease`` is the ledger's too: what
-    a tag says about one counts for nothing.
+    a tag says about one counts for nothing. ``ambiguous`` are the tag keys of which the cloud shows several values, on
+    a cloud that can; ``locked`` is a lock that the cloud shows with the instance.
     """
 
     id: str
@@ -96,6 +97,8 @@ class Instance:
     root_device: str = "ebs"
     volumes: tuple[Volume, ...] = ()
     state_reason: str = ""
+    ambiguous: tuple[str, ...] = ()
+    locked: bool = False
     lease: "Lease | None" = None
 
     @property

@@ -69,6 +69,11 @@ def _protect_tag(instance: Instance, policy: Policy, _now: datetime) -> Finding 
     return None
 
 
+def _locked(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
+    # Whoever is an administrator could end it even so: the lock is a word to Curfew too.
+    return Finding(rule="locked", reason="is locked") if instance.locked else None
+
+
 def _auto_scaling_group(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
     for key, value in instance.tags.items():
         if folded(key) == GROUP_TAG:
@@ -106,6 +111,12 @@ def _reserved_capacity(instance: Instance, _policy: Policy, _now: datetime) -> F
 
 def _ambiguous_tag(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:
     read = {folded(key) for key in policy.selector.keys}
+    for key in instance.ambiguous:
+        if folded(key) in read:
+            return Finding(
+                rule="ambiguous-tag",
+                reason=f"has several values of the tag {key}: which one counts?",
+            )
     spellings = Counter(folded(key) for key in instance.tags)
     for key, count in sorted(spellings.items()):
         if count > 1 and key in read:
@@ -147,6 +158,7 @@ def _min_age(instance: Instance, policy: Policy, now: datetime) -> Finding | Non
 
 RULES: tuple[Rule, ...] = (
     _protect_tag,
+    _locked,
     _auto_scaling_group,
     _managed_by_service,
     _reserved_capacity,
