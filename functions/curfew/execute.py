@@ -15,6 +15,7 @@ from .core.errors import (
     AmbiguousError,
     ItemError,
     LedgerError,
+    ProtectedError,
     ProviderError,
     RefusedError,
     unexpected,
@@ -277,7 +278,7 @@ class _Execution:
         A group is ordered only straight after a look: what was looked at before another call, or too long ago, is
         looked at again.
         """
-        waiting = [_Group(due, self._looked_at)]
+        waiting = self._groups(due)
         while waiting:
             group = waiting.pop(0)
             if not self._is_fresh(group.looked_at):
@@ -299,6 +300,11 @@ class _Execution:
                 return
             except ProviderError as error:
                 waiting = [*self._after_trouble(group, error), *waiting]
+
+    def _groups(self, due: Sequence[Action]) -> list[_Group]:
+        """As many as one order may name; after the first of them the others are looked at again."""
+        some = batched(due, self._provider.capabilities.order, strict=False)
+        return [_Group(g, self._looked_at if not n else None) for n, g in enumerate(some)]
 
     def _is_fresh(self, looked_at: datetime | None) -> bool:
         return looked_at is not None and self._clock.now() - looked_at <= FRESH
@@ -327,6 +333,8 @@ class _Execution:
                 return self._provider.terminate(ids)
             case ActionKind.STOP:
                 return self._provider.stop(ids)
+            case ActionKind.SHELVE:
+                return self._provider.shelve(ids)
 
     def _after_item_error(self, group: _Group, error: ItemError) -> list[_Group]:
         """Look; then try again without whoever showed itself, or else in halves."""
@@ -336,7 +344,7 @@ class _Execution:
         if len(rest) > 1:
             middle = len(rest) // 2
             return [_Group(rest[:middle], self._looked_at), _Group(rest[middle:])]
-        spared = error.code == "OperationNotPermitted"
+        spared = isinstance(error, ProtectedError)
         self._settle(rest, Result.KEPT if spared else Result.FAILED, f"the cloud refused: {error}")
         return []
 

@@ -335,6 +335,7 @@ def test_every_rule_by_itself_is_enough() -> None:
     stop = stopping()
     alone = [
         an_instance(tags={**DEV, "curfew:keep": ""}),
+        an_instance(locked=True),
         an_instance(tags={**DEV, "aws:autoscaling:groupName": "g"}),
         an_instance(managed_by="eks"),
         an_instance(lifecycle="capacity-block"),
@@ -344,9 +345,9 @@ def test_every_rule_by_itself_is_enough() -> None:
         an_instance(launched_at=None),
     ]
 
-    # The second rule's tag is a service's tag too.
+    # The third rule's tag is a service's tag too.
     hits = [[bool(rule(i, stop, NOW)) for rule in RULES] for i in alone]
-    hits[1][2] = False
+    hits[2][3] = False
 
     assert hits == [[n == m for m in range(len(RULES))] for n in range(len(alone))]
     assert [protected(i, stop, NOW) is not None for i in alone] == [True] * len(RULES)

@@ -33,6 +33,7 @@ class ActionKind(StrEnum):
 
     TERMINATE = "terminate"
     STOP = "stop"
+    SHELVE = "shelve"
 
     @property
     def ends(self) -> frozenset[State]:
@@ -40,7 +41,7 @@ class ActionKind(StrEnum):
         match self:
             case ActionKind.TERMINATE:
                 return frozenset({State.SHUTTING_DOWN, State.TERMINATED})
-            case ActionKind.STOP:
+            case ActionKind.STOP | ActionKind.SHELVE:
                 return frozenset({State.STOPPING, State.STOPPED})
 
 

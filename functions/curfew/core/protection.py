@@ -38,6 +38,7 @@ SERVICE_TAGS = (
     ("parallelcluster:", "ParallelCluster"),
 )
 ORDINARY_LIFECYCLES = ("on-demand", "spot")
+SHELVING = ("openstack", "memory")
 
 
 def protected(instance: Instance, policy: Policy, now: datetime) -> Finding | None:
@@ -146,6 +147,14 @@ def _cannot_stop(instance: Instance, policy: Policy, _now: datetime) -> Finding 
     return None
 
 
+def _cannot_shelve(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:
+    if policy.action is not ActionKind.SHELVE or instance.target.provider in SHELVING:
+        return None
+    return Finding(
+        rule="cannot-shelve", reason=f"{instance.target.provider} has no shelf: use stop"
+    )
+
+
 def _min_age(instance: Instance, policy: Policy, now: datetime) -> Finding | None:
     if instance.launched_at is None:
         return Finding(rule="unknown-launch-time", reason="its launch time is unknown")
@@ -165,5 +174,6 @@ RULES: tuple[Rule, ...] = (
     _ambiguous_tag,
     _leased,
     _cannot_stop,
+    _cannot_shelve,
     _min_age,
 )

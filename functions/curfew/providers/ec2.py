@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import AmbiguousError, ListingError, ProviderError, RefusedError, RequestError
 from ..core.model import Attributes, Instance, State, Target
 from ..core.policy import Selector, mismatch
-from . import Launch, Listing, labels
+from . import Capabilities, Launch, Listing, labels
 from .ec2_errors import PAGE_CODES, SDK_ERRORS, code_of, refused_launch, translated
 from .ec2_filters import FILTER_VALUES, filters, literal
 from .ec2_instances import instance_of, previous_states
@@ -37,6 +37,8 @@ LABELLED = 200  # EC2 takes a thousand, and advises less
 
 class Ec2Provider:
     """One account and region of EC2. ``ssm`` makes the client for parameters, once one is asked for."""
+
+    capabilities = Capabilities(order=1_000, idempotent_launch=True, shelves=False)
 
     def __init__(
         self,
@@ -135,6 +137,10 @@ class Ec2Provider:
                 self._act.stop_instances(InstanceIds=list(ids)).get("StoppingInstances", [])
             )
         )
+
+    def shelve(self, ids: Sequence[str]) -> Mapping[str, State]:
+        """EC2 has no shelf; the plan has kept whoever was meant."""
+        raise RefusedError("EC2 has no shelf: nothing was done")
 
     def image(self, name: str) -> str:
         """An id as it is; after ``resolve:ssm:``, what that parameter has."""
