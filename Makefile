@@ -107,7 +107,7 @@ LOCKS := functions/requirements.txt requirements/dev.txt requirements/sam.txt re
   requirements/peers.txt requirements/uv.txt benchmarks/typical/requirements.txt
 compile = case $(1) in \
 	  functions/*) from="pyproject.toml" ;; \
-	  */dev.txt) from="pyproject.toml --extra cli --group dev --group mutants --constraint functions/requirements.txt" ;; \
+	  */dev.txt) from="pyproject.toml --extra cli --extra openstack --group dev --group mutants --constraint functions/requirements.txt" ;; \
 	  benchmarks/*) from="--group pyproject.toml:typical --constraint functions/requirements.txt" ;; \
 	  *) group="$${lock\#\#*/}"; from="--group pyproject.toml:$${group%.txt}" ;; \
 	esac; \

@@ -16,6 +16,7 @@ from .core.errors import (
     ItemError,
     LedgerError,
     PacedError,
+    ProtectedError,
     ProviderError,
     RefusedError,
     unexpected,
@@ -293,7 +294,7 @@ class _Execution:
         A group is ordered only straight after a look: what was looked at before another call, or too long ago, is
         looked at again.
         """
-        waiting = [_Group(due, self._looked_at)]
+        waiting = self._groups(due)
         while waiting:
             group = waiting.pop(0)
             if not self._is_fresh(group.looked_at):
@@ -323,6 +324,11 @@ class _Execution:
             except ProviderError as error:
                 waiting = [*self._after_trouble(group, error), *waiting]
 
+    def _groups(self, due: Sequence[Action]) -> list[_Group]:
+        """As many as one order may name; after the first of them the others are looked at again."""
+        some = batched(due, self._provider.capabilities.order, strict=False)
+        return [_Group(g, self._looked_at if not n else None) for n, g in enumerate(some)]
+
     def _is_fresh(self, looked_at: datetime | None) -> bool:
         return looked_at is not None and self._clock.now() - looked_at <= FRESH
 
@@ -350,6 +356,8 @@ class _Execution:
                 return self._provider.terminate(ids, by=self._sweep_id)
             case ActionKind.STOP:
                 return self._provider.stop(ids, by=self._sweep_id)
+            case ActionKind.SHELVE:
+                return self._provider.shelve(ids, by=self._sweep_id)
 
     def _after_item_error(self, group: _Group, error: ItemError) -> list[_Group]:
         """Look; then try again without whoever showed itself, or else in halves."""
@@ -360,7 +368,7 @@ class _Execution:
             first, second = _halves(_Group(rest))
             first.looked_at = self._looked_at
             return [first, second]
-        spared = error.code == "OperationNotPermitted"
+        spared = isinstance(error, ProtectedError)
         self._settle(rest, Result.KEPT if spared else Result.FAILED, f"the cloud refused: {error}")
         return []
 

@@ -115,6 +115,9 @@ class _Launch:
                 return self._settled(attempt, Answer.LAUNCHED, born)
             if not self.clock.has(ROOM) or not self.hold():
                 return _Unknown(problem=problem or "out of time: it is carried on")
+            if doubtful and tries > 1 and not self.provider.capabilities.idempotent_launch:
+                # The call may still be on its way. Whoever carries on, minutes later, sees what it brought.
+                return _Unknown(problem=problem)
             try:
                 born = self.provider.launch(_call(order, attempt), by=order.operation)
             except (AmbiguousError, ThrottledError) as error:
@@ -216,4 +219,6 @@ def _call(order: Order, attempt: Attempt) -> Launch:
         profile=order.profile,
         user_data=order.user_data,
         spot=order.spot,
+        networks=order.networks,
+        hints=order.hints,
     )

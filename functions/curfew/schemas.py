@@ -209,14 +209,16 @@ class PolicyEntry(Strict):
     """One policy of the file."""
 
     select: Select
-    action: Literal["terminate", "stop"]
+    action: Literal["terminate", "stop", "shelve"]
     older_than: Duration | None = None
     limits: SweepLimits = SweepLimits()
 
     @model_validator(mode="after")
     def _stoppable(self) -> Self:
-        if self.action == "stop" and set(self.select.states) != {"running"}:
-            raise ValueError("action stop needs states: [running]: nothing else can be stopped")
+        if self.action != "terminate" and set(self.select.states) != {"running"}:
+            raise ValueError(
+                f"action {self.action} needs states: [running]: nothing else can be stopped"
+            )
         return self
 
 
