@@ -12,7 +12,7 @@ PYTHON := .venv/bin/python
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 SAM := PATH="$(CURDIR)/.tools/bin:$$PATH" sam
 BUILT := .aws-sam/build/template.yaml
-SHIPPED := $(shell find functions -not -path '*/__pycache__*')
+SHIPPED := $(shell find functions layer -not -path '*/__pycache__*')
 
 ##@ Use
 
@@ -103,10 +103,11 @@ clean: ## Remove all that the other targets made
 	rm -rf .venv .tools .ministack .peers .uv .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
 # The locks, each from its part of pyproject.toml. What is tested is what ships: the first one governs the second.
-LOCKS := functions/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
+LOCKS := functions/requirements.txt layer/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
   requirements/peers.txt requirements/uv.txt benchmarks/typical/requirements.txt
 compile = case $(1) in \
 	  functions/*) from="pyproject.toml" ;; \
+	  layer/*) from="--group pyproject.toml:layer --constraint functions/requirements.txt" ;; \
 	  */dev.txt) from="pyproject.toml --extra cli --extra openstack --group dev --group mutants --constraint functions/requirements.txt" ;; \
 	  benchmarks/*) from="--group pyproject.toml:typical --constraint functions/requirements.txt" ;; \
 	  *) group="$${lock\#\#*/}"; from="--group pyproject.toml:$${group%.txt}" ;; \

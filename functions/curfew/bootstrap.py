@@ -12,6 +12,7 @@ from uuid import uuid4
 from . import calls
 from .aws import Aws
 from .clock import Clock
+from .clouds import Clouds
 from .core.errors import ConfigError, ProviderError, RequestError
 from .core.lease import Fleet
 from .core.model import Mode, Place, Target
@@ -26,6 +27,7 @@ from .requests import SweepRequest, TargetRequest, WorkRequest
 from .settings import Settings
 from .sweep import Sweep
 from .targets import Atlas
+from .templates import CloudFleetEntry
 
 FLEETS_AT_ONCE = 100
 
@@ -130,9 +132,11 @@ class App:
     def atlas(self) -> Atlas:
         """Which accounts and regions there are. Raises ProviderError."""
         home = self.settings.region
+        targets = self.policies.content.targets
         return Atlas(
-            configured=self.policies.content.targets,
-            account=self.provider(home).target.account,
+            configured=targets,
+            # Nobody asks AWS who it is where nothing of it is swept.
+            account="" if targets.only_clouds else self.provider(home).target.account,
             region=home,
             members=self.members,
             regions=self.regions,
@@ -153,6 +157,23 @@ class App:
         """The provider of a target that the ledger knows. Raises ProviderError."""
         return self.provider(target.region, target.account)
 
+    def launching(self, template: str, region: str | None = None) -> Provider:
+        """Where a template launches: in a region of the own account, or on the template's own cloud.
+
+        Raises RequestError for a template or a region that there is not, ProviderError.
+        """
+        entry = self.policies.fleet(template)
+        if isinstance(entry, CloudFleetEntry):
+            if region:
+                raise RequestError(
+                    f'the template "{template}" is for the cloud {entry.cloud}: it says where, and nobody else does'
+                )
+            regions = self.policies.content.targets.clouds[entry.cloud].regions
+            return self.provider(entry.region or regions[0], entry.cloud)
+        where = region or self.settings.region
+        self.check_region(where)
+        return self.provider(where)
+
     def running(self) -> Iterator[Fleet]:
         """Every fleet that has not ended. Raises LedgerError."""
         after = ""
@@ -172,7 +193,8 @@ class App:
         try:
             provider = self.provider(region, account)
         except ProviderError as error:
-            provider = Unreachable(Target(provider="ec2", account=account, region=region), error)
+            kind = "openstack" if account in self.policies.content.targets.clouds else "ec2"
+            provider = Unreachable(Target(provider=kind, account=account, region=region), error)
         known: dict[str, Any] = {
             "id": self.new_id(),
             "policy": policy,
@@ -244,14 +266,21 @@ def build(settings: Settings) -> App:
     """An application on AWS. Raises ConfigError for a policy file or a setting that is unusable."""
     policies = load(settings.policies)
     rates = Rates(settings.rate_percent, now=utc_now, sleep=time.sleep)
-    aws = Aws(settings, rates, now=utc_now)
+    targets = policies.content.targets
+    aws = Aws(settings, rates, now=utc_now, wanted=not targets.only_clouds)
     settings = aws.settings
+    clouds = Clouds(targets.clouds, _secret(aws, settings.clouds) if settings.clouds else None)
+
+    def provider(region: str, account: str = "", *, mode: Mode) -> Provider:
+        side: Clouds | Aws = clouds if clouds.has(account) else aws
+        return side.provider(region, account, mode=mode)
+
     return App(
         settings=settings,
         policies=policies,
         ledger=_ledger(aws, settings),
-        provider=partial(aws.provider, mode=settings.mode),
-        watcher=partial(aws.provider, mode=Mode.REPORT),
+        provider=partial(provider, mode=settings.mode),
+        watcher=partial(provider, mode=Mode.REPORT),
         regions=aws.regions,
         members=aws.members,
         rates=rates,
@@ -277,6 +306,17 @@ def _ledger(aws: Aws, settings: Settings) -> Ledger:
             "no ledger is named: set CURFEW_TABLE, or --table on a terminal; nothing is done without one"
         )
     return MemoryLedger()
+
+
+def _secret(aws: Aws, name: str) -> Callable[[], str]:
+    client = aws.once(calls.SECRET, own=name)
+
+    def text() -> str:
+        from .secret import text_of
+
+        return text_of(client(), name)
+
+    return text
 
 
 def _defer(aws: Aws, queue: str) -> Callable[[WorkRequest], None]:

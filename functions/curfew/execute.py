@@ -146,7 +146,7 @@ class _Execution:
             except ProviderError:
                 continue
             for id_, action in list(self._accepted.items()):
-                if id_ in seen and seen[id_].state in action.kind.ends:
+                if id_ in seen and seen[id_].state in self._over(action):
                     del self._accepted[id_]
                     self._settle([action], Result.VERIFIED, f"seen {seen[id_].state}")
         for id_, action in self._accepted.items():
@@ -154,6 +154,12 @@ class _Execution:
                 self._settle([action], Result.UNKNOWN, "the cloud's answer did not name it")
             else:
                 self._settle([action], Result.ACCEPTED, "the cloud agreed; its end is not seen yet")
+
+    def _over(self, action: Action) -> frozenset[State]:
+        """The states in which nothing more can come between an action and its end."""
+        if self._provider.capabilities.ends_for_sure:
+            return action.kind.ends
+        return action.kind.ends - {State.SHUTTING_DOWN, State.STOPPING}
 
     def close(self) -> Executed:
         """Write the outcomes of what was intended; what cannot be written stays open for the next sweep."""

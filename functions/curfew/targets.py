@@ -14,6 +14,8 @@ from .schemas import Targets
 class Atlas:
     """What there is: the own account and region, the members of units, the regions that an account may use.
 
+    A cloud stands in the place of an account, in its own regions.
+
     ``members`` and ``regions`` ask AWS, and raise ProviderError.
     """
 
@@ -40,6 +42,8 @@ class Atlas:
         """Whether a place is one of those that a sweep by the policy could be for. Raises ProviderError."""
         if place.account not in self._all():
             return False
+        if cloud := self.configured.clouds.get(place.account):
+            return not policy.selector.regions and place.region in cloud.regions
         wanted = policy.selector.regions or self.configured.regions or (self.region,)
         return wanted == "all" or place.region in wanted
 
@@ -52,7 +56,7 @@ class Atlas:
         return request.accounts or everybody
 
     def _all(self) -> tuple[str, ...]:
-        named = list(self.configured.accounts)
+        named = [*self.configured.accounts, *self.configured.clouds]
         # An organization that leaves nobody means nobody: only a file that names no accounts at all means the own one.
         if not named and self.configured.organization is None:
             named = [self.account]
@@ -63,6 +67,9 @@ class Atlas:
         return tuple(one for one in dict.fromkeys(named) if one not in never)
 
     def _regions(self, account: str, request: SweepRequest, policy: Policy) -> tuple[str, ...]:
+        if cloud := self.configured.clouds.get(account):
+            # A region that the request or the policy names is one of AWS.
+            return () if request.regions or policy.selector.regions else cloud.regions
         wanted = (
             request.regions or policy.selector.regions or self.configured.regions or (self.region,)
         )

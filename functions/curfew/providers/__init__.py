@@ -19,12 +19,16 @@ class Capabilities:
     """What a cloud can do, where clouds differ. Whoever plans or acts is the more careful for what one cannot.
 
     ``order`` is how many instances one order may name. Without ``idempotent_launch``, a call whose answer is lost is
-    not made again before somebody has looked for what it brought, later.
+    not made again before somebody has looked for what it brought, later. Where nothing ``ends_for_sure`` that is
+    ending, an end is verified only once it is over. ``lends``: the right to act is borrowed for each batch; otherwise
+    what the credentials may, they may all the time.
     """
 
     order: int
     idempotent_launch: bool
     shelves: bool
+    lends: bool
+    ends_for_sure: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,9 @@ class Ec2Provider:
     ``enabled`` asks, elsewhere, which regions the account may use.
     """
 
-    capabilities = Capabilities(order=1_000, idempotent_launch=True, shelves=False)
+    capabilities = Capabilities(
+        order=1_000, idempotent_launch=True, shelves=False, lends=True, ends_for_sure=True
+    )
 
     def __init__(
         self,

@@ -35,7 +35,9 @@ class MemoryProvider:
     images are named by.
     """
 
-    capabilities = Capabilities(order=1_000, idempotent_launch=True, shelves=True)
+    capabilities = Capabilities(
+        order=1_000, idempotent_launch=True, shelves=True, lends=False, ends_for_sure=True
+    )
 
     def __init__(
         self,

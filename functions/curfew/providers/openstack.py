@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import openstack
 from keystoneauth1.exceptions import ClientException
+from keystoneauth1.session import Session
+from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 from openstack.exceptions import HttpException, NotFoundException, SDKException
 from requests.exceptions import RequestException
@@ -26,6 +27,7 @@ from ..core.errors import (
 from ..core.model import Attributes, Instance, State, Target
 from ..core.policy import Selector, mismatch
 from . import Capabilities, Launch, Listing, labels
+from .openstack_calls import guarded
 from .openstack_errors import refused_launch, translated
 from .openstack_filters import query
 from .openstack_servers import instance_of
@@ -42,24 +44,42 @@ OPEN = Attributes(termination_protected=False, stop_protected=False)
 ERRORS = (SDKException, ClientException, RequestException, ValueError, LookupError, TypeError)
 
 
-def connected(cloud: str, region: str = "", **more: Any) -> Connection:
-    """A connection to a cloud of clouds.yaml, or of the OS_ variables. Nothing is sent before it is used.
+def connected(
+    cloud: str, region: str, *, acts: bool, entry: Mapping[str, Any] | None = None
+) -> Connection:
+    """A connection to a cloud: its ``entry`` of a clouds.yaml, or else the one that the SDK finds under its name.
 
-    Raises RefusedError if there is no such cloud. Time-outs are short, and an answer is waited for once: an invocation
-    has a deadline.
-    Source: https://docs.openstack.org/openstacksdk/latest/user/config/configuration.html
+    Nothing is sent before it is used, and what is sent passes the guard. Time-outs are short, and an answer is waited
+    for once: an invocation has a deadline. Raises RefusedError if there is no such cloud.
     """
+
+    def session(**more: Any) -> Session:
+        return Session(session=guarded(acts=acts), **more)
+
+    like_a_class: Any = session
+    alone = entry is not None
+    wanted: dict[str, Any] = {**entry} if entry is not None else {"cloud": cloud}
     try:
-        return openstack.connect(
-            cloud=cloud,
-            region_name=region or None,
+        configured = OpenStackConfig(
+            session_constructor=like_a_class,
             app_name="curfew",
-            compute_default_microversion=MICROVERSION,
-            api_timeout=30,
-            **more,
+            load_yaml_config=not alone,
+            load_envvars=not alone,
         )
-    except SDKException as error:
-        raise RefusedError(f'the cloud "{cloud}": {error}') from error
+        return Connection(
+            config=configured.get_one(
+                **wanted
+                | {
+                    "region_name": region,
+                    "compute_default_microversion": MICROVERSION,
+                    "api_timeout": 30,
+                }
+            )
+        )
+    except (SDKException, ClientException) as error:
+        # Without the SDK's own words where they could repeat what a secret has.
+        why = error if entry is None else f"its entry is not complete ({type(error).__name__})"
+        raise RefusedError(f'the cloud "{cloud}" in the region {region}: {why}') from None
 
 
 class OpenstackProvider:
@@ -69,7 +89,9 @@ class OpenstackProvider:
     policy hold nothing back from it.
     """
 
-    capabilities = Capabilities(order=1, idempotent_launch=False, shelves=True)
+    capabilities = Capabilities(
+        order=1, idempotent_launch=False, shelves=True, lends=False, ends_for_sure=False
+    )
 
     def __init__(
         self,
@@ -137,9 +159,7 @@ class OpenstackProvider:
         found: dict[str, Instance] = {}
         for id_ in ids:
             try:
-                self._seen[id_] = found[id_] = instance_of(
-                    self._compute.get_server(id_), self.target
-                )
+                found[id_] = instance_of(self._compute.get_server(id_), self.target)
             except NotFoundException:
                 if id_ in self._ordered:
                     found[id_] = replace(self._seen[id_], state=State.TERMINATED)
@@ -168,6 +188,10 @@ class OpenstackProvider:
     def shelve(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """Shelve each server: an image of it is kept, and its host is free."""
         return self._each(ids, self._compute.shelve_server)
+
+    def usable(self) -> bool:
+        """A region that the catalogue does not have fails by itself, with its name."""
+        return True
 
     def image(self, name: str) -> str:
         """The id of an image by its name or id."""
