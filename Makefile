@@ -34,6 +34,10 @@ local: .venv/.ready $(BUILT) ## Serve an embedded cloud for `sam local invoke`, 
 deploy-local: .venv/.ready .tools/.ready .ministack/.ready ## Deploy two stacks onto an emulated cloud, and watch one run by itself
 	@$(PYTHON) -m deployed
 
+.PHONY: openstack
+openstack: .venv/.ready ## The life of a fleet on OpenStack: of OS_CLOUD, or of a control plane that is brought up
+	@$(PYTHON) -m stacked
+
 ##@ Develop
 
 .PHONY: setup

@@ -26,7 +26,8 @@ LOOKING = ("BatchGet", "Describe", "Get", "List", "Query")
 MAKERS = {"client", "create_client", "resource"}
 # What could make one under another name, or reach a cloud without one; what only names the SDK's errors could not.
 WAYS_OUT = (
-    "aiohttp", "boto3", "botocore", "http.client", "httpx", "keystoneauth1", "openstack", "requests", "socket", "subprocess", "urllib.request",
+    "aiohttp", "boto3", "botocore", "http.client", "httpx", "keystoneauth1", "openstack", "requests",
+    "socket", "subprocess", "urllib.request",
     "urllib3",
 )  # fmt: skip
 HARMLESS = {"botocore.exceptions", "botocore.parsers"}

@@ -18,6 +18,7 @@ from openstack.exceptions import HttpException, NotFoundException, SDKException
 from requests.exceptions import RequestException
 
 from ..core.errors import (
+    AmbiguousError,
     ListingError,
     ProtectedError,
     ProviderError,
@@ -109,12 +110,14 @@ class OpenstackProvider:
         self._ordered: set[str] = set()  # whose end was ordered here
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
-        """Stream the servers; the SDK follows the link of each page to the next."""
+        """Stream the servers; the SDK follows the link of each page to the next.
+
+        No limit is named: where one is, and no link, the SDK asks for what comes after the last server, and where the
+        order has changed meanwhile, servers come twice. Nova's own limit cuts the pages.
+        """
         seen = 0
         try:
-            for server in self._compute.servers(
-                details=True, limit=PAGE_SIZE, **query(selector, narrow=narrow)
-            ):
+            for server in self._compute.servers(details=True, **query(selector, narrow=narrow)):
                 seen += 1
                 instance = instance_of(server, self.target)
                 if instance.state in selector.states:
@@ -229,7 +232,13 @@ class OpenstackProvider:
             )
         except ERRORS as error:
             raise refused_launch(error) from error
-        return self.launched(launch.token)
+        try:
+            born = self.launched(launch.token)
+        except ProviderError as error:
+            raise AmbiguousError(f"launched, and not to be seen yet: {error}") from error
+        if not born:
+            raise AmbiguousError("launched, and no server with the launch's tag is to be seen yet")
+        return born
 
     def launched(self, token: str) -> tuple[Instance, ...]:
         """Looked for by the tag of the token, which each server must carry: a filter is only a filter."""
@@ -237,7 +246,7 @@ class OpenstackProvider:
         try:
             return tuple(
                 instance_of(server, self.target)
-                for server in self._compute.servers(details=True, limit=PAGE_SIZE, tags=text)
+                for server in self._compute.servers(details=True, tags=text)
                 if text in (server.tags or ())
             )
         except ERRORS as error:
