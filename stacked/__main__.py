@@ -1,6 +1,7 @@
 """Launches a fleet, keeps who is locked, ends the others, lets the lease run out; what is not so ends the program."""
 
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from .cloud import Lab, lab
+from .cloud import ROOT, Lab, lab
 from .curfew import Curfew, deployed
 from .trouble import HUGE, prepare, trouble
 
@@ -54,6 +55,7 @@ def main() -> None:
                 life(cloud, curfew, run)
                 if cloud.administrator:
                     trouble(cloud, curfew, run, check=check, active=_active)
+                    _contract()
                 left = [s.status for s in _servers(cloud, run) if s.id == stranger]
                 check(
                     "a stranger of the same name, without the tag, still runs",
@@ -138,6 +140,20 @@ def life(cloud: Lab, curfew: Curfew, run: str) -> None:
     )
     audit = curfew.run("audit", "--account", cloud.name, "--region", cloud.region)
     check(f"the audit: {audit.splitlines()[-1]}", "an unbroken chain" in audit, audit)
+
+
+def _contract() -> None:
+    """What every provider keeps, tried on this control plane in place of its recordings."""
+    tests = ["tests/contract/test_providers.py", "-k", "openstack", "--openstack", "live", "-q"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *tests],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stdout.strip().rpartition("\n")[2]
+    check(f"the contract of all providers, live: {last}", done.returncode == 0, done.stdout)
 
 
 def _rows(answer: Any) -> list[Any]:

@@ -21,7 +21,7 @@ class Capabilities:
     ``order`` is how many instances one order may name. Without ``idempotent_launch``, a call whose answer is lost is
     not made again before somebody has looked for what it brought, later. Where nothing ``ends_for_sure`` that is
     ending, an end is verified only once it is over. ``lends``: the right to act is borrowed for each batch; otherwise
-    what the credentials may, they may all the time.
+    what the credentials may, they may all the time. ``attributes``: there are protections that no listing carries.
     """
 
     order: int
@@ -29,6 +29,7 @@ class Capabilities:
     shelves: bool
     lends: bool
     ends_for_sure: bool
+    attributes: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

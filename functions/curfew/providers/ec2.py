@@ -46,7 +46,12 @@ class Ec2Provider:
     """
 
     capabilities = Capabilities(
-        order=1_000, idempotent_launch=True, shelves=False, lends=True, ends_for_sure=True
+        order=1_000,
+        idempotent_launch=True,
+        shelves=False,
+        lends=True,
+        ends_for_sure=True,
+        attributes=True,
     )
 
     def __init__(

@@ -36,7 +36,12 @@ class MemoryProvider:
     """
 
     capabilities = Capabilities(
-        order=1_000, idempotent_launch=True, shelves=True, lends=False, ends_for_sure=True
+        order=1_000,
+        idempotent_launch=True,
+        shelves=True,
+        lends=False,
+        ends_for_sure=True,
+        attributes=True,
     )
 
     def __init__(

@@ -91,7 +91,12 @@ class OpenstackProvider:
     """
 
     capabilities = Capabilities(
-        order=1, idempotent_launch=False, shelves=True, lends=False, ends_for_sure=False
+        order=1,
+        idempotent_launch=False,
+        shelves=True,
+        lends=False,
+        ends_for_sure=False,
+        attributes=False,
     )
 
     def __init__(
