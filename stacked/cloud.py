@@ -23,7 +23,11 @@ IMAGE, FLAVOUR = "tiny", "t1.tiny"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
-    """A cloud to try things on. ``reader`` and ``administrator`` are there on a control plane of our own alone."""
+    """A cloud to try things on.
+
+    ``reader`` and ``administrator`` are there on a control plane of our own alone; it is ``fresh`` if nobody used it
+    before.
+    """
 
     name: str
     region: str
@@ -31,6 +35,7 @@ class Lab:
     flavour: str
     reader: str = ""
     administrator: str = ""
+    fresh: bool = False
 
     def connect(self, name: str = "") -> Connection:
         """A connection for looking, and for what a person would do by hand."""
@@ -44,8 +49,8 @@ def lab() -> Iterator[Lab]:
     if os.environ.get("OS_CLOUD"):
         yield _given(os.environ["OS_CLOUD"])
     elif (scripts / "up.sh").exists():
-        with _control_plane(scripts):
-            yield _ours()
+        with _control_plane(scripts) as fresh:
+            yield _ours(fresh=fresh)
     else:
         raise SystemExit(
             "there is no OpenStack to run on: set OS_CLOUD to a cloud of your clouds.yaml, or OPENSTACK to a folder "
@@ -54,7 +59,7 @@ def lab() -> Iterator[Lab]:
 
 
 @contextmanager
-def _control_plane(scripts: Path) -> Iterator[None]:
+def _control_plane(scripts: Path) -> Iterator[bool]:
     file = Path(os.environ.get("OS_DATA") or "/tmp/openstack") / "conf" / "clouds.yaml"  # noqa: S108  up.sh's own
     running = file.exists() and _answers(file)
     if not running:
@@ -66,7 +71,7 @@ def _control_plane(scripts: Path) -> Iterator[None]:
     subprocess.run([scripts / "up.sh"], check=True, stdout=subprocess.DEVNULL)
     os.environ["OS_CLIENT_CONFIG_FILE"] = str(file)
     try:
-        yield
+        yield not running
     finally:
         if not running:
             subprocess.run([scripts / "down.sh"], check=True)
@@ -78,7 +83,7 @@ def _answers(file: Path) -> bool:
         return probe.connect_ex((url.hostname or "", url.port or 0)) == 0
 
 
-def _ours() -> Lab:
+def _ours(*, fresh: bool) -> Lab:
     """The project of an ordinary member, with an image and a flavour, which only an administrator may make."""
     ours = Lab(
         name="demo",
@@ -87,6 +92,7 @@ def _ours() -> Lab:
         flavour=FLAVOUR,
         reader="viewer",
         administrator="admin",
+        fresh=fresh,
     )
     cloud: Any = ours.connect("admin")
     if cloud.image.find_image(IMAGE) is None:

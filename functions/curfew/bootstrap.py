@@ -157,6 +157,29 @@ class App:
         """The provider of a target that the ledger knows. Raises ProviderError."""
         return self.provider(target.region, target.account)
 
+    def looking(self, region: str = "", cloud: str = "") -> Provider:
+        """Where somebody asks to look: in a region of the own account, or on a cloud that has but one.
+
+        Raises RequestError for a region or a cloud that there is not, ProviderError.
+        """
+        if not cloud:
+            where = region or self.settings.region
+            self.check_region(where)
+            return self.provider(where)
+        known = self.policies.content.targets.clouds
+        if cloud not in known:
+            raise RequestError(
+                f'there is no cloud "{cloud}" in targets.clouds, which has: {", ".join(known) or "none"}'
+            )
+        if region:
+            raise RequestError(f"region is one of AWS, and {cloud} is a cloud: name one of the two")
+        if len(known[cloud].regions) > 1:
+            raise RequestError(
+                f"the cloud {cloud} has {', '.join(known[cloud].regions)}: give each a name of its own in clouds.yaml "
+                "and in targets.clouds"
+            )
+        return self.provider(known[cloud].regions[0], cloud)
+
     def launching(self, template: str, region: str | None = None) -> Provider:
         """Where a template launches: in a region of the own account, or on the template's own cloud.
 
@@ -170,9 +193,7 @@ class App:
                 )
             regions = self.policies.content.targets.clouds[entry.cloud].regions
             return self.provider(entry.region or regions[0], entry.cloud)
-        where = region or self.settings.region
-        self.check_region(where)
-        return self.provider(where)
+        return self.looking(region or "")
 
     def running(self) -> Iterator[Fleet]:
         """Every fleet that has not ended. Raises LedgerError."""

@@ -21,6 +21,7 @@ from .complaints import complaints
 from .core.errors import RequestError
 from .core.model import Mode
 from .fields import (
+    CloudName,
     CloudRegion,
     Duration,
     Instant,
@@ -210,6 +211,7 @@ class PlanBody(Strict):
 
     policy: Name
     region: Region | None = Field(None, description="Needed where the policy has several.")
+    cloud: CloudName | None = Field(None, description="An OpenStack cloud of the targets, instead.")
 
 
 class PauseBody(Strict):
