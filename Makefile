@@ -154,5 +154,6 @@ compile = case $(1) in \
 $(BUILT): template.yaml spoke.yaml samconfig.toml Makefile $(SHIPPED) .tools/.ready | .venv/.ready
 	$(SAM) build
 	@for built in .aws-sam/build/*/; do \
-	  $(PYTHON) -m compileall -q -f --invalidation-mode unchecked-hash -s "$${built%/}" -p /var/task "$$built"; \
+	  case "$$built" in *Layer/) there=/opt ;; *) there=/var/task ;; esac; \
+	  $(PYTHON) -m compileall -q -f --invalidation-mode unchecked-hash -s "$${built%/}" -p "$$there" "$$built"; \
 	done
