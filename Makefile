@@ -12,7 +12,7 @@ PYTHON := .venv/bin/python
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 SAM := PATH="$(CURDIR)/.tools/bin:$$PATH" sam
 BUILT := .aws-sam/build/template.yaml
-SHIPPED := $(shell find functions -not -path '*/__pycache__*')
+SHIPPED := $(shell find functions layer -not -path '*/__pycache__*')
 
 ##@ Use
 
@@ -33,6 +33,10 @@ local: .venv/.ready $(BUILT) ## Serve an embedded cloud for `sam local invoke`, 
 .PHONY: deploy-local
 deploy-local: .venv/.ready .tools/.ready .ministack/.ready ## Deploy two stacks onto an emulated cloud, and watch one run by itself
 	@$(PYTHON) -m deployed
+
+.PHONY: openstack
+openstack: .venv/.ready ## The life of a fleet on OpenStack: of OS_CLOUD, or of a control plane that is brought up
+	@$(PYTHON) -m stacked
 
 ##@ Develop
 
@@ -103,11 +107,12 @@ clean: ## Remove all that the other targets made
 	rm -rf .venv .tools .ministack .peers .uv .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
 # The locks, each from its part of pyproject.toml. What is tested is what ships: the first one governs the second.
-LOCKS := functions/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
+LOCKS := functions/requirements.txt layer/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
   requirements/peers.txt requirements/uv.txt benchmarks/typical/requirements.txt
 compile = case $(1) in \
 	  functions/*) from="pyproject.toml" ;; \
-	  */dev.txt) from="pyproject.toml --extra cli --group dev --group mutants --constraint functions/requirements.txt" ;; \
+	  layer/*) from="--group pyproject.toml:layer --constraint functions/requirements.txt" ;; \
+	  */dev.txt) from="pyproject.toml --extra cli --extra openstack --group dev --group mutants --constraint functions/requirements.txt" ;; \
 	  benchmarks/*) from="--group pyproject.toml:typical --constraint functions/requirements.txt" ;; \
 	  *) group="$${lock\#\#*/}"; from="--group pyproject.toml:$${group%.txt}" ;; \
 	esac; \
@@ -149,5 +154,6 @@ compile = case $(1) in \
 $(BUILT): template.yaml spoke.yaml samconfig.toml Makefile $(SHIPPED) .tools/.ready | .venv/.ready
 	$(SAM) build
 	@for built in .aws-sam/build/*/; do \
-	  $(PYTHON) -m compileall -q -f --invalidation-mode unchecked-hash -s "$${built%/}" -p /var/task "$$built"; \
+	  case "$$built" in *Layer/) there=/opt ;; *) there=/var/task ;; esac; \
+	  $(PYTHON) -m compileall -q -f --invalidation-mode unchecked-hash -s "$${built%/}" -p "$$there" "$$built"; \
 	done

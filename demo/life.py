@@ -34,23 +34,23 @@ def life(context: LambdaContext) -> Iterator[Moment]:
         return began + timedelta(hours=hours)
 
     for said in ("", ", again with the same key"):
-        status, fleet = _request(context, "POST", "/fleets", LAB, **key)
+        status, fleet = request(context, "POST", "/fleets", LAB, **key)
         launched = f"{status}, {fleet['step']}: {_instances(fleet)}, until {_clock(fleet)}"
         yield Moment(at=began, asked=f"POST /fleets{said}", answer=launched)
     with time_machine.travel(at := after(1.5)):
-        status, fleet = _request(context, "PATCH", "/fleets/lab", {"ttl": "4h"})
+        status, fleet = request(context, "PATCH", "/fleets/lab", {"ttl": "4h"})
         answer = f"{status}, until {_clock(fleet)}"
         yield Moment(at=at, asked='PATCH /fleets/lab {"ttl": "4h"}', answer=answer)
     for hours in (2.25, 5.75):
         with time_machine.travel(at := after(hours)):
             yield Moment(at=at, asked='sweep "leases"', answer=_swept(context))
     with time_machine.travel(at := after(6)):
-        status, fleet = _request(context, "GET", "/fleets/lab")
+        status, fleet = request(context, "GET", "/fleets/lab")
         ended = f"{status}, ended at {_clock(fleet, 'ended_at')}"
         yield Moment(at=at, asked="GET /fleets/lab", answer=ended)
 
 
-def _request(
+def request(
     context: LambdaContext, method: str, path: str, body: Any = None, **headers: str
 ) -> tuple[int, dict[str, Any]]:
     """What API Gateway would hand over, put to the FleetsFunction."""

@@ -37,6 +37,11 @@ hypothesis.settings.register_profile(
 MADE = calls.watch()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the contract of OpenStack is tried: tests/contract/openstack.py says how."""
+    parser.addoption("--openstack", choices=("replay", "record", "live"), default="replay")
+
+
 @pytest.fixture(autouse=True)
 def made() -> Iterator[list[calls.Made]]:
     """The calls that Curfew has made so far in this test, or in what was set up for it."""
@@ -49,7 +54,7 @@ def made() -> Iterator[list[calls.Made]]:
 @pytest.fixture(autouse=True)
 def _no_real_cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
-        if name.startswith(("AWS_", "CURFEW_", "POWERTOOLS_")):
+        if name.startswith(("AWS_", "CURFEW_", "OS_", "POWERTOOLS_")):
             monkeypatch.delenv(name)
     for name, value in INVENTED.items():
         monkeypatch.setenv(name, value)

@@ -30,15 +30,21 @@ LOOKS = 8  # at protections, at a time, in each lane
 LOOKING = threads(LOOKS)
 # A client keeps so many connections; what goes beyond would be connected anew for each call.
 CONNECTIONS = LANES * LOOKS
+NO_REGION = "no region is set: set AWS_REGION, or a region in the AWS profile"
 
 
 class Aws:
     """The clients and the providers of one process. The SDK is imported when the first of them is made."""
 
     def __init__(
-        self, settings: Settings, rates: "Rates | None" = None, *, now: Callable[[], datetime]
+        self,
+        settings: Settings,
+        rates: "Rates | None" = None,
+        *,
+        now: Callable[[], datetime],
+        wanted: bool = True,
     ) -> None:
-        """``rates`` hold back the clients of EC2.
+        """``rates`` hold back the clients of EC2. Not ``wanted``, nothing of AWS has to be there unless it is used.
 
         Raises ConfigError for a profile that there is not, and where nothing says which region.
         """
@@ -51,8 +57,8 @@ class Aws:
         except ProfileNotFound as error:
             raise ConfigError(f"AWS_PROFILE: {error}") from None
         region: str = self._session.get_config_variable("region") or ""
-        if not region:
-            raise ConfigError("no region is set: set AWS_REGION, or a region in the AWS profile")
+        if not region and wanted:
+            raise ConfigError(NO_REGION)
         self.settings = settings.in_region(region)
         self._rates = rates
         self._now = now
@@ -109,6 +115,9 @@ class Aws:
         """
         from botocore import __version__ as sdk_version
         from botocore.config import Config
+
+        if not (region or self.settings.region):
+            raise ConfigError(NO_REGION)
 
         config = Config(
             connect_timeout=3,

@@ -13,6 +13,7 @@ from . import calls
 from .abreast import LANES, Abreast, in_turn, threads
 from .aws import Aws
 from .clock import Clock
+from .clouds import Clouds
 from .core.errors import ConfigError, ProviderError, RequestError
 from .core.lease import Fleet
 from .core.model import Mode, Place, Target
@@ -27,6 +28,7 @@ from .requests import SweepRequest, TargetRequest, WorkRequest
 from .settings import Settings
 from .sweep import Sweep
 from .targets import Atlas
+from .templates import CloudFleetEntry
 
 FLEETS_AT_ONCE = 100
 
@@ -138,9 +140,11 @@ class App:
     def atlas(self) -> Atlas:
         """Which accounts and regions there are. Raises ProviderError."""
         home = self.settings.region
+        targets = self.policies.content.targets
         return Atlas(
-            configured=self.policies.content.targets,
-            account=self.provider(home).target.account,
+            configured=targets,
+            # Nobody asks AWS who it is where nothing of it is swept.
+            account="" if targets.only_clouds else self.provider(home).target.account,
             region=home,
             members=self.members,
             regions=self.regions,
@@ -161,6 +165,44 @@ class App:
         """The provider of a target that the ledger knows. Raises ProviderError."""
         return self.provider(target.region, target.account)
 
+    def looking(self, region: str = "", cloud: str = "") -> Provider:
+        """Where somebody asks to look: in a region of the own account, or on a cloud that has but one.
+
+        Raises RequestError for a region or a cloud that there is not, ProviderError.
+        """
+        if not cloud:
+            where = region or self.settings.region
+            self.check_region(where)
+            return self.provider(where)
+        known = self.policies.content.targets.clouds
+        if cloud not in known:
+            raise RequestError(
+                f'there is no cloud "{cloud}" in targets.clouds, which has: {", ".join(known) or "none"}'
+            )
+        if region:
+            raise RequestError(f"region is one of AWS, and {cloud} is a cloud: name one of the two")
+        if len(known[cloud].regions) > 1:
+            raise RequestError(
+                f"the cloud {cloud} has {', '.join(known[cloud].regions)}: give each a name of its own in clouds.yaml "
+                "and in targets.clouds"
+            )
+        return self.provider(known[cloud].regions[0], cloud)
+
+    def launching(self, template: str, region: str | None = None) -> Provider:
+        """Where a template launches: in a region of the own account, or on the template's own cloud.
+
+        Raises RequestError for a template or a region that there is not, ProviderError.
+        """
+        entry = self.policies.fleet(template)
+        if isinstance(entry, CloudFleetEntry):
+            if region:
+                raise RequestError(
+                    f'the template "{template}" is for the cloud {entry.cloud}: it says where, and nobody else does'
+                )
+            regions = self.policies.content.targets.clouds[entry.cloud].regions
+            return self.provider(entry.region or regions[0], entry.cloud)
+        return self.looking(region or "")
+
     def running(self) -> Iterator[Fleet]:
         """Every fleet that has not ended. Raises LedgerError."""
         after = ""
@@ -180,7 +222,8 @@ class App:
         try:
             provider = self.provider(region, account)
         except ProviderError as error:
-            provider = Unreachable(Target(provider="ec2", account=account, region=region), error)
+            kind = "openstack" if account in self.policies.content.targets.clouds else "ec2"
+            provider = Unreachable(Target(provider=kind, account=account, region=region), error)
         known: dict[str, Any] = {
             "id": self.new_id(),
             "policy": policy,
@@ -201,19 +244,24 @@ class App:
         Raises RequestError for a template that there is not, and in an account that is never swept: what is launched
         there could not be ended when its lease has run out.
         """
-        if self.policies.content.targets.never and (atlas := self.atlas()).spares(atlas.account):
-            raise RequestError(
-                f"nothing is launched in {atlas.account}: it is among those that are never swept, so that no lease "
-                f"would end there; see {self.policies.place('targets', 'never')}"
-            )
+        entry = self.policies.fleet(template)
+        if not isinstance(entry, CloudFleetEntry):
+            self._refuse_endless()
         known: dict[str, Any] = {
             "template": template,
-            "entry": self.policies.fleet(template),
+            "entry": entry,
             "protection": self.policies.content.protect.protection(),
             "user_data": self.policies.user_data(template),
             "version": self.policies.version,
         }
         return Wish(**(known | more))
+
+    def _refuse_endless(self) -> None:
+        if self.policies.content.targets.never and (atlas := self.atlas()).spares(atlas.account):
+            raise RequestError(
+                f"nothing is launched in {atlas.account}: it is among those that are never swept, so that no lease "
+                f"would end there; see {self.policies.place('targets', 'never')}"
+            )
 
     def new_id(self) -> str:
         """An id that tells when it was made, and that no other has."""
@@ -267,14 +315,21 @@ def build(settings: Settings) -> App:
     """An application on AWS. Raises ConfigError for a policy file or a setting that is unusable."""
     policies = load(settings.policies)
     rates = Rates(settings.rate_percent, now=utc_now, sleep=time.sleep)
-    aws = Aws(settings, rates, now=utc_now)
+    targets = policies.content.targets
+    aws = Aws(settings, rates, now=utc_now, wanted=not targets.only_clouds)
     settings = aws.settings
+    clouds = Clouds(targets.clouds, _secret(aws, settings.clouds) if settings.clouds else None)
+
+    def provider(region: str, account: str = "", *, mode: Mode) -> Provider:
+        side: Clouds | Aws = clouds if clouds.has(account) else aws
+        return side.provider(region, account, mode=mode)
+
     return App(
         settings=settings,
         policies=policies,
         ledger=_ledger(aws, settings),
-        provider=partial(aws.provider, mode=settings.mode),
-        watcher=partial(aws.provider, mode=Mode.REPORT),
+        provider=partial(provider, mode=settings.mode),
+        watcher=partial(provider, mode=Mode.REPORT),
         regions=aws.regions,
         members=aws.members,
         rates=rates,
@@ -301,6 +356,17 @@ def _ledger(aws: Aws, settings: Settings) -> Ledger:
             "no ledger is named: set CURFEW_TABLE, or --table on a terminal; nothing is done without one"
         )
     return MemoryLedger()
+
+
+def _secret(aws: Aws, name: str) -> Callable[[], str]:
+    client = aws.once(calls.SECRET, own=name)
+
+    def text() -> str:
+        from .secret import text_of
+
+        return text_of(client(), name)
+
+    return text
 
 
 def _defer(aws: Aws, queue: str) -> Callable[[WorkRequest], None]:

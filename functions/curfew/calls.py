@@ -98,6 +98,12 @@ LENDER = Purpose(
     changes=(Call("sts", "AssumeRole", "the rights of one call, in the account that it concerns"),),
 )
 
+SECRET = Purpose(
+    name="secret",
+    service="secretsmanager",
+    reads=(Call("secretsmanager", "GetSecretValue", "the clouds.yaml of the OpenStack clouds"),),
+)
+
 ORGANIZATION = Purpose(
     name="organization",
     service="organizations",
@@ -107,7 +113,7 @@ ORGANIZATION = Purpose(
     ),
 )
 
-PURPOSES = (ACT, LOOK, LEDGER, QUEUE, PARAMETERS, ACCOUNT, LENDER, ORGANIZATION)
+PURPOSES = (ACT, LOOK, LEDGER, QUEUE, PARAMETERS, ACCOUNT, LENDER, SECRET, ORGANIZATION)
 READS = tuple(call for purpose in PURPOSES for call in purpose.reads)
 CHANGES = tuple(call for purpose in PURPOSES for call in purpose.changes)
 
@@ -115,8 +121,8 @@ CHANGES = tuple(call for purpose in PURPOSES for call in purpose.changes)
 def guard(client: Any, purpose: Purpose, *, own: str = "") -> None:
     """From now on the client refuses what its purpose does not list, before the request is built, signed or sent.
 
-    With ``own``, a table or a queue, it also refuses whatever does not name that one, and that one alone. A signed
-    address for somebody else to use counts as the call.
+    With ``own``, a table, a queue or a secret, it also refuses whatever does not name that one, and that one alone. A
+    signed address for somebody else to use counts as the call.
 
     The event is the first of every call, and one that the SDK documents; that others are not is no oversight.
     Sources: https://docs.aws.amazon.com/boto3/latest/guide/events.html
@@ -142,8 +148,8 @@ def guard(client: Any, purpose: Purpose, *, own: str = "") -> None:
 
 
 def _named(params: Mapping[str, Any]) -> set[Any]:
-    """The tables and queues that the parameters of a call name, wherever they do."""
-    named = {params[key] for key in ("TableName", "QueueUrl") if key in params}
+    """The tables, queues and secrets that the parameters of a call name, wherever they do."""
+    named = {params[key] for key in ("TableName", "QueueUrl", "SecretId") if key in params}
     named.update(params.get("RequestItems", ()))
     for step in params.get("TransactItems", ()):
         named.update(one.get("TableName") for one in step.values())

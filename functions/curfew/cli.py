@@ -78,7 +78,7 @@ def sweep(  # noqa: PLR0917  typer makes options of them
     ] = None,
     account: Annotated[
         list[str] | None,
-        typer.Option(help="An account of the targets; may be given several times."),
+        typer.Option(help="An account or a cloud of the targets; may be given several times."),
     ] = None,
     act_: Annotated[
         bool, typer.Option("--act", help="Carry the plan out, once confirmed.")
@@ -169,12 +169,17 @@ def audit(
     region: Annotated[
         str | None, typer.Option(help="The region whose audit to read; the profile's otherwise.")
     ] = None,
+    account: Annotated[
+        str, typer.Option(help="The account, or the cloud; the credentials' own otherwise.")
+    ] = "",
     table: TableName = None,
     file: PolicyPath = None,
 ) -> None:
-    """Read the audit of one region, newest last, and check that no entry was changed or is missing."""
+    """Read the audit of one target, newest last, and check that no entry was changed or is missing."""
     made = bootstrap.build(_settings(file, table, Mode.ACT))
-    target = made.reporting().provider(region or made.settings.region).target
+    cloud = made.policies.content.targets.clouds.get(account)
+    home = cloud.regions[0] if cloud else made.settings.region
+    target = made.reporting().provider(region or home, account).target
     entries = list(made.ledger.entries(target))
     for entry in entries:
         draft = entry.draft

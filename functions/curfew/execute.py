@@ -14,7 +14,7 @@ from .abreast import Abreast, in_turn
 from .clock import Clock
 from .core import audit
 from .core.errors import LedgerError, ProviderError
-from .core.model import ActionKind
+from .core.model import ActionKind, State
 from .core.plan import Action, Plan
 from .core.report import Outcome, Result
 from .lane import Lane
@@ -124,7 +124,7 @@ class _Execution:
             except ProviderError:
                 continue
             for id_, action in list(self.accepted.items()):
-                if id_ in seen and seen[id_].state in action.kind.ends:
+                if id_ in seen and seen[id_].state in self._over(action):
                     del self.accepted[id_]
                     self._settle([action], Result.VERIFIED, f"seen {seen[id_].state}")
         for id_, action in self.accepted.items():
@@ -132,6 +132,12 @@ class _Execution:
                 self._settle([action], Result.UNKNOWN, "the cloud's answer did not name it")
             else:
                 self._settle([action], Result.ACCEPTED, "the cloud agreed; its end is not seen yet")
+
+    def _over(self, action: Action) -> frozenset[State]:
+        """The states in which nothing more can come between an action and its end."""
+        if self._provider.capabilities.ends_for_sure:
+            return action.kind.ends
+        return action.kind.ends - {State.SHUTTING_DOWN, State.STOPPING}
 
     def close(self) -> Executed:
         """Write the outcomes of what was intended; what cannot be written stays open for the next sweep."""

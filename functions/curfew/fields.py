@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 from pydantic import (
     AfterValidator,
     AwareDatetime,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -25,12 +27,22 @@ CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 ACCOUNT = r"[0-9]{12}"
 UNIT = r"(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[0-9a-z]{8,32})"
 REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}"
+# What an OpenStack cloud is called in clouds.yaml; it begins with a letter, so it is never taken for an account.
+CLOUD = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
+CLOUD_REGION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 PARAMETER = r"resolve:ssm:[\w./-]{1,1011}(:[\w.-]{1,128})?"
 SUBNET = r"subnet-[0-9a-f]{8}([0-9a-f]{9})?"
 GROUP = r"sg-[0-9a-f]{8}([0-9a-f]{9})?"
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 Selectable = Literal["pending", "running", "stopping", "stopped"]
+
+
+class Strict(BaseModel):
+    """Refuses what it does not know, and does not change."""
+
+    # Built when it is first used: a start uses few of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def _duration(value: object) -> timedelta:
@@ -152,6 +164,37 @@ type AccountIds = Annotated[
     Field(min_length=1),
     _words({"type": "string", "pattern": f"^{ACCOUNT}$"}),
 ]
+type CloudName = Annotated[
+    StrictStr,
+    Matching(CLOUD, "is not the name of a cloud: a letter, then letters, digits, - and _"),
+]
+type CloudRegion = Annotated[
+    StrictStr,
+    Matching(
+        CLOUD_REGION,
+        "is not a region of a cloud: one looks like RegionOne, as its catalogue has it",
+    ),
+]
+type CloudRegions = Annotated[
+    tuple[CloudRegion, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    _words({"type": "string", "pattern": f"^{CLOUD_REGION}$"}),
+]
+type Owner = Annotated[  # of what is swept: an account of AWS, or a cloud by its name
+    StrictStr,
+    BeforeValidator(_quoted),
+    Matching(
+        f"({ACCOUNT}|{CLOUD})",
+        "is neither an account, which has 12 digits, nor the name of a cloud",
+    ),
+]
+type Owners = Annotated[
+    tuple[Owner, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    _words({"type": "string", "pattern": f"^({ACCOUNT}|{CLOUD})$"}),
+]
 type UnitIds = Annotated[
     tuple[
         Annotated[StrictStr, Matching(UNIT, "is not a unit: one looks like ou-abcd-12345678")], ...
@@ -211,6 +254,13 @@ type ImageId = Annotated[
         rf"(ami-[0-9a-f]{{8}}([0-9a-f]{{9}})?|{PARAMETER})",
         "is not an image: write an id as in ami-08111162, or resolve:ssm: and a parameter's name",
     ),
+]
+type CloudWord = Annotated[StrictStr, Field(min_length=1, max_length=255)]
+type CloudWords = Annotated[
+    tuple[CloudWord, ...],
+    BeforeValidator(_several),
+    Field(min_length=1, max_length=16),
+    _words({"type": "string", "minLength": 1, "maxLength": 255}),
 ]
 type SubnetIds = Annotated[
     tuple[Annotated[StrictStr, Matching(SUBNET, "is not the id of a subnet")], ...],

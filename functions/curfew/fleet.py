@@ -19,7 +19,8 @@ from .core.model import ActionKind, Instance, State
 from .core.policy import EVERYTHING, Limits, Policy, Protection, Selector, TagFilter, spoken
 from .ledger import Key, Ledger
 from .providers import Provider
-from .schemas import FleetEntry, shielding
+from .schemas import shielding
+from .templates import CloudFleetEntry, FleetEntry
 
 SHORTEST = timedelta(minutes=1)
 # An instance that is not to be seen so long after the end of its lease has ended, whoever ended it: EC2 shows what is
@@ -37,7 +38,7 @@ class Wish:
 
     name: str
     template: str
-    entry: FleetEntry
+    entry: FleetEntry | CloudFleetEntry
     owner: str
     expires_at: datetime
     key: Key
@@ -87,16 +88,11 @@ def begin(wish: Wish, *, provider: Provider, ledger: Ledger, now: datetime) -> F
         operation=fleet.operation,
         target=provider.target,
         image=provider.image(wish.entry.image),
-        instance_types=wish.entry.instance_types,
-        subnets=wish.entry.subnets,
-        security_groups=wish.entry.security_groups,
-        key=wish.entry.key,
-        profile=wish.entry.profile,
         user_data=wish.user_data,
-        spot=wish.entry.market == "spot",
         count=count,
         tags={"Name": wish.name, **wish.entry.tags, **wish.tags, **tags_of(fleet)},
         version=wish.version,
+        **wish.entry.details(),
     )
     opened = ledger.fleets.open(fleet, order, wish.key)
     if opened.operation == fleet.operation:

@@ -7,6 +7,7 @@ cloud is looked at before anything else is decided. Only here is an instance's e
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import batched
 
 from .core import audit
 from .core.errors import (
@@ -14,6 +15,7 @@ from .core.errors import (
     ItemError,
     LedgerError,
     PacedError,
+    ProtectedError,
     ProviderError,
     RefusedError,
     unexpected,
@@ -145,7 +147,7 @@ class Lane:
         A group is ordered only straight after a look: what was looked at before another call, or too long ago, is
         looked at again.
         """
-        waiting = [Group(due, self._looked_at)]
+        waiting = self._groups(due)
         while waiting:
             group = waiting.pop(0)
             if not self._is_fresh(group.looked_at):
@@ -177,6 +179,11 @@ class Lane:
             except ProviderError as error:
                 waiting = [*self._after_trouble(group, error), *waiting]
 
+    def _groups(self, due: Sequence[Action]) -> list[Group]:
+        """As many as one order may name; after the first of them the others are looked at again."""
+        some = batched(due, self._provider.capabilities.order, strict=False)
+        return [Group(g, self._looked_at if not n else None) for n, g in enumerate(some)]
+
     def _is_fresh(self, looked_at: datetime | None) -> bool:
         return looked_at is not None and self._clock.now() - looked_at <= FRESH
 
@@ -204,6 +211,8 @@ class Lane:
                 return self._provider.terminate(ids, by=self._run.sweep_id)
             case ActionKind.STOP:
                 return self._provider.stop(ids, by=self._run.sweep_id)
+            case ActionKind.SHELVE:
+                return self._provider.shelve(ids, by=self._run.sweep_id)
 
     def _after_item_error(self, group: Group, error: ItemError) -> list[Group]:
         """Look; then try again without whoever showed itself, or else in halves."""
@@ -214,7 +223,7 @@ class Lane:
             first, second = Group(rest).halves()
             first.looked_at = self._looked_at
             return [first, second]
-        spared = error.code == "OperationNotPermitted"
+        spared = isinstance(error, ProtectedError)
         self._settle(rest, Result.KEPT if spared else Result.FAILED, f"the cloud refused: {error}")
         return []
 

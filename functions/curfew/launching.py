@@ -5,7 +5,7 @@ is resolved by looking for the token, and then by the very same call; nothing el
 breaks off anywhere is taken up by whoever comes next, where it stands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -115,6 +115,9 @@ class _Launch:
                 return self._settled(attempt, Answer.LAUNCHED, born)
             if not self.clock.has(ROOM) or not self.hold():
                 return _Unknown(problem=problem or "out of time: it is carried on")
+            if doubtful and tries > 1 and not self.provider.capabilities.idempotent_launch:
+                # The call may still be on its way. Whoever carries on, minutes later, sees what it brought.
+                return _Unknown(problem=problem)
             try:
                 born = self.provider.launch(_call(order, attempt), by=order.operation)
             except (AmbiguousError, ThrottledError) as error:
@@ -174,6 +177,7 @@ class _Launch:
         members = self.ledger.fleets.members(self.fleet.operation)
         ids = [member.instance_id for member in members]
         dead: dict[str, Instance] = {}
+        broken: dict[str, Instance] = {}
         for wait in BIRTHS if ids else ():
             if not self.clock.has(timedelta(seconds=wait)):
                 break
@@ -183,14 +187,19 @@ class _Launch:
             except ProviderError:
                 continue
             dead = {id_: i for id_, i in seen.items() if i.state is State.TERMINATED}
+            broken = {id_: i for id_, i in seen.items() if i.state is State.STOPPED}
             if len(seen) == len(ids) and all(i.state is not State.PENDING for i in seen.values()):
                 break
-        if not dead:
+        if not dead and not broken:
             return ending
+        # Who is broken is still there, takes up a quota, and is ended with the fleet's lease.
         self.ledger.fleets.end(self.fleet.target, sorted(dead), now=self.clock.now())
-        reason = next((i.state_reason for i in dead.values() if i.state_reason), "no reason given")
-        told = f"{len(dead)} of {len(ids)} launched ended at once: {reason}"
-        step = Step.FAILED if len(dead) == len(ids) else Step.PARTIAL
+        told = "; ".join(
+            f"{len(some)} of {len(ids)} launched {what}: {_reason(some)}"
+            for some, what in ((dead, "ended at once"), (broken, "never ran"))
+            if some
+        )
+        step = Step.FAILED if len(dead) + len(broken) == len(ids) else Step.PARTIAL
         if ending.step is Step.ATTENTION:
             step = Step.ATTENTION
         return Ending(step=step, problem="; ".join(filter(None, (told, ending.problem))))
@@ -200,6 +209,10 @@ class _Launch:
             return False
         self.clock.sleep(seconds)
         return True
+
+
+def _reason(some: Mapping[str, Instance]) -> str:
+    return next((i.state_reason for i in some.values() if i.state_reason), "no reason given")
 
 
 def _call(order: Order, attempt: Attempt) -> Launch:
@@ -216,4 +229,6 @@ def _call(order: Order, attempt: Attempt) -> Launch:
         profile=order.profile,
         user_data=order.user_data,
         spot=order.spot,
+        networks=order.networks,
+        hints=order.hints,
     )

@@ -14,7 +14,8 @@ from .complaints import complaints
 from .core.errors import ConfigError, RequestError
 from .core.policy import Policy
 from .core.schedule import Schedule
-from .schemas import KEYS, File, FleetEntry
+from .schemas import KEYS, File
+from .templates import CloudFleetEntry, FleetEntry
 
 # Before it is encoded. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
 USER_DATA_BYTES = 16 * 1024
@@ -48,7 +49,7 @@ class PolicyFile:
         """The schedules, in the order of the file."""
         return tuple(one.schedule(name) for name, one in self.content.schedules.items())
 
-    def fleet(self, name: str) -> FleetEntry:
+    def fleet(self, name: str) -> FleetEntry | CloudFleetEntry:
         """A fleet template by name. Raises RequestError if there is none."""
         if name not in self.content.fleets:
             raise RequestError(_unknown("fleet", name, self.path, list(self.content.fleets)))

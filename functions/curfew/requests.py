@@ -21,18 +21,21 @@ from .complaints import complaints
 from .core.errors import RequestError
 from .core.model import Mode
 from .fields import (
-    AccountId,
-    AccountIds,
+    CloudName,
+    CloudRegion,
     Duration,
     Instant,
     LaunchTags,
     Matching,
     Name,
+    Owner,
+    Owners,
     Region,
     Regions,
+    Strict,
     TimeOfDay,
 )
-from .schemas import LONGEST_LEASE, Strict
+from .templates import LONGEST_LEASE
 
 LEASE_LENGTH = "a lease has either ttl or until"
 
@@ -79,7 +82,7 @@ class SweepRequest(Request):
     """What starts a sweep. ``schedule`` and ``scheduled_at`` come from EventBridge Scheduler."""
 
     policy: StrictStr
-    accounts: AccountIds = ()
+    accounts: Owners = ()
     regions: Regions = ()
     mode: Mode | None = None
     schedule: StrictStr = ""
@@ -104,8 +107,8 @@ class TargetRequest(Request):
     """
 
     policy: StrictStr
-    region: Region
-    account: AccountId
+    region: CloudRegion  # which those of AWS are too
+    account: Owner
     asked_at: Instant
     mode: Mode | None = None
     schedule: StrictStr = ""
@@ -208,6 +211,7 @@ class PlanBody(Strict):
 
     policy: Name
     region: Region | None = Field(None, description="Needed where the policy has several.")
+    cloud: CloudName | None = Field(None, description="An OpenStack cloud of the targets, instead.")
 
 
 class PauseBody(Strict):

@@ -8,13 +8,11 @@ from datetime import time, timedelta
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
-    StrictInt,
-    StrictStr,
+    StrictBool,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -32,19 +30,17 @@ from .core.policy import (
 from .core.schedule import EVERY_DAY, Schedule
 from .fields import (
     AccountIds,
+    CloudName,
+    CloudRegions,
     Count,
     Duration,
-    ImageId,
-    InstanceType,
     InstanceTypes,
-    LaunchTags,
     Name,
     Percent,
     Regions,
-    SecurityGroupIds,
     Selectable,
     States,
-    SubnetIds,
+    Strict,
     TagKey,
     TagKeys,
     TagTexts,
@@ -54,19 +50,12 @@ from .fields import (
     Weekday,
     Weekdays,
 )
+from .templates import AnyFleet, CloudFleetEntry, FleetCount, FleetEntry, FleetTtl
 
 # What holds where the file says nothing is the core's to say.
 PROTECTION = Protection()
 LIMITS = Limits()
-LONGEST_LEASE = timedelta(days=366)
 SHORTEST_INTERVAL, LONGEST_INTERVAL = timedelta(minutes=5), timedelta(days=1)
-
-
-class Strict(BaseModel):
-    """Refuses what it does not know, and does not change."""
-
-    # Built when it is first used: a start uses few of them.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class TagValues(Strict):
@@ -155,11 +144,25 @@ class Organization(Strict):
     without: AccountIds = ()
 
 
+class Cloud(Strict):
+    """An OpenStack cloud of clouds.yaml: one project of it, in these regions.
+
+    No lock and no policy of the cloud holds an administrator back, so one acts only where it is said.
+    """
+
+    regions: CloudRegions
+    act_as_administrator: StrictBool = False
+
+
 class Targets(Strict):
-    """Which accounts and regions are swept. Without a word, the deployment's own."""
+    """Which accounts, clouds and regions are swept. Without a word, the deployment's own account and region.
+
+    ``regions`` are those of AWS; each cloud has its own.
+    """
 
     accounts: AccountIds = ()
     organization: Organization | None = None
+    clouds: dict[CloudName, Cloud] = Field(default_factory=dict)
     regions: Regions | Literal["all"] = ()
     never: AccountIds = ()
 
@@ -168,6 +171,11 @@ class Targets(Strict):
         if both := sorted(set(self.accounts) & set(self.never)):
             raise ValueError(f"has {both[0]} among accounts and among never")
         return self
+
+    @property
+    def only_clouds(self) -> bool:
+        """Whether nothing of AWS is swept."""
+        return bool(self.clouds) and not self.accounts and self.organization is None
 
 
 class Protect(Strict):
@@ -210,14 +218,16 @@ class PolicyEntry(Strict):
     """One policy of the file."""
 
     select: Select
-    action: Literal["terminate", "stop"]
+    action: Literal["terminate", "stop", "shelve"]
     older_than: Duration | None = None
     limits: SweepLimits = SweepLimits()
 
     @model_validator(mode="after")
     def _stoppable(self) -> Self:
-        if self.action == "stop" and set(self.select.states) != {"running"}:
-            raise ValueError("action stop needs states: [running]: nothing else can be stopped")
+        if self.action != "terminate" and set(self.select.states) != {"running"}:
+            raise ValueError(
+                f"action {self.action} needs states: [running]: nothing else can be stopped"
+            )
         return self
 
 
@@ -258,53 +268,6 @@ class ScheduleEntry(Strict):
         )
 
 
-class FleetCount(Strict):
-    """How many instances a launch makes."""
-
-    default: Annotated[StrictInt, Field(ge=1)] = 1
-    max: Annotated[StrictInt, Field(ge=1, le=100)] = 20
-
-    @model_validator(mode="after")
-    def _within(self) -> Self:
-        if self.default > self.max:
-            raise ValueError(f"default is {self.default}, more than max, which is {self.max}")
-        return self
-
-
-class FleetTtl(Strict):
-    """How long a lease lasts: if nobody says, and at most, counted from the moment at which it is given."""
-
-    default: Duration = timedelta(hours=8)
-    max: Duration = timedelta(days=7)
-
-    @model_validator(mode="after")
-    def _within(self) -> Self:
-        if self.default > self.max:
-            raise ValueError("default is longer than max")
-        if self.max > LONGEST_LEASE:
-            raise ValueError(f"max is longer than {LONGEST_LEASE.days}d")
-        return self
-
-
-class FleetEntry(Strict):
-    """A template to launch from: nobody who launches chooses an image, a network, a profile or user data.
-
-    Types and subnets are in the order of preference; ``user_data`` is a file beside this one.
-    """
-
-    image: ImageId
-    instance_types: Annotated[tuple[InstanceType, ...], Field(min_length=1, max_length=16)]
-    subnets: SubnetIds = ()
-    security_groups: SecurityGroupIds = ()
-    key: Annotated[StrictStr, Field(min_length=1, max_length=255)] = ""
-    profile: Annotated[StrictStr, Field(min_length=1, max_length=2048)] = ""
-    user_data: Annotated[StrictStr, Field(min_length=1, max_length=255)] = ""
-    market: Literal["on-demand", "spot"] = "on-demand"
-    count: FleetCount = FleetCount()
-    ttl: FleetTtl = FleetTtl()
-    tags: LaunchTags = Field(default_factory=dict)
-
-
 class File(Strict):
     """The whole of ``curfew.yaml``."""
 
@@ -314,7 +277,7 @@ class File(Strict):
     limits: FileLimits = FileLimits()
     policies: Annotated[dict[Name, PolicyEntry], Field(min_length=1)]
     schedules: dict[Name, ScheduleEntry] = Field(default_factory=dict)
-    fleets: dict[Name, FleetEntry] = Field(default_factory=dict)
+    fleets: dict[Name, AnyFleet] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _every_schedule_has_its_policy(self) -> Self:
@@ -329,6 +292,29 @@ class File(Strict):
             if other := of.get(schedule.policy):
                 raise ValueError(f"schedules.{name} and schedules.{other} are for the same policy")
             of[schedule.policy] = name
+        return self
+
+    @model_validator(mode="after")
+    def _every_cloud_is_a_target(self) -> Self:
+        """What is launched on a cloud that is not swept would never end."""
+        for name, fleet in self.fleets.items():
+            if not isinstance(fleet, CloudFleetEntry):
+                continue
+            cloud = self.targets.clouds.get(fleet.cloud)
+            if cloud is None:
+                known = ", ".join(self.targets.clouds) or "none"
+                raise ValueError(
+                    f'fleets.{name} is for the cloud "{fleet.cloud}"; targets.clouds has {known}'
+                )
+            if not fleet.region and len(cloud.regions) > 1:
+                raise ValueError(
+                    f"fleets.{name} has no region, and the cloud {fleet.cloud} has {', '.join(cloud.regions)}"
+                )
+            if fleet.region and fleet.region not in cloud.regions:
+                raise ValueError(
+                    f'fleets.{name} is for the region "{fleet.region}"; the cloud {fleet.cloud} has '
+                    f"{', '.join(cloud.regions)}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -382,6 +368,7 @@ KEYS = frozenset(
         File,
         Targets,
         Organization,
+        Cloud,
         Protect,
         FileLimits,
         PolicyEntry,
@@ -389,6 +376,7 @@ KEYS = frozenset(
         TagValues,
         ScheduleEntry,
         FleetEntry,
+        CloudFleetEntry,
         FleetCount,
         FleetTtl,
     )

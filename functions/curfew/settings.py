@@ -23,7 +23,8 @@ class Settings:
     leaves for later; without one, it is done at once. ``targets`` is the address of the one from which the targets of
     a sweep are worked off; without one, they are swept in place. ``roles`` is what the names of the roles begin with
     that lend the right to act, and ``external_id`` what they ask for; without, the caller's own credentials act, which
-    is for a terminal. ``rate_percent`` is the share of EC2's call rate that is used. ``local`` is a run under
+    is for a terminal. ``clouds`` is the secret that has the clouds.yaml of the OpenStack clouds; without one, the
+    SDK's own search finds it. ``rate_percent`` is the share of EC2's call rate that is used. ``local`` is a run under
     `sam local`.
     """
 
@@ -35,6 +36,7 @@ class Settings:
     targets: str = ""
     roles: str = ""
     external_id: str = ""
+    clouds: str = ""
     administrators: frozenset[str] = frozenset()
     rate_percent: int = RATE_PERCENT
     local: bool = False
@@ -61,6 +63,7 @@ class Settings:
             targets=env.get("CURFEW_TARGETS", ""),
             roles=_roles(env.get("CURFEW_ROLES", "")),
             external_id=env.get("CURFEW_EXTERNAL_ID", ""),
+            clouds=env.get("CURFEW_CLOUDS_SECRET", ""),
             administrators=_names(env.get("CURFEW_ADMINISTRATORS", "")),
             rate_percent=_percent(env.get("CURFEW_RATE_PERCENT", "")),
             local=env.get("AWS_SAM_LOCAL") == "true",

@@ -15,6 +15,8 @@ from .schemas import Targets
 class Atlas:
     """What there is: the own account and region, the members of units, the regions that an account may use.
 
+    A cloud stands in the place of an account, in its own regions.
+
     ``members`` and ``regions`` ask AWS, and raise ProviderError.
     """
 
@@ -41,6 +43,8 @@ class Atlas:
         """Whether a place is one of those that a sweep by the policy could be for. Raises ProviderError."""
         if place.account not in self._all():
             return False
+        if cloud := self.configured.clouds.get(place.account):
+            return not policy.selector.regions and place.region in cloud.regions
         wanted = self._wanted(policy)
         return wanted == "all" or place.region in wanted
 
@@ -63,18 +67,21 @@ class Atlas:
 
     def _all(self) -> tuple[str, ...]:
         configured = self.configured
-        named = list(configured.accounts)
+        named = [*configured.accounts, *configured.clouds]
         if organization := configured.organization:
             without = set(organization.without)
             named += [one for one in sorted(self.members(organization.units)) if one not in without]
-        elif (
-            not named
-        ):  # only a file without a word about accounts means the own one, not units without anybody
+        elif not named:  # a file without a word about accounts means the own one, and units without anybody nobody
             named = [self.account]
         never = set(configured.never)
         return tuple(one for one in dict.fromkeys(named) if one not in never)
 
     def _in(self, account: str, request: SweepRequest, policy: Policy) -> Iterator[Place]:
+        if cloud := self.configured.clouds.get(account):
+            # A region that the request or the policy names is one of AWS.
+            if not (request.regions or policy.selector.regions):
+                yield from (Place(region=region, account=account) for region in cloud.regions)
+            return
         wanted = self._wanted(policy)
         if request.regions:
             self._refuse_others(request, policy)

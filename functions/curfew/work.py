@@ -198,6 +198,7 @@ def _end(
             version=app.policies.version,
         ),
         fleet.target.region,
+        fleet.target.account,
         id=sweep_id,
         clock=app.clock(deadline),
         asked_by=asked_by,
@@ -214,6 +215,7 @@ def _planning(app: App, record: PlanRecord, deadline: datetime | None) -> Sweep:
     return app.sweep(
         app.policies.policy(record.policy),
         record.target.region,
+        record.target.account,
         id=record.id,
         clock=app.clock(deadline),
         asked_by=record.asked_by,

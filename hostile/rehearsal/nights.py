@@ -6,7 +6,7 @@ The ledger is a table of the same hostile cloud. In the middle of a sweep somebo
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from functools import cache
 from random import Random
@@ -22,6 +22,7 @@ from curfew.policyfile import PolicyFile
 from curfew.providers.ec2 import Ec2Provider
 from curfew.requests import LaunchRequest, SweepRequest
 from curfew.settings import Settings
+from curfew.templates import FleetEntry
 
 from .. import ACCOUNT, Cloud, World
 from ..faults import PROFILES
@@ -70,12 +71,23 @@ class Night:
     meanwhile: list[str] = field(default_factory=list)
 
 
+def _on_ec2(policies: PolicyFile) -> PolicyFile:
+    """The same file without its OpenStack clouds, and what is launched there: the hostile cloud is EC2's."""
+    content = policies.content
+    fleets = {n: e for n, e in content.fleets.items() if isinstance(e, FleetEntry)}
+    targets = content.targets.model_copy(update={"clouds": {}})
+    return replace(
+        policies, content=content.model_copy(update={"fleets": fleets, "targets": targets})
+    )
+
+
 class Rehearsal:
     """A policy file in a world of its seed."""
 
     def __init__(
         self, policies: PolicyFile, *, seed: int, faults: str, nights: int, instances: int
     ) -> None:
+        policies = _on_ec2(policies)
         self.policies, self.seed, self.faults = policies, seed, faults
         self.nights: list[Night] = []
         self.fleets: list[str] = []
@@ -133,7 +145,8 @@ class Rehearsal:
         for region in self.regions.values():
             region.page_size = self._dice.choice((5, 20, 1_000))
         for name, entry in self.policies.content.fleets.items():
-            for number, subnet in enumerate(entry.subnets):
+            subnets = entry.subnets if isinstance(entry, FleetEntry) else ()
+            for number, subnet in enumerate(subnets):
                 zones = self.regions[HOME].zones
                 self.regions[HOME].subnets[subnet] = zones[number % len(zones)]
             shortest = min(entry.ttl.max, timedelta(hours=2))

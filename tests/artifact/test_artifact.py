@@ -29,11 +29,15 @@ assert callable(getattr(imported, name))
 
 NOT_SHIPPED = {
     "cfnlint",
+    "cryptography",
     "demo",
     "hostile",
     "hypothesis",
+    "keystoneauth1",
     "moto",
+    "openstack",
     "pytest",
+    "requests",
     "rich",
     "tests",
     "typer",
@@ -122,6 +126,50 @@ def test_the_small_model_of_ec2_ships(built: Template, function: str) -> None:
     assert [(shipped / file).read_bytes() for file in files] == [
         (source / file).read_bytes() for file in files
     ]
+
+
+# With the layer, a provider of OpenStack is made; without it, it is said what is missing, and nothing else is.
+ASK = """
+import sys
+sys.path[len(sys.path):] = sys.argv[1:]
+from curfew.clouds import Clouds
+from curfew.core.errors import ConfigError
+from curfew.core.model import Mode
+from curfew.schemas import Cloud
+entry = '{clouds: {lab: {auth: {auth_url: "http://127.0.0.1:9/v3", username: a, password: b, project_name: c}}}}'
+clouds = Clouds({"lab": Cloud(regions=("here",))}, lambda: entry)
+assert not {"openstack", "keystoneauth1", "requests"} & sys.modules.keys()
+try:
+    print(clouds.provider("here", "lab", mode=Mode.REPORT).target)
+except ConfigError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"), [((), "OpenStack=true"), (("OpenStackLayer",), "openstack:lab:here")]
+)
+def test_openstack_is_there_with_the_layer_and_only_then(
+    built: Template, tmp_path: Path, layers: tuple[str, ...], said: str
+) -> None:
+    python = shutil.which("python3.13", path=ROOT / ".venv" / "bin")
+    assert python is not None
+    folders = [folder_of(built, "SweepFunction"), *(BUILD / one / "python" for one in layers)]
+    ran = subprocess.run(
+        [python, "-I", "-S", "-B", "-c", ASK, *folders],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said in ran.stdout, ran.stderr
+
+
+def test_the_layer_is_there_only_where_it_is_asked_for(built: Template) -> None:
+    layer = built.body["Resources"]["OpenStackLayer"]
+    assert layer["Condition"] == "HasOpenStack"
+    assert (BUILD / layer["Properties"]["ContentUri"] / "python" / "openstack").is_dir()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

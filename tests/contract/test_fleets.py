@@ -95,6 +95,8 @@ class TestOpen:
             profile="profile",
             user_data="#!/bin/sh\n",
             spot=True,
+            networks=("lab", "storage"),
+            hints={"group": "g-1"},
             version="abc",
         )
         assert ledger.fleets.open(fleet, order, a_key("k")) == fleet

@@ -125,6 +125,8 @@ class TestVerdicts:
             root_device="instance-store",
             volumes=(volume, replace(volume, id="vol-2")),
             state_reason="User initiated",
+            ambiguous=("env",),
+            locked=True,
             lease=lease,
         )
         plain = an_instance(2, launched_at=None)

@@ -11,7 +11,7 @@ from tests.template.reading import ROOT, Template
 SOURCE = ROOT / "functions" / "curfew"
 TEMPLATE = Template.read(ROOT / "template.yaml")
 SPOKE = Template.read(ROOT / "spoke.yaml")
-SERVICES = ("dynamodb", "ec2", "organizations", "sqs", "ssm", "sts")
+SERVICES = ("dynamodb", "ec2", "organizations", "secretsmanager", "sqs", "ssm", "sts")
 
 # The rights that a call needs where they are not one of the same name.
 NEEDS = {

@@ -41,6 +41,7 @@ READS = (
     "dynamodb:GetItem",
     "dynamodb:Query",
     "sqs:GetQueueAttributes",
+    "secretsmanager:GetSecretValue",
     "ssm:GetParameter",
 )
 

@@ -352,7 +352,9 @@ def test_evidence_is_json_even_where_nothing_is_known() -> None:
 
 @pytest.mark.parametrize("kind", list(ActionKind))
 def test_an_outcome_says_what_became_of_its_action(kind: ActionKind) -> None:
-    plan = decide([an_instance()], a_policy(action=kind), NOW)
+    plan = decide(
+        [an_instance(target=replace(HERE, provider="memory"))], a_policy(action=kind), NOW
+    )
     ended = Outcome(action=plan.actions[0], result=Result.FAILED, detail="the cloud said no")
 
     draft = outcome(ended, sweep_id="sweep-1", at=NOW)

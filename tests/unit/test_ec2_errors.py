@@ -17,6 +17,7 @@ from curfew.core.errors import (
     CapacityError,
     ItemError,
     MismatchError,
+    ProtectedError,
     ProviderError,
     RefusedError,
     ThrottledError,
@@ -46,7 +47,7 @@ NO_ANSWER: list[tuple[SdkError, type[ProviderError]]] = [
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
-        ("OperationNotPermitted", 400, ItemError),
+        ("OperationNotPermitted", 400, ProtectedError),
         ("InvalidInstanceID.NotFound", 400, ItemError),
         ("InvalidInstanceID.Malformed", 400, ItemError),
         ("IncorrectInstanceState", 400, ItemError),

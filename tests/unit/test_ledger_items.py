@@ -50,6 +50,8 @@ INSTANCES = drawn(
     root_device=TEXTS,
     volumes=st.lists(VOLUMES, max_size=3).map(tuple),
     state_reason=TEXTS,
+    ambiguous=st.lists(TEXTS, max_size=3).map(tuple),
+    locked=st.booleans(),
     lease=st.none() | LEASES,
 )
 ACTIONS = drawn(
@@ -92,6 +94,8 @@ ORDERS = drawn(
     profile=TEXTS,
     user_data=TEXTS,
     spot=st.booleans(),
+    networks=st.lists(TEXTS).map(tuple),
+    hints=TAGS,
     version=TEXTS,
 )
 ATTEMPTS = drawn(

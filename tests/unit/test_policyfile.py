@@ -462,7 +462,7 @@ def test_a_malformed_image_is_refused(write: Write, written: str) -> None:
 @pytest.mark.parametrize("written", ["delete", "Terminate", "TERMINATE", "hibernate"])
 def test_an_unknown_action_is_refused(write: Write, written: str) -> None:
     assert faults(write(instead("action: terminate", f"action: {written}"))) == [
-        f"10: policies.nightly.action is \"{written}\", not 'terminate' or 'stop'"
+        f"10: policies.nightly.action is \"{written}\", not 'terminate', 'stop' or 'shelve'"
     ]
 
 

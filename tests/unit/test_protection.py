@@ -332,21 +332,23 @@ def test_an_instance_without_either_protection_is_open() -> None:
 
 def test_every_rule_by_itself_is_enough() -> None:
     """One instance for each rule, in the rules' order, that no other rule would keep."""
-    stop = stopping()
+    stop, shelve = stopping(), a_policy(action=ActionKind.SHELVE)
     alone = [
-        an_instance(tags={**DEV, "curfew:keep": ""}),
-        an_instance(tags={**DEV, "aws:autoscaling:groupName": "g"}),
-        an_instance(managed_by="eks"),
-        an_instance(lifecycle="capacity-block"),
-        an_instance(tags={**DEV, "ENV": "dev"}),
-        an_instance(lease=a_lease(timedelta(hours=1))),
-        an_instance(root_device="instance-store"),
-        an_instance(launched_at=None),
+        (an_instance(tags={**DEV, "curfew:keep": ""}), stop),
+        (an_instance(locked=True), stop),
+        (an_instance(tags={**DEV, "aws:autoscaling:groupName": "g"}), stop),
+        (an_instance(managed_by="eks"), stop),
+        (an_instance(lifecycle="capacity-block"), stop),
+        (an_instance(tags={**DEV, "ENV": "dev"}), stop),
+        (an_instance(lease=a_lease(timedelta(hours=1))), stop),
+        (an_instance(root_device="instance-store"), stop),
+        (an_instance(), shelve),
+        (an_instance(launched_at=None), stop),
     ]
 
-    # The second rule's tag is a service's tag too.
-    hits = [[bool(rule(i, stop, NOW)) for rule in RULES] for i in alone]
-    hits[1][2] = False
+    # The third rule's tag is a service's tag too.
+    hits = [[bool(rule(i, policy, NOW)) for rule in RULES] for i, policy in alone]
+    hits[2][3] = False
 
     assert hits == [[n == m for m in range(len(RULES))] for n in range(len(alone))]
-    assert [protected(i, stop, NOW) is not None for i in alone] == [True] * len(RULES)
+    assert [protected(i, policy, NOW) is not None for i, policy in alone] == [True] * len(RULES)

@@ -29,7 +29,7 @@ HASH = "f60cda5fc26f5ea8a022ee931b3a321118535917378bea85852092c8bd733d28"
             model.State,
             "pending running stopping stopped shutting-down terminated unknown",
         ),
-        (model.ActionKind, "terminate stop"),
+        (model.ActionKind, "terminate stop shelve"),
         (model.Mode, "report act"),
         (
             report.Result,
@@ -128,6 +128,7 @@ def test_what_is_not_known_of_an_instance_is_what_keeps_it() -> None:
     assert (bare.tags, bare.volumes) == ({}, ())
     assert (bare.lifecycle, bare.root_device) == ("on-demand", "ebs")
     assert (bare.image, bare.spot_request, bare.managed_by, bare.state_reason) == ("", "", "", "")
+    assert (bare.ambiguous, bare.locked) == ((), False)
 
 
 def test_people_know_an_instance_by_its_name_tag() -> None:
@@ -149,6 +150,7 @@ def test_each_action_has_taken_hold_in_two_states() -> None:
         model.State.TERMINATED,
     }
     assert model.ActionKind.STOP.ends == {model.State.STOPPING, model.State.STOPPED}
+    assert model.ActionKind.SHELVE.ends == model.ActionKind.STOP.ends
 
 
 def test_nobody_is_an_administrator_unless_it_is_said() -> None:
@@ -160,7 +162,8 @@ def test_an_order_asks_for_nothing_that_is_not_said_and_shows_no_user_data() -> 
         operation="op-1", target=HERE, image="ami-1", instance_types=("t",), count=1, tags={}
     )
 
-    assert (bare.subnets, bare.security_groups) == ((), ())
+    assert (bare.subnets, bare.security_groups, bare.networks) == ((), (), ())
+    assert bare.hints == {}
     assert (bare.key, bare.profile, bare.user_data, bare.version) == ("", "", "", "")
     assert bare.spot is False
     assert "user_data" not in repr(bare)

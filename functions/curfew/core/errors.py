@@ -13,6 +13,7 @@ CurfewError
 ├── QueueError            work could not be put off: whoever asked for it asks again
 ├── ProviderError         the cloud refused or could not be reached
 │   ├── ItemError             because of one instance: the batch is split
+│   │   └── ProtectedError            which is protected: it is kept
 │   ├── ThrottledError        because of the rate: slow down, keep the plan
 │   │   └── PacedError            because of Curfew's own: it made no call
 │   ├── AmbiguousError        no answer came, or none that tells: look before deciding anything
@@ -86,6 +87,10 @@ class ProviderError(CurfewError):
 
 class ItemError(ProviderError):
     """One instance of the batch made the call fail."""
+
+
+class ProtectedError(ItemError):
+    """The cloud itself keeps an instance from its end."""
 
 
 class ThrottledError(ProviderError):

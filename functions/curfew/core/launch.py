@@ -41,6 +41,8 @@ class Order:
     profile: str = ""
     user_data: str = field(default="", repr=False)
     spot: bool = False
+    networks: tuple[str, ...] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
 
     @property

@@ -33,6 +33,7 @@ class ActionKind(StrEnum):
 
     TERMINATE = "terminate"
     STOP = "stop"
+    SHELVE = "shelve"
 
     @property
     def ends(self) -> frozenset[State]:
@@ -40,7 +41,7 @@ class ActionKind(StrEnum):
         match self:
             case ActionKind.TERMINATE:
                 return frozenset({State.SHUTTING_DOWN, State.TERMINATED})
-            case ActionKind.STOP:
+            case ActionKind.STOP | ActionKind.SHELVE:
                 return frozenset({State.STOPPING, State.STOPPED})
 
 
@@ -90,7 +91,8 @@ class Instance:
 
     ``launched_at`` is the last start, not the creation: EC2 resets it whenever the instance is started.
     ``first_seen_at`` is the ledger's own record and stays. Either may be missing. ``lease`` is the ledger's too: what
-    a tag says about one counts for nothing.
+    a tag says about one counts for nothing. ``ambiguous`` are the tag keys of which the cloud shows several values, on
+    a cloud that can; ``locked`` is a lock that the cloud shows with the instance.
     """
 
     id: str
@@ -108,6 +110,8 @@ class Instance:
     root_device: str = "ebs"
     volumes: tuple[Volume, ...] = ()
     state_reason: str = ""
+    ambiguous: tuple[str, ...] = ()
+    locked: bool = False
     lease: "Lease | None" = None
 
     @property

@@ -38,6 +38,7 @@ SERVICE_TAGS = (
     ("parallelcluster:", "ParallelCluster"),
 )
 ORDINARY_LIFECYCLES = ("on-demand", "spot")
+SHELVING = ("openstack", "memory")
 
 
 def protected(instance: Instance, policy: Policy, now: datetime) -> Finding | None:
@@ -67,6 +68,11 @@ def _protect_tag(instance: Instance, policy: Policy, _now: datetime) -> Finding 
         if folded(key) in wanted:
             return Finding(rule="protect-tag", reason=f"has the tag {key}")
     return None
+
+
+def _locked(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
+    # Whoever is an administrator could end it even so: the lock is a word to Curfew too.
+    return Finding(rule="locked", reason="is locked") if instance.locked else None
 
 
 def _auto_scaling_group(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
@@ -106,6 +112,12 @@ def _reserved_capacity(instance: Instance, _policy: Policy, _now: datetime) -> F
 
 def _ambiguous_tag(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:
     read = {folded(key) for key in policy.selector.keys}
+    for key in instance.ambiguous:
+        if folded(key) in read:
+            return Finding(
+                rule="ambiguous-tag",
+                reason=f"has several values of the tag {key}: which one counts?",
+            )
     spellings = Counter(folded(key) for key in instance.tags)
     for key, count in sorted(spellings.items()):
         if count > 1 and key in read:
@@ -135,6 +147,14 @@ def _cannot_stop(instance: Instance, policy: Policy, _now: datetime) -> Finding 
     return None
 
 
+def _cannot_shelve(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:
+    if policy.action is not ActionKind.SHELVE or instance.target.provider in SHELVING:
+        return None
+    return Finding(
+        rule="cannot-shelve", reason=f"{instance.target.provider} has no shelf: use stop"
+    )
+
+
 def _min_age(instance: Instance, policy: Policy, now: datetime) -> Finding | None:
     if instance.launched_at is None:
         return Finding(rule="unknown-launch-time", reason="its launch time is unknown")
@@ -147,11 +167,13 @@ def _min_age(instance: Instance, policy: Policy, now: datetime) -> Finding | Non
 
 RULES: tuple[Rule, ...] = (
     _protect_tag,
+    _locked,
     _auto_scaling_group,
     _managed_by_service,
     _reserved_capacity,
     _ambiguous_tag,
     _leased,
     _cannot_stop,
+    _cannot_shelve,
     _min_age,
 )

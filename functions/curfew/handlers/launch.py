@@ -36,9 +36,8 @@ def launch(request: LaunchRequest, context: LambdaContext, app: App) -> dict[str
     if app.settings.mode is not Mode.ACT:
         logger.info(f'report mode: would launch "{wish.template}" as "{wish.name}"')
         return {"mode": "report", "fleet": wish.name, "until": told(wish.expires_at)}
-    region = request.region or app.settings.region
-    app.check_region(region)
-    begun = fleet.begin(wish, provider=app.provider(region), ledger=app.ledger, now=now)
+    provider = app.launching(request.template, request.region)
+    begun = fleet.begin(wish, provider=provider, ledger=app.ledger, now=now)
     launched = work.launch(app, begun, deadline=until(now, context))
     logger.info(
         f'the launch of "{launched.name}" is {launched.step}',

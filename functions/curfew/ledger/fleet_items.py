@@ -112,6 +112,7 @@ def order_of(item: Item) -> Order:
     lists: dict[str, Any] = {
         name: tuple(said.pop(name)) for name in ("instance_types", "subnets", "security_groups")
     }
+    lists["networks"] = tuple(said.pop("networks", ()))  # an older order is for a cloud without
     return Order(target=Target(**said.pop("target")), **lists, **said)
 
 

@@ -105,6 +105,7 @@ def _instance_of(said: dict[str, Any]) -> Instance:
         target=Target(**said.pop("target")),
         state=State(said.pop("state")),
         volumes=tuple(Volume(**volume) for volume in said.pop("volumes")),
+        ambiguous=tuple(said.pop("ambiguous", ())),  # older plans are of a cloud that has none
         lease=lease and Lease(expires_at=datetime.fromisoformat(lease.pop("expires_at")), **lease),
         **instants,
         **said,

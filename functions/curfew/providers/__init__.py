@@ -15,10 +15,29 @@ from ..core.policy import Selector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a cloud can do, where clouds differ. Whoever plans or acts is the more careful for what one cannot.
+
+    ``order`` is how many instances one order may name. Without ``idempotent_launch``, a call whose answer is lost is
+    not made again before somebody has looked for what it brought, later. Where nothing ``ends_for_sure`` that is
+    ending, an end is verified only once it is over. ``lends``: the right to act is borrowed for each batch; otherwise
+    what the credentials may, they may all the time. ``attributes``: there are protections that no listing carries.
+    """
+
+    order: int
+    idempotent_launch: bool
+    shelves: bool
+    lends: bool
+    ends_for_sure: bool
+    attributes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """One call for up to ``count`` instances of one pool, resolved to the last detail.
 
-    The same ``token`` never launches twice on a cloud that honours it.
+    The same ``token`` never launches twice on a cloud that honours it. ``networks`` and ``hints`` are for a cloud that
+    attaches several networks, and takes hints where to put what it launches.
     """
 
     image: str
@@ -32,6 +51,8 @@ class Launch:
     profile: str = ""
     user_data: str = field(default="", repr=False)
     spot: bool = False
+    networks: tuple[str, ...] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +72,10 @@ class Provider(Protocol):
     @property
     def target(self) -> Target:
         """Where this provider looks and acts."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this cloud can do."""
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
         """Stream what is there, page by page, in the states of the selector.
@@ -85,6 +110,9 @@ class Provider(Protocol):
 
     def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """Order a shutdown; the answer has the state that each was in before. Raises ProviderError."""
+
+    def shelve(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        """Order a shutdown that gives the host back, on a cloud that ``shelves``; as ``stop``. Raises ProviderError."""
 
     def image(self, name: str) -> str:
         """The id of an image: ``name`` itself, or what the parameter holds that it names after ``resolve:ssm:``.

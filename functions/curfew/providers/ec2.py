@@ -15,7 +15,7 @@ from ..abreast import Abreast, in_turn
 from ..core.errors import AmbiguousError, ListingError, ProviderError, RefusedError, RequestError
 from ..core.model import Attributes, Instance, State, Target
 from ..core.policy import Selector, mismatch
-from . import Launch, Listing, labels
+from . import Capabilities, Launch, Listing, labels
 from .ec2_errors import PAGE_CODES, SDK_ERRORS, code_of, refused_launch, translated
 from .ec2_filters import FILTER_VALUES, filters, literal
 from .ec2_instances import instance_of, previous_states
@@ -46,6 +46,15 @@ class Ec2Provider:
     ``enabled`` asks, elsewhere, which regions the account may use; ``abreast`` runs looks that need not wait for each
     other.
     """
+
+    capabilities = Capabilities(
+        order=1_000,
+        idempotent_launch=True,
+        shelves=False,
+        lends=True,
+        ends_for_sure=True,
+        attributes=True,
+    )
 
     def __init__(
         self,
@@ -159,6 +168,10 @@ class Ec2Provider:
                 self._act.stop_instances(InstanceIds=list(ids)).get("StoppingInstances", [])
             ),
         )
+
+    def shelve(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        """EC2 has no shelf; the plan has kept whoever was meant."""
+        raise RefusedError("EC2 has no shelf: nothing was done")
 
     def usable(self) -> bool:
         """Asked in a region that answers: one that is not enabled refuses everything, with an error of credentials."""

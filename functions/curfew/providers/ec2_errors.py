@@ -12,6 +12,7 @@ from ..core.errors import (
     CapacityError,
     ItemError,
     MismatchError,
+    ProtectedError,
     ProviderError,
     RefusedError,
     ThrottledError,
@@ -28,9 +29,9 @@ SDK_ERRORS = (
 NO_ANSWER = (HTTPClientError, NoConnectionError)
 UNREADABLE = (ResponseParserError, ValueError, LookupError, TypeError)
 
+PROTECTED_CODE = "OperationNotPermitted"
 ITEM_CODES = frozenset(
     {
-        "OperationNotPermitted",
         "InvalidInstanceID.NotFound",
         "InvalidInstanceID.Malformed",
         "IncorrectInstanceState",
@@ -99,7 +100,7 @@ def refused_launch(error: SdkError) -> ProviderError:
         quota = f"the account's quota is used up, in this region, for {QUOTAS[code]}: "
         return _translated(error, RefusedError, before=quota)
     kind = _kind(error, acting=True)
-    return _translated(error, RefusedError if kind is ItemError else kind)
+    return _translated(error, RefusedError if issubclass(kind, ItemError) else kind)
 
 
 def code_of(error: SdkError) -> str:
@@ -118,6 +119,8 @@ def _kind(error: SdkError, *, acting: bool) -> type[ProviderError]:
             return ThrottledError
         if code in TROUBLE_CODES or status >= SERVER_ERROR:
             return AmbiguousError
+        if code == PROTECTED_CODE:
+            return ProtectedError
         if code in ITEM_CODES and (acting or code != "UnauthorizedOperation"):
             return ItemError
         return RefusedError

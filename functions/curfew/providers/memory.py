@@ -12,6 +12,7 @@ from ..core.errors import (
     CapacityError,
     ItemError,
     MismatchError,
+    ProtectedError,
     ProviderError,
     RefusedError,
     RequestError,
@@ -19,7 +20,7 @@ from ..core.errors import (
 from ..core.launch import Pool
 from ..core.model import ActionKind, Attributes, Instance, State, Target
 from ..core.policy import Selector, mismatch
-from . import Launch, Listing, labels
+from . import Capabilities, Launch, Listing, labels
 
 OPEN = Attributes(termination_protected=False, stop_protected=False)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,6 +34,15 @@ class MemoryProvider:
     has left, without an entry as much as anybody wants; ``zones`` is where the subnets are, ``parameters`` what the
     images are named by.
     """
+
+    capabilities = Capabilities(
+        order=1_000,
+        idempotent_launch=True,
+        shelves=True,
+        lends=False,
+        ends_for_sure=True,
+        attributes=True,
+    )
 
     def __init__(
         self,
@@ -91,6 +101,10 @@ class MemoryProvider:
     def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """Stop at once what its zone allows."""
         return self._order(ActionKind.STOP, ids, State.STOPPED)
+
+    def shelve(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        """Shelve at once what its zone allows."""
+        return self._order(ActionKind.SHELVE, ids, State.STOPPED)
 
     def usable(self) -> bool:
         """There is but one region, and everybody may use it."""
@@ -171,7 +185,7 @@ class MemoryProvider:
                 before[id_] = self.instances[id_].state
                 self.instances[id_] = replace(self.instances[id_], state=end)
         if locked:
-            raise ItemError("an instance is protected", code="OperationNotPermitted")
+            raise ProtectedError("an instance is protected", code="OperationNotPermitted")
         return before
 
     def _recorded(self, name: str, ids: Sequence[str]) -> None:

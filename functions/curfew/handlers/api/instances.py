@@ -14,7 +14,7 @@ from ...bootstrap import App
 from ...core.lease import Lease
 from ...core.model import Instance, State
 from ...core.policy import Selector, TagFilter
-from ...fields import Region
+from ...fields import CloudName, Region
 from . import cursors
 from .serving import After, Limit, answers, asked, json_answer, routes
 
@@ -33,7 +33,7 @@ TagWord = Annotated[str, Field(pattern=r"^[^=]{1,128}(=[\s\S]{0,256})?$")]
     tags=["instances"],
     responses=answers({200: (InstancePage, "A page of instances.")}, 502),
 )
-def list_instances(
+def list_instances(  # noqa: PLR0917  each is a part of the query
     state: Annotated[
         tuple[StateWord, ...],
         Query(description="States to look for; several mean any of them.", max_length=6),
@@ -47,15 +47,15 @@ def list_instances(
         ),
     ] = (),
     region: Annotated[Region, Query(description="Where; else the region of the deployment.")] = "",
+    cloud: Annotated[CloudName, Query(description="An OpenStack cloud of the targets.")] = "",
     limit: Annotated[Limit, Query(description="How many at most.")] = 100,
     after: Annotated[After, Query(description="Where the page before ended.")] = "",
 ) -> Response[InstancePage]:
     """One page of what the cloud shows."""
     app = asked(router).app
-    where = region or app.settings.region
-    app.check_region(where)
+    provider = app.looking(region, cloud)
+    where = f"{cloud} {provider.target.region}".strip()
     listing = [where, sorted(state), sorted(tag)]
-    provider = app.provider(where)
     token = cursors.opened(listing, after)
     page = provider.page(_selector(state, tag), limit=limit, after=token)
     leases = _leases(app, page.instances)

@@ -87,8 +87,7 @@ def launch_fleet(
 def _begun(ask: Asked, body: LaunchBody, key: Key) -> Fleet:
     app = ask.app
     entry = app.policies.fleet(body.template)
-    region = body.region or app.settings.region
-    app.check_region(region)
+    provider = app.launching(body.template, body.region)
     expires_at = body.until or ask.at + (body.ttl or entry.ttl.default)
     wish = app.wish(
         body.template,
@@ -99,7 +98,7 @@ def _begun(ask: Asked, body: LaunchBody, key: Key) -> Fleet:
         count=body.count,
         tags=body.tags,
     )
-    return fleets.begin(wish, provider=app.provider(region), ledger=app.ledger, now=ask.at)
+    return fleets.begin(wish, provider=provider, ledger=app.ledger, now=ask.at)
 
 
 def _seen(ask: Asked, fleet: Fleet) -> FleetView:

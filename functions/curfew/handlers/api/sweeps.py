@@ -48,8 +48,13 @@ def plan_sweep(
     """A new plan."""
     ask = asked(router)
     app = ask.app
-    region = body.region or _only_region(ask, body.policy)
-    (sweep,) = app.sweeps(SweepRequest(policy=body.policy, regions=(region,)))
+    if body.cloud:
+        app.looking(body.region or "", body.cloud)
+        request = SweepRequest(policy=body.policy, accounts=(body.cloud,))
+    else:
+        region = body.region or _only_region(ask, body.policy)
+        request = SweepRequest(policy=body.policy, regions=(region,))
+    (sweep,) = app.sweeps(request)
     record = PlanRecord(
         id=app.new_id(),
         policy=body.policy,

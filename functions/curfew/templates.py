@@ -1,0 +1,126 @@
+"""*request*: the templates of the policy file, from which fleets are launched, as foreign data that is checked here."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+
+from .fields import (
+    CloudName,
+    CloudRegion,
+    CloudWord,
+    CloudWords,
+    Duration,
+    ImageId,
+    InstanceType,
+    LaunchTags,
+    SecurityGroupIds,
+    Strict,
+    SubnetIds,
+)
+
+LONGEST_LEASE = timedelta(days=366)
+
+
+class FleetCount(Strict):
+    """How many instances a launch makes."""
+
+    default: Annotated[StrictInt, Field(ge=1)] = 1
+    max: Annotated[StrictInt, Field(ge=1, le=100)] = 20
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.default > self.max:
+            raise ValueError(f"default is {self.default}, more than max, which is {self.max}")
+        return self
+
+
+class FleetTtl(Strict):
+    """How long a lease lasts: if nobody says, and at most, counted from the moment at which it is given."""
+
+    default: Duration = timedelta(hours=8)
+    max: Duration = timedelta(days=7)
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.default > self.max:
+            raise ValueError("default is longer than max")
+        if self.max > LONGEST_LEASE:
+            raise ValueError(f"max is longer than {LONGEST_LEASE.days}d")
+        return self
+
+
+class Template(Strict):
+    """What every template has: nobody who launches chooses an image, a network, a profile or user data.
+
+    ``user_data`` is a file beside this one.
+    """
+
+    key: Annotated[StrictStr, Field(min_length=1, max_length=255)] = ""
+    user_data: Annotated[StrictStr, Field(min_length=1, max_length=255)] = ""
+    count: FleetCount = FleetCount()
+    ttl: FleetTtl = FleetTtl()
+    tags: LaunchTags = Field(default_factory=dict)
+
+
+class FleetEntry(Template):
+    """A template to launch from on EC2. Types and subnets are in the order of preference."""
+
+    image: ImageId
+    instance_types: Annotated[tuple[InstanceType, ...], Field(min_length=1, max_length=16)]
+    subnets: SubnetIds = ()
+    security_groups: SecurityGroupIds = ()
+    profile: Annotated[StrictStr, Field(min_length=1, max_length=2048)] = ""
+    market: Literal["on-demand", "spot"] = "on-demand"
+
+    def details(self) -> dict[str, Any]:
+        """What goes into an order as it is."""
+        return {
+            "instance_types": self.instance_types,
+            "subnets": self.subnets,
+            "security_groups": self.security_groups,
+            "key": self.key,
+            "profile": self.profile,
+            "spot": self.market == "spot",
+        }
+
+
+class CloudFleetEntry(Template):
+    """A template to launch from on an OpenStack cloud: image, networks and groups by name or id, flavours by name.
+
+    Without a network, what is launched has none. ``region`` is said where the cloud has several.
+    """
+
+    cloud: CloudName
+    region: CloudRegion = ""
+    image: CloudWord
+    instance_types: CloudWords
+    networks: CloudWords = ()
+    security_groups: CloudWords = ()
+    hints: dict[CloudWord, CloudWord] = Field(default_factory=dict, max_length=16)
+
+    def details(self) -> dict[str, Any]:
+        """What goes into an order as it is."""
+        return {
+            "instance_types": self.instance_types,
+            "networks": self.networks,
+            "security_groups": self.security_groups,
+            "key": self.key,
+            "hints": self.hints,
+        }
+
+
+def _by_cloud(value: object, _: ValidatorFunctionWrapHandler) -> Template:
+    """Whoever names a cloud means one: the errors are those of one kind, not of both."""
+    is_cloud = isinstance(value, dict) and "cloud" in value
+    return (CloudFleetEntry if is_cloud else FleetEntry).model_validate(value)
+
+
+type AnyFleet = Annotated[FleetEntry | CloudFleetEntry, WrapValidator(_by_cloud)]

@@ -1,0 +1,279 @@
+"""A cloud in the place of an account: which file says so, where it is swept, what is launched on it, and by whom."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curfew import bootstrap
+from curfew.clouds import Clouds
+from curfew.core.errors import ConfigError, RefusedError, RequestError
+from curfew.core.model import Mode, Place, Target
+from curfew.policyfile import load
+from curfew.providers.memory import MemoryProvider
+from curfew.requests import SweepRequest, TargetRequest
+from curfew.schemas import Cloud, Targets
+from curfew.settings import Settings
+from curfew.targets import Atlas
+from tests.builders import HERE, NOW, a_policy, a_selector, an_id, an_instance
+from tests.http import Service, policies
+
+LAB = Target(provider="openstack", account="lab", region="RegionOne")
+LABS = {"lab": {"regions": "RegionOne"}, "two": {"regions": ["north", "south"]}}
+PAIR = {
+    "cloud": "lab",
+    "image": "debian-13",
+    "instance_types": ["m1.small"],
+    "networks": "lab-net",
+    "hints": {"group": "g-1"},
+    "count": {"default": 2, "max": 3},
+    "tags": {"env": "dev"},
+}
+TEXT = """\
+targets:
+  clouds:
+    lab: { regions: [RegionOne] }
+    two: { regions: [north, south] }
+policies:
+  leases: { select: { lease: expired }, action: terminate }
+fleets:
+  pair:
+    cloud: lab
+    image: debian-13
+    instance_types: [m1.small]
+"""
+
+
+def atlas(**targets: Any) -> Atlas:
+    return Atlas(
+        configured=Targets.model_validate(targets),
+        account=HERE.account,
+        region=HERE.region,
+        members=lambda _units: ("222222222222",),
+        regions=lambda _account: (HERE.region,),
+    )
+
+
+def places(made: Atlas, policy: Any = None, **request: Any) -> set[tuple[str, str]]:
+    found = made.places(SweepRequest(policy="nightly", **request), policy or a_policy())
+    return {(place.account, place.region) for place in found}
+
+
+EVERY = {("lab", "RegionOne"), ("two", "north"), ("two", "south")}
+
+
+def test_where_only_clouds_are_named_nothing_of_aws_is_swept() -> None:
+    assert places(atlas(clouds=LABS)) == EVERY
+    assert not atlas(clouds=LABS).knows(Place(region=HERE.region, account=HERE.account), a_policy())
+
+
+def test_clouds_stand_beside_accounts_and_units() -> None:
+    unit = {"units": ["ou-abcd-12345678"]}
+    made = atlas(clouds=LABS, accounts=["111111111111"], organization=unit)
+    own = {("111111111111", HERE.region), ("222222222222", HERE.region)}
+    assert places(made) == EVERY | own
+
+
+def test_one_cloud_may_be_asked_for_and_no_other() -> None:
+    assert places(atlas(clouds=LABS), accounts=("lab",)) == {("lab", "RegionOne")}
+    with pytest.raises(RequestError, match="lob"):
+        places(atlas(clouds=LABS), accounts=("lob",))
+
+
+def test_a_region_that_is_named_is_one_of_aws() -> None:
+    made, abroad = atlas(clouds=LABS), a_policy(selector=a_selector(regions=("eu-west-1",)))
+    assert places(made, regions=("eu-west-1",)) == set()
+    assert places(made, abroad) == set()
+    assert not made.knows(Place(region="RegionOne", account="lab"), abroad)
+    assert made.knows(Place(region="RegionOne", account="lab"), a_policy())
+    assert not made.knows(Place(region="north", account="lab"), a_policy())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        (
+            "cloud: lab",
+            "cloud: lob",
+            'fleets.pair is for the cloud "lob"; targets.clouds has lab, two',
+        ),
+        (
+            "cloud: lab",
+            "cloud: two",
+            "fleets.pair has no region, and the cloud two has north, south",
+        ),
+        (
+            "cloud: lab",
+            "cloud: two\n    region: west",
+            'for the region "west"; the cloud two has north, south',
+        ),
+        (
+            "image: debian-13",
+            "subnets: [subnet-01234567]",
+            "10: fleets.pair.subnets is an unknown key",
+        ),
+        ("lab: {", '"123456789012": {', "is not the name of a cloud"),
+        ("[RegionOne]", "[]", "targets.clouds.lab.regions is empty"),
+        ("[RegionOne] }", "[RegionOne], act_as_administrator: 1 }", "act_as_administrator is 1"),
+    ],
+)
+def test_what_is_wrong_with_a_cloud_is_said_where_it_stands(
+    tmp_path: Path, before: str, after: str, fault: str
+) -> None:
+    path = tmp_path / "curfew.yaml"
+    path.write_text(TEXT.replace(before, after, 1))
+    with pytest.raises(ConfigError) as wrong:
+        load(path)
+    assert fault in str(wrong.value)
+
+
+def test_a_whole_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "curfew.yaml"
+    path.write_text(TEXT)
+    entry = load(path).fleet("pair").details()
+    assert entry["instance_types"] == ("m1.small",)
+    assert entry["networks"] == ()
+
+
+def test_without_a_region_of_aws_a_terminal_sweeps_a_cloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And with a file that is for AWS, the region is missed."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    path = tmp_path / "curfew.yaml"
+    path.write_text(TEXT)
+    app = bootstrap.build(Settings(policies=path))
+    wanted = {Place(region=region, account=name) for name, region in EVERY}
+    assert set(app.places(SweepRequest(policy="leases"))) == wanted
+    with pytest.raises(ConfigError, match="no region is set"):
+        bootstrap.build(Settings())
+
+
+# The clouds, put together
+
+
+def clouds(secret: str | None = None) -> Clouds:
+    known = {name: Cloud.model_validate(one) for name, one in LABS.items()}
+    return Clouds(known, None if secret is None else lambda: secret)
+
+
+SECRET = """
+clouds:
+  lab:
+    auth: { auth_url: "http://127.0.0.1:9/v3", username: kim, password: hunter2, project_name: lab }
+"""
+
+
+def test_a_provider_is_made_once_of_what_the_secret_says() -> None:
+    made = clouds(SECRET)
+    provider = made.provider("RegionOne", "lab", mode=Mode.REPORT)
+    assert provider.target == LAB
+    assert made.provider("RegionOne", "lab", mode=Mode.REPORT) is provider
+    assert made.provider("RegionOne", "lab", mode=Mode.ACT) is not provider
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["hunter2: [", "hunter2", "clouds: {other: {password: hunter2}}", "clouds: {lab: hunter2}", ""],
+)
+def test_a_secret_that_does_not_fit_is_not_repeated(secret: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        clouds(secret).provider("RegionOne", "lab", mode=Mode.REPORT)
+    assert "CURFEW_CLOUDS_SECRET" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_secret_without_credentials_is_refused_without_its_words() -> None:
+    with pytest.raises(RefusedError) as refused:
+        clouds("clouds: {lab: {auth_type: hunter2}}").provider("RegionOne", "lab", mode=Mode.REPORT)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_what_is_no_account_and_no_cloud_goes_nowhere() -> None:
+    made = clouds()
+    assert made.has("lab")
+    assert not made.has("123456789012")
+    assert not made.has("")
+    with pytest.raises(RefusedError, match='the cloud "gone"'):
+        made.has("gone")
+    with pytest.raises(RefusedError, match='no region "west"'):
+        made.provider("west", "two", mode=Mode.REPORT)
+
+
+def test_without_the_sdk_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "curfew.providers.openstack", raising=False)
+    monkeypatch.setitem(sys.modules, "keystoneauth1.exceptions", None)
+    monkeypatch.setitem(sys.modules, "openstack", None)
+    with pytest.raises(ConfigError, match=r"pip install 'curfew\[openstack\]'"):
+        clouds(SECRET).provider("RegionOne", "lab", mode=Mode.REPORT)
+
+
+# Over HTTP and by message
+
+
+@pytest.fixture
+def api() -> Service:
+    file = policies(targets={"clouds": LABS}, fleets={"pair": PAIR})
+    made = Service(file=file)
+    made.clouds["RegionOne"] = MemoryProvider(target=LAB, clock=made.time.now)
+    return made
+
+
+def test_a_template_says_on_which_cloud_and_nobody_else(api: Service) -> None:
+    answer = api.launch(name="lab")
+    assert answer.status == 201, answer.text
+    assert (answer.json["account"], answer.json["region"]) == ("lab", "RegionOne")
+    (call,) = api.orders()
+    assert call[0] == "launch"
+    order = api.ledger.fleets.order(answer.json["operation"])
+    assert (order.networks, dict(order.hints), order.subnets) == (
+        ("lab-net",),
+        {"group": "g-1"},
+        (),
+    )
+    refused = api.launch("two", name="lab2", region="eu-west-1")
+    assert refused.status >= 400
+    assert "it says where" in refused.text
+
+
+def test_an_account_that_is_never_swept_hinders_no_launch_on_a_cloud() -> None:
+    targets = {"clouds": LABS, "accounts": ["222222222222"], "never": [HERE.account]}
+    made = Service(file=policies(targets=targets, fleets={"pair": PAIR}))
+    made.clouds["RegionOne"] = MemoryProvider(target=LAB, clock=made.time.now)
+    assert made.launch(name="lab").status == 201
+
+
+def test_it_is_ended_on_its_cloud(api: Service) -> None:
+    api.launch(name="lab")
+    api.time.sleep(120)
+    ended = api.ask("DELETE", "/fleets/lab")
+    assert ended.status == 200, ended.text
+    assert [row["outcome"] for row in ended.json["rows"]] == ["verified"] * 2
+
+
+def test_instances_and_plans_of_a_cloud_are_asked_for_by_its_name(api: Service) -> None:
+    cloud = api.clouds["RegionOne"]
+    cloud.instances = {an_id(1): replace(an_instance(1), target=LAB)}
+    page = api.ask("GET", "/instances", query={"cloud": "lab"})
+    assert [one["id"] for one in page.json["instances"]] == [an_id(1)], page.text
+    plan = api.ask("POST", "/sweeps", body={"policy": "nightly", "cloud": "lab"})
+    assert (plan.status, plan.json["account"]) == (201, "lab"), plan.text
+    for wrong in ({"cloud": "two"}, {"cloud": "lob"}, {"cloud": "lab", "region": "eu-west-1"}):
+        assert 400 <= api.ask("GET", "/instances", query=wrong).status < 500
+        assert 400 <= api.ask("POST", "/sweeps", body={"policy": "nightly", **wrong}).status < 500
+
+
+def test_a_message_may_name_a_cloud() -> None:
+    said = {
+        "policy": "nightly",
+        "region": "RegionOne",
+        "account": "lab",
+        "asked_at": NOW.isoformat(),
+    }
+    assert TargetRequest.parse(said).account == "lab"
+    for wrong in ("12345", "a b", "x:y", ""):
+        with pytest.raises(RequestError):
+            TargetRequest.parse(said | {"account": wrong})

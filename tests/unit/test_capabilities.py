@@ -1,0 +1,43 @@
+"""The capabilities of each provider are what its documents and the core say."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curfew.core.protection import SHELVING
+from curfew.providers import Capabilities
+from curfew.providers.ec2 import Ec2Provider
+from curfew.providers.memory import MemoryProvider
+from curfew.providers.openstack import OpenstackProvider
+
+PAGE = Path(__file__).parents[2] / "docs" / "openstack.md"
+PROVIDERS: dict[str, Any] = {
+    "ec2": Ec2Provider,
+    "openstack": OpenstackProvider,
+    "memory": MemoryProvider,
+}
+
+
+def told(column: int) -> dict[str, str]:
+    """A column of the page's table."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \|", PAGE.read_text(), re.MULTILINE)
+    return {row[0]: row[column] for row in rows}
+
+
+def said(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+@pytest.mark.parametrize(("name", "column"), [("ec2", 1), ("openstack", 2)])
+def test_the_page_has_each_capability_as_it_is(name: str, column: int) -> None:
+    can = PROVIDERS[name].capabilities
+    assert told(column) == {
+        field.name: said(getattr(can, field.name)) for field in fields(Capabilities)
+    }
+
+
+def test_the_core_keeps_whoever_has_no_shelf() -> None:
+    assert {name for name, one in PROVIDERS.items() if one.capabilities.shelves} == set(SHELVING)
