@@ -23,7 +23,7 @@ from curfew.ledger.memory import MemoryLedger
 from curfew.providers import ec2_rights
 from curfew.providers.ec2 import Ec2Provider
 from curfew.requests import SweepRequest
-from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
+from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
 from tests.night import Night, leased, results
 from tests.safety.belts import Belt, Remove, missed, returning, select_everything, setting
 from tests.stub_ec2 import Fault, Machine, StubEc2
@@ -81,6 +81,21 @@ def with_a_lease() -> Night:
     return night
 
 
+# Only another cloud has these, so the plan tells.
+
+
+def a_locked_one_is_kept() -> None:
+    made = plan.decide([an_instance(locked=True), an_instance(2)], a_policy(), NOW)
+    assert [action.instance.id for action in made.actions] == [TWO]
+
+
+def a_cloud_without_a_shelf_keeps() -> None:
+    shelf = replace(HERE, provider="openstack")
+    both = [an_instance(), an_instance(2, target=shelf)]
+    made = plan.decide(both, a_policy(action=ActionKind.SHELVE), NOW)
+    assert [action.instance.id for action in made.actions] == [TWO]
+
+
 def without_the_lease(patch: pytest.MonkeyPatch) -> None:
     without_rules("_leased")(patch)
     patch.setattr(lane.Lane, "_claim", lambda _self, due: list(due))
@@ -124,6 +139,8 @@ PROTECTIONS = [
         without_the_lease,
     ),
     Belt("min-age", lambda: spared(with_min_age()), without_rules("_min_age")),
+    Belt("locked", a_locked_one_is_kept, without_rules("_locked")),
+    Belt("cannot-shelve", a_cloud_without_a_shelf_keeps, without_rules("_cannot_shelve")),
 ]
 
 
