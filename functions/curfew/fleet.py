@@ -120,6 +120,9 @@ def look(fleet: Fleet, *, provider: Provider, ledger: Ledger, now: datetime) -> 
         for m in members
         if m.ended_at is None and _is_over(seen.get(m.instance_id), fleet, now)
     ]
+    if not ended and not fleet.ended_at and members and all(m.ended_at for m in members):
+        # Whoever wrote down the last of them broke off before the fleet: it is said once more.
+        ended = [members[0].instance_id]
     if ended:
         ledger.fleets.end(fleet.target, ended, now=now)
         members = ledger.fleets.members(fleet.operation)

@@ -1,0 +1,25 @@
+"""The end of a fleet is written down, also if whoever wrote down the ends of its instances broke off before it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from curfew.fleet import look
+from curfew.ledger.memory import MemoryLedger
+from curfew.providers.memory import MemoryProvider
+from tests.builders import an_id
+from tests.night import Night, leased
+from tests.stub_ec2 import StubEc2
+
+
+def test_a_fleet_whose_instances_are_all_written_off_is_ended_by_the_next_look() -> None:
+    ledger = MemoryLedger()
+    night = Night(cloud=StubEc2(), ledger=ledger)
+    fleet = leased(night, an_id(1), an_id(2), ends_in=timedelta(hours=-1))
+    now = night.time.now()
+    members = ledger.fleets._members[fleet.operation]
+    members |= {id_: replace(member, ended_at=now) for id_, member in members.items()}
+    assert not (ledger.fleets.get(fleet.name) or fleet).ended_at
+
+    look(fleet, provider=MemoryProvider(), ledger=ledger, now=now)
+
+    assert (ledger.fleets.get(fleet.name) or fleet).ended_at == now
