@@ -9,7 +9,7 @@ from .cloud import ROOT, Cloud
 
 SAM = ROOT / ".tools" / "bin" / "sam"
 # Beside the template, only the policy file of the run is another one: its schedule has to be due while somebody looks.
-SHIPPED = ("template.yaml", "spoke.yaml", "samconfig.toml", "functions")
+SHIPPED = ("template.yaml", "spoke.yaml", "samconfig.toml", "functions", "layer")
 
 
 @dataclass(frozen=True, slots=True)
