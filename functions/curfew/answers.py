@@ -7,10 +7,11 @@ import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from .core.lease import Step
 from .core.report import Result
+from .fields import Strict
 
 # A fault of ours names its place in the code, and EC2 encodes why it denied something: both are for the log, and for
 # nobody who asks.
@@ -30,11 +31,8 @@ type State = Literal[
 ]
 
 
-class Answer(BaseModel):
+class Answer(Strict):
     """Says what it says and nothing else."""
-
-    # Built when it is first used: a start uses few of them.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Fault(Answer):

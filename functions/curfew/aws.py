@@ -149,9 +149,7 @@ class Aws:
         read = self._reader(region, account)
         ssm = self.once(calls.PARAMETERS, region=region, session=self._of(account))
         enabled = partial(self.regions, account)
-        if mode is not Mode.ACT:
-            return Ec2Provider(target=target, read=read, ssm=ssm, enabled=enabled, abreast=LOOKING)
-        act, lender = self._hands(region, account)
+        act, lender = self._hands(region, account) if mode is Mode.ACT else (None, None)
         return Ec2Provider(
             target=target,
             read=read,

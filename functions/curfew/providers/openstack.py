@@ -297,9 +297,8 @@ class OpenstackProvider:
         return before
 
     def _delete(self, id_: str) -> None:
-        self._ordered.add(
-            id_
-        )  # before the call: an answer that is lost is followed by an end all the same
+        # Before the call: an answer that is lost is followed by an end all the same.
+        self._ordered.add(id_)
         self._compute.delete_server(id_, ignore_missing=False)
 
     def _network(self, name: str) -> str:
