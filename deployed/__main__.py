@@ -3,16 +3,18 @@
 import json
 import signal
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+from tools import story
+from tools.story import check, say
 
 from .cloud import ACCOUNT, REGION, ROOT, Cloud, running
 from .inventory import Inventory, added, inventory, retained
@@ -45,29 +47,7 @@ fleets:
 # The emulator launches one instance a call, and the rate lets a call through every two seconds: longer than a request.
 CROWD = 21
 PATIENCE = 150  # seconds that anything may take
-STARTED = time.monotonic()
-
-
-def say(words: str) -> None:
-    """One line with the seconds since the beginning."""
-    print(f"[{time.monotonic() - STARTED:5.1f} s] {words}", flush=True)
-
-
-def until(what: str, is_so: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + PATIENCE
-    while not is_so():
-        if time.monotonic() > end:
-            raise SystemExit(f"not so after {PATIENCE} s: {what}")
-        time.sleep(1)
-    say(what)
-
-
-def check(what: str, is_so: bool) -> None:  # noqa: FBT001
-    """Something has to be so now."""
-    if not is_so:
-        raise SystemExit(f"not so: {what}")
-    say(what)
+until = partial(story.until, patience=PATIENCE)
 
 
 def main() -> None:

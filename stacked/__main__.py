@@ -3,40 +3,20 @@
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
+
+from tools import story
+from tools.story import check, say
 
 from .cloud import ROOT, Lab, lab
 from .curfew import Curfew, deployed
 from .trouble import HUGE, prepare, trouble
 
-STARTED = time.monotonic()
 PATIENCE = 180  # seconds that anything may take
-
-
-def say(words: str) -> None:
-    """One line with the seconds since the beginning."""
-    print(f"[{time.monotonic() - STARTED:5.1f} s] {words}", flush=True)
-
-
-def check(what: str, is_so: bool, seen: object = "") -> None:  # noqa: FBT001
-    """Something has to be so now."""
-    if not is_so:
-        raise SystemExit(f"not so: {what}; seen: {seen}")
-    say(what)
-
-
-def until(what: str, is_so: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + PATIENCE
-    while not is_so():
-        if time.monotonic() > end:
-            raise SystemExit(f"not so after {PATIENCE} s: {what}")
-        time.sleep(1)
-    say(what)
+until = partial(story.until, patience=PATIENCE)
 
 
 def main() -> None:
@@ -54,7 +34,7 @@ def main() -> None:
             try:
                 life(cloud, curfew, run)
                 if cloud.administrator:
-                    trouble(cloud, curfew, run, check=check, active=_active)
+                    trouble(cloud, curfew, run, active=_active)
                 left = [s.status for s in _servers(cloud, run) if s.id == stranger]
                 check(
                     "a stranger of the same name, without the tag, still runs",

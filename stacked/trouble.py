@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from tools.story import check
+
 from .cloud import Lab
 from .curfew import Curfew, written
 
@@ -20,11 +22,11 @@ def prepare(lab: Lab) -> None:
         cloud.compute.create_flavor(name=HUGE, vcpus=1, ram=64, disk=9_000_000)
 
 
-def trouble(lab: Lab, curfew: Curfew, run: str, *, check: Check, active: Active) -> None:
+def trouble(lab: Lab, curfew: Curfew, run: str, *, active: Active) -> None:
     """A quota that runs out, servers that find no host, a reader's credentials, an administrator's."""
     _own(lab.connect(lab.administrator), lab, run)
-    _quota(curfew, run, check)
-    _no_host(curfew, run, check)
+    _quota(curfew, run)
+    _no_host(curfew, run)
     time.sleep(60)  # until whoever is left is old enough to go
     there = sorted(server.id for server in active(lab, run))
     for name, why in ((lab.reader, "403"), (lab.administrator, "role admin")):
@@ -36,10 +38,10 @@ def trouble(lab: Lab, curfew: Curfew, run: str, *, check: Check, active: Active)
         right &= {row["outcome"] for row in rows} <= {"failed", "not-attempted"}
         check(f"as {name}: {swept['status']}: {swept['problem']}", right, swept)
     check("and nothing is gone", sorted(s.id for s in active(lab, run)) == there, there)
-    _end(curfew, f"{run}-two", check)
+    _end(curfew, f"{run}-two")
 
 
-def _quota(curfew: Curfew, run: str, check: Check) -> None:
+def _quota(curfew: Curfew, run: str) -> None:
     """Nova gives as many as are left, and then none."""
     steps = []
     for name in ("one", "two"):
@@ -55,18 +57,18 @@ def _quota(curfew: Curfew, run: str, check: Check) -> None:
     check(f"5 and 5 of a quota of 10 with others: {had}, and {rest}: {problem}", right, steps)
 
 
-def _no_host(curfew: Curfew, run: str, check: Check) -> None:
-    _end(curfew, f"{run}-one", check)
+def _no_host(curfew: Curfew, run: str) -> None:
+    _end(curfew, f"{run}-one")
     body = {"template": "huge", "name": f"{run}-huge"}
     status, fleet = curfew.ask("POST", "/fleets", body, **{"idempotency-key": f"{run}-huge"})
     right = (status, fleet.get("step")) == (201, "failed") and "No valid host" in fleet.get(
         "problem", ""
     )
     check(f"no host has room: {status}, {fleet.get('step')}: {fleet.get('problem')}", right, fleet)
-    _end(curfew, f"{run}-huge", check)
+    _end(curfew, f"{run}-huge")
 
 
-def _end(curfew: Curfew, fleet: str, check: Check) -> None:
+def _end(curfew: Curfew, fleet: str) -> None:
     status, ended = curfew.ask("DELETE", f"/fleets/{fleet}")
     outcomes = {row["outcome"] for row in ended.get("rows", ()) if row["verdict"] != "keep"}
     check(
