@@ -75,8 +75,8 @@ def _show_night() -> None:
     (sweep,) = answer["sweeps"]
     rows: dict[str, dict[str, Any]] = {row["id"]: row for row in sweep["rows"]}
     for instance in before:
-        verdict = judge(instance, policy, app.now())
-        rows.setdefault(instance.id, render.row(verdict, "keep", "not a candidate"))
+        row = render.row(judge(instance, policy, app.now()))
+        rows.setdefault(instance.id, row | {"verdict": "keep", "outcome": "not a candidate"})
     out.print(f"\n[bold]events/{EVENT.name}[/bold] through the real handler, in act mode:\n")
     out.print(table_of(list(rows.values())))
     out.print(

@@ -121,7 +121,7 @@ class App:
         if not places:
             raise RequestError(
                 f"{self.policies.place('targets')}: no account is left to sweep by the policy "
-                f'"{policy.name}": the units have no account, or `without` or `never` excepts every one'
+                f'"{policy.name}": {atlas.emptiness(request, policy)}'
             )
         return tuple(dict.fromkeys(places))
 

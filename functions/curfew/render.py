@@ -8,7 +8,7 @@ from typing import Any
 
 from .core.lease import Fleet, told
 from .core.plan import Action, Kept
-from .core.report import Report, Result
+from .core.report import Outcome, Report, Result
 
 # What a policy simply waits for is no news; every other reason to keep a candidate is.
 WAITING_RULES = frozenset({"older-than", "not-selected"})
@@ -17,23 +17,23 @@ WAITING_RULES = frozenset({"older-than", "not-selected"})
 ROWS_PER_ANSWER = 2_000
 
 
-def rows(report: Report) -> list[dict[str, Any]]:
-    """One row per candidate, in the order of the ids: verdict, rule, reason, outcome."""
+def rows(report: Report, most: int | None = None) -> list[dict[str, Any]]:
+    """One row per candidate, in the order of the ids: verdict, rule, reason, outcome; the first ``most`` of them."""
     if report.plan is None:
         return []
     ended = {outcome.action.instance.id: outcome for outcome in report.outcomes}
-    found = [row(kept, "keep", "kept") for kept in report.plan.kept]
-    for action in report.plan.actions:
-        outcome = ended.get(action.instance.id)
-        result = str(outcome.result) if outcome else "planned"
-        detail = {"detail": outcome.detail} if outcome and outcome.detail else {}
-        found.append(row(action, str(action.kind), result) | detail)
-    return sorted(found, key=lambda row: row["id"])
+    judged: list[Action | Kept] = [*report.plan.kept, *report.plan.actions]
+    judged.sort(key=lambda one: one.instance.id)
+    return [row(one, ended.get(one.instance.id)) for one in judged[:most]]
 
 
-def row(judged: Action | Kept, verdict: str, outcome: str) -> dict[str, Any]:
-    """One instance with the verdict on it, the reason and what became of it."""
+def row(judged: Action | Kept, outcome: Outcome | None = None) -> dict[str, Any]:
+    """One instance with the verdict on it, the reason and what became of it, as far as anything did."""
     instance = judged.instance
+    verdict, became = "keep", "kept"
+    if isinstance(judged, Action):
+        verdict, became = str(judged.kind), str(outcome.result) if outcome else "planned"
+    detail = {"detail": outcome.detail} if outcome and outcome.detail else {}
     return {
         "id": instance.id,
         "name": instance.name,
@@ -43,7 +43,8 @@ def row(judged: Action | Kept, verdict: str, outcome: str) -> dict[str, Any]:
         "verdict": verdict,
         "rule": judged.rule,
         "reason": judged.reason,
-        "outcome": outcome,
+        "outcome": became,
+        **detail,
     }
 
 
@@ -101,11 +102,10 @@ def answer(reports: Sequence[Report]) -> dict[str, Any]:
     room = ROWS_PER_ANSWER
     sweeps = []
     for report in reports:
-        found = rows(report)
-        shown = found[:room]
+        numbers, shown = summary(report), rows(report, room)
         room -= len(shown)
-        left_out = len(found) - len(shown)
-        sweeps.append({**summary(report), "rows": shown, "rows_left_out": left_out})
+        left_out = numbers["candidates"] - len(shown)
+        sweeps.append({**numbers, "rows": shown, "rows_left_out": left_out})
     return {"sweeps": sweeps}
 
 

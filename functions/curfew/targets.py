@@ -57,6 +57,12 @@ class Atlas:
         wanted = self._wanted(policy)
         return wanted != "all" and not set(request.regions) <= set(wanted)
 
+    def emptiness(self, request: SweepRequest, policy: Policy) -> str:
+        """Why nothing is left to sweep, in words."""
+        if self.configured.clouds and (request.regions or policy.selector.regions):
+            return "regions that are named are those of AWS, and here are only clouds: name none"
+        return "the units have no account, or `without` or `never` excepts every one"
+
     def _accounts(self, request: SweepRequest) -> tuple[str, ...]:
         everybody = self._all()
         if beyond := [one for one in request.accounts if one not in everybody]:

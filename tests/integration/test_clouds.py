@@ -86,6 +86,11 @@ def test_a_region_that_is_named_is_one_of_aws() -> None:
     made, abroad = atlas(clouds=LABS), a_policy(selector=a_selector(regions=("eu-west-1",)))
     assert places(made, regions=("eu-west-1",)) == set()
     assert places(made, abroad) == set()
+    plain = SweepRequest(policy="nightly")
+    named = SweepRequest(policy="nightly", regions=("eu-west-1",))
+    for said in (made.emptiness(named, a_policy()), made.emptiness(plain, abroad)):
+        assert said.startswith("regions that are named are those of AWS")
+    assert made.emptiness(plain, a_policy()).startswith("the units have no account")
     assert not made.knows(Place(region="RegionOne", account="lab"), abroad)
     assert made.knows(Place(region="RegionOne", account="lab"), a_policy())
     assert not made.knows(Place(region="north", account="lab"), a_policy())

@@ -128,6 +128,12 @@ def test_without_a_plan_there_is_no_row() -> None:
     assert rows(a_report(plan=None, status=Status.FAILED)) == []
 
 
+def test_as_many_rows_as_are_wanted_are_the_first() -> None:
+    report = a_report(a_mixed_fleet())
+    assert rows(report, 2) == rows(report)[:2]
+    assert rows(report, 0) == []
+
+
 def test_a_row_holds_no_tag_but_the_name() -> None:
     tags = {"env": "dev", "Name": "web", "password": "hunter2", "hunter2": ""}
 

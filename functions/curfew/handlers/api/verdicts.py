@@ -5,7 +5,6 @@ from typing import Any
 
 from ... import render
 from ...answers import Row, Summary
-from ...core.plan import Action
 from ...core.report import Report
 from ...ledger import Verdict
 
@@ -17,15 +16,10 @@ def summary_of(numbers: Mapping[str, Any]) -> Summary | None:
 
 def rows_of(report: Report) -> tuple[Row, ...]:
     """One row per candidate, as far as they fit into an answer."""
-    found = render.rows(report)[: render.ROWS_PER_ANSWER]
+    found = render.rows(report, render.ROWS_PER_ANSWER)
     return tuple(Row.model_validate(row) for row in found)
 
 
 def row_of(verdict: Verdict) -> Row:
     """One row of a kept plan."""
-    judged, outcome = verdict.judged, verdict.outcome
-    if not isinstance(judged, Action):
-        return Row.model_validate(render.row(judged, "keep", "kept"))
-    result = str(outcome.result) if outcome else "planned"
-    row = render.row(judged, str(judged.kind), result)
-    return Row.model_validate(row | {"detail": outcome.detail if outcome else ""})
+    return Row.model_validate(render.row(verdict.judged, verdict.outcome))
