@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from curfew import execute, fleet, lane, launching, planning, run, sweep
+from curfew import execute, fleet, lane, launching, planning, run, sweep, triggers
 from curfew.clock import Clock
 from curfew.core import plan
 from curfew.core.audit import Draft
@@ -258,7 +258,7 @@ BELTS: Mapping[str, Remove] = {
     "pause": paused_by_nobody,
     "zone-wise-batch": one_batch,
     "verify": believe,
-    "stale-trigger": setting(sweep, "LATEST", FOREVER),
+    "stale-trigger": setting(triggers, "LATEST", FOREVER),
     "stale-plan": apply_anything,
     "token": a_new_token_for_every_call,
     "claim": claim_and_forget,

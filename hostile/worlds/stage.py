@@ -12,7 +12,7 @@ from uuid import UUID
 
 from curfew import ledger as ledgers
 from curfew.abreast import LANES, in_turn
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.core.errors import LedgerError, QueueError
 from curfew.core.model import Mode, Target
 from curfew.handlers import fleets, launch, sweep

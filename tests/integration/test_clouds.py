@@ -14,7 +14,7 @@ from curfew.core.model import Mode, Place, Target
 from curfew.policyfile import load
 from curfew.providers.memory import MemoryProvider
 from curfew.requests import SweepRequest, TargetRequest
-from curfew.schemas import Cloud, Targets
+from curfew.schemas.targets import Cloud, Targets
 from curfew.settings import Settings
 from curfew.targets import Atlas
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id, an_instance

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from curfew import execute, lane, run, sweep
+from curfew import execute, lane, run, sweep, triggers
 from curfew.clock import Clock
 from curfew.core import plan, protection
 from curfew.core.audit import EntryKind
@@ -149,7 +149,7 @@ PROTECTIONS = [
 
 def a_mode_is_never_strengthened() -> None:
     try:
-        sweep.permitted(Mode.REPORT, Mode.ACT)
+        triggers.permitted(Mode.REPORT, Mode.ACT)
     except RequestError:
         return
     raise AssertionError("a reporting stack would act")
@@ -157,7 +157,7 @@ def a_mode_is_never_strengthened() -> None:
 
 def a_late_trigger_is_refused() -> None:
     try:
-        sweep.refuse_stale(
+        triggers.refuse_stale(
             SweepRequest(policy="nightly", schedule="s", scheduled_at=NOW), NOW + timedelta(days=9)
         )
     except RequestError:
@@ -385,8 +385,8 @@ def larger_batches(patch: pytest.MonkeyPatch) -> None:
 
 BELTS = [
     *PROTECTIONS,
-    Belt("mode", a_mode_is_never_strengthened, returning(sweep, "permitted", Mode.ACT)),
-    Belt("late-trigger", a_late_trigger_is_refused, setting(sweep, "LATEST", FOREVER)),
+    Belt("mode", a_mode_is_never_strengthened, returning(triggers, "permitted", Mode.ACT)),
+    Belt("late-trigger", a_late_trigger_is_refused, setting(triggers, "LATEST", FOREVER)),
     Belt("duplicate", a_duplicate_trigger_does_nothing, returning(sweep, "_swept_already", False)),
     Belt("whole-listing", a_partial_listing_is_not_acted_on, swallow_failed_pages),
     Belt("selector", the_selector_is_applied_here_too, select_everything),

@@ -10,11 +10,11 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import Field
 
 from ...answers import InstanceAnswer, InstancePage
-from ...bootstrap import App
+from ...app import App
 from ...core.lease import Lease
 from ...core.model import Instance, State
 from ...core.policy import Selector, TagFilter
-from ...fields import CloudName, Region
+from ...schemas.fields import CloudName, Region
 from . import cursors
 from .serving import After, Limit, answers, asked, json_answer, routes
 
