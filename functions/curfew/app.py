@@ -23,10 +23,10 @@ from .policyfile import PolicyFile
 from .providers import Provider, Unreachable
 from .rate import Rates
 from .requests import SweepRequest, TargetRequest, WorkRequest
+from .schemas.templates import CloudFleetEntry
 from .settings import Settings
 from .sweep import Sweep
 from .targets import Atlas
-from .schemas.templates import CloudFleetEntry
 
 FLEETS_AT_ONCE = 100
 
@@ -159,7 +159,7 @@ class App:
         return self.provider(target.region, target.account)
 
     def looking(self, region: str = "", cloud: str = "") -> Provider:
-        """Where somebody asks to look: in a region of the own account, or on a cloud that has but one.
+        """Where somebody asks to look: in a region of the own account, or on a cloud, in one of its regions.
 
         Raises RequestError for a region or a cloud that there is not, ProviderError.
         """
@@ -172,14 +172,16 @@ class App:
             raise RequestError(
                 f'there is no cloud "{cloud}" in targets.clouds, which has: {", ".join(known) or "none"}'
             )
-        if region:
-            raise RequestError(f"region is one of AWS, and {cloud} is a cloud: name one of the two")
-        if len(known[cloud].regions) > 1:
+        regions = known[cloud].regions
+        if region and region not in regions:
             raise RequestError(
-                f"the cloud {cloud} has {', '.join(known[cloud].regions)}: give each a name of its own in clouds.yaml "
-                "and in targets.clouds"
+                f'the cloud {cloud} has no region "{region}" in targets.clouds, which has {", ".join(regions)}'
             )
-        return self.provider(known[cloud].regions[0], cloud)
+        if not region and len(regions) > 1:
+            raise RequestError(
+                f"region is missing: the cloud {cloud} has {', '.join(regions)}, and this is about one of them"
+            )
+        return self.provider(region or regions[0], cloud)
 
     def launching(self, template: str, region: str | None = None) -> Provider:
         """Where a template launches: in a region of the own account, or on the template's own cloud.

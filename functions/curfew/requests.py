@@ -210,7 +210,9 @@ class PlanBody(Strict):
     """A policy of which a plan is to be made."""
 
     policy: Name
-    region: Region | None = Field(None, description="Needed where the policy has several.")
+    region: CloudRegion | None = Field(
+        None, description="Needed where the policy, or the cloud, has several."
+    )
     cloud: CloudName | None = Field(None, description="An OpenStack cloud of the targets, instead.")
 
 
