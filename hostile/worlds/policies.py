@@ -2,10 +2,13 @@
 
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from curfew.policyfile import PolicyFile
 from curfew.schemas import File, FileLimits
+from curfew.schemas.fields import Weekday
+
+from .desk import REGIONS
 
 PROTECTING = ("curfew:keep", "precious")
 MIN_AGE = "15m"
@@ -43,6 +46,7 @@ def draw(dice: Random, version: str = "v1") -> PolicyFile:
         "timezone": dice.choice(("Europe/Zurich", "UTC", "America/New_York")),
         "protect": {"tags": list(PROTECTING), "min_age": MIN_AGE},
         "limits": WIDE,
+        "schedules": {"nights": schedule(dice)},
         "policies": {"nightly": NIGHTLY, "leases": LEASES, "halt": HALT, "ownerless": OWNERLESS},
         "fleets": {
             "pair": TEMPLATE,
@@ -50,7 +54,23 @@ def draw(dice: Random, version: str = "v1") -> PolicyFile:
             "zonal": TEMPLATE | {"subnets": [f"subnet-{number:017x}" for number in (0, 1)]},
         },
     }
+    if dice.random() < 0.35:
+        content["targets"] = {"regions": list(REGIONS)}
     return limited(made(content, version), limits(dice), version)
+
+
+def schedule(dice: Random) -> dict[str, Any]:
+    """One, of any policy but the one for leases. No clock skips or repeats its hour."""
+    drawn: dict[str, Any] = {
+        "policy": dice.choices(("nightly", "halt", "ownerless"), weights=(6, 2, 2))[0],
+        "catch_up": dice.choice(("1h", "4h", "1d")),
+    }
+    if dice.random() < 0.4:
+        return drawn | {"every": dice.choice(("1h", "6h", "1d"))}
+    drawn["at"] = f"{dice.randint(4, 22):02}:{dice.randint(0, 59):02}"
+    if dice.random() < 0.2:
+        drawn["days"] = dice.sample(get_args(Weekday), dice.randint(1, 6))
+    return drawn
 
 
 def limits(dice: Random) -> dict[str, int]:
