@@ -2,16 +2,16 @@
 
 from pathlib import Path
 from random import Random
-from typing import Any, get_args
+from typing import Any
 
 from curfew.policyfile import PolicyFile
 from curfew.schemas import File, FileLimits
-from curfew.schemas.fields import Weekday
 
 from .desk import REGIONS
 
 PROTECTING = ("curfew:keep", "precious")
 MIN_AGE = "15m"
+SCHEDULE = "nights"
 NIGHTLY: dict[str, Any] = {
     "select": {"states": ["running"], "tags": {"env": ["dev", "sandbox"]}},
     "action": "terminate",
@@ -46,7 +46,7 @@ def draw(dice: Random, version: str = "v1") -> PolicyFile:
         "timezone": dice.choice(("Europe/Zurich", "UTC", "America/New_York")),
         "protect": {"tags": list(PROTECTING), "min_age": MIN_AGE},
         "limits": WIDE,
-        "schedules": {"nights": schedule(dice)},
+        "schedules": {SCHEDULE: schedule(dice)},
         "policies": {"nightly": NIGHTLY, "leases": LEASES, "halt": HALT, "ownerless": OWNERLESS},
         "fleets": {
             "pair": TEMPLATE,
@@ -60,17 +60,17 @@ def draw(dice: Random, version: str = "v1") -> PolicyFile:
 
 
 def schedule(dice: Random) -> dict[str, Any]:
-    """One, of any policy but the one for leases. No clock skips or repeats its hour."""
+    """One, of any policy but the one for leases. No clock skips or repeats its hour, and each day has one.
+
+    A world that lets days pass at a stretch, with a group whose machines die at birth, has thousands of births.
+    """
     drawn: dict[str, Any] = {
         "policy": dice.choices(("nightly", "halt", "ownerless"), weights=(6, 2, 2))[0],
         "catch_up": dice.choice(("1h", "4h", "1d")),
     }
     if dice.random() < 0.4:
         return drawn | {"every": dice.choice(("1h", "6h", "1d"))}
-    drawn["at"] = f"{dice.randint(4, 22):02}:{dice.randint(0, 59):02}"
-    if dice.random() < 0.2:
-        drawn["days"] = dice.sample(get_args(Weekday), dice.randint(1, 6))
-    return drawn
+    return drawn | {"at": f"{dice.randint(4, 22):02}:{dice.randint(0, 59):02}"}
 
 
 def limits(dice: Random) -> dict[str, int]:

@@ -5,8 +5,6 @@ from datetime import datetime, time, timedelta
 from .evidence import instant
 from .invocation import Invocation
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
 
 def latest(invocation: Invocation, at: datetime) -> datetime:
     """The last window of the world's one schedule that had begun by then."""
@@ -15,12 +13,11 @@ def latest(invocation: Invocation, at: datetime) -> datetime:
         midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight + (at - midnight) // every * every
     zone = invocation.policies.timezone
-    today = at.astimezone(zone).date()
-    for day in (today - timedelta(days=back) for back in range(9)):
-        night = datetime.combine(day, time.fromisoformat(str(schedule.at)), zone)
-        if night <= at and (not schedule.days or DAYS[day.weekday()] in schedule.days):
-            return night.astimezone(at.tzinfo)
-    raise AssertionError(f"no night in nine days before {at}")
+    today, of_day = at.astimezone(zone).date(), time.fromisoformat(str(schedule.at))
+    night = datetime.combine(today, of_day, zone)
+    if night > at:
+        night = datetime.combine(today - timedelta(days=1), of_day, zone)
+    return night.astimezone(at.tzinfo)
 
 
 def meant_for(invocation: Invocation) -> datetime | None:

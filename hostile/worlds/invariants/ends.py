@@ -6,7 +6,7 @@ from datetime import timedelta
 from ...ec2.machine import State
 from ..desk import REGIONS
 from ..evidence import Evidence
-from ..policies import WIDE
+from ..policies import SCHEDULE, WIDE
 from .nature import ALIVE, kept, meant
 from .rule import rule
 
@@ -75,7 +75,7 @@ def no_night_is_lost(evidence: Evidence) -> Iterator[str]:
     told = [
         report
         for invocation in stage.invocations
-        if invocation.about.get("schedule") == "nights" and invocation.begun_at >= since
+        if invocation.about.get("schedule") == SCHEDULE and invocation.begun_at >= since
         for report in invocation.reports
     ]
     done = {r["region"] for r in told if r["status"] in {"completed", "refused"}}

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from ...ec2.region import Region
 from ..evidence import Evidence, Order, answered, instant, versions
 from ..invocation import Invocation
+from ..policies import SCHEDULE
 from ..windows import meant_for
 from .rule import rule
 
@@ -108,7 +109,7 @@ def a_stale_trigger_orders_nobody(evidence: Evidence) -> Iterator[str]:
         at = instant(asked) if asked else order.by.begun_at
         if (
             meant
-            and order.by.about["schedule"] != "nights"
+            and order.by.about["schedule"] != SCHEDULE
             and abs(at - instant(meant)) > LATE + SLACK
         ):
             yield f"{order}, meant for {meant}"
@@ -122,7 +123,7 @@ def a_window_is_not_swept_long_after(evidence: Evidence) -> Iterator[str]:
     for order in evidence.orders:
         (schedule,) = order.by.policies.content.schedules.values()
         asked = order.by.about.get("asked_at")
-        if order.by.about.get("schedule") != "nights" or (window := meant_for(order.by)) is None:
+        if order.by.about.get("schedule") != SCHEDULE or (window := meant_for(order.by)) is None:
             continue
         # A tick sends its messages a while after it has found that they are due.
         late = instant(asked) - TICK - window if asked else order.by.begun_at - window
