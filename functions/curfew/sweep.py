@@ -23,6 +23,7 @@ from .execute import Executed, execute
 from .ledger import Ledger, Watermark
 from .providers import Provider
 from .rate import Spent
+from .remembered import remembered
 
 READ_AT_ONCE = 20
 SWEPT = "this scheduled time has been swept already"
@@ -198,9 +199,8 @@ def _is_disabled(sweep: Sweep) -> bool:
 
 
 def meant(sweep: Sweep, some: Sequence[Instance], now: datetime) -> list[Instance]:
-    """Those that the selector means by what the ledger says, each with its lease. Raises LedgerError."""
-    leases = sweep.ledger.fleets.leases(sweep.provider.target, [i.id for i in some])
-    known = [replace(i, lease=leases.get(i.id)) for i in some]
+    """Those that the selector means by what the ledger says, each with what it says. Raises LedgerError."""
+    known = remembered(some, sweep.ledger.fleets, sweep.provider.target)
     findings = [out_of_lease(i, sweep.policy.selector, now) for i in known]
     return [
         i

@@ -287,6 +287,7 @@ BELTS: Mapping[str, Remove] = {
     "cannot-stop": rules("_cannot_stop"),
     "min-age": rules("_min_age"),
     "leased": everything_at_once(rules("_leased"), without_claims),
+    "being-launched": rules("_being_launched"),
     "older-than": returning(None, (plan, "too_young")),
     "mode": returning(Mode.ACT, (sweep_handler, "permitted")),
     "duplicate": returning(False, (sweep, "_swept_already")),

@@ -114,7 +114,11 @@ def lost_launch(triggers: Triggers, stage: Stage, dice: Random) -> str:
     share = dice.choice((0.5, 1.0))
     stale = Fault(kind=Kind.STALE, seconds=29, share=share)
     stage.world.fail("DescribeInstances", stale, on=seen + 1, times=dice.choice((2, 12)))
-    return _launched(triggers, "lost", ttl="1h", count=3)
+    told = _launched(triggers, "lost", ttl="1h", count=3)
+    if dice.random() < 0.5:  # nobody takes it up before the night comes
+        stage.world.clock.advance(timedelta(minutes=16))
+        told += f"; {stage.sweep({'policy': 'nightly', 'regions': [HOME]})}"
+    return told
 
 
 def second_try(triggers: Triggers, stage: Stage, dice: Random) -> str:

@@ -54,8 +54,7 @@ def plan_sweep(
         (sweep,) = (one for one in swept if one.provider.target == where)
     else:
         region = body.region or _only_region(ask, body.policy)
-        app.check_region(region)
-        (sweep,) = app.sweeps(SweepRequest(policy=body.policy, regions=(region,)))
+        (sweep,) = app.sweeps(SweepRequest.parse({"policy": body.policy, "regions": [region]}))
     record = PlanRecord(
         id=app.new_id(),
         policy=body.policy,
