@@ -59,8 +59,7 @@ def _show_night() -> None:
     """Sweep, and show what became of each instance."""
     event = json.loads(EVENT.read_text())
 
-    log = io.StringIO()
-    with redirect_stdout(log):  # the handler's JSON lines, which CloudWatch would keep
+    with redirect_stdout(io.StringIO()):  # the handler's JSON lines, which CloudWatch would keep
         # Imported here, since the logger keeps the stdout that it finds.
         from curfew import bootstrap  # noqa: PLC0415
         from curfew.handlers.sweep import handler  # noqa: PLC0415
@@ -81,7 +80,7 @@ def _show_night() -> None:
     out.print(table_of(list(rows.values())))
     out.print(
         f"\n{sweep['listed']} listed, {sweep['candidates']} candidates, {sweep['actions']} to act on, "
-        f"{sweep['verified']} verified, {sweep['kept']} kept; {len(log.getvalue().splitlines())} lines logged."
+        f"{sweep['verified']} verified, {sweep['kept']} kept."
     )
     out.print("\n[bold]What still runs:[/bold]\n")
     for instance in sorted(provider.find(everything, narrow=False), key=lambda i: (i.name, i.id)):

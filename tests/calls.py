@@ -9,7 +9,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from threading import local
+from threading import get_ident
 from types import FrameType
 from typing import Any
 
@@ -28,6 +28,7 @@ ACTING = {call.operation for call in ACT.changes}
 NAMED = (
     "InstanceId.", "ResourceId.", "SpotInstanceRequestId.", "SecurityGroupId.", "ImageId", "SubnetId", "KeyName",
 )  # fmt: skip
+POLICY = "the policy that was asked for"
 LISTED = {str(call) for purpose in PURPOSES for call in (*purpose.reads, *purpose.changes)}
 
 
@@ -43,8 +44,8 @@ class Made:
 def watch() -> list[Made]:
     """Write down Curfew's calls from now on, of every session that is made."""
     made: list[Made] = []
-
-    asked = local()
+    # By the thread and the key that was lent: in the middle of a call, another whole invocation may borrow its own.
+    policies: dict[tuple[int, str], str] = {}
 
     def note(*, model: Any, params: Any, context: Any, **_: Any) -> None:
         own = "curfew/" in (context["client_config"].user_agent_extra or "")
@@ -52,14 +53,20 @@ def watch() -> list[Made]:
         if own or not file.startswith(OTHERS):
             beyond: set[str] = set()
             if model.name == "AssumeRole":
-                asked.policy = params["body"].get("Policy")
-            elif model.name in ACTING and ec2_rights._LOAN.get() is not None:
-                beyond = _ids(params["body"]) ^ _lent(asked.policy)
+                context[POLICY] = params["body"].get("Policy")
+            elif model.name in ACTING and (loan := ec2_rights._LOAN.get()) is not None:
+                beyond = _ids(params["body"]) ^ _lent(policies[get_ident(), str(loan.access_key)])
             name = f"{model.service_model.service_name}:{model.name}"
             made.append(Made(name, place, tuple(sorted(beyond))))
 
+    def lent(*, parsed: Any, context: Any, **_: Any) -> None:
+        if POLICY in context and "Credentials" in parsed:
+            policies[get_ident(), parsed["Credentials"]["AccessKeyId"]] = context[POLICY]
+
     def begin(session: Session) -> None:
-        session.get_component("event_emitter").register_first("before-call", note)
+        events = session.get_component("event_emitter")
+        events.register_first("before-call", note)
+        events.register_first("after-call", lent)
 
     botocore.register_initializer(begin)
     return made

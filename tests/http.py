@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.core.model import Instance, Mode, Target
 from curfew.handlers import fleets
 from curfew.ledger import Ledger

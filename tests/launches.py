@@ -12,7 +12,7 @@ from curfew.core.policy import Protection
 from curfew.ledger import Key, Ledger
 from curfew.ledger.memory import MemoryLedger
 from curfew.providers.ec2 import Ec2Provider
-from curfew.templates import FleetEntry
+from curfew.schemas.templates import FleetEntry
 
 from .builders import HERE
 from .night import Time

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from curfew.clock import Clock
@@ -68,25 +69,25 @@ class Night:
         )
 
 
-def leased(
+def begun(
     night: Night,
-    *ids: str,
-    ends_in: timedelta,
+    count: int,
+    *,
+    ends_in: timedelta = timedelta(hours=1),
     fleet: str = "lab",
     owner: str = "kim",
     target: Target = HERE,
 ) -> Fleet:
-    """Write down that these instances were launched as a fleet, with a lease that ends so long after now."""
-    register = night.ledger.fleets
+    """Write down that so many instances are being launched as a fleet, with a lease that ends so long after now."""
     now = night.time.now()
-    written = register.open(
+    return night.ledger.fleets.open(
         Fleet(
             name=fleet,
             operation=f"op-{fleet}",
             template="pair",
             target=target,
             owner=owner,
-            count=len(ids),
+            count=count,
             created_at=now - timedelta(hours=9),
             expires_at=now + ends_in,
             longest=timedelta(days=7),
@@ -96,11 +97,17 @@ def leased(
             target=target,
             image="ami-08111162",
             instance_types=("t2.micro",),
-            count=len(ids),
+            count=count,
             tags={},
         ),
         Key(scope=f"key-{fleet}", body=""),
     )
+
+
+def leased(night: Night, *ids: str, ends_in: timedelta, fleet: str = "lab", **more: Any) -> Fleet:
+    """Write down that these instances were launched as a fleet; ``more`` is as for ``begun``."""
+    register, now = night.ledger.fleets, night.time.now()
+    written = begun(night, len(ids), ends_in=ends_in, fleet=fleet, **more)
     assert register.lock(written, "test", now=now, until=now + timedelta(minutes=1))
     register.record(written, ids, now=now)
     assert register.advance(written, "test", Step.LAUNCHED)

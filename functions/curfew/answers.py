@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from .core.lease import Step
 from .core.report import Result
-from .fields import Strict
+from .schemas.fields import Strict
 
 # A fault of ours names its place in the code, and EC2 encodes why it denied something: both are for the log, and for
 # nobody who asks.

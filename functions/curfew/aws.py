@@ -72,7 +72,7 @@ class Aws:
     @cached_property
     def identity(self) -> tuple[str, str]:
         """The partition and the account that this process runs in. Raises ProviderError."""
-        from .providers.ec2 import identity_of
+        from .providers.ec2_account import identity_of
 
         return identity_of(self.guarded(calls.ACCOUNT))
 
@@ -82,7 +82,7 @@ class Aws:
 
     def regions(self, account: str = "") -> frozenset[str]:
         """The regions that an account may use. Raises ProviderError."""
-        from .providers.ec2 import enabled_regions
+        from .providers.ec2_account import enabled_regions
 
         return enabled_regions(self._reader(self.settings.region, account or self.identity[1]))
 
@@ -223,7 +223,7 @@ class Aws:
                 f"the account {account} is not the one of these credentials: set CURFEW_ROLES to what the names of "
                 "the roles begin with that spoke.yaml makes there"
             )
-        from .providers.ec2 import identity_of
+        from .providers.ec2_account import identity_of
         from .providers.ec2_rights import reading
 
         home = self.settings.region

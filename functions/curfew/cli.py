@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from . import __version__, bootstrap, extras, render
+from .app import App
 from .core.audit import Draft, EntryKind, broken
 from .core.errors import ConfigError, CurfewError, LedgerError, RequestError
 from .core.model import Mode
@@ -24,7 +25,7 @@ from .requests import SweepRequest
 from .schemas import File
 from .settings import Settings
 from .sweep import Sweep, act, plan
-from .terminal import Exit, err, out, table_of, text
+from .terminal import Exit, err, exit_code, out, show, text
 
 AT_ONCE = 8  # targets that are listed side by side
 
@@ -103,7 +104,7 @@ def sweep(  # noqa: PLR0917  typer makes options of them
     acts = act_ and any(map(_actions, reports))
     if acts:
         if not as_json:
-            _show(reports)
+            show(reports)
         _confirm(reports, yes=yes)
     if act_:
         with err.status("acting"):
@@ -112,12 +113,12 @@ def sweep(  # noqa: PLR0917  typer makes options of them
         json.dump(render.answer(reports), sys.stdout, indent=2)  # ASCII: nothing a terminal obeys
         typer.echo()
     else:
-        _show(reports, only_actions=acts)
+        show(reports, only_actions=acts)
         if not act_:
             out.print("Nothing was changed: this is a report. Add --act to carry it out.")
         if not made.settings.table:
             out.print("Without a ledger (--table) ages count from the last start only.")
-    raise typer.Exit(_exit_code(reports))
+    raise typer.Exit(exit_code(reports))
 
 
 @app.command()
@@ -265,7 +266,7 @@ def _ledger(table: str | None) -> Ledger:
     return bootstrap.ledger_of(replace(settings, table=table or settings.table))
 
 
-def _planned(made: bootstrap.App, request: SweepRequest) -> list[tuple[Sweep, Report]]:
+def _planned(made: App, request: SweepRequest) -> list[tuple[Sweep, Report]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("listing", total=None)
@@ -300,18 +301,3 @@ def _confirm(reports: list[Report], *, yes: bool) -> None:
     if typed.strip() != str(count):
         err.print("Not confirmed: nothing was done.")
         raise typer.Exit(Exit.DECLINED)
-
-
-def _show(reports: list[Report], *, only_actions: bool = False) -> None:
-    for report in reports:
-        rows = [r for r in render.rows(report) if r["verdict"] != "keep" or not only_actions]
-        if rows:
-            out.print(table_of(rows))
-        out.print(text(render.sentence(report), "bold"))
-
-
-def _exit_code(reports: list[Report]) -> Exit:
-    refused = [report for report in reports if report.status is Status.REFUSED]
-    if any(report.failed for report in reports if report not in refused):
-        return Exit.FAILED
-    return Exit.REFUSED if refused else Exit.OK

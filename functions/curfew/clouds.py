@@ -14,9 +14,9 @@ import yaml
 
 from .core.errors import ConfigError, RefusedError
 from .core.model import Mode, Target
-from .fields import ACCOUNT
 from .providers import Provider
-from .schemas import Cloud
+from .schemas.fields import ACCOUNT
+from .schemas.targets import Cloud
 
 MISSING = (
     "targets.clouds needs the OpenStack SDK, which is not here: on a terminal run pip install "

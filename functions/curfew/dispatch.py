@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from .bootstrap import App
+from .app import App
 from .core.errors import RequestError, StaleTriggerError
 from .core.model import Mode, Place
 from .core.policy import spoken
 from .core.report import Report
 from .relay import hand_on
 from .requests import SweepRequest, TargetRequest
-from .sweep import LATEST, permitted, run
+from .sweep import run
+from .triggers import LATEST, permitted
 
 # Later than this after it was asked for, nobody expects a sweep any more; a message may come from a dead-letter queue,
 # days later. With 50 at once, 8,500 targets take less than an hour.

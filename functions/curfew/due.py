@@ -6,7 +6,7 @@ some target lacks it; so a tick may come late, twice, or not at all.
 
 from datetime import datetime, timedelta
 
-from .bootstrap import App
+from .app import App
 from .core.model import Mode
 from .core.schedule import Schedule
 from .ledger import Round

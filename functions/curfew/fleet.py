@@ -20,7 +20,7 @@ from .core.policy import EVERYTHING, Limits, Policy, Protection, Selector, TagFi
 from .ledger import Key, Ledger
 from .providers import Provider
 from .schemas import shielding
-from .templates import CloudFleetEntry, FleetEntry
+from .schemas.templates import CloudFleetEntry, FleetEntry
 
 SHORTEST = timedelta(minutes=1)
 # An instance that is not to be seen so long after the end of its lease has ended, whoever ended it: EC2 shows what is

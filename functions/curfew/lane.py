@@ -20,11 +20,11 @@ from .core.errors import (
     RefusedError,
     unexpected,
 )
-from .core.lease import Lease
-from .core.model import ActionKind, Instance, State
+from .core.model import ActionKind, State
 from .core.plan import Action, Kept, decide, protect
 from .core.report import Outcome, Result
 from .group import Group
+from .remembered import remembered
 from .run import ROOM, Run
 
 PATIENCE = 4
@@ -78,12 +78,9 @@ class Lane:
         now = self._looked_at = self._clock.now()
         ids = [action.instance.id for action in actions]
         seen = self._provider.describe(ids)
-        leases = self._ledger.fleets.leases(self._provider.target, ids)
-        fresh = [
-            _remembering(seen[a.instance.id], a, leases.get(a.instance.id))
-            for a in actions
-            if a.instance.id in seen
-        ]
+        known = remembered(list(seen.values()), self._ledger.fleets, self._provider.target)
+        since = {action.instance.id: action.instance.first_seen_at for action in actions}
+        fresh = [replace(instance, first_seen_at=since[instance.id]) for instance in known]
         again = decide(fresh, self._plan.policy, now)
         again = protect(again, self._provider.protections([a.instance.id for a in again.actions]))
         kept = {k.instance.id: k for k in again.kept}
@@ -256,7 +253,3 @@ class Lane:
                 ours = id_ in self._touched | self._released
                 result = Result.UNKNOWN if ours else Result.NOT_ATTEMPTED
                 self._settle([action], result, self._run.halted)
-
-
-def _remembering(instance: Instance, action: Action, lease: Lease | None) -> Instance:
-    return replace(instance, first_seen_at=action.instance.first_seen_at, lease=lease)

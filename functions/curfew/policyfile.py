@@ -15,7 +15,7 @@ from .core.errors import ConfigError, RequestError
 from .core.policy import Policy
 from .core.schedule import Schedule
 from .schemas import KEYS, File
-from .templates import CloudFleetEntry, FleetEntry
+from .schemas.templates import CloudFleetEntry, FleetEntry
 
 # Before it is encoded. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
 USER_DATA_BYTES = 16 * 1024

@@ -20,7 +20,7 @@ from pydantic import (
 from .complaints import complaints
 from .core.errors import RequestError
 from .core.model import Mode
-from .fields import (
+from .schemas.fields import (
     CloudName,
     CloudRegion,
     Duration,
@@ -35,7 +35,7 @@ from .fields import (
     Strict,
     TimeOfDay,
 )
-from .templates import LONGEST_LEASE
+from .schemas.templates import LONGEST_LEASE
 
 LEASE_LENGTH = "a lease has either ttl or until"
 
@@ -210,7 +210,9 @@ class PlanBody(Strict):
     """A policy of which a plan is to be made."""
 
     policy: Name
-    region: Region | None = Field(None, description="Needed where the policy has several.")
+    region: CloudRegion | None = Field(
+        None, description="Needed where the policy, or the cloud, has several."
+    )
     cloud: CloudName | None = Field(None, description="An OpenStack cloud of the targets, instead.")
 
 

@@ -10,33 +10,21 @@ from datetime import datetime, timedelta
 from itertools import batched
 from zoneinfo import ZoneInfo
 
+from . import intents
 from .abreast import Abreast, in_turn
 from .clock import Clock
-from .core import audit
-from .core.errors import (
-    LedgerError,
-    ListingError,
-    PacedError,
-    ProviderError,
-    RequestError,
-    StaleTriggerError,
-    unexpected,
-)
+from .core.errors import LedgerError, ListingError, PacedError, ProviderError, unexpected
 from .core.model import Attributes, Instance, Mode
 from .core.plan import Plan, decide, guard, over_limit, protect, refuse
-from .core.policy import EVERYTHING, NOT_SELECTED, Finding, Policy, mismatch, out_of_lease, spoken
+from .core.policy import EVERYTHING, NOT_SELECTED, Finding, Policy, mismatch, out_of_lease
 from .core.protection import shielded
 from .core.report import Outcome, Report, Result, Status
 from .execute import Executed, execute
 from .ledger import Ledger, Watermark
 from .providers import Provider
 from .rate import Spent
-from .requests import LaunchRequest, SweepRequest
+from .remembered import remembered
 
-# A trigger that comes later than this is not obeyed: people have started to work by then.
-LATEST = timedelta(hours=1)
-# An intent that is older than any invocation can last belongs to a sweep that has ended.
-LONGEST_SWEEP = timedelta(minutes=20)
 READ_AT_ONCE = 20
 SWEPT = "this scheduled time has been swept already"
 LEASES_AT_ONCE = 100  # as many as the ledger reads in one call
@@ -64,26 +52,6 @@ class Sweep:
     listed: Callable[[int], None] = lambda _count: None
     spent: Callable[[], Spent] = Spent
     abreast: Abreast = in_turn
-
-
-def permitted(stack: Mode, asked: Mode | None) -> Mode:
-    """The mode of a sweep: the stack's, or a weaker one that was asked for. Raises RequestError for a stronger."""
-    if asked is Mode.ACT and stack is Mode.REPORT:
-        raise RequestError(
-            'the event asks for mode "act", but this stack runs in report mode; deploy it with Mode=act'
-        )
-    return asked or stack
-
-
-def refuse_stale(request: SweepRequest | LaunchRequest, now: datetime) -> None:
-    """Raise StaleTriggerError if the request was meant for a time that is gone, or has not come."""
-    at = request.scheduled_at
-    if at is not None and abs(now - at) > LATEST:
-        raise StaleTriggerError(
-            f"the trigger was scheduled for {at.isoformat()}, which is more than {spoken(LATEST)} from now "
-            f"({now.isoformat(timespec='seconds')}): a stale trigger is not obeyed; "
-            f"to have it done now, send the request without its schedule"
-        )
 
 
 def run(sweep: Sweep, mode: Mode) -> Report:
@@ -179,7 +147,9 @@ def _acted(sweep: Sweep, planned: Report) -> Report:
             return _nothing(report, Status.DUPLICATE, SWEPT)
         if pause := sweep.ledger.paused():
             return _nothing(report, Status.PAUSED, str(pause))
-        report = replace(report, settled=_settle_open_intents(sweep))
+        report = replace(
+            report, settled=intents.settle(sweep.provider, sweep.ledger, sweep.clock.now())
+        )
         report = _within_the_day(sweep, report)
         if report.status is not Status.COMPLETED:
             return replace(report, finished_at=sweep.clock.now())
@@ -229,9 +199,8 @@ def _is_disabled(sweep: Sweep) -> bool:
 
 
 def meant(sweep: Sweep, some: Sequence[Instance], now: datetime) -> list[Instance]:
-    """Those that the selector means by what the ledger says, each with its lease. Raises LedgerError."""
-    leases = sweep.ledger.fleets.leases(sweep.provider.target, [i.id for i in some])
-    known = [replace(i, lease=leases.get(i.id)) for i in some]
+    """Those that the selector means by what the ledger says, each with what it says. Raises LedgerError."""
+    known = remembered(some, sweep.ledger.fleets, sweep.provider.target)
     findings = [out_of_lease(i, sweep.policy.selector, now) for i in known]
     return [
         i
@@ -293,34 +262,6 @@ def _within_the_day(sweep: Sweep, report: Report) -> Report:
     return replace(
         report, status=Status.REFUSED, plan=refuse(made, finding), problem=finding.reason
     )
-
-
-def _settle_open_intents(sweep: Sweep) -> tuple[str, ...]:
-    """Find out what became of intents whose sweep broke off, write it down and say it in a line each.
-
-    Raises LedgerError, ProviderError.
-    """
-    target, now = sweep.provider.target, sweep.clock.now()
-    entries = [e for e in sweep.ledger.open_intents(target) if now - e.draft.at > LONGEST_SWEEP]
-    if not entries:
-        return ()
-    seen = sweep.provider.describe([entry.draft.instance_id for entry in entries])
-    drafts = [_settlement(entry, seen.get(entry.draft.instance_id), now) for entry in entries]
-    sweep.ledger.append(target, drafts)
-    return tuple(
-        f"{d.body['action']} {d.instance_id} by sweep {d.sweep_id}: {d.body['result']}: {d.body['detail']}"
-        for d in drafts
-    )
-
-
-def _settlement(entry: audit.Entry, instance: Instance | None, now: datetime) -> audit.Draft:
-    if instance is None:
-        result, detail = Result.UNKNOWN, "its sweep broke off, and it is not to be seen"
-    elif instance.state in audit.intended(entry).ends:
-        result, detail = Result.VERIFIED, f"its sweep broke off; it was seen {instance.state} later"
-    else:
-        result, detail = Result.UNKNOWN, f"its sweep broke off; it is still {instance.state}"
-    return audit.settlement(entry, result, detail, at=now)
 
 
 def _status(sweep: Sweep, executed: Executed) -> Status:

@@ -8,7 +8,7 @@ from .core.errors import ProviderError, RequestError
 from .core.model import Place
 from .core.policy import Policy
 from .requests import SweepRequest
-from .schemas import Targets
+from .schemas.targets import Targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import render
+from .core.report import Report, Status
 
 # Where no terminal says how wide it is, a table has room for its reasons.
 out = Console(width=None if sys.stdout.isatty() else 140)
@@ -23,6 +24,23 @@ class Exit(IntEnum):
     INVALID = 2  # the command, the policy file or a setting is wrong; nothing was done
     REFUSED = 3  # a plan was over a limit, and was not carried out
     DECLINED = 4  # the confirmation was not given; nothing was done
+
+
+def show(reports: list[Report], *, only_actions: bool = False) -> None:
+    """Each sweep as its table and its sentence."""
+    for report in reports:
+        rows = [r for r in render.rows(report) if r["verdict"] != "keep" or not only_actions]
+        if rows:
+            out.print(table_of(rows))
+        out.print(text(render.sentence(report), "bold"))
+
+
+def exit_code(reports: list[Report]) -> Exit:
+    """What a failure is to whoever called; a refusal is one of its own kind."""
+    refused = [report for report in reports if report.status is Status.REFUSED]
+    if any(report.failed for report in reports if report not in refused):
+        return Exit.FAILED
+    return Exit.REFUSED if refused else Exit.OK
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:

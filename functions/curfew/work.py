@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from . import fleet as fleets
 from . import launching, planning, relay
-from .bootstrap import App
+from .app import App
 from .core.access import Caller
 from .core.errors import ConflictError, NotFoundError, ProviderError, QueueError
 from .core.lease import Fleet

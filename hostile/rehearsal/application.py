@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.config import Config
 
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.providers import ec2_pages
 
 from .. import Cloud

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
-from curfew.fields import Selectable
-from curfew.schemas import File, PolicyEntry, TagValues
+from curfew.schemas import File, PolicyEntry
+from curfew.schemas.fields import Selectable
+from curfew.schemas.select import TagValues
 
 from ..ec2.machine import Machine
 

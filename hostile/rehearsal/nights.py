@@ -12,7 +12,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.core.errors import CurfewError
 from curfew.core.lease import OPERATION_TAG, instant_of
 from curfew.core.model import Mode, Target
@@ -21,8 +21,8 @@ from curfew.ledger.dynamodb import DynamoLedger
 from curfew.policyfile import PolicyFile
 from curfew.providers.ec2 import Ec2Provider
 from curfew.requests import LaunchRequest, SweepRequest
+from curfew.schemas.templates import FleetEntry
 from curfew.settings import Settings
-from curfew.templates import FleetEntry
 
 from .. import ACCOUNT, Cloud, World
 from ..faults import PROFILES

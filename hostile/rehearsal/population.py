@@ -10,8 +10,8 @@ from itertools import count, cycle
 from random import Random
 from typing import Any, get_args
 
-from curfew.fields import Selectable
 from curfew.schemas import File, PolicyEntry
+from curfew.schemas.fields import Selectable
 
 from .. import scenery
 from ..autoscaling import found

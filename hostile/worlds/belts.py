@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from curfew import execute, fleet, lane, launching, planning, run, sweep
+from curfew import dispatch, execute, fleet, lane, launching, planning, run, sweep, triggers
 from curfew.clock import Clock
 from curfew.core import plan
 from curfew.core.audit import Draft
@@ -22,6 +22,7 @@ from curfew.core.lease import Fleet
 from curfew.core.model import Instance, Mode
 from curfew.core.policy import Limits
 from curfew.core.report import Result
+from curfew.core.schedule import Schedule
 from curfew.handlers import sweep as sweep_handler
 from curfew.handlers.api import fleets as fleets_api
 from curfew.handlers.api import pause as pause_api
@@ -244,6 +245,12 @@ def drop_appends(put: Put) -> None:
     put(MemoryLedger, "append", careless)
 
 
+def any_window(put: Put) -> None:
+    """A window is caught up, however long ago it began."""
+    latest = Schedule.latest
+    put(Schedule, "latest", lambda self, *now: latest(replace(self, catch_up=FOREVER), *now))
+
+
 NOBODYS = tuple((module, "only_owner") for module in (fleet, fleets_api))
 # The design's own, in its order; then the others, in the order of the pipeline.
 BELTS: Mapping[str, Remove] = {
@@ -258,7 +265,9 @@ BELTS: Mapping[str, Remove] = {
     "pause": paused_by_nobody,
     "zone-wise-batch": one_batch,
     "verify": believe,
-    "stale-trigger": setting(sweep, "LATEST", FOREVER),
+    "stale-trigger": setting(triggers, "LATEST", FOREVER),
+    "catch-up": any_window,
+    "stale-message": setting(dispatch, "OLDEST", FOREVER),
     "stale-plan": apply_anything,
     "token": a_new_token_for_every_call,
     "claim": claim_and_forget,
@@ -278,6 +287,7 @@ BELTS: Mapping[str, Remove] = {
     "cannot-stop": rules("_cannot_stop"),
     "min-age": rules("_min_age"),
     "leased": everything_at_once(rules("_leased"), without_claims),
+    "being-launched": rules("_being_launched"),
     "older-than": returning(None, (plan, "too_young")),
     "mode": returning(Mode.ACT, (sweep_handler, "permitted")),
     "duplicate": returning(False, (sweep, "_swept_already")),

@@ -35,10 +35,11 @@ class Context:
 
 @dataclass(slots=True)
 class Message:
-    """A message on the queue, with how often it was received."""
+    """A message on a queue, with how often it was received. ``kind`` is work, a ``message``, or a ``target``."""
 
     id: str
     body: str
+    kind: str = "message"
     received: int = 0
 
 
@@ -55,6 +56,7 @@ class Invocation:
     who: str
     about: Mapping[str, Any]
     begun_at: datetime
+    skew: timedelta
     cut_off: datetime
     policies: PolicyFile
     turns: "Turns"

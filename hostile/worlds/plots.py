@@ -114,7 +114,31 @@ def lost_launch(triggers: Triggers, stage: Stage, dice: Random) -> str:
     share = dice.choice((0.5, 1.0))
     stale = Fault(kind=Kind.STALE, seconds=29, share=share)
     stage.world.fail("DescribeInstances", stale, on=seen + 1, times=dice.choice((2, 12)))
-    return _launched(triggers, "lost", ttl="1h", count=3)
+    told = _launched(triggers, "lost", ttl="1h", count=3)
+    if dice.random() < 0.5:  # nobody takes it up before the night comes
+        stage.world.clock.advance(timedelta(minutes=16))
+        told += f"; {stage.sweep({'policy': 'nightly', 'regions': [HOME]})}"
+    return told
+
+
+def second_try(triggers: Triggers, stage: Stage, dice: Random) -> str:
+    """A window's sweep fails, and the ticks that follow make it good; the last of them finds that it is."""
+    scene.doomed(stage.world.region(), dice)
+    triggers.to_the_next_window(dice.randint(0, 10))
+    done = len(stage.world.journal.made("DescribeInstances"))
+    stage.world.fail("DescribeInstances", Fault(kind=Kind.ERROR), on=done + 1, times=4)
+    told = [str(stage.tick())]
+    for minutes in (dice.randint(1, 40), 61, 5):
+        stage.world.clock.advance(timedelta(minutes=minutes))
+        told.append(str(stage.tick()))
+    return "; ".join(told)
+
+
+def long_silence(triggers: Triggers, stage: Stage, dice: Random) -> str:
+    """No tick comes for hours after a window has begun."""
+    scene.doomed(stage.world.region(), dice)
+    triggers.to_the_next_window(60 * dice.randint(1, 25))
+    return str(stage.tick())
 
 
 def youth(triggers: Triggers, stage: Stage, dice: Random) -> str:
@@ -129,6 +153,7 @@ def youth(triggers: Triggers, stage: Stage, dice: Random) -> str:
 PLOTS: Mapping[Plot, int] = {
     renewal_in_the_middle: 4, renewal_beyond_bounds: 1, copied_tags: 2, idle_cancel: 2,
     unknown_error: 2, old_plan: 3, late_hour: 3, failing_page: 2, lost_launch: 3, youth: 1,
+    second_try: 3, long_silence: 2,
 }  # fmt: skip
 
 

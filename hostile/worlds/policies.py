@@ -7,8 +7,11 @@ from typing import Any
 from curfew.policyfile import PolicyFile
 from curfew.schemas import File, FileLimits
 
+from .desk import REGIONS
+
 PROTECTING = ("curfew:keep", "precious")
 MIN_AGE = "15m"
+SCHEDULE = "nights"
 NIGHTLY: dict[str, Any] = {
     "select": {"states": ["running"], "tags": {"env": ["dev", "sandbox"]}},
     "action": "terminate",
@@ -43,6 +46,7 @@ def draw(dice: Random, version: str = "v1") -> PolicyFile:
         "timezone": dice.choice(("Europe/Zurich", "UTC", "America/New_York")),
         "protect": {"tags": list(PROTECTING), "min_age": MIN_AGE},
         "limits": WIDE,
+        "schedules": {SCHEDULE: schedule(dice)},
         "policies": {"nightly": NIGHTLY, "leases": LEASES, "halt": HALT, "ownerless": OWNERLESS},
         "fleets": {
             "pair": TEMPLATE,
@@ -50,7 +54,23 @@ def draw(dice: Random, version: str = "v1") -> PolicyFile:
             "zonal": TEMPLATE | {"subnets": [f"subnet-{number:017x}" for number in (0, 1)]},
         },
     }
+    if dice.random() < 0.35:
+        content["targets"] = {"regions": list(REGIONS)}
     return limited(made(content, version), limits(dice), version)
+
+
+def schedule(dice: Random) -> dict[str, Any]:
+    """One, of any policy but the one for leases. No clock skips or repeats its hour, and each day has one.
+
+    A world that lets days pass at a stretch, with a group whose machines die at birth, has thousands of births.
+    """
+    drawn: dict[str, Any] = {
+        "policy": dice.choices(("nightly", "halt", "ownerless"), weights=(6, 2, 2))[0],
+        "catch_up": dice.choice(("1h", "4h", "1d")),
+    }
+    if dice.random() < 0.4:
+        return drawn | {"every": dice.choice(("1h", "6h", "1d"))}
+    return drawn | {"at": f"{dice.randint(4, 22):02}:{dice.randint(0, 59):02}"}
 
 
 def limits(dice: Random) -> dict[str, int]:

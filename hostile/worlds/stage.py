@@ -4,7 +4,7 @@ A step is a call of the cloud or of the ledger. At each, time passes, and what t
 happens: another whole invocation, a person's doing, the end of the process.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -12,43 +12,40 @@ from uuid import UUID
 
 from curfew import ledger as ledgers
 from curfew.abreast import LANES, in_turn
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.core.errors import LedgerError, QueueError
-from curfew.core.model import Mode, Target
-from curfew.handlers import fleets, launch, sweep
+from curfew.core.model import Mode
+from curfew.handlers import fleets, launch, sweep, target
 from curfew.ledger.dynamodb import DynamoLedger
 from curfew.ledger.memory import MemoryLedger
 from curfew.policyfile import PolicyFile
-from curfew.providers.ec2 import Ec2Provider
-from curfew.providers.ec2_rights import Arns, Lender, role_arn
-from curfew.requests import LaunchRequest, SweepRequest, WorkRequest
+from curfew.requests import LaunchRequest, SweepRequest, TargetRequest, TickRequest, WorkRequest
 from curfew.settings import Settings
 
 from .. import ACCOUNT, World
 from ..journal import Call
 from .desk import REGIONS, another_process, desk
 from .invocation import Context, Invocation, KilledError, Message
+from .props import lend, provider
 from .turns import Turns, taking
 from .watched import Watched
 
 TABLE = "curfew-ledger"
 HOME = REGIONS[0]
 ADMINISTRATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/Operations/ada"
-ROLES, EXTERNAL_ID = "curfew", "between-two"
-LENT = {
-    "act": [
-        "ec2:TerminateInstances", "ec2:StopInstances", "ec2:CancelSpotInstanceRequests", "ec2:CreateTags",
-    ],
-    "launch": ["ec2:RunInstances", "ec2:CreateTags"],
-}  # fmt: skip
 # As the template has them.
-SECONDS = {"schedule": 900, "sweep": 900, "message": 900, "http": 90, "launch": 300}
+SECONDS = {
+    "schedule": 900, "tick": 900, "sweep": 900, "message": 900, "target": 900, "http": 90, "launch": 300,
+}  # fmt: skip
 
 type Meddling = Mapping[int, Callable[[], object]]
 
 
 class Stage:
-    """``skew`` is how wrong Curfew's own clock is; ``shut`` is a queue that cannot be reached."""
+    """``skew`` is how wrong Curfew's own clock is; ``shut`` are queues that cannot be reached.
+
+    With ``fans_out``, the targets of a sweep are messages in the queue as well.
+    """
 
     def __init__(
         self,
@@ -58,11 +55,13 @@ class Stage:
         mode: Mode,
         dynamo: bool = False,
         queue: bool = True,
+        fans_out: bool = False,
     ) -> None:
         self.world, self.policies, self.mode, self.dynamo = world, policies, mode, dynamo
         self.skew = timedelta()
         self.shut = False
-        self.queue: list[Message] | None = [] if queue else None
+        self.defers, self.fans_out = queue, fans_out
+        self.queue: list[Message] = []
         self.dead_letters: list[Message] = []
         self.invocations: list[Invocation] = []
         self.made_by: dict[int, Invocation] = {}
@@ -80,8 +79,8 @@ class Stage:
         desk().seat(self)
         world.every_call(self._seen)
         self.ledger = self._ledger()
-        self._lend()
-        self._providers = {region: self._provider(region) for region in REGIONS}
+        lend(world)
+        self._providers = {region: provider(region, self.now) for region in REGIONS}
 
     # Invocations.
 
@@ -91,6 +90,14 @@ class Stage:
         return self._invoke(
             kind, "schedule", event, meddling,
             lambda app, context: sweep.sweep(SweepRequest.parse(dict(event)), context, app),
+        )  # fmt: skip
+
+    def tick(self, meddling: Meddling | None = None) -> Invocation:
+        """EventBridge Scheduler says that time has passed. There is one schedule."""
+        ((name, schedule),) = self.policies.content.schedules.items()
+        return self._invoke(
+            "tick", "schedule", {"policy": schedule.policy, "schedule": name}, meddling,
+            lambda app, context: sweep.tick(TickRequest(tick=True), context, app),
         )  # fmt: skip
 
     def launch(self, event: Mapping[str, Any], meddling: Meddling | None = None) -> Invocation:
@@ -116,16 +123,17 @@ class Stage:
     def deliver(
         self, message: Message, about: Mapping[str, Any], meddling: Meddling | None = None
     ) -> Invocation:
-        """The queue hands a message over, and keeps it unless it is told that it was carried out."""
+        """A queue hands a message over, and keeps it unless it is told that it was carried out."""
         message.received += 1
+        answer = target.answer if message.kind == "target" else sweep.carry_on
         record = {
             "messageId": message.id, "receiptHandle": "x", "body": message.body, "attributes": {},
             "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": HOME,
             "eventSourceARN": f"arn:aws:sqs:{HOME}:{ACCOUNT}:work",
         }  # fmt: skip
         invocation = self._invoke(
-            "message", "queue", about, meddling,
-            lambda app, context: sweep.carry_on({"Records": [record]}, context, app),
+            message.kind, "queue", about, meddling,
+            lambda app, context: answer({"Records": [record]}, context, app),
         )  # fmt: skip
         if invocation.good and not (invocation.answer or {}).get("batchItemFailures"):
             self._take_off(message)
@@ -144,7 +152,8 @@ class Stage:
             ledger=self.ledger,
             provider=lambda region, _account="": self._providers[region],
             regions=lambda _account="": frozenset(REGIONS),
-            defer=None if self.queue is None else self._defer,
+            defer=self._defer if self.defers else None,
+            fan_out=self._fan_out if self.fans_out else None,
             abreast=self.current.turns if self.current else in_turn,
             now=self.now,
             sleep=self._sleep,
@@ -224,6 +233,7 @@ class Stage:
             who=who.rpartition("/")[2],
             about=about,
             begun_at=now,
+            skew=self.skew,
             cut_off=now + timedelta(seconds=SECONDS.get(kind, SECONDS["http"])),
             policies=self.policies,
             first=self.moment,
@@ -285,39 +295,26 @@ class Stage:
             self.failing = ""
             raise LedgerError(f"the table fails, {how} the effect")
 
-    def _provider(self, region: str) -> Ec2Provider:
-        target = Target(provider="ec2", account=ACCOUNT, region=region)
-        lender = Lender(
-            sts=desk().lender,
-            proof=desk().proof,
-            arns=Arns(partition="aws", target=target),
-            roles=ROLES,
-            external_id=EXTERNAL_ID,
-            now=self.now,
-        )
-        return Ec2Provider(
-            target=target,
-            read=desk().read[region],
-            act=lambda: desk().act[region],
-            lender=lender,
-        )
-
-    def _lend(self) -> None:
-        """The roles, as spoke.yaml has them, but for what it denies: Curfew's own belts have to hold without."""
-        trusted = {"trusts": "*", "external_id": EXTERNAL_ID}
-        for kind, actions in LENT.items():
-            allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
-            policy = {"Version": "2012-10-17", "Statement": [allowed]}
-            self.world.role(role_arn("aws", ACCOUNT, ROLES, kind), policy, **trusted)
-
     def _defer(self, work: WorkRequest) -> None:
         self.step("SendMessage")
-        if self.shut or self.queue is None:
+        if self.shut:
             raise QueueError("the queue does not answer")
-        id_ = f"message-{self.moment}"
-        self.queue.append(Message(id_, work.model_dump_json(exclude_none=True)))
+        self._post("message", work)
         self.back("SendMessage")
 
+    def _fan_out(self, targets: Sequence[TargetRequest]) -> list[TargetRequest]:
+        self.step("SendMessageBatch")
+        if self.shut:
+            return list(targets)
+        for one in targets:
+            self._post("target", one)
+        self.back("SendMessageBatch")
+        return []
+
+    def _post(self, kind: str, what: WorkRequest | TargetRequest) -> None:
+        id_ = f"{kind}-{self.moment}-{len(self.queue)}"
+        self.queue.append(Message(id_, what.model_dump_json(exclude_none=True), kind))
+
     def _take_off(self, message: Message) -> None:
-        if self.queue and message in self.queue:
+        if message in self.queue:
             self.queue.remove(message)

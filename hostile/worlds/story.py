@@ -41,6 +41,7 @@ class Story:
     told: list[str] = field(default_factory=list)
     calm_from: int = 0
     settled_at: datetime | None = None
+    window: datetime = field(init=False)  # the first of the calm
     dice: Random = field(init=False)
     _depth: int = 0
 
@@ -62,6 +63,7 @@ class Story:
             mode=Mode.REPORT if dice.random() < 0.05 else Mode.ACT,
             dynamo=dice.random() < 0.125,
             queue=dice.random() < 0.9,
+            fans_out=dice.random() < 0.6,
         )
         self.triggers = Triggers(self.stage, dice)
         self._settle()
@@ -113,12 +115,26 @@ class Story:
         for hours, swept in ((0.25, ("leases",)), (1, EACH), (26, EACH)):
             self.world.clock.advance(timedelta(hours=hours))
             self._put_right(swept)
+        self._wait_for_a_window()
+        self.world.clock.advance(timedelta(minutes=15))
+        self._put_right(EACH)
         self.settled_at = self.world.clock.now()
 
-    def _put_right(self, swept: tuple[str, ...]) -> None:
+    def _wait_for_a_window(self) -> None:
+        """Ticks when it begins, and when what failed is begun again."""
+        self.window = self.triggers.to_the_next_window(1)
+        for minutes in (0, 31, 61):
+            self.world.clock.advance(timedelta(minutes=minutes))
+            self._tell(str(self.stage.tick()))
+            self._deliver_all()
+
+    def _deliver_all(self) -> None:
         while self.stage.queue:
             message = self.stage.queue[0]
             self._tell(str(self.stage.deliver(message, json.loads(message.body))))
+
+    def _put_right(self, swept: tuple[str, ...]) -> None:
+        self._deliver_all()
         for policy in swept:
             event = (
                 {"policy": policy, "regions": list(REGIONS)}
@@ -126,6 +142,7 @@ class Story:
                 else {"policy": policy}
             )
             self._tell(str(self.stage.sweep(event)))
+            self._deliver_all()
 
     def _meddling(self) -> dict[int, Callable[[], object]]:
         dice, drawn = self.dice, dict[int, Callable[[], object]]()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -44,6 +44,23 @@ class Triggers:
             event["regions"] = [HOME, "eu-west-1"]
         self.events.append(event)
         return self.stage.sweep(event, meddling)
+
+    def tick(self, meddling: Meddling) -> Invocation:
+        """Time has passed, mostly some of it since a window has begun."""
+        clock, dice = self.stage.world.clock, self.dice
+        if dice.random() < 0.6:
+            self.to_the_next_window(dice.choices((0, 2, 16, 45, 100, 300), (8, 6, 4, 3, 2, 2))[0])
+        else:
+            clock.advance(timedelta(minutes=dice.choice((0, 15, 31, 61, 91))))
+        return self.stage.tick(meddling)
+
+    def to_the_next_window(self, minutes: int) -> datetime:
+        """Let the time pass until so many minutes after the next window of the world's schedule has begun."""
+        clock, file = self.stage.world.clock, self.stage.policies
+        (schedule,) = file.schedules()
+        window = schedule.following(file.timezone, clock.now())
+        clock.advance(window - clock.now() + timedelta(minutes=minutes))
+        return window
 
     def directly(self, meddling: Meddling) -> Invocation:
         """Somebody invokes the function."""
@@ -150,7 +167,7 @@ class Triggers:
 
     def deliver(self, meddling: Meddling) -> Invocation:
         """The queue delivers a message, in no order, perhaps one that was delivered before."""
-        waiting = [*(self.stage.queue or []), *(self.delivered if self.dice.random() < 0.3 else [])]
+        waiting = [*self.stage.queue, *(self.delivered if self.dice.random() < 0.3 else [])]
         if not waiting:
             return self.leases(meddling)
         message = self.dice.choice(waiting)
@@ -199,8 +216,8 @@ type Trigger = Callable[[Triggers, Meddling], Invocation]
 
 # How often each is drawn.
 TRIGGERS: Mapping[Trigger, int] = {
-    Triggers.nightly: 22, Triggers.directly: 6, Triggers.leases: 12, Triggers.launch: 16,
+    Triggers.nightly: 22, Triggers.tick: 12, Triggers.directly: 6, Triggers.leases: 12, Triggers.launch: 16,
     Triggers.on_schedule: 3, Triggers.renew: 10, Triggers.terminate: 7, Triggers.look: 1,
     Triggers.plan: 2, Triggers.apply: 3, Triggers.plan_and_apply: 7, Triggers.pause: 3,
-    Triggers.resume: 2, Triggers.deliver: 6,
+    Triggers.resume: 2, Triggers.deliver: 9,
 }  # fmt: skip

@@ -135,7 +135,7 @@ sys.path[len(sys.path):] = sys.argv[1:]
 from curfew.clouds import Clouds
 from curfew.core.errors import ConfigError
 from curfew.core.model import Mode
-from curfew.schemas import Cloud
+from curfew.schemas.targets import Cloud
 entry = '{clouds: {lab: {auth: {auth_url: "http://127.0.0.1:9/v3", username: a, password: b, project_name: c}}}}'
 clouds = Clouds({"lab": Cloud(regions=("here",))}, lambda: entry)
 assert not {"openstack", "keystoneauth1", "requests"} & sys.modules.keys()

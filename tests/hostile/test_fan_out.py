@@ -17,7 +17,7 @@ import pytest
 from botocore.session import Session
 
 from curfew import bootstrap
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.core.errors import RequestError
 from curfew.core.model import Mode, Target
 from curfew.handlers import sweep, target

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from curfew import policyfile
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.core.errors import AmbiguousError, ListingError, RefusedError, SweepFailedError
 from curfew.core.lease import Step
 from curfew.core.model import State

@@ -14,7 +14,7 @@ from curfew.core.model import Mode, Place, Target
 from curfew.policyfile import load
 from curfew.providers.memory import MemoryProvider
 from curfew.requests import SweepRequest, TargetRequest
-from curfew.schemas import Cloud, Targets
+from curfew.schemas.targets import Cloud, Targets
 from curfew.settings import Settings
 from curfew.targets import Atlas
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id, an_instance
@@ -269,6 +269,23 @@ def test_instances_and_plans_of_a_cloud_are_asked_for_by_its_name(api: Service) 
     for wrong in ({"cloud": "two"}, {"cloud": "lob"}, {"cloud": "lab", "region": "eu-west-1"}):
         assert 400 <= api.ask("GET", "/instances", query=wrong).status < 500
         assert 400 <= api.ask("POST", "/sweeps", body={"policy": "nightly", **wrong}).status < 500
+
+
+def test_of_a_cloud_with_several_regions_one_is_named(api: Service) -> None:
+    for number, region in enumerate(("north", "south")):
+        cloud = MemoryProvider(target=replace(LAB, account="two", region=region))
+        cloud.instances = {an_id(number): replace(an_instance(number), target=cloud.target)}
+        api.clouds[region] = cloud
+
+    there = {"cloud": "two", "region": "south"}
+    page = api.ask("GET", "/instances", query=there)
+    plan = api.ask("POST", "/sweeps", body={"policy": "nightly", **there})
+    missing = api.ask("POST", "/sweeps", body={"policy": "nightly", "cloud": "two"})
+
+    assert [one["id"] for one in page.json["instances"]] == [an_id(1)], page.text
+    assert (plan.status, plan.json["region"]) == (201, "south"), plan.text
+    assert [one["id"] for one in plan.json["verdicts"]] == [an_id(1)]
+    assert "region is missing: the cloud two has north, south" in missing.text
 
 
 def test_a_message_may_name_a_cloud() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from curfew import policyfile
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.core.errors import LedgerError, ProviderError, RequestError, SweepFailedError
 from curfew.core.model import Instance, Mode, State
 from curfew.due import due

@@ -645,6 +645,8 @@ def test_a_plan_is_for_one_region_of_the_policy(api: Service) -> None:
     assert "eu-central-1, eu-west-1" in which.json["detail"]
     assert '"us-east-1" is not among them' in beyond.json["detail"]
     assert 'no policy "nigthly"' in unknown.json["detail"]
+    nowhere = api.ask("POST", "/sweeps", body={"policy": "nightly", "region": "nowhere"})
+    assert (nowhere.status, '"nowhere" is not a region' in nowhere.json["detail"]) == (422, True)
     assert planned(api, policy="abroad", region="eu-west-1")["region"] == "eu-west-1"
 
 
@@ -731,7 +733,7 @@ def test_instances_come_page_by_page_and_a_page_goes_on_only_itself(api: Service
         ("limit=1e2", "query.limit"),
         ("limit=%201", "query.limit"),
         ("limit=1&limit=2", "query.limit"),
-        ("region=nowhere", "query.region"),
+        ("region=-nowhere", "query.region"),
         ("region=", "query.region"),
         ("regoin=eu-west-1", "query.regoin"),
         ("x", "query.x"),

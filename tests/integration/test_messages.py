@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
 
 from curfew import bootstrap, fleet, launching, work
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.core.access import Caller
 from curfew.core.errors import QueueError
 from curfew.core.lease import Fleet, Step

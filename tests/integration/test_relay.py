@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from curfew import execute, policyfile, relay, work
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.core.audit import EntryKind, broken
 from curfew.core.errors import ConflictError, QueueError
 from curfew.core.model import Instance, Mode, State

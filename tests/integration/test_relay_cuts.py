@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.core.audit import EntryKind, broken
 from curfew.core.errors import LedgerError, QueueError, SweepFailedError
 from curfew.core.model import Mode

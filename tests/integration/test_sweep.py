@@ -15,7 +15,7 @@ from curfew.core.report import Result, Status
 from curfew.ledger import Pause
 from curfew.ledger.memory import MemoryLedger
 from curfew.requests import SweepRequest
-from curfew.sweep import LATEST, permitted, refuse_stale
+from curfew.triggers import LATEST, permitted, refuse_stale
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
 from tests.night import Night, kept, results
 from tests.stub_ec2 import Fault, Machine, StubEc2

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from curfew import policyfile
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.core.errors import LedgerError, ProviderError, RequestError, SweepFailedError
 from curfew.core.model import Instance, Mode, State, Target
 from curfew.handlers import sweep, target

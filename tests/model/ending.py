@@ -7,10 +7,10 @@ protocol is the claim.
 
     step             stands for
     list             ``sweep.plan``: ``provider.find``, and ``decide`` on what it shows
-    leases           ``sweep._meant``: ``fleets.leases``; what is not expired is not meant
+    leases           ``sweep.meant``: ``fleets.leases``; what is not expired is not meant
     watermark        ``sweep._swept_already``: ``ledger.watermark``
     pause            ``sweep.act``: ``ledger.paused``
-    open             ``sweep._settle_open_intents``: ``ledger.open_intents``
+    open             ``intents.settle``: ``ledger.open_intents``
     look-open        the same: ``provider.describe``
     settle           the same: ``ledger.append``
     reserve          ``sweep._within_the_day``: ``ledger.reserve``

@@ -1,17 +1,20 @@
 """How to take each guard of the model out of the real code, so that its ports are called as the model then says."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from curfew import execute, lane, launching, sweep
+from curfew import execute, intents, lane, launching
 from curfew.core.launch import Answer, Attempt
 from curfew.core.lease import Fleet
 from curfew.core.report import Result
+from curfew.ledger import Ledger
 from curfew.ledger.memory import MemoryLedger
 from curfew.ledger.memory_fleets import MemoryFleets
+from curfew.providers import Provider
 from tests.safety.belts import Remove, returning
 
 Lane = lane.Lane
@@ -81,12 +84,11 @@ def _intents(patch: pytest.MonkeyPatch) -> None:
 
 
 def _settling(patch: pytest.MonkeyPatch) -> None:
-    def read_only(prepared: sweep.Sweep) -> tuple[str, ...]:
-        prepared.clock.now()
-        prepared.ledger.open_intents(prepared.provider.target)
+    def read_only(provider: Provider, ledger: Ledger, _now: datetime) -> tuple[str, ...]:
+        ledger.open_intents(provider.target)
         return ()
 
-    patch.setattr(sweep, "_settle_open_intents", read_only)
+    patch.setattr(intents, "settle", read_only)
 
 
 def _verification(patch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from curfew import execute, lane, run, sweep
+from curfew import execute, lane, run, sweep, triggers
 from curfew.clock import Clock
 from curfew.core import plan, protection
 from curfew.core.audit import EntryKind
@@ -24,7 +24,7 @@ from curfew.providers import ec2_rights
 from curfew.providers.ec2 import Ec2Provider
 from curfew.requests import SweepRequest
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
-from tests.night import Night, leased, results
+from tests.night import Night, begun, leased, results
 from tests.safety.belts import Belt, Remove, missed, returning, select_everything, setting
 from tests.stub_ec2 import Fault, Machine, StubEc2
 
@@ -78,6 +78,12 @@ def with_a_lease() -> Night:
     night = beside_an_ordinary()
     leased(night, ONE, ends_in=timedelta(minutes=1))
     leased(night, TWO, ends_in=timedelta(0), fleet="other")
+    return night
+
+
+def of_a_launch() -> Night:
+    night = beside_an_ordinary(tags={"env": "dev", "curfew:operation": "op-lab"})
+    begun(night, 1)
     return night
 
 
@@ -138,6 +144,7 @@ PROTECTIONS = [
         lambda: spared(with_a_lease()),
         without_the_lease,
     ),
+    Belt("being-launched", lambda: spared(of_a_launch()), without_rules("_being_launched")),
     Belt("min-age", lambda: spared(with_min_age()), without_rules("_min_age")),
     Belt("locked", a_locked_one_is_kept, without_rules("_locked")),
     Belt("cannot-shelve", a_cloud_without_a_shelf_keeps, without_rules("_cannot_shelve")),
@@ -149,7 +156,7 @@ PROTECTIONS = [
 
 def a_mode_is_never_strengthened() -> None:
     try:
-        sweep.permitted(Mode.REPORT, Mode.ACT)
+        triggers.permitted(Mode.REPORT, Mode.ACT)
     except RequestError:
         return
     raise AssertionError("a reporting stack would act")
@@ -157,7 +164,7 @@ def a_mode_is_never_strengthened() -> None:
 
 def a_late_trigger_is_refused() -> None:
     try:
-        sweep.refuse_stale(
+        triggers.refuse_stale(
             SweepRequest(policy="nightly", schedule="s", scheduled_at=NOW), NOW + timedelta(days=9)
         )
     except RequestError:
@@ -385,8 +392,8 @@ def larger_batches(patch: pytest.MonkeyPatch) -> None:
 
 BELTS = [
     *PROTECTIONS,
-    Belt("mode", a_mode_is_never_strengthened, returning(sweep, "permitted", Mode.ACT)),
-    Belt("late-trigger", a_late_trigger_is_refused, setting(sweep, "LATEST", FOREVER)),
+    Belt("mode", a_mode_is_never_strengthened, returning(triggers, "permitted", Mode.ACT)),
+    Belt("late-trigger", a_late_trigger_is_refused, setting(triggers, "LATEST", FOREVER)),
     Belt("duplicate", a_duplicate_trigger_does_nothing, returning(sweep, "_swept_already", False)),
     Belt("whole-listing", a_partial_listing_is_not_acted_on, swallow_failed_pages),
     Belt("selector", the_selector_is_applied_here_too, select_everything),

@@ -18,7 +18,7 @@ from botocore.session import Session
 from moto import mock_aws
 
 from curfew import bootstrap, calls, cli, work
-from curfew.bootstrap import App
+from curfew.app import App
 from curfew.calls import ACT, CHANGES, ENDS, LABELS, LAUNCHES, LEDGER, PURPOSES, READS, Call
 from curfew.core.errors import CurfewError, LedgerError, QueueError, RefusedError
 from curfew.core.model import Mode
@@ -96,7 +96,9 @@ def session(wire: Wire) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(
             Session, "create_client", lambda self, *args, **more: wire.on(make(self, *args, **more))
         )
-        patch.setattr("curfew.providers.ec2.identity_of", lambda _sts: ("aws", HERE.account))
+        patch.setattr(
+            "curfew.providers.ec2_account.identity_of", lambda _sts: ("aws", HERE.account)
+        )
         yield patch
 
 

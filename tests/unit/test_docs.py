@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from curfew.core.report import Result, Status
+from curfew.policyfile import load
 from curfew.schemas import KEYS
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,11 @@ def test_every_target_that_the_readme_names_is_there() -> None:
     named = set(re.findall(r"\bmake ([a-z]+)\b", read("README.md")))
     assert named
     assert named <= targets
+
+
+def test_the_readme_shows_the_version_that_the_policy_file_has() -> None:
+    version = load(ROOT / "functions" / "curfew.yaml").version
+    assert set(re.findall(r"\(version ([0-9a-f]+)\)", read("README.md"))) == {version}
 
 
 def test_every_link_between_the_documents_leads_somewhere() -> None:

@@ -11,7 +11,7 @@ from curfew.core.errors import ConfigError, ProviderError, RequestError
 from curfew.core.model import Place
 from curfew.core.policy import Policy
 from curfew.requests import SweepRequest
-from curfew.schemas import Targets
+from curfew.schemas.targets import Targets
 from curfew.targets import Atlas
 
 HOME, HERE, THERE = "111111111111", "eu-central-1", "us-east-1"

@@ -1,15 +1,20 @@
 """What the worlds have found, each as the smallest case that shows it."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from curfew import work
-from curfew.core.lease import Step
+import pytest
+
+from curfew import sweep, work
+from curfew.core.lease import Fleet, Step
 from curfew.core.model import Mode
+from curfew.core.report import Result
 from curfew.ledger import PlanRecord, PlanStep
 from curfew.providers.ec2 import Ec2Provider
+from curfew.remembered import remembered
 from curfew.requests import WorkRequest
-from tests.builders import HERE, NOW, an_id
+from tests.builders import HERE, NOW, an_id, an_instance
 from tests.http import Service
 from tests.launches import Launching
 from tests.night import Night
@@ -69,3 +74,62 @@ def test_a_plan_that_was_put_off_is_made_in_report_mode_too() -> None:
     made = service.ledger.plans.get("plan-1")
     assert made
     assert made.step is PlanStep.PLANNED
+
+
+def of_a_launch(there: Launching) -> tuple[Night, str]:
+    """A night on a machine whose launch nobody has taken up, and on a copy of its tags with another operation."""
+    begun = there.begin()
+    mine, copied = (
+        Machine(id=an_id(number), tags={"env": "dev", "curfew:operation": operation})
+        for number, operation in ((1, begun.operation), (2, "0" * 32))
+    )
+    return Night(cloud=StubEc2(mine, copied), ledger=there.ledger), begun.operation
+
+
+def test_the_night_spares_whoever_is_of_a_launch_that_nobody_has_taken_up() -> None:
+    """The answer to a launch was lost, and the process with it; what it launched has the tags that the policy means."""
+    night, _ = of_a_launch(Launching())
+
+    report = night.sweep()
+
+    assert night.cloud.ids("running") == {an_id(1)}
+    assert report.plan
+    (kept,) = report.plan.kept
+    assert (kept.rule, kept.instance.id) == ("being-launched", an_id(1))
+    assert kept.reason == "is of the fleet lab, whose launch has not come to an end"
+
+
+def test_the_look_before_the_call_spares_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    night, _ = of_a_launch(Launching())
+    monkeypatch.setattr(sweep, "remembered", lambda instances, *_: list(instances))
+
+    outcomes = {o.action.instance.id: o for o in night.sweep().outcomes}
+
+    assert night.cloud.ids("running") == {an_id(1)}
+    assert outcomes[an_id(1)].result is Result.KEPT
+    assert outcomes[an_id(1)].detail.startswith("being-launched: ")
+
+
+def test_whoever_is_recorded_while_the_ledger_is_read_has_its_lease() -> None:
+    """Its launch comes to an end between two reads: then it is of no launch any more, and no stranger either."""
+    there = Launching()
+    night, _ = of_a_launch(there)
+    fleets: Any = there.ledger.fleets
+    (begun,) = fleets.unfinished()
+
+    class Finishing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(fleets, name)
+
+        def unfinished(self) -> Iterator[Fleet]:
+            fleets.record(begun, [an_id(1)], now=NOW)
+            yield from ()
+
+    finishing: Any = Finishing()
+    instance = an_instance(1, tags={"curfew:operation": begun.operation})
+    (known,) = remembered([instance], finishing, HERE)
+
+    assert known.lease
+    assert (known.lease.fleet, known.launching) == ("lab", "")
+    assert night.sweep().plan
+    assert an_id(1) in night.cloud.ids("running")

@@ -91,8 +91,10 @@ class Instance:
 
     ``launched_at`` is the last start, not the creation: EC2 resets it whenever the instance is started.
     ``first_seen_at`` is the ledger's own record and stays. Either may be missing. ``lease`` is the ledger's too: what
-    a tag says about one counts for nothing. ``ambiguous`` are the tag keys of which the cloud shows several values, on
-    a cloud that can; ``locked`` is a lock that the cloud shows with the instance.
+    a tag says about one counts for nothing. ``launching`` is the fleet that the tag of a launch stands for, if the
+    ledger knows that this launch has not come to an end, and does not know the instance yet. ``ambiguous`` are the tag
+    keys of which the cloud shows several values, on a cloud that can; ``locked`` is a lock that the cloud shows with
+    the instance.
     """
 
     id: str
@@ -113,6 +115,7 @@ class Instance:
     ambiguous: tuple[str, ...] = ()
     locked: bool = False
     lease: "Lease | None" = None
+    launching: str = ""
 
     @property
     def name(self) -> str:

@@ -135,6 +135,16 @@ def _leased(instance: Instance, policy: Policy, now: datetime) -> Finding | None
     return Finding(rule="leased", reason=f"has a lease until {told(lease.expires_at)}")
 
 
+def _being_launched(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
+    # Its lease is not in the ledger yet, since the answer to its launch was lost.
+    if not instance.launching:
+        return None
+    return Finding(
+        rule="being-launched",
+        reason=f"is of the fleet {instance.launching}, whose launch has not come to an end",
+    )
+
+
 def _cannot_stop(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:
     if policy.action is not ActionKind.STOP:
         return None
@@ -173,6 +183,7 @@ RULES: tuple[Rule, ...] = (
     _reserved_capacity,
     _ambiguous_tag,
     _leased,
+    _being_launched,
     _cannot_stop,
     _cannot_shelve,
     _min_age,

@@ -8,7 +8,7 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from .. import bootstrap
-from ..bootstrap import App
+from ..app import App
 from ..core.errors import RequestError
 from ..observability import logger
 from .api import docs, fleets, instances, launches, pause, sweeps

@@ -6,14 +6,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from .. import bootstrap, fleet, render, work
-from ..bootstrap import App
+from ..app import App
 from ..core.errors import LaunchFailedError
 from ..core.lease import Step, instant_of, told
 from ..core.model import Mode
 from ..ledger import Key
 from ..observability import logger
 from ..requests import LaunchRequest
-from ..sweep import refuse_stale
+from ..triggers import refuse_stale
 from .sweep import until
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from .. import bootstrap, render, work
-from ..bootstrap import App
+from ..app import App
 from ..core.errors import CurfewError, RequestError, SweepFailedError
 from ..core.model import Mode
 from ..core.report import Report
@@ -15,7 +15,8 @@ from ..due import due
 from ..observability import logger, publish
 from ..relay import hand_on
 from ..requests import SweepRequest, TickRequest, WorkRequest
-from ..sweep import permitted, refuse_stale, run
+from ..sweep import run
+from ..triggers import permitted, refuse_stale
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from .. import bootstrap, render
-from ..bootstrap import App
+from ..app import App
 from ..core.errors import (
     CurfewError,
     RequestError,

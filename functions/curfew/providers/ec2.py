@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         TagTypeDef,
     )
     from mypy_boto3_ssm.client import SSMClient
-    from mypy_boto3_sts.client import STSClient
 
 PAGE_SIZE = 500  # of a listing: a page of a thousand needs twice the memory, and saves a call
 SMALLEST_PAGE, LARGEST_PAGE = 5, 1_000
@@ -268,30 +267,6 @@ class Ec2Provider:
                 return call()
         except SDK_ERRORS as error:
             raise translated(error, acting=True) from error
-
-
-def enabled_regions(read: "EC2Client") -> frozenset[str]:
-    """The regions that the account may use. Raises ProviderError.
-
-    Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
-    """
-    try:
-        answer = read.describe_regions()
-    except SDK_ERRORS as error:
-        raise translated(error) from error
-    return frozenset(region["RegionName"] for region in answer["Regions"])
-
-
-def identity_of(sts: "STSClient") -> tuple[str, str]:
-    """The partition and the account that the credentials belong to. Raises ProviderError.
-
-    Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
-    """
-    try:
-        answer = sts.get_caller_identity()
-        return answer["Arn"].split(":")[1], answer["Account"]
-    except SDK_ERRORS as error:
-        raise translated(error) from error
 
 
 def _listed(answer: "DescribeInstancesResultTypeDef") -> "list[InstanceTypeDef]":

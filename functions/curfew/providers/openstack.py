@@ -5,7 +5,6 @@ by a tag of its own, and whatever a filter let through is looked at again.
 Source: https://docs.openstack.org/api-ref/compute/
 """
 
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -31,16 +30,15 @@ from . import Capabilities, Launch, Listing, labels
 from .openstack_calls import guarded
 from .openstack_errors import refused_launch, translated
 from .openstack_filters import query
+from .openstack_launch import request_of, token_text
 from .openstack_servers import instance_of
-from .openstack_tags import text_of, written
+from .openstack_tags import text_of
 
 # 2.79, of the Train release in 2019, has all that is wanted: tags in filters (2.26) and at create (2.52), the lock in
 # the body (2.9), the flavour (2.47), and no silence about a parameter that it does not know (2.75). Below 2.26 a
 # filter by tag is ignored, and everything is listed.
 MICROVERSION = "2.79"
 PAGE_SIZE = 1_000
-TOKEN_TAG = "curfew:token"  # noqa: S105  of a launch, and no secret
-TOKEN_LENGTH = 40
 OPEN = Attributes(termination_protected=False, stop_protected=False)
 ERRORS = (SDKException, ClientException, RequestException, ValueError, LookupError, TypeError)
 
@@ -220,21 +218,10 @@ class OpenstackProvider:
         self._may_act()
         if born := self.launched(launch.token):
             return born
-        texts, metadata = written({**launch.tags, TOKEN_TAG: launch.token[:TOKEN_LENGTH]})
-        name = metadata.pop("Name", "") or launch.tags.get("Name", "") or "curfew"
         try:
             flavor = self._compute.find_flavor(launch.instance_type, ignore_missing=False)
-            self._compute.create_server(
-                name=name,
-                image_id=launch.image,
-                flavor_id=flavor.id,
-                networks=[{"uuid": self._network(n)} for n in launch.networks] or "none",
-                tags=[text for text in texts if not text.startswith("Name=")],
-                metadata=metadata,
-                min_count=1,
-                max_count=launch.count,
-                **self._more(launch),
-            )
+            networks = [self._network(name) for name in launch.networks]
+            self._compute.create_server(**request_of(launch, str(flavor.id), networks))
         except ERRORS as error:
             raise refused_launch(error) from error
         try:
@@ -247,7 +234,7 @@ class OpenstackProvider:
 
     def launched(self, token: str) -> tuple[Instance, ...]:
         """Looked for by the tag of the token, which each server must carry: a filter is only a filter."""
-        text = text_of(TOKEN_TAG, token[:TOKEN_LENGTH])
+        text = token_text(token)
         try:
             return tuple(
                 instance_of(server, self.target)
@@ -303,20 +290,6 @@ class OpenstackProvider:
 
     def _network(self, name: str) -> str:
         return str(self._cloud.network.find_network(name, ignore_missing=False).id)
-
-    @staticmethod
-    def _more(launch: Launch) -> dict[str, Any]:
-        """What is only sent if it is given."""
-        more: dict[str, Any] = {}
-        if launch.key:
-            more["key_name"] = launch.key
-        if launch.security_groups:
-            more["security_groups"] = [{"name": group} for group in launch.security_groups]
-        if launch.user_data:
-            more["user_data"] = b64encode(launch.user_data.encode()).decode()
-        if launch.hints:
-            more["scheduler_hints"] = dict(launch.hints)
-        return more
 
     def _may_act(self) -> None:
         """Raise RefusedError in report mode, and for an administrator who was not asked to act."""

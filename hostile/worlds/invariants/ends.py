@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from ...ec2.machine import State
+from ..desk import REGIONS
 from ..evidence import Evidence
-from ..policies import WIDE
+from ..policies import SCHEDULE, WIDE
 from .nature import ALIVE, kept, meant
 from .rule import rule
 
@@ -66,10 +67,27 @@ def every_fleet_comes_to_an_end(evidence: Evidence) -> Iterator[str]:
             yield f"{fleet.name} has no machine any more, and is not ended"
 
 
+@rule("L1")
+def no_night_is_lost(evidence: Evidence) -> Iterator[str]:
+    """L1: the first window of the calm is swept, or the sweep refused, in every region that the file names."""
+    stage, since = evidence.stage, evidence.story.window
+    (schedule,) = stage.policies.content.schedules.values()
+    told = [
+        report
+        for invocation in stage.invocations
+        if invocation.about.get("schedule") == SCHEDULE and invocation.begun_at >= since
+        for report in invocation.reports
+    ]
+    done = {r["region"] for r in told if r["status"] in {"completed", "refused"}}
+    for region in stage.policies.content.targets.regions or REGIONS[:1]:
+        if region not in done:
+            yield f"{schedule.policy} of {since} in {region}: {[r['status'] for r in told]}"
+
+
 @rule("L4")
 def no_message_is_lost(evidence: Evidence) -> Iterator[str]:
     """L4: the queue is empty, and what nobody could do is among the dead letters."""
-    for message in evidence.stage.queue or []:
+    for message in evidence.stage.queue:
         yield f"{message.body} was received {message.received} times"
 
 

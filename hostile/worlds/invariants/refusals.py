@@ -7,9 +7,13 @@ from datetime import date, datetime, timedelta
 from ...ec2.region import Region
 from ..evidence import Evidence, Order, answered, instant, versions
 from ..invocation import Invocation
+from ..policies import SCHEDULE
+from ..windows import meant_for
 from .rule import rule
 
 LATE = timedelta(hours=1)
+LATEST_MESSAGE = timedelta(hours=6)
+TICK = timedelta(minutes=15)  # as long as one may take
 SHELF_LIFE = timedelta(minutes=15)
 # Between a check and the call that it allows there are a look at a Spot request and the ledger, each with its tries.
 SLACK = timedelta(seconds=60)
@@ -73,17 +77,16 @@ def a_trigger_that_comes_again_changes_nothing(evidence: Evidence) -> Iterator[s
     """S13: once a schedule's sweep of some time was completed, it orders nobody any more, nor does an earlier one."""
     done: dict[tuple[str, str], tuple[datetime, Invocation]] = {}
     for invocation in evidence.stage.invocations:
-        about = invocation.about
-        if "scheduled_at" not in about or "template" in about:
+        schedule, at = invocation.about.get("schedule"), meant_for(invocation)
+        if schedule is None or at is None:
             continue
-        at = instant(about["scheduled_at"])
         for order in [o for o in evidence.orders if o.by is invocation]:
-            before = done.get((about["schedule"], order.call.region))
+            before = done.get((schedule, order.call.region))
             if before and before[0] >= at and before[1].last < invocation.first:
                 yield f"{order}, though {before[1]} was complete"
         for report in invocation.reports:
             if report["status"] == "completed" and report["mode"] == "act":
-                done.setdefault((about["schedule"], report["region"]), (at, invocation))
+                done.setdefault((schedule, report["region"]), (at, invocation))
 
 
 @rule("S13")
@@ -102,8 +105,30 @@ def a_stale_trigger_orders_nobody(evidence: Evidence) -> Iterator[str]:
     """S14: neither long after the time for which it was meant, nor long before."""
     for order in evidence.orders:
         meant = order.by.about.get("scheduled_at")
-        if meant and abs(order.by.begun_at - instant(meant)) > LATE + SLACK:
+        asked = order.by.about.get("asked_at")
+        at = instant(asked) if asked else order.by.begun_at
+        if (
+            meant
+            and order.by.about["schedule"] != SCHEDULE
+            and abs(at - instant(meant)) > LATE + SLACK
+        ):
             yield f"{order}, meant for {meant}"
+        if asked and order.by.begun_at - at > LATEST_MESSAGE + SLACK:
+            yield f"{order}, asked for at {asked}"
+
+
+@rule("S14")
+def a_window_is_not_swept_long_after(evidence: Evidence) -> Iterator[str]:
+    """S14: what could not be made in time may be caught up for so long as the schedule says, and then no more."""
+    for order in evidence.orders:
+        (schedule,) = order.by.policies.content.schedules.values()
+        asked = order.by.about.get("asked_at")
+        if order.by.about.get("schedule") != SCHEDULE or (window := meant_for(order.by)) is None:
+            continue
+        # A tick sends its messages a while after it has found that they are due.
+        late = instant(asked) - TICK - window if asked else order.by.begun_at - window
+        if late > schedule.catch_up + SLACK:
+            yield f"{order}, {late} after its window"
 
 
 @rule("S14")

@@ -13,9 +13,9 @@ from ...core.access import only_owner
 from ...core.errors import ConflictError, ListingError
 from ...core.lease import Fleet
 from ...core.report import Status
-from ...fields import Name
 from ...observability import logger, publish
 from ...requests import LeaseBody
+from ...schemas.fields import Name
 from . import cursors
 from .serving import After, Asked, Flag, Limit, answers, asked, example, json_answer, routes
 from .verdicts import rows_of, summary_of

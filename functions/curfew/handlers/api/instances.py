@@ -10,11 +10,11 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import Field
 
 from ...answers import InstanceAnswer, InstancePage
-from ...bootstrap import App
+from ...app import App
 from ...core.lease import Lease
 from ...core.model import Instance, State
 from ...core.policy import Selector, TagFilter
-from ...fields import CloudName, Region
+from ...schemas.fields import CloudName, CloudRegion
 from . import cursors
 from .serving import After, Limit, answers, asked, json_answer, routes
 
@@ -46,7 +46,10 @@ def list_instances(  # noqa: PLR0917  each is a part of the query
             max_length=20,
         ),
     ] = (),
-    region: Annotated[Region, Query(description="Where; else the region of the deployment.")] = "",
+    region: Annotated[
+        CloudRegion,
+        Query(description="Where; else the region of the deployment, or the cloud's only one."),
+    ] = "",
     cloud: Annotated[CloudName, Query(description="An OpenStack cloud of the targets.")] = "",
     limit: Annotated[Limit, Query(description="How many at most.")] = 100,
     after: Annotated[After, Query(description="Where the page before ended.")] = "",

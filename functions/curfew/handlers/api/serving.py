@@ -27,7 +27,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from pydantic import BaseModel, BeforeValidator, Field
 
 from ...answers import Problem
-from ...bootstrap import App
+from ...app import App
 from ...core.access import Caller
 from . import bodies
 from .problems import PROBLEM_JSON

@@ -49,12 +49,12 @@ def plan_sweep(
     ask = asked(router)
     app = ask.app
     if body.cloud:
-        app.looking(body.region or "", body.cloud)
-        request = SweepRequest(policy=body.policy, accounts=(body.cloud,))
+        where = app.looking(body.region or "", body.cloud).target
+        swept = app.sweeps(SweepRequest(policy=body.policy, accounts=(body.cloud,)))
+        (sweep,) = (one for one in swept if one.provider.target == where)
     else:
         region = body.region or _only_region(ask, body.policy)
-        request = SweepRequest(policy=body.policy, regions=(region,))
-    (sweep,) = app.sweeps(request)
+        (sweep,) = app.sweeps(SweepRequest.parse({"policy": body.policy, "regions": [region]}))
     record = PlanRecord(
         id=app.new_id(),
         policy=body.policy,

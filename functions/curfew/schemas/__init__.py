@@ -5,177 +5,33 @@ An unknown key is an error, an empty selector is an error, and neither is ever r
 
 from collections.abc import Iterable
 from datetime import time, timedelta
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    StrictBool,
-    model_validator,
-)
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import Field, model_validator
 
-from .core.model import ActionKind, State
-from .core.policy import (
-    ALWAYS_PROTECTED,
-    Limits,
-    Policy,
-    Protection,
-    Selector,
-    TagFilter,
-    folded,
-)
-from .core.schedule import EVERY_DAY, Schedule
+from ..core.model import ActionKind
+from ..core.policy import ALWAYS_PROTECTED, Limits, Policy, Protection, folded
+from ..core.schedule import EVERY_DAY, Schedule
 from .fields import (
-    AccountIds,
-    CloudName,
-    CloudRegions,
     Count,
     Duration,
-    InstanceTypes,
     Name,
     Percent,
-    Regions,
-    Selectable,
-    States,
     Strict,
-    TagKey,
     TagKeys,
-    TagTexts,
     TimeOfDay,
     TimeZone,
-    UnitIds,
     Weekday,
     Weekdays,
 )
+from .select import Select, TagValues
+from .targets import Cloud, Organization, Targets
 from .templates import AnyFleet, CloudFleetEntry, FleetCount, FleetEntry, FleetTtl
 
 # What holds where the file says nothing is the core's to say.
 PROTECTION = Protection()
 LIMITS = Limits()
 SHORTEST_INTERVAL, LONGEST_INTERVAL = timedelta(minutes=5), timedelta(days=1)
-
-
-class TagValues(Strict):
-    """The values of a tag that match: a text, a list of texts, or patterns under ``like``."""
-
-    values: TagTexts = ()
-    like: TagTexts = ()
-
-    @model_validator(mode="after")
-    def _something(self) -> Self:
-        if not self.values and not self.like:
-            raise ValueError("needs a value, a list of values, or like: with a pattern")
-        return self
-
-
-def _tag_values(value: object) -> object:
-    if isinstance(value, dict):
-        return value
-    if isinstance(value, str | list):
-        return {"values": value}
-    raise PydanticCustomError("string_type", "is not a text")
-
-
-class _ShortOrLong:
-    """Tells the JSON Schema that a text or a list may stand for the whole."""
-
-    @staticmethod
-    def __get_pydantic_json_schema__(
-        core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        text = {"type": "string", "maxLength": 256}
-        return {"anyOf": [text, {"type": "array", "items": text, "minItems": 1}, handler(core)]}
-
-
-type TagMatch = Annotated[TagValues, BeforeValidator(_tag_values), _ShortOrLong]
-
-
-class Select(Strict):
-    """What a policy looks for. All conditions must hold."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"anyOf": [{"required": ["states"]}, {"required": ["lease"]}]}
-    )
-
-    states: States = ()
-    lease: Literal["expired"] | None = None
-    tags: dict[TagKey, TagMatch] = Field(default_factory=dict)
-    with_tags: TagKeys = ()
-    without_tags: TagKeys = ()
-    instance_types: InstanceTypes = ()
-    regions: Regions = ()
-
-    @model_validator(mode="after")
-    def _not_everything(self) -> Self:
-        if not self.states and not self.lease:
-            raise ValueError("needs states, for example states: [running]")
-        if not (
-            self.lease or self.tags or self.with_tags or self.without_tags or self.instance_types
-        ):
-            raise ValueError(
-                "would select every instance: add tags, with_tags, without_tags, instance_types or lease"
-            )
-        return self
-
-    def selector(self) -> Selector:
-        """The same in the core's words."""
-        return Selector(
-            # A lease ends whatever the instance does with its time.
-            states=frozenset(State(state) for state in self.states or get_args(Selectable)),
-            tags=tuple(
-                TagFilter(key=key, values=match.values, like=match.like)
-                for key, match in self.tags.items()
-            ),
-            with_tags=self.with_tags,
-            without_tags=self.without_tags,
-            instance_types=self.instance_types,
-            regions=self.regions,
-            expired=self.lease == "expired",
-        )
-
-
-class Organization(Strict):
-    """Accounts of AWS Organizations: those in the units, and in the units below them, without some."""
-
-    units: UnitIds
-    without: AccountIds = ()
-
-
-class Cloud(Strict):
-    """An OpenStack cloud of clouds.yaml: one project of it, in these regions.
-
-    No lock and no policy of the cloud holds an administrator back, so one acts only where it is said.
-    """
-
-    regions: CloudRegions
-    act_as_administrator: StrictBool = False
-
-
-class Targets(Strict):
-    """Which accounts, clouds and regions are swept. Without a word, the deployment's own account and region.
-
-    ``regions`` are those of AWS; each cloud has its own.
-    """
-
-    accounts: AccountIds = ()
-    organization: Organization | None = None
-    clouds: dict[CloudName, Cloud] = Field(default_factory=dict)
-    regions: Regions | Literal["all"] = ()
-    never: AccountIds = ()
-
-    @model_validator(mode="after")
-    def _not_both(self) -> Self:
-        if both := sorted(set(self.accounts) & set(self.never)):
-            raise ValueError(f"has {both[0]} among accounts and among never")
-        return self
-
-    @property
-    def only_clouds(self) -> bool:
-        """Whether nothing of AWS is swept."""
-        return bool(self.clouds) and not self.accounts and self.organization is None
 
 
 class Protect(Strict):
