@@ -53,6 +53,7 @@ INSTANCES = drawn(
     ambiguous=st.lists(TEXTS, max_size=3).map(tuple),
     locked=st.booleans(),
     lease=st.none() | LEASES,
+    launching=TEXTS,
 )
 ACTIONS = drawn(
     Action, instance=INSTANCES, kind=st.sampled_from(ActionKind), rule=TEXTS, reason=TEXTS
