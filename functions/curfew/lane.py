@@ -78,9 +78,12 @@ class Lane:
         now = self._looked_at = self._clock.now()
         ids = [action.instance.id for action in actions]
         seen = self._provider.describe(ids)
-        known = remembered(list(seen.values()), self._ledger.fleets, self._provider.target)
-        since = {action.instance.id: action.instance.first_seen_at for action in actions}
-        fresh = [replace(instance, first_seen_at=since[instance.id]) for instance in known]
+        shown = [
+            replace(seen[a.instance.id], first_seen_at=a.instance.first_seen_at)
+            for a in actions
+            if a.instance.id in seen
+        ]
+        fresh = remembered(shown, self._ledger.fleets, self._provider.target)
         again = decide(fresh, self._plan.policy, now)
         again = protect(again, self._provider.protections([a.instance.id for a in again.actions]))
         kept = {k.instance.id: k for k in again.kept}

@@ -341,6 +341,7 @@ def test_every_rule_by_itself_is_enough() -> None:
         (an_instance(lifecycle="capacity-block"), stop),
         (an_instance(tags={**DEV, "ENV": "dev"}), stop),
         (an_instance(lease=a_lease(timedelta(hours=1))), stop),
+        (an_instance(launching="lab"), stop),
         (an_instance(root_device="instance-store"), stop),
         (an_instance(), shelve),
         (an_instance(launched_at=None), stop),
