@@ -128,6 +128,7 @@ class TestVerdicts:
             ambiguous=("env",),
             locked=True,
             lease=lease,
+            launching="lab",
         )
         plain = an_instance(2, launched_at=None)
         same = [f.name for f in fields(Instance) if getattr(full, f.name) == getattr(plain, f.name)]
