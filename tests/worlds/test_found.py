@@ -76,19 +76,20 @@ def test_a_plan_that_was_put_off_is_made_in_report_mode_too() -> None:
     assert made.step is PlanStep.PLANNED
 
 
-def of_a_launch(there: Launching) -> tuple[Night, str]:
+def of_a_launch() -> Night:
     """A night on a machine whose launch nobody has taken up, and on a copy of its tags with another operation."""
+    there = Launching()
     begun = there.begin()
     mine, copied = (
         Machine(id=an_id(number), tags={"env": "dev", "curfew:operation": operation})
         for number, operation in ((1, begun.operation), (2, "0" * 32))
     )
-    return Night(cloud=StubEc2(mine, copied), ledger=there.ledger), begun.operation
+    return Night(cloud=StubEc2(mine, copied), ledger=there.ledger)
 
 
 def test_the_night_spares_whoever_is_of_a_launch_that_nobody_has_taken_up() -> None:
     """The answer to a launch was lost, and the process with it; what it launched has the tags that the policy means."""
-    night, _ = of_a_launch(Launching())
+    night = of_a_launch()
 
     report = night.sweep()
 
@@ -100,7 +101,7 @@ def test_the_night_spares_whoever_is_of_a_launch_that_nobody_has_taken_up() -> N
 
 
 def test_the_look_before_the_call_spares_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    night, _ = of_a_launch(Launching())
+    night = of_a_launch()
     monkeypatch.setattr(sweep, "remembered", lambda instances, *_: list(instances))
 
     outcomes = {o.action.instance.id: o for o in night.sweep().outcomes}
@@ -112,9 +113,8 @@ def test_the_look_before_the_call_spares_it_too(monkeypatch: pytest.MonkeyPatch)
 
 def test_whoever_is_recorded_while_the_ledger_is_read_has_its_lease() -> None:
     """Its launch comes to an end between two reads: then it is of no launch any more, and no stranger either."""
-    there = Launching()
-    night, _ = of_a_launch(there)
-    fleets: Any = there.ledger.fleets
+    night = of_a_launch()
+    fleets: Any = night.ledger.fleets
     (begun,) = fleets.unfinished()
 
     class Finishing:

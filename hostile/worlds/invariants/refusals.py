@@ -104,30 +104,24 @@ def a_plan_is_carried_out_once(evidence: Evidence) -> Iterator[str]:
 def a_stale_trigger_orders_nobody(evidence: Evidence) -> Iterator[str]:
     """S14: neither long after the time for which it was meant, nor long before."""
     for order in evidence.orders:
-        meant = order.by.about.get("scheduled_at")
-        asked = order.by.about.get("asked_at")
-        at = instant(asked) if asked else order.by.begun_at
-        if (
-            meant
-            and order.by.about["schedule"] != SCHEDULE
-            and abs(at - instant(meant)) > LATE + SLACK
-        ):
+        meant, asked_at = order.by.about.get("scheduled_at"), _asked_at(order.by)
+        late = abs(asked_at - instant(meant)) if meant else timedelta()
+        if late > LATE + SLACK and order.by.about["schedule"] != SCHEDULE:
             yield f"{order}, meant for {meant}"
-        if asked and order.by.begun_at - at > LATEST_MESSAGE + SLACK:
-            yield f"{order}, asked for at {asked}"
+        if order.by.begun_at - asked_at > LATEST_MESSAGE + SLACK:
+            yield f"{order}, asked for at {asked_at}"
 
 
 @rule("S14")
 def a_window_is_not_swept_long_after(evidence: Evidence) -> Iterator[str]:
     """S14: what could not be made in time may be caught up for so long as the schedule says, and then no more."""
     for order in evidence.orders:
-        (schedule,) = order.by.policies.content.schedules.values()
-        asked = order.by.about.get("asked_at")
         if order.by.about.get("schedule") != SCHEDULE or (window := meant_for(order.by)) is None:
             continue
+        late = _asked_at(order.by) - window
         # A tick sends its messages a while after it has found that they are due.
-        late = instant(asked) - TICK - window if asked else order.by.begun_at - window
-        if late > schedule.catch_up + SLACK:
+        allowed = SLACK + (TICK if order.by.kind == "target" else timedelta())
+        if late > order.by.policies.content.schedules[SCHEDULE].catch_up + allowed:
             yield f"{order}, {late} after its window"
 
 
@@ -202,6 +196,12 @@ def a_stranger_is_refused(evidence: Evidence) -> Iterator[str]:
             alone = not owned.get(told["operation"], told["owner"]).endswith("/lee")
         if alone and (invocation.good or any(o.by is invocation for o in evidence.orders)):
             yield f"{invocation}"
+
+
+def _asked_at(invocation: Invocation) -> datetime:
+    """When a sweep was asked for: before its message was delivered, if it came by one."""
+    asked = invocation.about.get("asked_at")
+    return instant(asked) if asked else invocation.begun_at
 
 
 def _swept(evidence: Evidence) -> dict[tuple[Invocation, str], set[str]]:
