@@ -16,12 +16,13 @@ from curfew.clock import Clock
 from curfew.core import plan
 from curfew.core.audit import Draft
 from curfew.core.errors import CurfewError
-from curfew.core.instance import Instance, Mode
+from curfew.core.instance import Instance
 from curfew.core.launch import Answer, Attempt
 from curfew.core.lease import Fleet
 from curfew.core.policy import Limits
 from curfew.core.report import Result
 from curfew.core.schedule import Schedule
+from curfew.core.target import Mode
 from curfew.fleets import launcher, lifecycle
 from curfew.handlers import sweep as sweep_handler
 from curfew.handlers.http import fleets as fleets_api
@@ -32,7 +33,7 @@ from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.memory.fleets import MemoryFleets
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.memory.plans import MemoryPlans
-from curfew.ledger.protocols import PlanStep
+from curfew.ledger.records import PlanStep
 from curfew.orchestration import admission, fan_out
 from curfew.providers.ec2 import scoped_credentials
 from curfew.providers.ec2.provider import Ec2Provider

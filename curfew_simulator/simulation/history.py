@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
-from curfew.core.instance import Target
+from curfew.core.target import Target
 
 from ..cloud.ec2.machine import Machine
 from ..cloud.ec2.region import Region

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from curfew.core.instance import Target
+from curfew.core.target import Target
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.providers.ec2.scoped_credentials import Arns, Lender, role_arn
 

@@ -17,9 +17,9 @@ from .concurrency import Abreast, in_turn
 from .config.policy_file import PolicyFile
 from .config.settings import Settings
 from .core.errors import ProviderError, RequestError
-from .core.instance import Mode, Place, Target
 from .core.lease import Fleet
 from .core.policy import Policy
+from .core.target import Mode, Place, Target
 from .fleets.lifecycle import Wish
 from .ledger.protocols import Ledger
 from .orchestration.targets import Atlas

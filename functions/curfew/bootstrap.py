@@ -14,7 +14,7 @@ from .concurrency import LANES, threads
 from .config.policy_file import load
 from .config.settings import Settings
 from .core.errors import ConfigError
-from .core.instance import Mode
+from .core.target import Mode
 from .ledger.memory.ledger import MemoryLedger
 from .ledger.protocols import Ledger
 from .providers.base import Provider

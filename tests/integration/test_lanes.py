@@ -18,7 +18,7 @@ from curfew.core.plan import Plan
 from curfew.core.report import Report, Result, Status
 from curfew.ledger.memory.fleets import MemoryFleets
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Pause
+from curfew.ledger.records import Pause
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep.planner import act, plan
 from curfew.sweep.run_state import Run

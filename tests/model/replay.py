@@ -19,7 +19,7 @@ from curfew.core.errors import AmbiguousError
 from curfew.core.instance import State
 from curfew.core.lease import Fleet
 from curfew.core.policy import Limits, Policy
-from curfew.ledger.protocols import Pause
+from curfew.ledger.records import Pause
 from curfew.providers.memory import MemoryProvider
 from curfew.sweep.planner import Sweep, act, plan
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance

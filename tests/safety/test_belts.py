@@ -14,11 +14,12 @@ from curfew.clock import Clock
 from curfew.core import plan, protection
 from curfew.core.audit import EntryKind
 from curfew.core.errors import LedgerError, RequestError
-from curfew.core.instance import ActionKind, Instance, Mode, State
+from curfew.core.instance import ActionKind, Instance, State
 from curfew.core.policy import Protection
 from curfew.core.report import Result
+from curfew.core.target import Mode
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Pause
+from curfew.ledger.records import Pause
 from curfew.orchestration import admission
 from curfew.providers.ec2 import scoped_credentials
 from curfew.providers.ec2.provider import Ec2Provider

@@ -17,7 +17,7 @@ from curfew.core.lease import Fleet
 from curfew.core.policy import Limits, Protection
 from curfew.fleets import launcher, lifecycle
 from curfew.ledger.memory.fleets import MemoryFleets
-from curfew.ledger.protocols import PlanRecord, PlanStep
+from curfew.ledger.records import PlanRecord, PlanStep
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep import run_state, stored_plans, zone_worker
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from curfew.core.instance import Mode
 from curfew.core.lease import Fleet, Step
 from curfew.core.report import Result
-from curfew.ledger.protocols import PlanRecord, PlanStep
+from curfew.core.target import Mode
+from curfew.ledger.records import PlanRecord, PlanStep
 from curfew.orchestration import jobs
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.messages import WorkRequest

@@ -13,7 +13,7 @@ from curfew.aws.clients import LOOKS, Aws
 from curfew.aws.rate_limit import Rates
 from curfew.concurrency import LANES
 from curfew.config.settings import Settings
-from curfew.core.instance import Mode
+from curfew.core.target import Mode
 from tests.builders import HERE, NOW, an_id
 
 MANY = 8

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curfew.core.errors import ProviderError, RefusedError, ThrottledError
-from curfew.core.instance import Target
 from curfew.core.report import Result
+from curfew.core.target import Target
 from curfew.providers.base import Launch
 from curfew.providers.ec2.provider import LABELLED
 from curfew.providers.ec2.scoped_credentials import (

@@ -22,8 +22,9 @@ from curfew.core.errors import (
     RefusedError,
     ThrottledError,
 )
-from curfew.core.instance import Mode, State, Target
+from curfew.core.instance import State
 from curfew.core.report import Report, Result, Status
+from curfew.core.target import Mode, Target
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.base import Launch
 from curfew.providers.openstack.provider import OpenstackProvider, connected

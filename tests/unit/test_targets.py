@@ -8,8 +8,8 @@ import pytest
 
 from curfew.config import policy_file
 from curfew.core.errors import ConfigError, ProviderError, RequestError
-from curfew.core.instance import Place
 from curfew.core.policy import Policy
+from curfew.core.target import Place
 from curfew.orchestration.targets import Atlas
 from curfew.schemas.messages import SweepRequest
 from curfew.schemas.targets import Targets

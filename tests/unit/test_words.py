@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from curfew.clock import Clock
-from curfew.core import audit, instance, launch, lease, plan, policy, protection, report
+from curfew.core import (
+    audit,
+    instance,
+    launch,
+    lease,
+    plan,
+    policy,
+    protection,
+    report,
+    target,
+)
 from curfew.core.access import Caller
 from curfew.fleets import launcher
 from curfew.sweep import batch, execution, run_state, zone_worker
@@ -31,7 +41,7 @@ HASH = "f60cda5fc26f5ea8a022ee931b3a321118535917378bea85852092c8bd733d28"
             "pending running stopping stopped shutting-down terminated unknown",
         ),
         (instance.ActionKind, "terminate stop shelve"),
-        (instance.Mode, "report act"),
+        (target.Mode, "report act"),
         (
             report.Result,
             "verified accepted kept-at-recheck failed unknown not-attempted",
@@ -239,7 +249,7 @@ def test_somebody_has_to_look_at_all_that_did_not_end_as_it_should(
     status: report.Status, in_report_mode: bool, in_act_mode: bool
 ) -> None:
     assert a_report(status).failed is in_report_mode
-    assert a_report(status, mode=instance.Mode.ACT).failed is in_act_mode
+    assert a_report(status, mode=target.Mode.ACT).failed is in_act_mode
 
 
 def test_an_outcome_that_is_plain_has_no_detail_and_a_run_that_ended_well_no_problem() -> None:
@@ -274,7 +284,7 @@ def test_the_halves_of_a_group_are_all_of_it_were_tried_as_often_and_are_to_be_l
     assert [half.looked_at for half in halves] == [None, None]
 
 
-def a_report(status: report.Status, mode: instance.Mode = instance.Mode.REPORT) -> report.Report:
+def a_report(status: report.Status, mode: target.Mode = target.Mode.REPORT) -> report.Report:
     return report.Report(
         sweep_id="sweep-1",
         target=HERE,

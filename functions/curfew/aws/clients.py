@@ -15,7 +15,7 @@ from .. import __version__
 from ..concurrency import LANES, threads
 from ..config.settings import Settings
 from ..core.errors import ConfigError, RefusedError
-from ..core.instance import Mode, Target
+from ..core.target import Mode, Target
 from ..providers.base import Provider
 from . import allowed_calls
 from .allowed_calls import Purpose

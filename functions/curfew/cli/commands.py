@@ -18,10 +18,11 @@ from ..config.policy_file import load
 from ..config.settings import Settings
 from ..core.audit import Draft, EntryKind, broken
 from ..core.errors import ConfigError, CurfewError, LedgerError, RequestError
-from ..core.instance import Mode
 from ..core.policy import spoken
 from ..core.report import Report, Status
-from ..ledger.protocols import Ledger, Pause
+from ..core.target import Mode
+from ..ledger.protocols import Ledger
+from ..ledger.records import Pause
 from ..reporting import render
 from ..schemas.messages import SweepRequest
 from ..schemas.policy_file import File

@@ -8,8 +8,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from .. import bootstrap
 from ..app import App
 from ..core.errors import CurfewError, RequestError, SweepFailedError
-from ..core.instance import Mode
 from ..core.report import Report
+from ..core.target import Mode
 from ..orchestration import jobs
 from ..orchestration.admission import permitted, refuse_stale
 from ..orchestration.fan_out import Dispatched, dispatch

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from ..app import App
 from ..core.errors import RequestError, StaleTriggerError
-from ..core.instance import Mode, Place
 from ..core.policy import spoken
 from ..core.report import Report
+from ..core.target import Mode, Place
 from ..schemas.messages import SweepRequest, TargetRequest
 from ..sweep.continuation import hand_on
 from ..sweep.planner import run

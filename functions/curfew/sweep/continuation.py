@@ -18,10 +18,11 @@ from ..core.errors import (
     QueueError,
     unexpected,
 )
-from ..core.instance import Mode
 from ..core.plan import Action, Kept, Plan, decide, protect
 from ..core.report import Outcome, Report, Result, Status
-from ..ledger.protocols import PlanRecord, Plans, PlanStep
+from ..core.target import Mode
+from ..ledger.protocols import Plans
+from ..ledger.records import PlanRecord, PlanStep
 from ..schemas.messages import WorkRequest
 from .planner import Sweep, act, meant
 from .stored_plans import REST, verdicts_of

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..core.instance import Instance, Target
+from ..core.instance import Instance
 from ..core.lease import OPERATION_TAG
+from ..core.target import Target
 from ..ledger.protocols import Fleets
 
 

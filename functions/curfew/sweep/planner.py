@@ -14,12 +14,14 @@ from ..aws.rate_limit import Spent
 from ..clock import Clock
 from ..concurrency import Abreast, in_turn
 from ..core.errors import LedgerError, ListingError, PacedError, ProviderError, unexpected
-from ..core.instance import Attributes, Instance, Mode
+from ..core.instance import Attributes, Instance
 from ..core.plan import Plan, decide, guard, over_limit, protect, refuse
 from ..core.policy import EVERYTHING, NOT_SELECTED, Finding, Policy, mismatch, out_of_lease
 from ..core.protection import shielded
 from ..core.report import Outcome, Report, Result, Status
-from ..ledger.protocols import Ledger, Watermark
+from ..core.target import Mode
+from ..ledger.protocols import Ledger
+from ..ledger.records import Watermark
 from ..providers.base import Provider
 from . import recovery
 from .execution import Executed, execute

@@ -24,7 +24,7 @@ from botocore.session import Session
 from ...aws import session
 from ...aws.errors import SDK_ERRORS, translated
 from ...core.errors import AmbiguousError, ProviderError, RefusedError, ThrottledError
-from ...core.instance import Target
+from ...core.target import Target
 from ..base import Launch
 
 if TYPE_CHECKING:

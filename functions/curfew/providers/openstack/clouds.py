@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from ...core.errors import ConfigError, RefusedError
-from ...core.instance import Mode, Target
+from ...core.target import Mode, Target
 from ...schemas.fields import ACCOUNT
 from ...schemas.targets import Cloud
 from ..base import Provider
