@@ -14,7 +14,9 @@ from curfew.core.target import Mode, Target
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.protocols import Ledger
 from curfew.ledger.records import Key
-from curfew.sweep.planner import Sweep, act, plan
+from curfew.sweep.context import Sweep
+from curfew.sweep.executor import act
+from curfew.sweep.planner import plan
 from tests.builders import HERE, NOW, a_policy
 from tests.stub_ec2 import StubEc2
 

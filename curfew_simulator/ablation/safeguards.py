@@ -37,7 +37,7 @@ from curfew.ledger.records import PlanStep
 from curfew.orchestration import admission, fan_out
 from curfew.providers.ec2 import scoped_credentials
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.sweep import execution, planner, run_state, stored_plans, zone_worker
+from curfew.sweep import execution, executor, planner, recheck, run_state, stored_plans, zone_worker
 
 from ..cloud import sts
 from .patching import Put, Remove, everything_at_once, returning, rules, setting
@@ -73,7 +73,9 @@ believe_old_looks = returning(True, (zone_worker.Lane, "_is_fresh"))
 never_look = everything_at_once(
     setting(zone_worker.Lane, "_look", lambda _self, actions: list(actions)), believe_old_looks
 )
-select_everything = returning(None, (plan, "mismatch"), (planner, "mismatch"))
+select_everything = everything_at_once(
+    returning(None, (plan, "mismatch")), returning(True, (planner, "could_match"))
+)
 without_claims = setting(zone_worker.Lane, "_claim", lambda _self, due: list(due))
 claim_and_forget = returning(True, *((register, "claim") for register in REGISTERS))
 skip_intents = returning(None, (zone_worker.Lane, "_write_intents"))
@@ -85,7 +87,7 @@ without_budget = returning(True, *((ledger, "reserve") for ledger in LEDGERS))
 
 def ignore_attributes(put: Put) -> None:
     """Termination and stop protection count for nothing."""
-    for module in (zone_worker, planner):
+    for module in (recheck, planner):
         put(module, "protect", lambda made, _attributes: made)
 
 
@@ -293,7 +295,7 @@ BELTS: Mapping[str, Remove] = {
     "being-launched": rules("_being_launched"),
     "older-than": returning(None, (plan, "too_young")),
     "mode": returning(Mode.ACT, (sweep_handler, "permitted")),
-    "duplicate": returning(False, (planner, "_swept_already")),
+    "duplicate": returning(False, (executor, "_swept_already")),
     "whole-listing": swallow_failed_pages,
     "batch-size": everything_at_once(
         setting(execution, "BATCH", 1_000),

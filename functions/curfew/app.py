@@ -26,7 +26,7 @@ from .orchestration.targets import Atlas
 from .providers.base import Provider, Unreachable
 from .schemas.messages import SweepRequest, TargetRequest, WorkRequest
 from .schemas.templates import CloudFleetEntry
-from .sweep.planner import Sweep
+from .sweep.context import Sweep
 
 FLEETS_AT_ONCE = 100
 

@@ -20,7 +20,8 @@ from curfew.ledger.memory.fleets import MemoryFleets
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Pause
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.sweep.planner import act, plan
+from curfew.sweep.executor import act
+from curfew.sweep.planner import plan
 from curfew.sweep.run_state import Run
 from curfew.sweep.zone_worker import PATIENCE
 from tests.builders import HERE, NOW, an_id

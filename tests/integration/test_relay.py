@@ -23,7 +23,7 @@ from curfew.orchestration import jobs
 from curfew.providers.memory import MemoryProvider
 from curfew.schemas.messages import SweepRequest, WorkRequest
 from curfew.sweep import continuation, execution
-from curfew.sweep.planner import run
+from curfew.sweep.executor import run
 from tests.builders import HERE, an_id
 from tests.night import Time
 

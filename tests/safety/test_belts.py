@@ -24,7 +24,7 @@ from curfew.orchestration import admission
 from curfew.providers.ec2 import scoped_credentials
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.messages import SweepRequest
-from curfew.sweep import execution, planner, run_state, zone_worker
+from curfew.sweep import execution, executor, planner, recheck, run_state, zone_worker
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
 from tests.night import Night, begun, leased, results
 from tests.safety.belts import Belt, Remove, missed, returning, select_everything, setting
@@ -220,7 +220,7 @@ def attributes_protect() -> None:
 
 
 def ignore_attributes(patch: pytest.MonkeyPatch) -> None:
-    for module in (zone_worker, planner):
+    for module in (recheck, planner):
         patch.setattr(module, "protect", lambda made, _attributes: made)
 
 
@@ -397,7 +397,7 @@ BELTS = [
     Belt("mode", a_mode_is_never_strengthened, returning(admission, "permitted", Mode.ACT)),
     Belt("late-trigger", a_late_trigger_is_refused, setting(admission, "LATEST", FOREVER)),
     Belt(
-        "duplicate", a_duplicate_trigger_does_nothing, returning(planner, "_swept_already", False)
+        "duplicate", a_duplicate_trigger_does_nothing, returning(executor, "_swept_already", False)
     ),
     Belt("whole-listing", a_partial_listing_is_not_acted_on, swallow_failed_pages),
     Belt("selector", the_selector_is_applied_here_too, select_everything),

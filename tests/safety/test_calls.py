@@ -403,7 +403,7 @@ def test_the_watch_sees_what_the_code_calls(made: list[Made]) -> None:
     Ec2Provider(target=HERE, read=bare, act=lambda: bare).describe([ONE])
 
     assert [call.name for call in made] == ["ec2:DescribeInstances"]
-    assert "providers/ec2.py" in made[0].where
+    assert "providers/ec2/provider.py" in made[0].where
 
 
 def test_the_watch_leaves_the_tests_own_calls_alone(made: list[Made]) -> None:

@@ -26,7 +26,9 @@ from ..ledger.records import Pause
 from ..reporting import render
 from ..schemas.messages import SweepRequest
 from ..schemas.policy_file import File
-from ..sweep.planner import Sweep, act, plan
+from ..sweep.context import Sweep
+from ..sweep.executor import act
+from ..sweep.planner import plan
 from . import plugins
 from .output import Exit, err, exit_code, out, show, text
 

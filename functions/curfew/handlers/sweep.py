@@ -18,7 +18,7 @@ from ..reporting import render
 from ..reporting.telemetry import logger, publish
 from ..schemas.messages import SweepRequest, TickRequest, WorkRequest
 from ..sweep.continuation import hand_on
-from ..sweep.planner import run
+from ..sweep.executor import run
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord

@@ -11,7 +11,7 @@ from ..core.report import Report
 from ..core.target import Mode, Place
 from ..schemas.messages import SweepRequest, TargetRequest
 from ..sweep.continuation import hand_on
-from ..sweep.planner import run
+from ..sweep.executor import run
 from .admission import LATEST, permitted
 
 # Later than this after it was asked for, nobody expects a sweep any more; a message may come from a dead-letter queue,

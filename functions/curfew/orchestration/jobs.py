@@ -20,7 +20,9 @@ from ..ledger.records import PlanRecord, PlanStep
 from ..schemas.messages import WorkRequest
 from ..schemas.policy_file import SweepLimits
 from ..sweep import continuation, stored_plans
-from ..sweep.planner import Sweep, act, plan
+from ..sweep.context import Sweep
+from ..sweep.executor import act
+from ..sweep.planner import plan
 
 # Orders with so many looks take about ten seconds; more of them would outlast the request.
 AT_ONCE = 20

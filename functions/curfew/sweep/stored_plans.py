@@ -17,7 +17,9 @@ from ..core.target import Mode
 from ..ledger.protocols import Plans
 from ..ledger.records import PlanRecord, PlanStep, Verdict
 from ..reporting import render
-from .planner import Sweep, act, plan
+from .context import Sweep
+from .executor import act
+from .planner import plan
 from .run_state import SHELF_LIFE
 
 ALL = 500  # verdicts that are read at once
