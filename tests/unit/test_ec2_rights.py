@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curfew.aws.roles import session_name
 from curfew.core.errors import ProviderError, RefusedError, ThrottledError
 from curfew.core.report import Result
 from curfew.core.target import Target
@@ -20,7 +21,6 @@ from curfew.providers.ec2.scoped_credentials import (
     borrowing,
     cancelling,
     launching,
-    session_name,
 )
 from curfew.sweep.execution import BATCH
 from tests.builders import HERE, an_id

@@ -12,10 +12,11 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from .. import __version__, bootstrap
+from .. import bootstrap
 from ..app import App
 from ..config.policy_file import load
 from ..config.settings import Settings
+from ..config.version import VERSION
 from ..core.audit import Draft, EntryKind, broken
 from ..core.errors import ConfigError, CurfewError, LedgerError, RequestError
 from ..core.policy import spoken
@@ -225,7 +226,7 @@ def version(
 ) -> None:
     """Print what was asked of the program itself."""
     if show:
-        out.print(__version__)
+        out.print(VERSION)
         raise typer.Exit
 
 
