@@ -10,9 +10,9 @@ import pytest
 from curfew import bootstrap
 from curfew.config.policy_file import load
 from curfew.config.settings import Settings
+from curfew.config.targets import Atlas
 from curfew.core.errors import ConfigError, RefusedError, RequestError
 from curfew.core.target import Mode, Place, Target
-from curfew.orchestration.targets import Atlas
 from curfew.providers.memory import MemoryProvider
 from curfew.providers.openstack.clouds import Clouds
 from curfew.schemas.messages import SweepRequest, TargetRequest
