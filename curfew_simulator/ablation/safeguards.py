@@ -39,11 +39,10 @@ from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep import execution, planner, run_state, stored_plans, zone_worker
 
 from ..cloud import sts
-from .patching import Put, Remove, everything_at_once, returning, rules, setting
+from .patching import Put, Remove, everything_at_once, patching, returning, rules, setting
 from .zone_safeguards import each_lane_for_itself, one_pocket
 
 FOREVER = timedelta(days=9_999)
-NOTHING = object()
 LEDGERS = (MemoryLedger, DynamoLedger)
 REGISTERS = (MemoryFleets, DynamoFleets)
 
@@ -51,21 +50,9 @@ REGISTERS = (MemoryFleets, DynamoFleets)
 @contextmanager
 def without(name: str) -> Iterator[None]:
     """Curfew without one belt, while this lasts."""
-    before: list[tuple[Any, str, Any]] = []
-
-    def put(owner: Any, attribute: str, value: Any) -> None:
-        before.append((owner, attribute, owner.__dict__.get(attribute, NOTHING)))
-        setattr(owner, attribute, value)
-
-    try:
+    with patching() as put:
         BELTS[name](put)
         yield
-    finally:
-        for owner, attribute, value in reversed(before):
-            if value is NOTHING:
-                delattr(owner, attribute)
-            else:
-                setattr(owner, attribute, value)
 
 
 believe_old_looks = returning(True, (zone_worker.Lane, "_is_fresh"))
