@@ -39,7 +39,7 @@ from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep import execution, planner, run_state, stored_plans, zone_worker
 
 from ..cloud import sts
-from .patching import Put, Remove, everything_at_once, patching, returning, rules, setting
+from ..patching import Put, Remove, everything_at_once, patching, returning, rules, setting
 from .zone_safeguards import each_lane_for_itself, one_pocket
 
 FOREVER = timedelta(days=9_999)

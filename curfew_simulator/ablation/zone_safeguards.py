@@ -6,7 +6,7 @@ from typing import Any
 from curfew.providers.ec2 import scoped_credentials
 from curfew.sweep import run_state, zone_worker
 
-from .patching import Put
+from ..patching import Put
 
 
 def each_lane_for_itself(put: Put) -> None:

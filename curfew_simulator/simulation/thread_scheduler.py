@@ -14,8 +14,8 @@ from typing import Self
 from curfew.concurrency import threads
 from curfew.sweep import run_state
 
-from ..ablation.patching import patching
-from .invocation import KilledError
+from ..patching import patching
+from .process import KilledError
 
 STUCK = 60  # seconds of the real time
 

@@ -7,9 +7,9 @@ import pytest
 from curfew.fleets import launcher
 from curfew.sweep import zone_worker
 from curfew.sweep.zone_worker import Lane
-from curfew_simulator.ablation.patching import patching, returning, setting
 from curfew_simulator.ablation.safeguards import without
 from curfew_simulator.ablation.search import search
+from curfew_simulator.patching import patching, returning, setting
 from tests.model import guards
 from tests.safety import belts
 
