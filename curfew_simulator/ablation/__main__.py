@@ -12,14 +12,14 @@ def main() -> int:
         prog="python -m curfew_simulator.ablation", description=__doc__
     )
     parser.add_argument(
-        "--without", choices=sorted(safeguards.BELTS), help="disable only this safeguard"
+        "--without", choices=sorted(safeguards.SIMULATED), help="disable only this safeguard"
     )
     parser.add_argument(
         "--most", type=int, default=1_500, help="worlds for a safeguard to be detected in"
     )
     parser.add_argument("--jobs", type=int, default=2, help="how many processes")
     asked = parser.parse_args()
-    names = [asked.without] if asked.without else list(safeguards.BELTS)
+    names = [asked.without] if asked.without else [*safeguards.SIMULATED]
     return search.table(names, most=asked.most, jobs=asked.jobs)
 
 

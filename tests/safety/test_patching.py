@@ -11,7 +11,6 @@ from curfew_simulator.ablation.safeguards import without
 from curfew_simulator.ablation.search import search
 from curfew_simulator.patching import patching, returning, setting
 from tests.model import guards
-from tests.safety import belts
 
 
 class Parent:
@@ -49,9 +48,6 @@ def test_a_removal_raises_after_a_rename(monkeypatch: pytest.MonkeyPatch) -> Non
         search("audit-first", most=1)
     with pytest.raises(AttributeError, match="_write_intents"):
         guards.REMOVED["intents"](monkeypatch)
-    for remove in (belts.setting, belts.returning):
-        with pytest.raises(AttributeError, match="_write_intents"):
-            remove(Lane, "_write_intents", None)(monkeypatch)
 
 
 def test_a_removal_that_raises_leaves_nothing_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
