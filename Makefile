@@ -68,9 +68,9 @@ mutants: .venv/.ready ## Change the core and act in every way, and see that a te
 worlds: .venv/.ready ## Run 10,000 hostile worlds (COUNT=1000; FRESH=1: with seeds that nobody has had)
 	PYTHONPATH=functions:. $(PYTHON) -m curfew_simulator.simulation --count $(or $(COUNT),10000) $(if $(FRESH),--fresh)
 
-.PHONY: belts
-belts: .venv/.ready ## Take each safety rule out in turn, and show that the worlds miss it
-	PYTHONPATH=functions:. $(PYTHON) -m curfew_simulator.simulation --belts
+.PHONY: safeguards
+safeguards: .venv/.ready ## Disable each safeguard in turn, and show that the simulation detects it
+	PYTHONPATH=functions:. $(PYTHON) -m curfew_simulator.ablation
 
 .PHONY: bench
 bench: .venv/.ready .peers/.ready $(BUILT) ## Measure a sweep beside its peers (ROUNDS=1 SIZES=1000: in minutes)

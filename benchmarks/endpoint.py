@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from curfew_simulator.cloud import gateway
 from curfew_simulator.cloud.protocols import Request
 from curfew_simulator.cloud.world import World
 
@@ -68,7 +69,7 @@ class Endpoint:
         key, region = (signed[1], signed[2]) if signed else (ACCOUNT, "us-east-1")
         if "x-amz-target" in headers:
             self._count(headers["x-amz-target"].replace("_20120810.", " "), region)
-            response = self.world.answer(Request(headers=headers, body=body))
+            response = gateway.answer(self.world, Request(headers=headers, body=body))
             self.units.update(units(headers["x-amz-target"], body, response.body))
             return response.status, "application/x-amz-json-1.0", response.body
         params = dict(parse_qsl(body.decode(), keep_blank_values=True))

@@ -1,4 +1,4 @@
-"""How many worlds it takes to miss a belt: the search, and its table."""
+"""How many worlds it takes to detect that a safeguard is disabled: the search, and its table."""
 
 import sys
 from collections.abc import Iterable
@@ -10,50 +10,52 @@ from .safeguards import without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missed:
-    """The first world in which a belt was missed; ``seed`` is none if it was in no world."""
+class Detection:
+    """The first world that detects a disabled safeguard; ``seed`` is none if no world does."""
 
-    belt: str
+    safeguard: str
     worlds: int
     seed: int | None = None
     seen_by: str = ""
     detail: str = ""
 
 
-def search(belt: str, most: int, first: int = 0) -> Missed:
-    """Worlds without the belt until one is violated; a belt whose loss makes a handler raise is missed as well."""
-    with without(belt):
+def search(safeguard: str, most: int, first: int = 0) -> Detection:
+    """Run worlds without the safeguard until one is violated; an exception of a handler detects it as well."""
+    with without(safeguard):
         for number, seed in enumerate(range(first, first + most), 1):
             _, violations = one(seed)
             if violations:
                 shown = violations[0]
-                return Missed(
-                    belt=belt,
+                return Detection(
+                    safeguard=safeguard,
                     worlds=number,
                     seed=seed,
                     seen_by=f"{shown.letter} {shown.rule.replace('_', ' ')}",
                     detail=shown.detail,
                 )
-    return Missed(belt=belt, worlds=most)
+    return Detection(safeguard=safeguard, worlds=most)
 
 
-def table(belts: Iterable[str], *, most: int, jobs: int) -> int:
-    """Search for each and print a row; the exit code says whether one was not missed."""
-    work = [(belt, most) for belt in belts]
+def table(safeguards: Iterable[str], *, most: int, jobs: int) -> int:
+    """Search for each and print a row; return 1 if one is not detected."""
+    work = [(name, most) for name in safeguards]
     unnoticed = 0
-    _say(f"{'belt taken out':<22}{'worlds':>7}  {'seed':>6}  seen by")
+    _say(f"{'safeguard disabled':<22}{'worlds':>7}  {'seed':>6}  detected by")
     with get_context("spawn").Pool(jobs) as pool:
         for found in pool.imap(_search, work):
             seed = "" if found.seed is None else str(found.seed)
-            _say(f"{found.belt:<22}{found.worlds:>7}  {seed:>6}  {found.seen_by or 'NOBODY'}")
+            _say(
+                f"{found.safeguard:<22}{found.worlds:>7}  {seed:>6}  {found.seen_by or 'NO CHECKER'}"
+            )
             if len(work) == 1 and found.detail:
                 _say(f"  {found.detail}")
             unnoticed += found.seed is None
-    _say(f"belts taken out: {len(work)}, not missed: {unnoticed}")
+    _say(f"safeguards disabled: {len(work)}, not detected: {unnoticed}")
     return int(bool(unnoticed))
 
 
-def _search(asked: tuple[str, int]) -> Missed:
+def _search(asked: tuple[str, int]) -> Detection:
     return search(*asked)
 
 

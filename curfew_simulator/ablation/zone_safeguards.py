@@ -1,4 +1,4 @@
-"""The belts between lanes that go side by side, and how to take them out."""
+"""How the safeguards between zone workers that run at the same time are disabled."""
 
 from copy import copy
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from curfew.providers.ec2 import scoped_credentials
 from curfew.sweep import run_state, zone_worker
 
-from .patching import Put
+from ..patching import Put
 
 
-def each_lane_for_itself(put: Put) -> None:
-    """What stops one lane stops no other."""
+def abort_only_one_worker(put: Put) -> None:
+    """What aborts one zone worker aborts no other."""
     begin = zone_worker.Lane.__init__
 
     def alone(self: zone_worker.Lane, shared: run_state.Run) -> None:
@@ -26,8 +26,8 @@ def each_lane_for_itself(put: Put) -> None:
     put(zone_worker.Lane, "__init__", alone)
 
 
-def one_pocket(put: Put) -> None:
-    """What one lane has borrowed, any other signs with."""
+def share_credentials(put: Put) -> None:
+    """The scoped credentials of one zone worker sign the calls of any other."""
 
     class Pocket:
         held: Any = None

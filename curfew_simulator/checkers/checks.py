@@ -7,8 +7,7 @@ the project's list of invariants.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..simulation.generator import Story
-from ..simulation.history import Evidence
+from ..history.history import History
 from . import audit, launches, liveness, refusals, termination
 from .rule import RULES
 
@@ -36,9 +35,8 @@ class Violation:
         return f"{self.letter} {self.rule.replace('_', ' ')}: {self.detail}"
 
 
-def judged(story: Story) -> Iterator[Violation]:
+def judged(history: History) -> Iterator[Violation]:
     """Every violation in a world that has ended."""
-    evidence = Evidence(story)
     for rule in RULES:
-        for detail in rule.check(evidence):
+        for detail in rule.check(history):
             yield Violation(letter=rule.letter, rule=rule.name, detail=detail)

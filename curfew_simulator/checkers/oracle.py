@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from ..cloud.ec2.machine import Machine, State
-from ..simulation import policies
 
+PROTECTING = ("curfew:keep", "precious")
 YOUNG = timedelta(minutes=15)
 THREE_DAYS = timedelta(days=3)
 ALIVE = frozenset({State.PENDING, State.RUNNING, State.STOPPING, State.STOPPED})
@@ -30,7 +30,7 @@ def kept(machine: Machine, policy: str, at: datetime) -> str:
     """What protects the machine from a policy, or from its fleet's end if there is none, as a listing shows it."""
     for key in machine.tags:
         spelt = key.strip().lower()
-        if spelt in policies.PROTECTING:
+        if spelt in PROTECTING:
             return f"tag {key}"
         if spelt.startswith("aws:") and not spelt.startswith("aws:ec2launchtemplate:"):
             return f"tag {key}"

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ..simulation.history import Evidence
+from ..history.history import History
 
-type Check = Callable[[Evidence], Iterator[str]]
+type Check = Callable[[History], Iterator[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,12 @@ class Journal:
     calls: list[Call] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     current: int = 0
+    _counts: Counter[str] = field(default_factory=Counter)
+
+    def arrived(self, operation: str) -> int:
+        """Count a call, and return which one of its operation it is, from 1."""
+        self._counts[operation] += 1
+        return self._counts[operation]
 
     def record(
         self, change: Change, id_: str, *, account: str, region: str, at: datetime, before: Any

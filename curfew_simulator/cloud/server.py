@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+from . import gateway
 from .protocols import CutError, Request
 from .world import World
 
@@ -59,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", 0)))
         try:
-            response = self.owner.world.answer(Request(headers=headers, body=body))
+            response = gateway.answer(self.owner.world, Request(headers=headers, body=body))
         except CutError:
             self.close_connection = True
             return

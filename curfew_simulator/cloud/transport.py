@@ -24,6 +24,7 @@ from botocore.retries.standard import (
     StandardRetryConditions,
 )
 
+from . import gateway
 from .protocols import CutError, Request
 from .world import World
 
@@ -97,7 +98,7 @@ class Cloud:
 
     def _answer(self, request: AWSPreparedRequest, timeout: float) -> AWSResponse:
         try:
-            response = self.world.answer(_request(request))
+            response = gateway.answer(self.world, _request(request))
         except CutError:
             raise ConnectionClosedError(endpoint_url=request.url) from None
         if response.took > timeout:

@@ -18,10 +18,8 @@ from .dynamodb.tables import Tables
 from .ec2.operations import OPTED_OUT
 from .ec2.region import Pace, Region
 from .faults import PROFILES, Fault, Faults, Profile
-from .gateway import Gateway
 from .history import Journal
 from .hooks import Hook, Hooks
-from .protocols import Request, Response
 from .rng import Chance
 from .sts import Identities, Role
 from .throttle import Throttle
@@ -60,11 +58,6 @@ class World:
         self.identities = Identities(self.clock, self.chance, account)
         self._regions: dict[tuple[str, str], Region] = {}
         self._tables: dict[tuple[str, str], Tables] = {}
-        self._gateway = Gateway(self)
-
-    def answer(self, request: Request) -> Response:
-        """Answer a call that came in by a transport. Raises CutError, and whatever a hook raises."""
-        return self._gateway.answer(request)
 
     def region(self, account: str = ACCOUNT, name: str = "eu-central-1") -> Region:
         """One account's EC2 in one region. Nothing is shared with any other."""

@@ -27,7 +27,7 @@ from curfew.schemas.templates import FleetEntry
 from ..cloud.faults import PROFILES
 from ..cloud.transport import Cloud
 from ..cloud.world import ACCOUNT, World
-from ..simulation.invocation import KilledError
+from ..simulation.process import KilledError
 from .application import Context, Parameters, RehearsedApp, client, listening
 from .oracle import ALWAYS, Nature
 from .population import Population

@@ -1,4 +1,4 @@
-"""``python -m curfew_simulator.simulation``: run worlds, replay one by its seed, or disable a safeguard."""
+"""``python -m curfew_simulator.simulation``: run worlds, or replay one by its seed."""
 
 import argparse
 import secrets
@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter
 
-from ..ablation import safeguards, search
 from ..cloud.faults import PROFILES
 from .runner import Broken, Sum, many, one
 
@@ -16,9 +15,6 @@ SHOWN = 5  # stories of broken worlds
 def main() -> int:
     """Run, print, and say by the exit code whether anything was violated."""
     asked = _parser().parse_args()
-    if asked.belts or asked.without:
-        names = [asked.without] if asked.without else list(safeguards.BELTS)
-        return search.table(names, most=asked.most, jobs=asked.jobs)
     if asked.seed is not None:
         story, violations = one(asked.seed, asked.faults)
         _print(*story.told, "", *(f"VIOLATION {v}" for v in violations))
@@ -47,9 +43,6 @@ def _parser() -> argparse.ArgumentParser:
         "--faults", choices=sorted(PROFILES), default="", help="else as the seed has it"
     )
     parser.add_argument("--jobs", type=int, default=2, help="how many processes")
-    parser.add_argument("--without", choices=sorted(safeguards.BELTS), help="take out one belt")
-    parser.add_argument("--belts", action="store_true", help="take out each belt in turn")
-    parser.add_argument("--most", type=int, default=1_500, help="worlds for a belt to be missed in")
     return parser
 
 

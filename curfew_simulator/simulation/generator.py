@@ -18,10 +18,12 @@ from ..cloud.clock import DAWN
 from ..cloud.ec2.region import AT_ONCE
 from ..cloud.faults import CALM
 from ..cloud.world import World
+from ..history.history import History
+from ..history.invocation import Invocation
 from . import nemesis, policies, population, scenarios
 from .clients import REGIONS, listening
 from .harness import Stage
-from .invocation import Invocation, KilledError
+from .process import KilledError
 from .triggers import TRIGGERS, Triggers
 
 DEEPEST = 2
@@ -78,6 +80,24 @@ class Story:
                 self._tell(scenarios.any_plot(self.triggers, self.stage, self.dice))
             self.happen()
             self.calm_down()
+
+    def history(self) -> History:
+        """What happened, for the checkers."""
+        stage = self.stage
+        return History(
+            world=self.world,
+            ledger=stage.ledger,
+            mode=stage.mode,
+            policies=stage.policies,
+            regions=REGIONS,
+            invocations=stage.invocations,
+            made_by=stage.made_by,
+            moments=stage.moments,
+            reached=stage.reached,
+            queue=stage.queue,
+            calm_from=self.calm_from,
+            window=self.window,
+        )
 
     def happen(self) -> None:
         """One happening more."""

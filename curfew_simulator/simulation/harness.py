@@ -30,9 +30,10 @@ from curfew.schemas.messages import (
 
 from ..cloud.history import Call
 from ..cloud.world import ACCOUNT, World
+from ..history.invocation import Invocation, Message
 from .clients import REGIONS, another_process, desk
 from .instrumented_ledger import Watched
-from .invocation import Context, Invocation, KilledError, Message
+from .process import Context, KilledError
 from .thread_scheduler import Turns, taking
 from .wiring import lend, provider
 
@@ -80,6 +81,7 @@ class Stage:
         self._stack: list[Invocation] = []
         self._meddling: dict[int, dict[int, Callable[[], object]]] = {}
         self._late: dict[int, int] = {}
+        self._turns: dict[int, Turns] = {}
         self._dice = world.chance.of("stage")
         self._lanes = world.chance.of("lanes")
         desk().seat(self)
@@ -160,7 +162,7 @@ class Stage:
             regions=lambda _account="": frozenset(REGIONS),
             defer=self._defer if self.defers else None,
             fan_out=self._fan_out if self.fans_out else None,
-            abreast=self.current.turns if self.current else in_turn,
+            abreast=self._turns[self.current.number] if self.current else in_turn,
             now=self.now,
             sleep=self._sleep,
         )
@@ -190,7 +192,7 @@ class Stage:
         self.world.clock.sleep(round(0.02 + self._dice.random() * 0.2, 3))
         self._check_time(invocation)
         reached_at = self.world.clock.now()
-        invocation.turns.give_way()
+        self._turns[invocation.number].give_way()
         self._check_time(invocation)
         self.moment += 1
         invocation.steps += 1
@@ -244,9 +246,9 @@ class Stage:
             policies=self.policies,
             first=self.moment,
             within=self.current.number if self.current else 0,
-            turns=Turns(self._lanes.randint(1, LANES), self._lanes),
         )
         self.invocations.append(invocation)
+        turns = self._turns[invocation.number] = Turns(self._lanes.randint(1, LANES), self._lanes)
         self._meddling[invocation.number] = dict(meddling or {})
         id_ = UUID(int=self._dice.getrandbits(128))
         context = Context(
@@ -254,7 +256,7 @@ class Stage:
         )
         self._stack.append(invocation)
         try:
-            with another_process(), taking(invocation.turns):
+            with another_process(), taking(turns):
                 invocation.answer = do(self.app(), context)
         except KilledError as killed:
             invocation.killed = str(killed)
@@ -262,6 +264,7 @@ class Stage:
             invocation.error = f"{type(error).__name__}: {error}"
         finally:
             self._stack.pop()
+            invocation.overlapped = turns.overlapped
             self.moment += 1
             invocation.last = self.moment
             invocation.ended_at = self.world.clock.now()

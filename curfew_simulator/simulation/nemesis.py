@@ -112,7 +112,7 @@ def interrupt(stage: Stage, dice: Random) -> str:
     for region in _regions(stage):
         if spots := sorted(m.id for m in region.alive() if m.lifecycle == "spot"):
             id_ = dice.choice(spots)
-            region.interrupt(id_)
+            lifecycle.interrupt(region, id_)
             return f"EC2 interrupts {id_}"
     return "there is no Spot Instance"
 

@@ -7,6 +7,7 @@ from typing import Any
 from curfew.config.policy_file import PolicyFile
 from curfew.schemas.policy_file import File, FileLimits
 
+from ..checkers.liveness import WIDE
 from .clients import REGIONS
 
 PROTECTING = ("curfew:keep", "precious")
@@ -37,7 +38,6 @@ TEMPLATE: dict[str, Any] = {
     "ttl": {"default": "4h", "max": "2d"},
     "tags": {"env": "sandbox"},
 }
-WIDE = {"per_sweep": 50, "percent": 100, "per_day": 100}
 
 
 def draw(dice: Random, version: str = "v1") -> PolicyFile:

@@ -49,7 +49,7 @@ def one(seed: int, faults: str = "") -> tuple[Story, tuple[Violation, ...]]:
     """One world from beginning to end, and what is wrong with it."""
     story = Story(seed, faults)
     story.run()
-    return story, tuple(judged(story))
+    return story, tuple(judged(story.history()))
 
 
 def some(seeds: Iterable[int], faults: str = "") -> Sum:
@@ -103,7 +103,7 @@ def _count(found: Sum, story: Story) -> None:
         bool(i.within) for i in story.stage.invocations
     )
     found.invocations["(lanes side by side)"] += sum(
-        i.turns.overlapped > 0 for i in story.stage.invocations
+        i.overlapped > 0 for i in story.stage.invocations
     )
     found.calls.update(call.operation for call in journal.calls)
     found.effects.update(str(e.change) for e in journal.effects if e.change is not Change.WRITTEN)

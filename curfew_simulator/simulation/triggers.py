@@ -8,8 +8,8 @@ from random import Random
 from typing import Any
 
 from ..cloud.world import ACCOUNT
+from ..history.invocation import Invocation, Message
 from .harness import ADMINISTRATOR, HOME, Meddling, Stage
-from .invocation import Invocation, Message
 from .requests import request
 
 KIM, LEE = (f"arn:aws:sts::{ACCOUNT}:assumed-role/Developer/{name}" for name in ("kim", "lee"))

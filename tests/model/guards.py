@@ -1,5 +1,6 @@
 """How to take each guard of the model out of the real code, so that its ports are called as the model then says."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,9 +17,14 @@ from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.protocols import Ledger
 from curfew.providers.base import Provider
 from curfew.sweep import execution, recovery, zone_worker
-from tests.safety.belts import Remove, returning
+
+type Remove = Callable[[pytest.MonkeyPatch], None]
 
 Lane = zone_worker.Lane
+
+
+def returning(owner: object, name: str, value: object) -> Remove:
+    return lambda patch: patch.setattr(owner, name, lambda *_args, **_more: value)
 
 
 def _no_claim(patch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 """What is not on the frozen list is not sent; what changes something is not sent by a client that looks, nor in report
-mode by any. Each of these belts holds, and would be missed.
+mode by any. Each of these safeguards holds, and is detected when it is disabled.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,11 +42,12 @@ from curfew.providers.base import Launch
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.messages import SweepRequest, WorkRequest
 from curfew.sweep.run_state import SHELF_LIFE
+from curfew_simulator.patching import Put
 from demo import world
 from demo.__main__ import Context
 from tests.builders import HERE, an_id, an_instance
 from tests.calls import Made, strays
-from tests.safety.belts import Belt, missed, returning
+from tests.safety.scenario import Scenario, detected
 from tests.stub.wire import response
 from tests.stub_ec2 import Machine, StubEc2
 
@@ -319,7 +320,7 @@ def test_a_stack_that_acts_reports_without_the_means_to_act() -> None:
         assert sweep.provider is reporting.provider(HERE.region)
 
 
-# Belts.
+# Safeguards.
 
 
 def wire_client(service: Any = "ec2", wire: Wire | None = None) -> Any:
@@ -356,37 +357,29 @@ def report_mode_orders_nothing() -> None:
     assert cloud.orders == []
 
 
-def give_hands(patch: pytest.MonkeyPatch) -> None:
+def give_hands(put: Put) -> None:
     """As if report mode had the client of act mode."""
     provider = StubEc2.provider
-    patch.setattr(StubEc2, "provider", lambda self, _mode: provider(self, Mode.ACT))
+    put(StubEc2, "provider", lambda self, _mode: provider(self, Mode.ACT))
 
 
-def looks_alone(patch: pytest.MonkeyPatch) -> None:
-    """The guard as it would be if it did not ask which table."""
-    guard = allowed_calls.guard
-    patch.setattr(allowed_calls, "guard", lambda client, purpose, **_: guard(client, purpose))
-
-
-BELTS = [
-    Belt("read-client", the_eyes_have_no_hands, returning(allowed_calls, "guard", None)),
-    Belt("unlisted", what_is_on_no_list_is_not_sent, returning(allowed_calls, "guard", None)),
-    Belt("own-table", no_other_table_is_written, looks_alone),
-    Belt("report-hands", report_mode_orders_nothing, give_hands),
+SCENARIOS = [
+    Scenario("read-client", the_eyes_have_no_hands, "allow-list"),
+    Scenario("unlisted", what_is_on_no_list_is_not_sent, "allow-list"),
+    Scenario("own-table", no_other_table_is_written),
+    Scenario("report-hands", report_mode_orders_nothing, give_hands),
 ]
-NAMES = [belt.name for belt in BELTS]
+NAMES = [scenario.name for scenario in SCENARIOS]
 
 
-@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
-def test_the_belt_holds(belt: Belt) -> None:
-    belt.holds()
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=NAMES)
+def test_the_safeguard_holds(scenario: Scenario) -> None:
+    scenario.holds()
 
 
-@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
-def test_the_belt_would_be_missed(
-    belt: Belt, monkeypatch: pytest.MonkeyPatch, made: list[Made]
-) -> None:
-    missed(belt, monkeypatch)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=NAMES)
+def test_the_disabled_safeguard_is_detected(scenario: Scenario, made: list[Made]) -> None:
+    detected(scenario)
 
     made.clear()  # without the guard there are strays, as there should be
 

@@ -32,7 +32,7 @@ from curfew_simulator.cloud.protocols import ApiError, Message
 from curfew_simulator.cloud.throttle import Throttle
 from curfew_simulator.cloud.transport import Cloud
 from curfew_simulator.cloud.world import World
-from curfew_simulator.simulation.invocation import Context
+from curfew_simulator.simulation.process import Context
 
 HOME = "eu-central-1"
 ACCOUNTS = tuple(f"{number:012}" for number in range(1, 41))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from curfew_simulator.cloud.ec2 import lifecycle
 from curfew_simulator.cloud.history import Change
 from curfew_simulator.cloud.world import World
 from tests.simulator.asking import IMAGE, code, filtered, launch, refusal
@@ -195,7 +196,7 @@ class TestBirth:
         (other,) = launch(ec2)
         cloud.world.clock.sleep(1)
         for id_ in (mortal, other):
-            region.shut_down(id_)
+            lifecycle.shut_down(region, id_)
         cloud.world.clock.sleep(1)
         assert (region.ids("terminated"), region.ids("stopped")) == ({mortal}, {other})
 

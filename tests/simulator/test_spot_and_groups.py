@@ -3,6 +3,7 @@
 from typing import Any
 
 from curfew_simulator.cloud import autoscaling
+from curfew_simulator.cloud.ec2 import lifecycle
 from curfew_simulator.cloud.history import Change
 from tests.simulator.asking import code, launch
 from tests.simulator.conftest import Reach
@@ -115,7 +116,7 @@ class TestSpotRequests:
     ) -> None:
         id_ = spot(ec2, "persistent")
         cloud.world.clock.sleep(1)
-        cloud.world.region().interrupt(id_)
+        lifecycle.interrupt(cloud.world.region(), id_)
         cloud.world.clock.sleep(1)
         assert cloud.world.region().ids("running") != {id_}
         assert list(cloud.world.journal.by_calls(Change.TERMINATED)) == []

@@ -39,7 +39,7 @@ class Worlds(RuleBasedStateMachine):
     def teardown(self) -> None:
         if self.story:
             self._with(lambda story: story.calm_down())
-            assert [str(v) for v in judged(self.story)] == []
+            assert [str(v) for v in judged(self.story.history())] == []
 
     def _with(self, do: Any) -> None:
         assert self.story

@@ -32,10 +32,11 @@ def test_the_same_seed_is_the_same_world() -> None:
 
 
 @pytest.mark.parametrize(
-    "belt", ["re-check", "attributes", "audit-first", "zone-wise-batch", "verify", "stale-trigger"]
+    "safeguard",
+    ["re-check", "attributes", "audit-first", "zone-wise-batch", "verify", "stale-trigger"],
 )
-def test_a_belt_that_is_taken_out_is_missed(belt: str) -> None:
-    assert search(belt, most=40).seed is not None
+def test_a_disabled_safeguard_is_detected(safeguard: str) -> None:
+    assert search(safeguard, most=40).seed is not None
 
 
 def test_the_cloud_does_not_know_curfew() -> None:

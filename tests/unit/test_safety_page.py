@@ -15,7 +15,7 @@ RULES, CASES, INVARIANTS, ELSEWHERE = (
     "The rules",
     "The cases",
     "The invariants",
-    "Belts that broke elsewhere",
+    "Safeguards that broke elsewhere",
 )
 CITED = re.compile(
     r"\[`(?P<path>[\w/.]+)::(?P<name>[\w:]+)(\[(?P<set>[\w-]+)\])?`\]\((?P<link>[^)]+)\)"
@@ -86,14 +86,14 @@ def _named(body: list[ast.stmt], within: str = "") -> Iterator[str]:
 
 @cache
 def scenarios_of(path: str) -> frozenset[str]:
-    """The names of the belts of a file, by which its tests are parametrised."""
+    """The names of the scenarios of a file, by which its tests are parametrised."""
     tree = ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8"))
     return frozenset(
         part.args[0].value
         for part in ast.walk(tree)
         if isinstance(part, ast.Call)
         and isinstance(part.func, ast.Name)
-        and part.func.id == "Belt"
+        and part.func.id == "Scenario"
         and isinstance(part.args[0], ast.Constant)
         and isinstance(part.args[0].value, str)
     )

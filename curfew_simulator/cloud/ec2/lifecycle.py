@@ -7,13 +7,10 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-health-ch
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ..history import Change
 from .machine import GROUP_TAG, Machine, SpotState, State, Volume
-
-if TYPE_CHECKING:
-    from .region import Region
+from .region import Region
 
 ROOT = Volume(id="")
 BY_USER = "Client.UserInitiatedShutdown"
@@ -21,7 +18,7 @@ BY_SPOT = "Server.SpotInstanceTermination"
 BY_FAULT = "Server.InternalError"
 
 
-def launch(region: "Region", blueprint: Machine) -> Machine:
+def launch(region: Region, blueprint: Machine) -> Machine:
     """Bring a machine into being, with an id of its own."""
     now = region.clock.now()
     machine = replace(
@@ -40,7 +37,7 @@ def launch(region: "Region", blueprint: Machine) -> Machine:
     return machine
 
 
-def start(region: "Region", machine: Machine) -> Machine:
+def start(region: Region, machine: Machine) -> Machine:
     """Start a stopped machine: its launch time is this one's from now on."""
     region.record(Change.STARTED, machine.id, machine)
     now = region.clock.now()
@@ -52,7 +49,7 @@ def start(region: "Region", machine: Machine) -> Machine:
     return machine
 
 
-def stop(region: "Region", machine: Machine) -> Machine:
+def stop(region: Region, machine: Machine) -> Machine:
     """Shut a machine down, to be started again. A persistent Spot request waits, disabled."""
     if machine.state is not State.RUNNING:
         return machine
@@ -62,7 +59,7 @@ def stop(region: "Region", machine: Machine) -> Machine:
     return stopping
 
 
-def terminate(region: "Region", machine: Machine, *, reason: str = BY_USER) -> Machine:
+def terminate(region: Region, machine: Machine, *, reason: str = BY_USER) -> Machine:
     """End a machine. Whoever wants one in its place gets it, after a while."""
     if machine.state.ended:
         return machine
@@ -77,7 +74,19 @@ def terminate(region: "Region", machine: Machine, *, reason: str = BY_USER) -> M
     return ending
 
 
-def replenish(region: "Region", name: str) -> None:
+def shut_down(region: Region, id_: str) -> None:
+    """Let an instance shut itself down from inside, which no protection prevents."""
+    machine = region.machines[id_]
+    ends = machine.shutdown_behavior == "terminate"
+    (terminate if ends else stop)(region, machine)
+
+
+def interrupt(region: Region, id_: str) -> None:
+    """Let EC2 itself end a Spot Instance."""
+    terminate(region, region.machines[id_], reason=BY_SPOT)
+
+
+def replenish(region: Region, name: str) -> None:
     """Bring an Auto Scaling group to the number that it should have."""
     group = region.groups.get(name)
     if group is None:
@@ -92,11 +101,11 @@ def replenish(region: "Region", name: str) -> None:
         )
 
 
-def _come_up(region: "Region", machine: Machine) -> None:
+def _come_up(region: Region, machine: Machine) -> None:
     region.later("pending", region.pace.pending, partial(_running, region, machine))
 
 
-def _running(region: "Region", machine: Machine) -> None:
+def _running(region: Region, machine: Machine) -> None:
     if not _still(region, machine):
         return
     if machine.doomed:
@@ -106,7 +115,7 @@ def _running(region: "Region", machine: Machine) -> None:
         _enter(region, region.machines[machine.id], State.RUNNING)
 
 
-def _stopped(region: "Region", machine: Machine) -> None:
+def _stopped(region: Region, machine: Machine) -> None:
     if not _still(region, machine):
         return
     _enter(region, region.machines[machine.id], State.STOPPED, BY_USER)
@@ -115,7 +124,7 @@ def _stopped(region: "Region", machine: Machine) -> None:
         region.spot_requests[request.id] = request.of(SpotState.DISABLED)
 
 
-def _terminated(region: "Region", machine: Machine) -> None:
+def _terminated(region: Region, machine: Machine) -> None:
     if not _still(region, machine):
         return
     ended = _enter(region, region.machines[machine.id], State.TERMINATED, machine.reason)
@@ -127,12 +136,12 @@ def _terminated(region: "Region", machine: Machine) -> None:
     region.later("gone", region.pace.visible, partial(region.forget, ended.id))
 
 
-def _untag(region: "Region", id_: str, key: str) -> None:
+def _untag(region: Region, id_: str, key: str) -> None:
     if machine := region.machines.get(id_):
         region.put(replace(machine, tags={k: v for k, v in machine.tags.items() if k != key}))
 
 
-def _spot_lost(region: "Region", machine: Machine) -> None:
+def _spot_lost(region: Region, machine: Machine) -> None:
     request = region.spot_requests.get(machine.spot_request)
     if request is None or request.state not in {SpotState.ACTIVE, SpotState.DISABLED}:
         return
@@ -143,7 +152,7 @@ def _spot_lost(region: "Region", machine: Machine) -> None:
     region.later("relaunch", region.pace.relaunch, partial(_relaunch, region, request.id))
 
 
-def _relaunch(region: "Region", request_id: str) -> None:
+def _relaunch(region: Region, request_id: str) -> None:
     request = region.spot_requests[request_id]
     if request.state is SpotState.OPEN:
         machine = launch(region, request.blueprint)
@@ -152,13 +161,13 @@ def _relaunch(region: "Region", request_id: str) -> None:
         )
 
 
-def _still(region: "Region", machine: Machine) -> bool:
+def _still(region: Region, machine: Machine) -> bool:
     """Whether nothing came in between: the machine is in the state in which it was left."""
     now = region.machines.get(machine.id)
     return now is not None and (now.state, now.since) == (machine.state, machine.since)
 
 
-def _enter(region: "Region", machine: Machine, state: State, reason: str = "") -> Machine:
+def _enter(region: Region, machine: Machine, state: State, reason: str = "") -> Machine:
     entered = replace(machine, state=state, since=region.clock.now(), reason=reason)
     region.put(entered)
     return entered

@@ -9,7 +9,6 @@ from ..clock import Clock
 from ..history import Change, Journal
 from ..protocols import Xml
 from ..rng import Chance
-from . import lifecycle
 from .machine import Machine, SpotRequest, State, Volume
 
 type Span = tuple[int, int]
@@ -171,13 +170,3 @@ class Region:
         """The ARN of a thing here."""
         owner = "" if kind == "image" else self.account
         return f"arn:aws:ec2:{self.name}:{owner}:{kind}/{id_}"
-
-    def shut_down(self, id_: str) -> None:
-        """Let a machine shut itself down from inside, which no protection prevents."""
-        machine = self.machines[id_]
-        ends = machine.shutdown_behavior == "terminate"
-        (lifecycle.terminate if ends else lifecycle.stop)(self, machine)
-
-    def interrupt(self, id_: str) -> None:
-        """Let EC2 itself end a Spot Instance."""
-        lifecycle.terminate(self, self.machines[id_], reason=lifecycle.BY_SPOT)

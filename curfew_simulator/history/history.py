@@ -3,20 +3,20 @@
 All of it is what the cloud saw, and what people were told; what Curfew thinks of itself is not asked.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
-from curfew.core.target import Target
+from curfew.config.policy_file import PolicyFile
+from curfew.core.target import Mode, Target
+from curfew.ledger.protocols import Ledger
 
 from ..cloud.ec2.machine import Machine
 from ..cloud.ec2.region import Region
 from ..cloud.history import Call, Change, Effect
-from ..cloud.world import ACCOUNT
-from .clients import REGIONS
-from .generator import Story
-from .invocation import Invocation
+from ..cloud.world import ACCOUNT, World
+from .invocation import Invocation, Message
 
 ORDERS = ("TerminateInstances", "StopInstances", "CancelSpotInstanceRequests")
 # How old a stale answer of the cloud can be: what happened later, its reader could not know.
@@ -91,11 +91,27 @@ class Promise:
     told: bool
 
 
-class Evidence:
-    """Of one story that has ended."""
+@dataclass(kw_only=True)
+class History:
+    """What happened in one world that has ended.
 
-    def __init__(self, story: Story) -> None:
-        self.story, self.stage, self.world = story, story.stage, story.world
+    ``made_by`` says which invocation made a call, ``moments`` at which moment, ``reached`` when the invocation was
+    about to make it; each is by the call's number. ``calm_from`` is the moment at which all faults end, ``window`` the
+    first time of the schedule after it.
+    """
+
+    world: World
+    ledger: Ledger
+    mode: Mode
+    policies: PolicyFile
+    regions: tuple[str, ...]
+    invocations: Sequence[Invocation]
+    made_by: Mapping[int, Invocation]
+    moments: Mapping[int, int]
+    reached: Mapping[int, datetime]
+    queue: Sequence[Message] = ()
+    calm_from: int = 0
+    window: datetime | None = None
 
     @cached_property
     def orders(self) -> list[Order]:
@@ -104,13 +120,13 @@ class Evidence:
         return [
             Order(
                 call=call,
-                by=self.stage.made_by[call.number],
-                moment=self.stage.moments[call.number],
-                ready_at=self.stage.reached[call.number],
+                by=self.made_by[call.number],
+                moment=self.moments[call.number],
+                ready_at=self.reached[call.number],
                 region=self.world.region(name=call.region),
             )
             for call in made
-            if call.number in self.stage.made_by
+            if call.number in self.made_by
         ]
 
     @cached_property
@@ -138,7 +154,7 @@ class Evidence:
     @cached_property
     def targets(self) -> list[Target]:
         """All of them."""
-        return [self.target(self.world.region(name=name)) for name in REGIONS]
+        return [self.target(self.world.region(name=name)) for name in self.regions]
 
     def machines_of(self, order: Order) -> tuple[str, ...]:
         """The machines that an order is about: a Spot request is about its instance if that would end with it."""
@@ -187,7 +203,7 @@ class Evidence:
     @cached_property
     def plans(self) -> Mapping[str, Invocation]:
         """By whom each plan was made, by its id."""
-        asked = [i for i in self.stage.invocations if i.kind == "POST /sweeps" and i.good]
+        asked = [i for i in self.invocations if i.kind == "POST /sweeps" and i.good]
         return {str(i.body["id"]): i for i in asked}
 
     def root_of(self, invocation: Invocation) -> Invocation:
@@ -195,7 +211,7 @@ class Evidence:
         root = str(invocation.about["id"]).rpartition("-hop-")[0]
         return next(
             one
-            for one in self.stage.invocations
+            for one in self.invocations
             if any(summary["sweep_id"] == root for summary in one.reports)
         )
 
@@ -210,7 +226,7 @@ class Evidence:
     def promises(self, birth: Birth) -> list[Promise]:
         """Whoever changed the lease of a machine, in order; what was not told may count or not."""
         found = []
-        for invocation in self.stage.invocations:
+        for invocation in self.invocations:
             if invocation.kind != "PATCH /fleets/<id>" or invocation.about["fleet"] != birth.fleet:
                 continue
             if invocation.good:

@@ -2,8 +2,8 @@
 
 from datetime import datetime, time, timedelta
 
-from .history import instant
-from .invocation import Invocation
+from ..history.history import instant
+from ..history.invocation import Invocation
 
 
 def latest(invocation: Invocation, at: datetime) -> datetime:

@@ -1,36 +1,14 @@
 """One invocation of one function, as its platform sees it: what it was asked, what it called, how it ended."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from curfew.config.policy_file import PolicyFile
 
 from ..cloud.history import Call
-
-if TYPE_CHECKING:
-    from .thread_scheduler import Turns
-
-
-class KilledError(BaseException):
-    """The process is gone: out of memory, out of time, or its host was lost. Nothing of ours may catch it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What Lambda hands over beside the event."""
-
-    aws_request_id: str
-    left: Callable[[], timedelta]
-    function_name: str = "curfew"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:curfew"
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Until the function is cut off."""
-        return int(self.left() / timedelta(milliseconds=1))
 
 
 @dataclass(slots=True)
@@ -48,7 +26,8 @@ class Invocation:
     """``about`` says what it is for, ``within`` in the middle of which other one it came.
 
     ``first`` and ``last`` are moments: all steps of all invocations of a world are numbered through. ``reached_at`` is
-    when it came to its last step, before whatever happened in the middle.
+    when it came to its last step, before whatever happened in the middle. ``overlapped`` is how often another of its
+    threads went on than the one before.
     """
 
     number: int
@@ -59,13 +38,13 @@ class Invocation:
     skew: timedelta
     cut_off: datetime
     policies: PolicyFile
-    turns: "Turns"
     first: int
     within: int = 0
     last: int = 0
     ended_at: datetime | None = None
     steps: int = 0
     reached_at: datetime | None = None
+    overlapped: int = 0
     calls: list[Call] = field(default_factory=list)
     reports: list[Mapping[str, Any]] = field(default_factory=list)
     answer: Mapping[str, Any] | None = None

@@ -1,33 +1,30 @@
-"""Every belt holds, and would be missed: each scenario is run once as it is, and once with its belt taken out.
+"""Every safeguard holds: each scenario runs once as it is, and once with its safeguard disabled, when it must fail.
 
-The second run proves the test: a belt that can be removed without anybody noticing was never tested.
+The second run proves the test: a safeguard that can be disabled while every test passes was never tested.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from curfew.clock import Clock
 from curfew.core import plan, protection
 from curfew.core.audit import EntryKind
 from curfew.core.errors import LedgerError, RequestError
-from curfew.core.instance import ActionKind, Instance, State
+from curfew.core.instance import ActionKind, State
 from curfew.core.policy import Protection
 from curfew.core.report import Result
 from curfew.core.target import Mode
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Pause
 from curfew.orchestration import admission
-from curfew.providers.ec2 import scoped_credentials
-from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.messages import SweepRequest
-from curfew.sweep import execution, executor, planner, recheck, run_state, zone_worker
+from curfew_simulator.ablation.safeguards import ONLY_IN_SCENARIOS
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
 from tests.night import Night, begun, leased, results
-from tests.safety.belts import Belt, Remove, missed, returning, select_everything, setting
+from tests.safety import test_calls, test_lease_safeguards
+from tests.safety.scenario import Scenario, detected
 from tests.stub_ec2 import Fault, Machine, StubEc2
 
 ONE, TWO = an_id(1), an_id(2)
@@ -55,13 +52,7 @@ def many(count: int = 5, **more: Any) -> StubEc2:
     return StubEc2(*(Machine(id=an_id(number), **more) for number in range(1, count + 1)))
 
 
-# Each protection is a belt of its own.
-
-
-def without_rules(*names: str) -> Remove:
-    rules = tuple(rule for rule in protection.RULES if rule.__name__ not in names)
-    assert len(rules) == len(protection.RULES) - len(names)
-    return lambda patch: patch.setattr(protection, "RULES", rules)
+# Each protection is a safeguard of its own.
 
 
 def stopping(**odd: Any) -> Night:
@@ -104,52 +95,31 @@ def a_cloud_without_a_shelf_keeps() -> None:
     assert [action.instance.id for action in made.actions] == [TWO]
 
 
-def without_the_lease(patch: pytest.MonkeyPatch) -> None:
-    without_rules("_leased")(patch)
-    patch.setattr(zone_worker.Lane, "_claim", lambda _self, due: list(due))
-
-
 GROUP = {"env": "dev", "aws:autoscaling:groupName": "workers"}
 PROTECTIONS = [
-    Belt(
-        "protect-tag",
-        lambda: spared(beside_an_ordinary(tags={"env": "dev", " CURFEW:Keep": "no"})),
-        without_rules("_protect_tag"),
+    Scenario(
+        "protect-tag", lambda: spared(beside_an_ordinary(tags={"env": "dev", " CURFEW:Keep": "no"}))
     ),
-    Belt(
+    Scenario(
         "auto-scaling-group",  # a tag of a service as well: only without both rules is it lost
         lambda: spared(beside_an_ordinary(tags=GROUP)),
-        without_rules("_auto_scaling_group", "_managed_by_service"),
     ),
-    Belt(
-        "managed-by-service",
-        lambda: spared(beside_an_ordinary(managed_by="eks.amazonaws.com")),
-        without_rules("_managed_by_service"),
+    Scenario(
+        "managed-by-service", lambda: spared(beside_an_ordinary(managed_by="eks.amazonaws.com"))
     ),
-    Belt(
-        "reserved-capacity",
-        lambda: spared(beside_an_ordinary(lifecycle="capacity-block")),
-        without_rules("_reserved_capacity"),
+    Scenario("reserved-capacity", lambda: spared(beside_an_ordinary(lifecycle="capacity-block"))),
+    Scenario(
+        "ambiguous-tag", lambda: spared(beside_an_ordinary(tags={"env": "dev", "Env": "prod"}))
     ),
-    Belt(
-        "ambiguous-tag",
-        lambda: spared(beside_an_ordinary(tags={"env": "dev", "Env": "prod"})),
-        without_rules("_ambiguous_tag"),
-    ),
-    Belt(
-        "cannot-stop",
-        lambda: spared(stopping(root_device="instance-store")),
-        without_rules("_cannot_stop"),
-    ),
-    Belt(
+    Scenario("cannot-stop", lambda: spared(stopping(root_device="instance-store"))),
+    Scenario(
         "leased",  # a lease that runs cannot be claimed either: only without both is it lost
         lambda: spared(with_a_lease()),
-        without_the_lease,
     ),
-    Belt("being-launched", lambda: spared(of_a_launch()), without_rules("_being_launched")),
-    Belt("min-age", lambda: spared(with_min_age()), without_rules("_min_age")),
-    Belt("locked", a_locked_one_is_kept, without_rules("_locked")),
-    Belt("cannot-shelve", a_cloud_without_a_shelf_keeps, without_rules("_cannot_shelve")),
+    Scenario("being-launched", lambda: spared(of_a_launch())),
+    Scenario("min-age", lambda: spared(with_min_age())),
+    Scenario("locked", a_locked_one_is_kept),
+    Scenario("cannot-shelve", a_cloud_without_a_shelf_keeps),
 ]
 
 
@@ -189,18 +159,6 @@ def a_partial_listing_is_not_acted_on() -> None:
     untouched(night)
 
 
-def swallow_failed_pages(patch: pytest.MonkeyPatch) -> None:
-    find = Ec2Provider.find
-
-    def shortened(self: Ec2Provider, *args: Any, **more: Any) -> Iterator[Instance]:
-        try:
-            yield from find(self, *args, **more)
-        except Exception:  # noqa: BLE001  as a careless tool does
-            return
-
-    patch.setattr(Ec2Provider, "find", shortened)
-
-
 def the_selector_is_applied_here_too() -> None:
     night = beside_an_ordinary(tags={"env": "prod"})
     # Below a hundred per cent the cloud lists everything, so that the population can be counted.
@@ -217,11 +175,6 @@ def age_is_waited_for() -> None:
 
 def attributes_protect() -> None:
     spared(beside_an_ordinary(termination_protected=True, zone="eu-central-1b"))
-
-
-def ignore_attributes(patch: pytest.MonkeyPatch) -> None:
-    for module in (recheck, planner):
-        patch.setattr(module, "protect", lambda made, _attributes: made)
 
 
 def a_plan_over_a_limit_is_refused() -> None:
@@ -257,10 +210,6 @@ def batches_keep_to_a_zone() -> None:
         assert len({night.cloud.machines[id_].zone for id_ in ids}) == 1
 
 
-def one_batch(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execution, "batches", lambda actions: iter([tuple(actions)] if actions else []))
-
-
 def batches_are_small() -> None:
     night = Night(cloud=many(50))
     night.sweep()
@@ -276,11 +225,6 @@ def each_batch_is_looked_at_again() -> None:
     spared(night)
 
 
-def never_look(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(zone_worker.Lane, "_look", lambda _self, actions: list(actions))
-    patch.setattr(zone_worker.Lane, "_is_fresh", lambda *_: True)
-
-
 def every_group_is_looked_at_again() -> None:
     """IAM refuses one of four; while its half is tried, somebody protects one of the other half."""
     night = Night(cloud=many(4))
@@ -291,10 +235,6 @@ def every_group_is_looked_at_again() -> None:
     )
     night.sweep()
     assert night.cloud.ids("running") == {ONE, an_id(4)}
-
-
-def believe_old_looks(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(zone_worker.Lane, "_is_fresh", lambda _self, _looked_at: True)
 
 
 def a_cancel_is_an_order_too() -> None:
@@ -314,16 +254,6 @@ def a_cancel_is_seen() -> None:
     night.cloud.idle = True
     night.sweep()
     assert [action for action, _ in night.cloud.orders] == ["CancelSpotInstanceRequests"]
-
-
-def believe_cancels(patch: pytest.MonkeyPatch) -> None:
-    cancel = Ec2Provider._cancel
-
-    def believing(self: Ec2Provider, ids: list[str], *, by: str) -> frozenset[str]:
-        cancel(self, ids, by=by)
-        return frozenset(ids)
-
-    patch.setattr(Ec2Provider, "_cancel", believing)
 
 
 def an_unanswered_call_is_not_repeated_blindly() -> None:
@@ -353,10 +283,6 @@ def without_a_ledger_nothing_is_done() -> None:
     untouched(Night(cloud=many(), ledger=Silent()))
 
 
-def skip_intents(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(zone_worker.Lane, "_write_intents", lambda _self, _due: None)
-
-
 def spot_requests_are_cancelled_first() -> None:
     night = Night(cloud=StubEc2(Machine(id=ONE, spot_request="sir-1")))
     night.cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
@@ -370,13 +296,6 @@ def success_is_seen() -> None:
     assert Result.VERIFIED not in results(night.sweep()).values()
 
 
-def believe(patch: pytest.MonkeyPatch) -> None:
-    def verify(self: Any) -> None:
-        self._settle(list(self.accepted.values()), Result.VERIFIED, "surely")
-
-    patch.setattr(execution._Execution, "verify", verify)
-
-
 def an_unknown_error_stops_everything() -> None:
     night = Night(cloud=many(50))
     night.cloud.fail("TerminateInstances", Fault(code="NeverHeardOf"))
@@ -384,63 +303,50 @@ def an_unknown_error_stops_everything() -> None:
     assert len(night.cloud.orders) == 1
 
 
-FOREVER = timedelta(days=9_999)
-
-
-def larger_batches(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execution, "BATCH", 1_000)
-    patch.setattr(scoped_credentials, "LONGEST_POLICY", 10**9)  # which would refuse them as well
-
-
-BELTS = [
+SCENARIOS = [
     *PROTECTIONS,
-    Belt("mode", a_mode_is_never_strengthened, returning(admission, "permitted", Mode.ACT)),
-    Belt("late-trigger", a_late_trigger_is_refused, setting(admission, "LATEST", FOREVER)),
-    Belt(
-        "duplicate", a_duplicate_trigger_does_nothing, returning(executor, "_swept_already", False)
-    ),
-    Belt("whole-listing", a_partial_listing_is_not_acted_on, swallow_failed_pages),
-    Belt("selector", the_selector_is_applied_here_too, select_everything),
-    Belt("older-than", age_is_waited_for, returning(plan, "too_young", None)),
-    Belt("attributes", attributes_protect, ignore_attributes),
-    Belt(
-        "limits",
-        a_plan_over_a_limit_is_refused,
-        lambda patch: patch.setattr(planner, "guard", lambda made, _listed: made),
-    ),
-    Belt("day-budget", the_days_budget_is_kept, returning(MemoryLedger, "reserve", True)),
-    Belt("pause", nothing_is_done_while_paused, returning(MemoryLedger, "paused", None)),
-    Belt("stale-plan", a_stale_plan_is_not_carried_out, setting(run_state, "SHELF_LIFE", FOREVER)),
-    Belt("deadline", no_batch_begins_out_of_time, returning(Clock, "has", True)),
-    Belt("zone", batches_keep_to_a_zone, one_batch),
-    Belt("batch-size", batches_are_small, larger_batches),
-    Belt("look-before", each_batch_is_looked_at_again, never_look),
-    Belt("look-after", an_unanswered_call_is_not_repeated_blindly, never_look),
-    Belt("look-between", every_group_is_looked_at_again, believe_old_looks),
-    Belt("pause-cancel", a_cancel_is_an_order_too, returning(MemoryLedger, "paused", None)),
-    Belt("cancel-seen", a_cancel_is_seen, believe_cancels),
-    Belt("audit-first", the_intent_is_written_before_the_call, skip_intents),
-    Belt("ledger", without_a_ledger_nothing_is_done, skip_intents),
-    Belt("spot", spot_requests_are_cancelled_first, returning(Ec2Provider, "release", {})),
-    Belt("verify", success_is_seen, believe),
-    Belt(
-        "unknown-error",
-        an_unknown_error_stops_everything,
-        returning(run_state.Run, "halt", None),
-    ),
+    Scenario("mode", a_mode_is_never_strengthened),
+    Scenario("late-trigger", a_late_trigger_is_refused, "stale-trigger"),
+    Scenario("duplicate", a_duplicate_trigger_does_nothing),
+    Scenario("whole-listing", a_partial_listing_is_not_acted_on),
+    Scenario("selector", the_selector_is_applied_here_too),
+    Scenario("older-than", age_is_waited_for),
+    Scenario("attributes", attributes_protect),
+    Scenario("limits", a_plan_over_a_limit_is_refused),
+    Scenario("day-budget", the_days_budget_is_kept),
+    Scenario("pause", nothing_is_done_while_paused),
+    Scenario("stale-plan", a_stale_plan_is_not_carried_out),
+    Scenario("deadline", no_batch_begins_out_of_time),
+    Scenario("zone", batches_keep_to_a_zone, "zone-wise-batch"),
+    Scenario("batch-size", batches_are_small),
+    Scenario("look-before", each_batch_is_looked_at_again, "re-check"),
+    Scenario("look-after", an_unanswered_call_is_not_repeated_blindly, "re-check"),
+    Scenario("look-between", every_group_is_looked_at_again),
+    Scenario("pause-cancel", a_cancel_is_an_order_too, "pause"),
+    Scenario("cancel-seen", a_cancel_is_seen, "spot-seen"),
+    Scenario("audit-first", the_intent_is_written_before_the_call),
+    Scenario("ledger", without_a_ledger_nothing_is_done, "audit-first"),
+    Scenario("spot", spot_requests_are_cancelled_first, "spot-release"),
+    Scenario("verify", success_is_seen),
+    Scenario("unknown-error", an_unknown_error_stops_everything),
 ]
-NAMES = [belt.name for belt in BELTS]
+NAMES = [scenario.name for scenario in SCENARIOS]
 
 
-def test_every_protection_has_a_belt_here() -> None:
+def test_every_safeguard_that_no_world_needs_has_a_scenario() -> None:
+    scenarios = (*SCENARIOS, *test_lease_safeguards.SCENARIOS, *test_calls.SCENARIOS)
+    assert {scenario.safeguard or scenario.name for scenario in scenarios} >= ONLY_IN_SCENARIOS
+
+
+def test_every_protection_has_a_scenario() -> None:
     assert len(PROTECTIONS) == len(protection.RULES)
 
 
-@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
-def test_the_belt_holds(belt: Belt) -> None:
-    belt.holds()
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=NAMES)
+def test_the_safeguard_holds(scenario: Scenario) -> None:
+    scenario.holds()
 
 
-@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
-def test_the_belt_would_be_missed(belt: Belt, monkeypatch: pytest.MonkeyPatch) -> None:
-    missed(belt, monkeypatch)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=NAMES)
+def test_the_disabled_safeguard_is_detected(scenario: Scenario) -> None:
+    detected(scenario)

@@ -1,29 +1,24 @@
-"""The belts of leases and launches: each holds, and would be missed."""
+"""The safeguards of leases and launches: each holds, and its scenario fails when it is disabled."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from curfew.core import launch, plan
 from curfew.core.access import Caller
 from curfew.core.errors import ConflictError, ForbiddenError, LedgerError
-from curfew.core.launch import Answer, Attempt, Ending
 from curfew.core.lease import Fleet
 from curfew.core.policy import Limits, Protection
-from curfew.fleets import launcher, lifecycle
-from curfew.ledger.memory.fleets import MemoryFleets
+from curfew.fleets import lifecycle
 from curfew.ledger.records import PlanRecord, PlanStep
-from curfew.providers.ec2.provider import Ec2Provider
-from curfew.sweep import run_state, stored_plans, zone_worker
+from curfew.sweep import run_state, stored_plans
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
 from tests.launches import FIRST, SECOND, Launching
 from tests.night import Night, leased
-from tests.safety.belts import Belt, missed, returning, select_everything, setting
+from tests.safety.scenario import Scenario, detected
 from tests.stub_ec2 import Fault, Machine, StubEc2
 
 ONE, TWO, STRANGER = an_id(1), an_id(2), an_id(3)
@@ -73,27 +68,6 @@ def a_renewal_after_the_look_saves_the_fleet() -> None:
 
 def a_renewal_that_comes_too_late_is_told_so() -> None:
     a_promise_is_kept(*renewed_at("TerminateInstances"))
-
-
-def without_claims(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(zone_worker.Lane, "_claim", lambda _self, due: list(due))
-
-
-def claim_and_forget(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(MemoryFleets, "claim", lambda *_args, **_more: True)
-
-
-def blind_to_renewals(patch: pytest.MonkeyPatch) -> None:
-    """The act trusts the leases of the plan, and claims whatever it finds."""
-    without_claims(patch)
-    leases = MemoryFleets.leases
-    seen: dict[str, Any] = {}
-
-    def remembered(self: MemoryFleets, target: Any, ids: Any) -> Any:
-        fresh = leases(self, target, ids)
-        return {id_: seen.setdefault(id_, lease) for id_, lease in fresh.items()}
-
-    patch.setattr(MemoryFleets, "leases", remembered)
 
 
 def only_what_was_launched_is_ended() -> None:
@@ -185,17 +159,6 @@ def a_lost_answer_leads_to_no_other_pool() -> None:
     assert len(there.launched) == 4
 
 
-def fall_back_on_doubt(patch: pytest.MonkeyPatch) -> None:
-    made = launcher._Launch._made
-
-    def hasty(self: Any, *args: Any, **more: Any) -> Any:
-        settled = made(self, *args, **more)
-        attempt: Attempt = args[1]
-        return settled if isinstance(settled, Attempt) else replace(attempt, answer=Answer.EMPTY)
-
-    patch.setattr(launcher._Launch, "_made", hasty)
-
-
 def two_at_once_launch_once() -> None:
     """While one worker is in its call, another finds the pool empty and would go to the next; then there is room."""
     there = Launching()
@@ -209,15 +172,6 @@ def two_at_once_launch_once() -> None:
     there.cloud.before("RunInstances", another)
     there.carry_on(begun)
     never_more(there)
-
-
-def without_locks(patch: pytest.MonkeyPatch) -> None:
-    def attempt(self: MemoryFleets, fleet: Fleet, worker: str, attempt: Attempt, **_: Any) -> bool:
-        self._attempts[fleet.operation][attempt.number] = (worker, attempt)
-        return True
-
-    patch.setattr(MemoryFleets, "lock", lambda *_args, **_more: True)
-    patch.setattr(MemoryFleets, "attempt", attempt)
 
 
 def whoever_is_born_has_a_lease() -> None:
@@ -253,15 +207,6 @@ def interrupted(there: Launching) -> Iterator[None]:
         ledger.fleets.record = record
 
 
-def a_new_token_for_every_call(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(launcher, "token", lambda *_: uuid4().hex)
-
-
-def found_by_nothing(patch: pytest.MonkeyPatch) -> None:
-    a_new_token_for_every_call(patch)
-    patch.setattr(Ec2Provider, "launched", lambda *_: ())
-
-
 def given_up_nothing_more_is_launched() -> None:
     there = Launching()
     there.cloud.capacity = {FIRST: 3, SECOND: 100}
@@ -284,18 +229,6 @@ def a_mismatch_is_not_asked_anew() -> None:
     there.go()
     assert len(there.launched) == 4
     assert len({asked["ClientToken"] for asked in there.cloud.asked}) == 1
-
-
-def mismatch_is_no_capacity(patch: pytest.MonkeyPatch) -> None:
-    upcoming = launch.upcoming
-
-    def careless(order: Any, attempts: Any) -> Attempt | Ending:
-        tame = [
-            replace(a, answer=Answer.EMPTY) if a.answer is Answer.MISMATCH else a for a in attempts
-        ]
-        return upcoming(order, tame)
-
-    patch.setattr(launcher, "upcoming", careless)
 
 
 # Plans that are applied later.
@@ -336,63 +269,47 @@ def a_kept_plan_is_the_plan_that_was_made() -> None:
     raise AssertionError("a forged plan was applied")
 
 
-BELTS = [
-    Belt("renewed-after-the-plan", a_renewal_after_the_plan_saves_the_fleet, blind_to_renewals),
-    Belt("renewed-after-the-look", a_renewal_after_the_look_saves_the_fleet, without_claims),
-    Belt("renewed-too-late", a_renewal_that_comes_too_late_is_told_so, claim_and_forget),
-    Belt("membership", only_what_was_launched_is_ended, returning(plan, "out_of_lease", None)),
-    Belt("fleet-tag", only_what_carries_the_tag_is_ended, select_everything),
-    Belt(
+SCENARIOS = [
+    Scenario("renewed-after-the-plan", a_renewal_after_the_plan_saves_the_fleet, "renewals"),
+    Scenario("renewed-after-the-look", a_renewal_after_the_look_saves_the_fleet, "no-claim"),
+    Scenario("renewed-too-late", a_renewal_that_comes_too_late_is_told_so, "claim"),
+    Scenario("membership", only_what_was_launched_is_ended),
+    Scenario("fleet-tag", only_what_carries_the_tag_is_ended, "selector"),
+    Scenario(
         "protection-over-owner",
         protection_counts_for_more_than_an_owners_word,
-        returning(plan, "protected", None),
+        "protection-of-fleets",
     ),
-    Belt("owner-renews", a_stranger_changes_no_lease, returning(lifecycle, "only_owner", None)),
-    Belt("owner-ends", a_stranger_ends_no_fleet, returning(lifecycle, "only_owner", None)),
-    Belt("bounds", a_lease_stays_within_the_bounds, returning(lifecycle, "_bounded", None)),
-    Belt("token", a_lost_answer_launches_once, a_new_token_for_every_call),
-    Belt("no-fallback-on-doubt", a_lost_answer_leads_to_no_other_pool, fall_back_on_doubt),
-    Belt("lock", two_at_once_launch_once, without_locks),
-    Belt("record", whoever_is_born_has_a_lease, returning(MemoryFleets, "record", None)),
-    Belt(
-        "found-by-token",
-        killed_after_the_call_it_is_found_again,
-        found_by_nothing,
-    ),
-    Belt("given-up", given_up_nothing_more_is_launched, claim_and_forget),
-    Belt("mismatch", a_mismatch_is_not_asked_anew, mismatch_is_no_capacity),
-    Belt(
+    Scenario("owner-renews", a_stranger_changes_no_lease, "owner"),
+    Scenario("owner-ends", a_stranger_ends_no_fleet, "owner"),
+    Scenario("bounds", a_lease_stays_within_the_bounds),
+    Scenario("token", a_lost_answer_launches_once),
+    Scenario("no-fallback-on-doubt", a_lost_answer_leads_to_no_other_pool),
+    Scenario("lock", two_at_once_launch_once),
+    Scenario("record", whoever_is_born_has_a_lease),
+    Scenario("found-by-token", killed_after_the_call_it_is_found_again),
+    Scenario("given-up", given_up_nothing_more_is_launched, "claim"),
+    Scenario("mismatch", a_mismatch_is_not_asked_anew),
+    Scenario(
         "plan-expiry",
         lambda: refused(a_record(), after=run_state.SHELF_LIFE + timedelta(seconds=1)),
-        returning(stored_plans, "applicable", None),
+        "stale-plan",
     ),
-    Belt(
-        "plan-version",
-        lambda: refused(a_record(), version="v2"),
-        returning(stored_plans, "applicable", None),
-    ),
-    Belt(
-        "plan-once",
-        lambda: refused(a_record(step=PlanStep.APPLYING)),
-        returning(stored_plans, "applicable", None),
-    ),
-    Belt(
-        "plan-hash",
-        a_kept_plan_is_the_plan_that_was_made,
-        setting(plan.Plan, "hash", "another"),
-    ),
+    Scenario("plan-version", lambda: refused(a_record(), version="v2"), "stale-plan"),
+    Scenario("plan-once", lambda: refused(a_record(step=PlanStep.APPLYING))),
+    Scenario("plan-hash", a_kept_plan_is_the_plan_that_was_made),
 ]
-NAMES = [belt.name for belt in BELTS]
+NAMES = [scenario.name for scenario in SCENARIOS]
 
 
-@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
-def test_the_belt_holds(belt: Belt) -> None:
-    belt.holds()
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=NAMES)
+def test_the_safeguard_holds(scenario: Scenario) -> None:
+    scenario.holds()
 
 
-@pytest.mark.parametrize("belt", BELTS, ids=NAMES)
-def test_the_belt_would_be_missed(belt: Belt, monkeypatch: pytest.MonkeyPatch) -> None:
-    missed(belt, monkeypatch)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=NAMES)
+def test_the_disabled_safeguard_is_detected(scenario: Scenario) -> None:
+    detected(scenario)
 
 
 def test_a_tag_ends_nothing() -> None:

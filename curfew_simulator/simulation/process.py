@@ -1,0 +1,24 @@
+"""What one process of a function has from its platform: a context, and an end that no code of ours can catch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class KilledError(BaseException):
+    """The process is gone: out of memory, out of time, or its host was lost. Nothing of ours may catch it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What Lambda hands over beside the event."""
+
+    aws_request_id: str
+    left: Callable[[], timedelta]
+    function_name: str = "curfew"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:curfew"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until the function is cut off."""
+        return int(self.left() / timedelta(milliseconds=1))
