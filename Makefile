@@ -12,7 +12,7 @@ PYTHON := .venv/bin/python
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 SAM := PATH="$(CURDIR)/.tools/bin:$$PATH" sam
 BUILT := .aws-sam/build/template.yaml
-SHIPPED := $(shell find functions layer -not -path '*/__pycache__*')
+SHIPPED := $(shell find functions layers -not -path '*/__pycache__*')
 
 ##@ Use
 
@@ -111,7 +111,7 @@ LOCKS := functions/requirements.txt layers/openstack/requirements.txt requiremen
   requirements/peers.txt requirements/uv.txt benchmarks/typical/requirements.txt
 compile = case $(1) in \
 	  functions/*) from="pyproject.toml" ;; \
-	  layer/*) from="--group pyproject.toml:layer --constraint functions/requirements.txt" ;; \
+	  layers/*) from="--group pyproject.toml:layer --constraint functions/requirements.txt" ;; \
 	  */dev.txt) from="pyproject.toml --extra cli --extra openstack --group dev --group mutants --constraint functions/requirements.txt" ;; \
 	  benchmarks/*) from="--group pyproject.toml:typical --constraint functions/requirements.txt" ;; \
 	  *) group="$${lock\#\#*/}"; from="--group pyproject.toml:$${group%.txt}" ;; \

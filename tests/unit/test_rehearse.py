@@ -332,7 +332,7 @@ def test_faults_that_there_are_not_are_refused(rehearse: Run) -> None:
 
 
 def test_without_the_extra_the_error_says_what_to_do() -> None:
-    with pytest.raises(ConfigError, match=r"pip install 'curfew\[dance\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[dance\]' in a checkout"):
         plugins.command("dance")
 
 
