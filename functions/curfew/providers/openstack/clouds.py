@@ -19,8 +19,8 @@ from ...schemas.targets import Cloud
 from ..base import Provider
 
 MISSING = (
-    "targets.clouds needs the OpenStack SDK, which is not here: on a terminal run pip install "
-    "'curfew[openstack]', on Lambda deploy with OpenStack=true"
+    "targets.clouds needs the OpenStack SDK, which is not installed: run pip install '.[openstack]' "
+    "in a checkout of Curfew; on Lambda, deploy with OpenStack=true"
 )
 
 
