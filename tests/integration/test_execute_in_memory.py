@@ -8,9 +8,10 @@ from functools import partial
 import pytest
 
 from curfew.clock import Clock
-from curfew.core.errors import ProviderError
-from curfew.core.model import ActionKind, Instance, State
-from curfew.core.plan import decide
+from curfew.core.audit import Draft, EntryKind
+from curfew.core.errors import LedgerError, PacedError, ProviderError
+from curfew.core.model import ActionKind, Instance, State, Target
+from curfew.core.plan import Plan, decide
 from curfew.execute import Executed, execute
 from curfew.ledger.memory import MemoryLedger
 from curfew.providers.memory import HERE, MemoryProvider
@@ -55,24 +56,28 @@ class Watched(MemoryProvider):
         self.note("shelve", ids, by)
         return super().shelve(ids, by=by)
 
+    def slow(self) -> None:
+        """A call takes longer than a look may be old."""
+        self.time.at += timedelta(seconds=41)
+
     def show(self, state: State) -> None:
         """The first instance is in another state now."""
         self.instances[an_id(1)] = replace(self.instances[an_id(1)], state=state)
 
     def carry_out(
-        self, kind: ActionKind = ActionKind.TERMINATE, left: timedelta | None = None
+        self,
+        kind: ActionKind = ActionKind.TERMINATE,
+        *,
+        plan: Plan | None = None,
+        ledger: MemoryLedger | None = None,
     ) -> Executed:
-        """Carry out the plan for all that is there."""
+        """Carry out a plan, by default the one for all that is there."""
         return execute(
-            decide(self.instances.values(), a_policy(action=kind), NOW),
+            plan or decide(self.instances.values(), a_policy(action=kind), NOW),
             sweep_id=SWEEP,
             provider=self,
-            ledger=MemoryLedger(),
-            clock=Clock(
-                now=self.time.now,
-                sleep=self.time.sleep,
-                deadline=None if left is None else NOW + left,
-            ),
+            ledger=ledger or MemoryLedger(),
+            clock=Clock(now=self.time.now, sleep=self.time.sleep),
         )
 
 
@@ -160,3 +165,73 @@ def test_an_end_that_has_begun_is_verified_only_where_it_ends_for_sure(
     assert told(sure.carry_out(kind)) == [("verified", f"seen {begun}")]
     assert told(slow.carry_out(kind)) == [("verified", f"seen {end}")]
     assert (sure.time.slept, slow.time.slept) == ([0], [0, 2])
+
+
+def test_an_age_that_only_the_plan_knows_still_counts_at_the_last_look() -> None:
+    cloud = Watched(1)
+    first_seen = replace(cloud.instances[an_id(1)], first_seen_at=NOW - timedelta(days=9))
+    plan = decide([first_seen], a_policy(older_than=timedelta(days=3)), NOW)
+
+    assert told(cloud.carry_out(plan=plan)) == [("verified", "seen terminated")]
+
+
+def test_a_batch_whose_look_takes_too_long_is_looked_at_in_halves() -> None:
+    cloud = Watched(3)
+    cloud.before = {1: cloud.slow, 3: cloud.slow}
+
+    executed = cloud.carry_out()
+
+    assert cloud.noted == [
+        ("describe", 3, ""),
+        ("release", 3, SWEEP),
+        ("describe", 3, ""),
+        ("describe", 1, ""),
+        ("terminate", 1, SWEEP),
+        ("describe", 2, ""),
+        ("terminate", 2, SWEEP),
+        ("describe", 3, ""),
+    ]
+    assert told(executed) == [("verified", "seen terminated")] * 3
+    assert executed.problem == ""
+
+
+def test_an_order_that_the_rate_keeps_back_is_the_next_one_after_a_look() -> None:
+    def keep_back() -> None:
+        raise PacedError("looked at again first")
+
+    cloud = TwoByTwo(3)
+    cloud.before = {3: keep_back}
+
+    executed = cloud.carry_out()
+
+    assert cloud.noted == [
+        ("describe", 3, ""),
+        ("release", 3, SWEEP),
+        ("terminate", 2, SWEEP),
+        ("describe", 2, ""),
+        ("terminate", 2, SWEEP),
+        ("describe", 1, ""),
+        ("terminate", 1, SWEEP),
+        ("describe", 3, ""),
+    ]
+    assert told(executed) == [("verified", "seen terminated")] * 3
+
+
+class Full(MemoryLedger):
+    """A ledger that takes intents and no outcomes."""
+
+    def append(self, target: Target, drafts: Sequence[Draft]) -> None:
+        if any(draft.kind is EntryKind.OUTCOME for draft in drafts):
+            raise LedgerError("the table is full")
+        super().append(target, drafts)
+
+
+def test_outcomes_that_the_ledger_does_not_take_are_the_problem_of_the_run() -> None:
+    ledger = Full()
+
+    executed = Watched(1).carry_out(ledger=ledger)
+
+    assert told(executed) == [("verified", "seen terminated")]
+    assert executed.problem == "outcomes are not written down: the table is full"
+    assert executed.cut is False
+    assert len(ledger.open_intents(HERE)) == 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from curfew import execute, group, lane, launching, run
+from curfew import abreast, execute, group, lane, launching, run
 from curfew.clock import Clock
 from curfew.core import audit, launch, lease, model, plan, policy, protection, report
 from curfew.core.access import Caller
@@ -64,6 +64,7 @@ def test_what_act_goes_by() -> None:
     assert timedelta(minutes=15) == run.SHELF_LIFE
     assert execute.WAITS == (0, 2, 4, 8, 16, 30)
     assert lane.PATIENCE == 4
+    assert abreast.LANES == 4
 
 
 def test_what_a_launch_goes_by() -> None:
