@@ -32,11 +32,11 @@ local: .venv/.ready $(BUILT) ## Serve an embedded cloud for `sam local invoke`, 
 
 .PHONY: deploy-local
 deploy-local: .venv/.ready .tools/.ready .ministack/.ready ## Deploy two stacks onto an emulated cloud, and watch one run by itself
-	@$(PYTHON) -m deployed
+	@$(PYTHON) -m tests.e2e.aws
 
 .PHONY: openstack
 openstack: .venv/.ready ## The life of a fleet on OpenStack: of OS_CLOUD, or of a control plane that is brought up
-	@$(PYTHON) -m stacked
+	@$(PYTHON) -m tests.e2e.openstack
 
 ##@ Develop
 
@@ -53,7 +53,7 @@ check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, l
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache --no-logo
-	$(PYTHON) -m tools.trim --check functions/curfew/models
+	$(PYTHON) -m tools.trim --check functions/curfew/aws/models
 	.venv/bin/curfew schema --check docs/curfew.schema.json
 	$(PYTHON) -m tools.openapi --check docs/openapi.json
 	.venv/bin/cfn-lint template.yaml spoke.yaml
@@ -66,11 +66,11 @@ mutants: .venv/.ready ## Change the core and act in every way, and see that a te
 
 .PHONY: worlds
 worlds: .venv/.ready ## Run 10,000 hostile worlds (COUNT=1000; FRESH=1: with seeds that nobody has had)
-	PYTHONPATH=functions:. $(PYTHON) -m hostile.worlds --count $(or $(COUNT),10000) $(if $(FRESH),--fresh)
+	PYTHONPATH=functions:. $(PYTHON) -m curfew_simulator.simulation --count $(or $(COUNT),10000) $(if $(FRESH),--fresh)
 
 .PHONY: belts
 belts: .venv/.ready ## Take each safety rule out in turn, and show that the worlds miss it
-	PYTHONPATH=functions:. $(PYTHON) -m hostile.worlds --belts
+	PYTHONPATH=functions:. $(PYTHON) -m curfew_simulator.simulation --belts
 
 .PHONY: bench
 bench: .venv/.ready .peers/.ready $(BUILT) ## Measure a sweep beside its peers (ROUNDS=1 SIZES=1000: in minutes)
@@ -92,7 +92,7 @@ format: .venv/.ready ## Format, and mend what can be mended
 lock: $(filter .uv/%,$(UV)) ## Renew the locks from pyproject.toml (UPGRADE=1: at the newest versions), and what follows
 	@for lock in $(LOCKS); do $(call compile,"$$lock","$$lock") $(if $(UPGRADE),--upgrade); done
 	@$(MAKE) --no-print-directory .venv/.ready
-	$(PYTHON) -m tools.trim functions/curfew/models
+	$(PYTHON) -m tools.trim functions/curfew/aws/models
 
 .PHONY: stale
 stale: $(filter .uv/%,$(UV))
@@ -107,7 +107,7 @@ clean: ## Remove all that the other targets made
 	rm -rf .venv .tools .ministack .peers .uv .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
 # The locks, each from its part of pyproject.toml. What is tested is what ships: the first one governs the second.
-LOCKS := functions/requirements.txt layer/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
+LOCKS := functions/requirements.txt layers/openstack/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
   requirements/peers.txt requirements/uv.txt benchmarks/typical/requirements.txt
 compile = case $(1) in \
 	  functions/*) from="pyproject.toml" ;; \

@@ -1,6 +1,6 @@
 """The part of EC2 and STS that the benchmark's sweeps ask, answered from pages that are made once.
 
-It is fast, and agreeable: it measures clients, and proves nothing about safety. `hostile/` is for that.
+It is fast, and agreeable: it measures clients, and proves nothing about safety. `curfew_simulator/` is for that.
 """
 
 import base64

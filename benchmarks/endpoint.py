@@ -23,8 +23,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from hostile.wire import Request
-from hostile.world import World
+from curfew_simulator.cloud.protocols import Request
+from curfew_simulator.cloud.world import World
 
 from . import rendering
 from .ec2 import Ec2, RefusedError, digest

@@ -7,7 +7,7 @@ least.
 from collections import Counter
 from collections.abc import Mapping
 
-from curfew.rate import CHANGES, KINDS, LOOKS
+from curfew.aws.rate_limit import CHANGES, KINDS, LOOKS
 
 ELSEWHERE = ("DynamoDB", "AssumeRole", "GetCallerIdentity")
 

@@ -5,8 +5,9 @@ Only the benchmark's endpoint is called like this: at a quarter of EC2's rate, a
 
 from typing import Any
 
-from curfew import bootstrap, cli
-from curfew.rate import Rates
+from curfew import bootstrap
+from curfew.aws.rate_limit import Rates
+from curfew.cli import commands
 
 PERCENT = 1_000_000_000
 
@@ -20,4 +21,4 @@ class Unpaced(Rates):
 
 if __name__ == "__main__":
     setattr(bootstrap, "Rates", Unpaced)  # noqa: B010  it is no export of bootstrap's
-    cli.main()
+    commands.main()

@@ -11,11 +11,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
 from rich.table import Table
 
-from curfew import render
-from curfew.core.model import State
+from curfew.cli.output import out, table_of, text
+from curfew.core.instance import State
 from curfew.core.plan import judge
 from curfew.core.policy import Selector
-from curfew.terminal import out, table_of, text
+from curfew.reporting import render
 
 from . import world
 from .life import life

@@ -54,7 +54,7 @@ def request(
     context: LambdaContext, method: str, path: str, body: Any = None, **headers: str
 ) -> tuple[int, dict[str, Any]]:
     """What API Gateway would hand over, put to the FleetsFunction."""
-    from curfew.handlers.fleets import handler  # noqa: PLC0415  the logger keeps the stdout that it finds
+    from curfew.handlers.http_api import handler  # noqa: PLC0415  the logger keeps the stdout that it finds
 
     event: dict[str, Any] = {
         "version": "2.0",

@@ -11,10 +11,11 @@ from typing import Any
 import boto3
 import time_machine
 
-from curfew import bootstrap, fleet, launching
-from curfew.core.model import Mode
-from curfew.ledger import Key
-from curfew.settings import Settings
+from curfew import bootstrap
+from curfew.config.settings import Settings
+from curfew.core.instance import Mode
+from curfew.fleets import launcher, lifecycle
+from curfew.ledger.protocols import Key
 
 REGION = "eu-central-1"
 TABLE = "curfew-ledger"
@@ -80,10 +81,8 @@ def _tutorial() -> None:
         expires_at=now + app.policies.fleet("t2-pair").ttl.default,
         key=Key(scope="demo", body="demo"),
     )
-    begun = fleet.begin(wish, provider=provider, ledger=app.ledger, now=now)
-    launching.carry_on(
-        begun, worker="demo", provider=provider, ledger=app.ledger, clock=app.clock()
-    )
+    begun = lifecycle.begin(wish, provider=provider, ledger=app.ledger, now=now)
+    launcher.carry_on(begun, worker="demo", provider=provider, ledger=app.ledger, clock=app.clock())
 
 
 def _launched(ec2: Any, other: Other) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from curfew.core.model import ActionKind, Instance, State, Target
+from curfew.core.instance import ActionKind, Instance, State, Target
 from curfew.core.policy import Limits, Policy, Selector, TagFilter
 
 NOW = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)

@@ -17,8 +17,8 @@ import botocore
 from botocore.session import Session
 
 import curfew
-from curfew.calls import ACT, PURPOSES
-from curfew.providers import ec2_rights
+from curfew.aws.allowed_calls import ACT, PURPOSES
+from curfew.providers.ec2 import scoped_credentials
 
 ROOT = Path(__file__).parent.parent
 PRODUCT = str(Path(curfew.__file__).parent)  # which the mutants have in another place
@@ -54,7 +54,7 @@ def watch() -> list[Made]:
             beyond: set[str] = set()
             if model.name == "AssumeRole":
                 context[POLICY] = params["body"].get("Policy")
-            elif model.name in ACTING and (loan := ec2_rights._LOAN.get()) is not None:
+            elif model.name in ACTING and (loan := scoped_credentials._LOAN.get()) is not None:
                 beyond = _ids(params["body"]) ^ _lent(policies[get_ident(), str(loan.access_key)])
             name = f"{model.service_model.service_name}:{model.name}"
             made.append(Made(name, place, tuple(sorted(beyond))))

@@ -48,7 +48,9 @@ def made() -> Iterator[list[calls.Made]]:
     yield MADE
     strays = calls.strays(MADE)
     MADE.clear()
-    assert not strays, f"not on the frozen list (curfew/calls.py), or beyond its loan: {strays}"
+    assert not strays, (
+        f"not on the frozen list (curfew/aws/allowed_calls.py), or beyond its loan: {strays}"
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -12,18 +12,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from curfew.app import App
-from curfew.core.model import Instance, Mode, Target
-from curfew.handlers import fleets
-from curfew.ledger import Ledger
-from curfew.ledger.memory import MemoryLedger
-from curfew.policyfile import PolicyFile
+from curfew.config.policy_file import PolicyFile
+from curfew.config.settings import Settings
+from curfew.core.instance import Instance, Mode, Target
+from curfew.handlers import http_api
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Ledger
 from curfew.providers.memory import MemoryProvider
-from curfew.requests import WorkRequest
-from curfew.schemas import File
-from curfew.settings import Settings
-
-from .builders import HERE
-from .night import Time
+from curfew.schemas.messages import WorkRequest
+from curfew.schemas.policy_file import File
+from tests.builders import HERE
+from tests.night import Time
 
 OWNER = "arn:aws:sts::123456789012:assumed-role/Developer/kim"
 STRANGER = "arn:aws:sts::123456789012:assumed-role/Developer/lee"
@@ -219,7 +218,7 @@ class Service:
 
     def put(self, asked: dict[str, Any]) -> Reply:
         """Put an event to the handler."""
-        return reply(fleets.answer(asked, Context(), self.app))  # type: ignore[arg-type]
+        return reply(http_api.answer(asked, Context(), self.app))  # type: ignore[arg-type]
 
     def launch(self, key: str = "one", *, caller: str = OWNER, **body: Any) -> Reply:
         """Launch a pair, or what the body says."""
@@ -268,7 +267,7 @@ def wsgi(
         )
         if sent:
             made |= {"body": base64.b64encode(sent).decode(), "isBase64Encoded": True}
-        answer = fleets.answer(made, Context(), service().app)  # type: ignore[arg-type]
+        answer = http_api.answer(made, Context(), service().app)  # type: ignore[arg-type]
         start(f"{answer['statusCode']} x", list(answer["headers"].items()))
         encoded, text = answer["isBase64Encoded"], answer["body"]
         return [base64.b64decode(text) if encoded else text.encode()]

@@ -5,18 +5,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from curfew import fleet, launching
 from curfew.clock import Clock
 from curfew.core.lease import Fleet
 from curfew.core.policy import Protection
-from curfew.ledger import Key, Ledger
-from curfew.ledger.memory import MemoryLedger
-from curfew.providers.ec2 import Ec2Provider
+from curfew.fleets import launcher, lifecycle
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Key, Ledger
+from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.templates import FleetEntry
-
-from .builders import HERE
-from .night import Time
-from .stub_ec2 import StubEc2
+from tests.builders import HERE
+from tests.night import Time
+from tests.stub_ec2 import StubEc2
 
 TEMPLATE: dict[str, Any] = {
     "image": "ami-08111162",
@@ -41,7 +40,7 @@ class Launching:
     def __post_init__(self) -> None:
         self.provider = self.cloud.provider()
 
-    def wish(self, **more: Any) -> fleet.Wish:
+    def wish(self, **more: Any) -> lifecycle.Wish:
         """What is asked for."""
         ordinary: dict[str, Any] = {
             "name": "lab",
@@ -52,11 +51,11 @@ class Launching:
             "expires_at": self.time.now() + timedelta(hours=8),
             "key": Key(scope="key-1", body="body-1"),
         }
-        return fleet.Wish(**(ordinary | more))
+        return lifecycle.Wish(**(ordinary | more))
 
     def begin(self, **more: Any) -> Fleet:
         """Freeze the wish, or find what came of it."""
-        return fleet.begin(
+        return lifecycle.begin(
             self.wish(**more),
             provider=self.provider,
             ledger=self.ledger,
@@ -68,7 +67,7 @@ class Launching:
         self.workers += 1
         deadline = self.time.now() + timedelta(seconds=seconds)
         clock = Clock(now=self.time.now, sleep=self.time.sleep, deadline=deadline)
-        return launching.carry_on(
+        return launcher.carry_on(
             begun,
             worker=f"worker-{self.workers}",
             provider=self.provider,
@@ -84,7 +83,7 @@ class Launching:
         """As whoever repeats the request, or the next sweep, would."""
         current = begun
         for _ in range(20):
-            self.time.sleep(launching.LOCK.total_seconds() + 1)
+            self.time.sleep(launcher.LOCK.total_seconds() + 1)
             current = self.carry_on(current)
             if current.step.finished:
                 return current

@@ -6,17 +6,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from curfew.clock import Clock
+from curfew.core.instance import Mode, Target
 from curfew.core.launch import Order
 from curfew.core.lease import Fleet, Step
-from curfew.core.model import Mode, Target
 from curfew.core.policy import Policy
 from curfew.core.report import Report, Result
-from curfew.ledger import Key, Ledger
-from curfew.ledger.memory import MemoryLedger
-from curfew.sweep import Sweep, act, plan
-
-from .builders import HERE, NOW, a_policy
-from .stub_ec2 import StubEc2
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Key, Ledger
+from curfew.sweep.planner import Sweep, act, plan
+from tests.builders import HERE, NOW, a_policy
+from tests.stub_ec2 import StubEc2
 
 
 @dataclass(slots=True)

@@ -24,12 +24,13 @@ from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 from mypy_boto3_ec2.client import EC2Client
 
-from curfew import calls, sdk
-from curfew.calls import Purpose
-from curfew.core.model import Mode
-from curfew.providers import ec2_pages
-from curfew.providers.ec2 import Ec2Provider
-from curfew.providers.ec2_rights import borrowing
+from curfew.aws import allowed_calls
+from curfew.aws import session as sdk
+from curfew.aws.allowed_calls import Purpose
+from curfew.core.instance import Mode
+from curfew.providers.ec2 import page_parser
+from curfew.providers.ec2.provider import Ec2Provider
+from curfew.providers.ec2.scoped_credentials import borrowing
 from tests.builders import HERE, an_id
 from tests.stub.bank import Bank
 from tests.stub.launches import Launches, check_tags
@@ -101,14 +102,14 @@ class StubEc2(Launches):
         self._before[action, on] = change
 
     def client(
-        self, purpose: Purpose = calls.LOOK, *, attempts: int = 1, session: Any = None
+        self, purpose: Purpose = allowed_calls.LOOK, *, attempts: int = 1, session: Any = None
     ) -> EC2Client:
         """A client as Curfew makes them, guarded; it talks to this cloud."""
         made = session or _session()
         client: EC2Client = made.create_client("ec2", config=_config(attempts))
-        calls.guard(client, purpose)
-        if purpose is calls.LOOK:
-            ec2_pages.hasten(client)
+        allowed_calls.guard(client, purpose)
+        if purpose is allowed_calls.LOOK:
+            page_parser.hasten(client)
         events: Any = client.meta.events
         events.register_first("before-send.ec2", self._answer)
         return client
@@ -118,14 +119,14 @@ class StubEc2(Launches):
         if mode is not Mode.ACT:
             return Ec2Provider(target=HERE, read=self.client(), ssm=self.ssm)
         borrowed = borrowing(HERE.region)
-        act = cache(lambda: self.client(calls.ACT, session=borrowed))
+        act = cache(lambda: self.client(allowed_calls.ACT, session=borrowed))
         lender = self.bank.lender(borrowed)
         return Ec2Provider(target=HERE, read=self.client(), act=act, lender=lender, ssm=self.ssm)
 
     def ssm(self) -> "SSMClient":
         """A client that reads the parameters."""
         client: SSMClient = _session().create_client("ssm", config=_config())
-        calls.guard(client, calls.PARAMETERS)
+        allowed_calls.guard(client, allowed_calls.PARAMETERS)
         events: Any = client.meta.events
         events.register_first("before-send.ssm", self._answer_ssm)
         return client

@@ -153,8 +153,8 @@ def _warm() -> None:
     import pytest  # noqa: F401, PLC0415
 
     import curfew.bootstrap  # noqa: PLC0415
-    import curfew.providers.ec2  # noqa: PLC0415
-    import curfew.schemas  # noqa: F401, PLC0415
+    import curfew.providers.ec2.provider  # noqa: PLC0415
+    import curfew.schemas.policy_file  # noqa: F401, PLC0415
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "curfew"]:
         del sys.modules[name]

@@ -130,7 +130,7 @@ def leftovers(children: int, patterns: Sequence[str]) -> Iterator[Verdict]:
     from mutmut.stats import status_by_exit_code  # noqa: PLC0415
     from mutmut.utils.file_utils import walk_mutatable_files  # noqa: PLC0415
 
-    from . import leftovers as made  # noqa: PLC0415
+    from tools import leftovers as made  # noqa: PLC0415
 
     sources = {module_of(path): path.read_text("utf-8") for path in walk_mutatable_files()}
     chosen = {

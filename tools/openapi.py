@@ -6,8 +6,8 @@ python -m tools.openapi [--check] docs/openapi.json
 import sys
 from pathlib import Path
 
-from curfew.handlers.api.docs import document
-from curfew.handlers.fleets import api
+from curfew.handlers.http.openapi import document
+from curfew.handlers.http_api import api
 
 
 def main(arguments: list[str]) -> int:

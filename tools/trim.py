@@ -1,6 +1,6 @@
 """Writes the trimmed model of EC2 and the endpoints that ship, from the installed SDK's, or checks that they are those.
 
-python -m tools.trim [--check] functions/curfew/models
+python -m tools.trim [--check] functions/curfew/aws/models
 
 A path is the SDK's name of a member inside of another one; lists are passed through. Sent or read, it ends at a value,
 or at a structure that is wanted whole.

@@ -11,22 +11,22 @@ from functools import partial
 from typing import Any, Protocol
 from uuid import uuid4
 
-from .abreast import Abreast, in_turn
+from .aws.rate_limit import Rates
 from .clock import Clock
+from .concurrency import Abreast, in_turn
+from .config.policy_file import PolicyFile
+from .config.settings import Settings
 from .core.errors import ProviderError, RequestError
+from .core.instance import Mode, Place, Target
 from .core.lease import Fleet
-from .core.model import Mode, Place, Target
 from .core.policy import Policy
-from .fleet import Wish
-from .ledger import Ledger
-from .policyfile import PolicyFile
-from .providers import Provider, Unreachable
-from .rate import Rates
-from .requests import SweepRequest, TargetRequest, WorkRequest
+from .fleets.lifecycle import Wish
+from .ledger.protocols import Ledger
+from .orchestration.targets import Atlas
+from .providers.base import Provider, Unreachable
+from .schemas.messages import SweepRequest, TargetRequest, WorkRequest
 from .schemas.templates import CloudFleetEntry
-from .settings import Settings
-from .sweep import Sweep
-from .targets import Atlas
+from .sweep.planner import Sweep
 
 FLEETS_AT_ONCE = 100
 

@@ -6,20 +6,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 
-from . import calls
-from .abreast import LANES, threads
 from .app import App
-from .aws import Aws
-from .clouds import Clouds
+from .aws import allowed_calls
+from .aws.clients import Aws
+from .aws.rate_limit import Rates
+from .concurrency import LANES, threads
+from .config.policy_file import load
+from .config.settings import Settings
 from .core.errors import ConfigError
-from .core.model import Mode
-from .ledger import Ledger
-from .ledger.memory import MemoryLedger
-from .policyfile import load
-from .providers import Provider
-from .rate import Rates
-from .requests import TargetRequest, WorkRequest
-from .settings import Settings
+from .core.instance import Mode
+from .ledger.memory.ledger import MemoryLedger
+from .ledger.protocols import Ledger
+from .providers.base import Provider
+from .providers.openstack.clouds import Clouds
+from .schemas.messages import TargetRequest, WorkRequest
 
 
 def utc_now() -> datetime:
@@ -71,9 +71,9 @@ def ledger_of(settings: Settings) -> Ledger:
 
 def _ledger(aws: Aws, settings: Settings) -> Ledger:
     if settings.table:
-        from .ledger.dynamodb import DynamoLedger
+        from .ledger.dynamodb.ledger import DynamoLedger
 
-        client = aws.guarded(calls.LEDGER, own=settings.table, read_timeout=5)
+        client = aws.guarded(allowed_calls.LEDGER, own=settings.table, read_timeout=5)
         return DynamoLedger(client, settings.table)
     if settings.mode is Mode.ACT:
         raise ConfigError(
@@ -83,10 +83,10 @@ def _ledger(aws: Aws, settings: Settings) -> Ledger:
 
 
 def _secret(aws: Aws, name: str) -> Callable[[], str]:
-    client = aws.once(calls.SECRET, own=name)
+    client = aws.once(allowed_calls.SECRET, own=name)
 
     def text() -> str:
-        from .secret import text_of
+        from .aws.secrets import text_of
 
         return text_of(client(), name)
 
@@ -94,14 +94,14 @@ def _secret(aws: Aws, name: str) -> Callable[[], str]:
 
 
 def _defer(aws: Aws, queue: str) -> Callable[[WorkRequest], None]:
-    from .workqueue import Queue
+    from .aws.queue import Queue
 
-    client = aws.once(calls.QUEUE, own=queue)
+    client = aws.once(allowed_calls.QUEUE, own=queue)
     return lambda work: Queue(client(), queue).send(work)
 
 
 def _fan_out(aws: Aws, queue: str) -> Callable[[Sequence[TargetRequest]], list[TargetRequest]]:
-    from .workqueue import Queue
+    from .aws.queue import Queue
 
-    client = aws.once(calls.QUEUE, own=queue)
+    client = aws.once(allowed_calls.QUEUE, own=queue)
     return lambda messages: Queue(client(), queue).send_each(messages)

@@ -31,7 +31,7 @@ NOT_SHIPPED = {
     "cfnlint",
     "cryptography",
     "demo",
-    "hostile",
+    "curfew_simulator",
     "hypothesis",
     "keystoneauth1",
     "moto",

@@ -20,7 +20,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made from a copy, with the build backend of this environment."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    for name in ("functions", "hostile"):
+    for name in ("functions", "curfew_simulator"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", source)
@@ -33,14 +33,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_brings_the_hostile_cloud_and_what_ships(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
 
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"curfew", "hostile"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"curfew", "curfew_simulator"}
 
 
 def test_the_wheel_brings_the_small_model_of_ec2(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
-    assert "curfew/models/ec2/2016-11-15/service-2.json" in names
-    assert "curfew/models/ec2/2016-11-15/paginators-1.json" in names
+    assert "curfew/aws/models/ec2/2016-11-15/service-2.json" in names
+    assert "curfew/aws/models/ec2/2016-11-15/paginators-1.json" in names
 
 
 def test_the_command_works_from_the_wheel_in_a_new_environment(wheel: Path, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_command_works_from_the_wheel_in_a_new_environment(wheel: Path, tmp_
     zipfile.ZipFile(wheel).extractall(packages)
     # Its dependencies are this environment's: after what the wheel brings, and without the tree.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    script = "import sys; from curfew.cli import main; sys.argv[0] = 'curfew'; main()"
+    script = "import sys; from curfew.cli.commands import main; sys.argv[0] = 'curfew'; main()"
 
     ran = subprocess.run(
         [tmp_path / "venv" / "bin" / "python", "-c", script, "rehearse", "--nights", "1"],

@@ -8,8 +8,8 @@ from botocore.parsers import EC2QueryParser
 
 from benchmarks import rendering
 from benchmarks.fleet import Machine
-from curfew.core.model import Instance, Target
-from curfew.providers.ec2_instances import instance_of
+from curfew.core.instance import Instance, Target
+from curfew.providers.ec2.instances import instance_of
 
 MODEL = botocore.session.get_session().get_service_model("ec2")
 

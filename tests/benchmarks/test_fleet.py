@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from benchmarks import rendering
 from benchmarks.cases import POLICIES
 from benchmarks.fleet import ACCOUNT, Machine, fleet
-from curfew.core.model import Instance, Target
+from curfew.config.policy_file import load
+from curfew.core.instance import Instance, Target
 from curfew.core.plan import Action, judge
-from curfew.policyfile import load
 from tests.benchmarks.reading import instances_of
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)

@@ -6,9 +6,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from curfew.ledger import Ledger
-from curfew.ledger.dynamodb import DynamoLedger
-from curfew.ledger.memory import MemoryLedger
+from curfew.ledger.dynamodb.ledger import DynamoLedger
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Ledger
 from demo.world import TABLE, make_table
 from tests.builders import HERE
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from curfew.ledger.dynamodb import DynamoLedger
+from curfew.ledger.dynamodb.ledger import DynamoLedger
 
 
 def client_of(ledger: DynamoLedger) -> Any:

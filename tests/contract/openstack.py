@@ -19,9 +19,9 @@ import vcr  # type: ignore[import-untyped]  # it has no types
 import yaml
 from openstack.exceptions import HttpException
 
-from curfew.core.model import Target
-from curfew.providers.openstack import OpenstackProvider, connected
-from curfew.providers.openstack_tags import written
+from curfew.core.instance import Target
+from curfew.providers.openstack.provider import OpenstackProvider, connected
+from curfew.providers.openstack.tags import written
 
 RECORDINGS = Path(__file__).parent / "recordings"
 CLOUDS = Path("/tmp/openstack/conf/clouds.yaml")  # noqa: S108  where up.sh has it

@@ -12,9 +12,10 @@ from moto import mock_aws
 from curfew.core.errors import ConflictError, LedgerError, ReusedKeyError
 from curfew.core.launch import Answer, Attempt, Order
 from curfew.core.lease import CLAIM, Fleet, Lease, Member, Step
-from curfew.ledger import Key, Ledger, fleet_items, table
-from curfew.ledger.dynamodb import DynamoLedger
-from curfew.ledger.table import Table
+from curfew.ledger.dynamodb import fleet_items, table
+from curfew.ledger.dynamodb.ledger import DynamoLedger
+from curfew.ledger.dynamodb.table import Table
+from curfew.ledger.protocols import Key, Ledger
 from demo.world import TABLE, make_table
 from tests.builders import HERE, NOW, an_id
 from tests.contract.dynamo import client_of, lose_the_first_answer, overtake

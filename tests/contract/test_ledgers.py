@@ -11,10 +11,10 @@ from moto import mock_aws
 
 from curfew.core.audit import Draft, EntryKind, broken
 from curfew.core.errors import LedgerError
-from curfew.core.model import Target
-from curfew.ledger import Ledger, Pause, Round, Watermark
-from curfew.ledger.dynamodb import DynamoLedger
-from curfew.ledger.table import Table
+from curfew.core.instance import Target
+from curfew.ledger.dynamodb.ledger import DynamoLedger
+from curfew.ledger.dynamodb.table import Table
+from curfew.ledger.protocols import Ledger, Pause, Round, Watermark
 from demo.world import TABLE, make_table
 from tests.builders import HERE, NOW, an_id
 

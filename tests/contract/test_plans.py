@@ -10,12 +10,12 @@ import pytest
 from moto import mock_aws
 
 from curfew.core.errors import LedgerError
+from curfew.core.instance import ActionKind, Instance, Mode, State, Volume
 from curfew.core.lease import Lease
-from curfew.core.model import ActionKind, Instance, Mode, State, Volume
 from curfew.core.plan import Action, Kept, Plan
 from curfew.core.report import Outcome, Report, Result, Status
-from curfew.ledger import Ledger, PlanRecord, PlanStep, Verdict
-from curfew.ledger.dynamodb import DynamoLedger
+from curfew.ledger.dynamodb.ledger import DynamoLedger
+from curfew.ledger.protocols import Ledger, PlanRecord, PlanStep, Verdict
 from demo.world import TABLE, make_table
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance
 from tests.contract.dynamo import client_of, lose_the_first_answer, overtake

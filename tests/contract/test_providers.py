@@ -20,11 +20,11 @@ from curfew.core.errors import (
     RefusedError,
     RequestError,
 )
+from curfew.core.instance import Attributes, Instance, State
 from curfew.core.launch import Pool
-from curfew.core.model import Attributes, Instance, State
 from curfew.core.policy import TagFilter
-from curfew.providers import Capabilities, Launch, Provider
-from curfew.providers.ec2 import Ec2Provider
+from curfew.providers.base import Capabilities, Launch, Provider
+from curfew.providers.ec2.provider import Ec2Provider
 from curfew.providers.memory import MemoryProvider
 from tests.builders import HERE, NOW, a_selector, an_id
 from tests.contract.openstack import recorded

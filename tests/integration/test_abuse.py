@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from curfew import policyfile
 from curfew.app import App
+from curfew.config import policy_file
 from curfew.core.errors import AmbiguousError, ListingError, RefusedError, SweepFailedError
+from curfew.core.instance import State
 from curfew.core.lease import Step
-from curfew.core.model import State
 from curfew.handlers import sweep
-from curfew.ledger.memory import MemoryLedger
-from curfew.providers import Launch
-from curfew.requests import SweepRequest
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.providers.base import Launch
+from curfew.schemas.messages import SweepRequest
 from tests.builders import HERE, NOW, an_id, an_instance
 from tests.http import ADMINISTRATOR, OWNER, STRANGER, Context, Service, event, told
 from tests.launches import Launching
@@ -309,7 +309,7 @@ def test_a_secret_in_user_data_a_header_or_a_tag_is_in_no_log_no_answer_and_no_m
 ) -> None:
     (tmp_path / "curfew.yaml").write_text(FILE)
     (tmp_path / "boot.sh").write_text(f"#!/bin/sh\necho {SECRET}\n")
-    api = Service(file=policyfile.load(tmp_path / "curfew.yaml"), queue=True)
+    api = Service(file=policy_file.load(tmp_path / "curfew.yaml"), queue=True)
     sent: list[Launch] = []
     launch = api.cloud.launch
 

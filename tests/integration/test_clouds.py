@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from curfew import bootstrap
-from curfew.clouds import Clouds
+from curfew.config.policy_file import load
+from curfew.config.settings import Settings
 from curfew.core.errors import ConfigError, RefusedError, RequestError
-from curfew.core.model import Mode, Place, Target
-from curfew.policyfile import load
+from curfew.core.instance import Mode, Place, Target
+from curfew.orchestration.targets import Atlas
 from curfew.providers.memory import MemoryProvider
-from curfew.requests import SweepRequest, TargetRequest
+from curfew.providers.openstack.clouds import Clouds
+from curfew.schemas.messages import SweepRequest, TargetRequest
 from curfew.schemas.targets import Cloud, Targets
-from curfew.settings import Settings
-from curfew.targets import Atlas
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id, an_instance
 from tests.http import Service, policies
 
@@ -209,7 +209,7 @@ def test_what_is_no_account_and_no_cloud_goes_nowhere() -> None:
 
 
 def test_without_the_sdk_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "curfew.providers.openstack", raising=False)
+    monkeypatch.delitem(sys.modules, "curfew.providers.openstack.provider", raising=False)
     monkeypatch.setitem(sys.modules, "keystoneauth1.exceptions", None)
     monkeypatch.setitem(sys.modules, "openstack", None)
     with pytest.raises(ConfigError, match=r"pip install 'curfew\[openstack\]'"):

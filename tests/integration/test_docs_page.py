@@ -8,9 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from curfew.answers import Problem
-from curfew.handlers.api.docs import document
-from curfew.handlers.fleets import api as resolver
+from curfew.handlers.http.openapi import document
+from curfew.handlers.http.responses import Problem
+from curfew.handlers.http_api import api as resolver
 from tests.http import STRANGER, Service
 from tests.template.reading import ROOT
 from tools import openapi

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from curfew import policyfile
 from curfew.app import App
+from curfew.config import policy_file
+from curfew.config.settings import Settings
 from curfew.core.errors import LedgerError, ProviderError, RequestError, SweepFailedError
-from curfew.core.model import Instance, Mode, State
-from curfew.due import due
+from curfew.core.instance import Instance, Mode, State
 from curfew.handlers import sweep
-from curfew.ledger import Pause, Round
-from curfew.ledger.memory import MemoryLedger
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Pause, Round
+from curfew.orchestration.scheduler import due
 from curfew.providers.memory import MemoryProvider
-from curfew.requests import SweepRequest, TickRequest
-from curfew.settings import Settings
+from curfew.schemas.messages import SweepRequest, TickRequest
 from tests.builders import HERE, an_id
 from tests.http import Context
 from tests.night import Time
@@ -51,7 +51,7 @@ class House:
     def app(self) -> App:
         return App(
             settings=Settings(region=HERE.region, mode=self.mode),
-            policies=policyfile.load(self.path),
+            policies=policy_file.load(self.path),
             ledger=self.ledger,
             provider=lambda _region, _account="": self.cloud,
             regions=lambda _account="": frozenset({HERE.region}),

@@ -7,13 +7,13 @@ import pytest
 
 from curfew.core.audit import Draft, EntryKind, broken
 from curfew.core.errors import LedgerError
-from curfew.core.model import ActionKind, Instance, Mode, State, Target
+from curfew.core.instance import ActionKind, Instance, Mode, State, Target
 from curfew.core.report import Result, Status
-from curfew.execute import BATCH
-from curfew.lane import PATIENCE
-from curfew.ledger import Pause
-from curfew.ledger.memory import MemoryLedger
-from curfew.providers.ec2 import Ec2Provider
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Pause
+from curfew.providers.ec2.provider import Ec2Provider
+from curfew.sweep.execution import BATCH
+from curfew.sweep.zone_worker import PATIENCE
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
 from tests.night import Night, kept, results
 from tests.stub_ec2 import Fault, Machine, StubEc2

@@ -10,11 +10,11 @@ import pytest
 from curfew.clock import Clock
 from curfew.core.audit import Draft, EntryKind
 from curfew.core.errors import LedgerError, PacedError, ProviderError
-from curfew.core.model import ActionKind, Instance, State, Target
+from curfew.core.instance import ActionKind, Instance, State, Target
 from curfew.core.plan import Plan, decide
-from curfew.execute import Executed, execute
-from curfew.ledger.memory import MemoryLedger
+from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.memory import HERE, MemoryProvider
+from curfew.sweep.execution import Executed, execute
 from tests.builders import NOW, a_policy, an_id, an_instance
 from tests.night import Time
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from curfew.clock import Clock
+from curfew.core.instance import ActionKind
 from curfew.core.lease import Fleet
-from curfew.core.model import ActionKind
 from curfew.core.plan import Plan
 from curfew.core.report import Outcome, Report, Result
-from curfew.execute import Executed, execute
+from curfew.sweep.execution import Executed, execute
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
 from tests.night import Night, leased, results
 from tests.stub_ec2 import Fault, Machine, StubEc2

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from curfew import work
 from curfew.core.errors import (
     AmbiguousError,
     LedgerError,
@@ -18,14 +17,15 @@ from curfew.core.errors import (
     RefusedError,
     ThrottledError,
 )
+from curfew.core.instance import Attributes, Instance, Mode, State
 from curfew.core.launch import Pool
 from curfew.core.lease import Step
-from curfew.core.model import Attributes, Instance, Mode, State
-from curfew.fleet import begin
-from curfew.handlers import fleets
-from curfew.ledger import Key, Pause
-from curfew.ledger.memory import MemoryLedger
-from curfew.requests import WorkRequest
+from curfew.fleets.lifecycle import begin
+from curfew.handlers import http_api
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Key, Pause
+from curfew.orchestration import jobs
+from curfew.schemas.messages import WorkRequest
 from tests.builders import HERE, NOW, an_id, an_instance
 from tests.http import (
     ADMINISTRATOR,
@@ -130,7 +130,7 @@ def test_two_that_come_at_once_with_one_key_lead_to_one_fleet(api: Service) -> N
             key=scope[0],
         )
         found.append(begin(wish, provider=api.cloud, ledger=ledger, now=NOW))
-        found.append(work.launch(api.app, found[0], deadline=None))
+        found.append(jobs.launch(api.app, found[0], deadline=None))
         return launch(asked, by=by)
 
     def recall(key: Key) -> Any:
@@ -278,7 +278,7 @@ def test_a_launch_that_takes_too_long_is_accepted_and_carried_on(api: Service) -
     assert api.put_off == [
         WorkRequest(work="launch", id=begun.json["operation"], fleet=MINE),
     ]
-    work.carry_out(api.app, api.put_off[0], deadline=None)
+    jobs.carry_out(api.app, api.put_off[0], deadline=None)
     looked = api.ask("GET", f"/fleets/{MINE}")
     assert (looked.json["step"], len(looked.json["instances"])) == ("launched", 2)
     assert len(running(api)) == 2
@@ -996,7 +996,7 @@ def test_an_event_that_is_none_is_answered(asked: dict[str, Any]) -> None:
 def test_a_deployment_that_is_unusable_is_a_problem_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CURFEW_MODE", "act")  # without a table
 
-    answer = fleets.handler(event("GET", "/fleets"), Context())  # type: ignore[arg-type]
+    answer = http_api.handler(event("GET", "/fleets"), Context())  # type: ignore[arg-type]
 
     assert answer["statusCode"] == 500
     assert "CURFEW_TABLE" not in answer["body"]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from curfew import policyfile
-from curfew.ledger import PlanRecord
-from curfew.settings import SHIPPED_POLICIES
-from curfew.work import make_plan
+from curfew.config import policy_file
+from curfew.config.settings import SHIPPED_POLICIES
+from curfew.ledger.protocols import PlanRecord
+from curfew.orchestration.jobs import make_plan
 from tests.builders import NOW, an_instance
 from tests.http import ADMINISTRATOR, OWNER, Reply, Service
 from tests.template.reading import ROOT, Template
@@ -37,7 +37,7 @@ EXPECTED: dict[str, tuple[int, str]] = {
 
 def seeded(*, launched: bool) -> Service:
     """The policies that ship, a plan, and the tutorial's fleet."""
-    api = Service(file=policyfile.load(SHIPPED_POLICIES))
+    api = Service(file=policy_file.load(SHIPPED_POLICIES))
     api.add(an_instance(50), an_instance(51, tags={"env": "dev", "owner": "kim"}))
     app = api.app
     record = PlanRecord(

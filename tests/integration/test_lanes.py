@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from curfew.abreast import Abreast, Piece, in_turn, threads
 from curfew.clock import Clock
+from curfew.concurrency import Abreast, Piece, in_turn, threads
 from curfew.core.audit import EntryKind, broken
 from curfew.core.errors import PacedError, RefusedError, ThrottledError
-from curfew.core.model import State
+from curfew.core.instance import State
 from curfew.core.plan import Plan
 from curfew.core.report import Report, Result, Status
-from curfew.lane import PATIENCE
-from curfew.ledger import Pause
-from curfew.ledger.memory import MemoryLedger
-from curfew.ledger.memory_fleets import MemoryFleets
-from curfew.providers.ec2 import Ec2Provider
-from curfew.run import Run
-from curfew.sweep import act, plan
+from curfew.ledger.memory.fleets import MemoryFleets
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Pause
+from curfew.providers.ec2.provider import Ec2Provider
+from curfew.sweep.planner import act, plan
+from curfew.sweep.run_state import Run
+from curfew.sweep.zone_worker import PATIENCE
 from tests.builders import HERE, NOW, an_id
 from tests.night import Night, leased, results
 from tests.stub.wire import numbered, parameters

@@ -13,7 +13,7 @@ import pytest
 
 from curfew.core.errors import LedgerError
 from curfew.core.lease import Step
-from curfew.launching import LOCK
+from curfew.fleets.launcher import LOCK
 from tests.builders import HERE
 from tests.launches import FIRST, SECOND, Launching, Trouble
 from tests.stub_ec2 import Fault

@@ -13,15 +13,17 @@ import time_machine
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from moto import mock_aws
 
-from curfew import bootstrap, fleet, launching, work
+from curfew import bootstrap
 from curfew.app import App
+from curfew.config.settings import SHIPPED_POLICIES
 from curfew.core.access import Caller
 from curfew.core.errors import QueueError
 from curfew.core.lease import Fleet, Step
+from curfew.fleets import launcher, lifecycle
 from curfew.handlers.sweep import handler
-from curfew.ledger import Key, PlanRecord, PlanStep
-from curfew.run import SHELF_LIFE
-from curfew.settings import SHIPPED_POLICIES
+from curfew.ledger.protocols import Key, PlanRecord, PlanStep
+from curfew.orchestration import jobs
+from curfew.sweep.run_state import SHELF_LIFE
 from demo import world
 from demo.__main__ import Context
 
@@ -82,11 +84,13 @@ def a_fleet(app: App, name: str = "lab", *, count: int = 2) -> Fleet:
         expires_at=app.now() + timedelta(hours=8),
         key=Key(scope=name, body=""),
     )
-    return fleet.begin(wish, provider=app.provider(world.REGION), ledger=app.ledger, now=app.now())
+    return lifecycle.begin(
+        wish, provider=app.provider(world.REGION), ledger=app.ledger, now=app.now()
+    )
 
 
 def launched(app: App, begun: Fleet) -> Fleet:
-    return launching.carry_on(
+    return launcher.carry_on(
         begun,
         worker="test",
         provider=app.provider(world.REGION),
@@ -121,7 +125,7 @@ def test_a_launch_that_was_put_off_is_carried_on(app: App) -> None:
     begun = a_fleet(app)
     out_of_time = app.now()
 
-    unfinished = work.launch(app, begun, deadline=out_of_time)
+    unfinished = jobs.launch(app, begun, deadline=out_of_time)
     (message,) = put_off()
 
     assert unfinished.step is Step.LAUNCHING
@@ -132,7 +136,7 @@ def test_a_launch_that_was_put_off_is_carried_on(app: App) -> None:
 
 
 def test_a_launch_that_is_delivered_twice_launches_once(app: App) -> None:
-    work.launch(app, a_fleet(app), deadline=app.now())
+    jobs.launch(app, a_fleet(app), deadline=app.now())
     (message,) = put_off()
 
     assert delivered(message) == delivered(message) == DONE
@@ -141,10 +145,10 @@ def test_a_launch_that_is_delivered_twice_launches_once(app: App) -> None:
 
 
 def test_a_large_fleet_is_ended_later_and_once(app: App) -> None:
-    lab = launched(app, a_fleet(app, count=work.AT_ONCE + 1))
+    lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
     assert lab.step is Step.LAUNCHED
 
-    sweep_id, report = work.end(app, lab, caller=KIM, deadline=None)
+    sweep_id, report = jobs.end(app, lab, caller=KIM, deadline=None)
     (message,) = put_off()
 
     assert report is None
@@ -162,9 +166,9 @@ def test_with_a_queue_that_cannot_be_used_a_large_fleet_is_ended_at_once(app: Ap
     def broken(_work: Any) -> None:
         raise QueueError("the queue cannot be used")
 
-    lab = launched(app, a_fleet(app, count=work.AT_ONCE + 1))
+    lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
 
-    _, report = work.end(replace(app, defer=broken), lab, caller=KIM, deadline=None)
+    _, report = jobs.end(replace(app, defer=broken), lab, caller=KIM, deadline=None)
 
     assert report is not None
     assert running() == 0
@@ -179,8 +183,8 @@ def test_the_sweep_of_leases_goes_wherever_a_fleet_runs(app: App) -> None:
         expires_at=app.now() + timedelta(hours=1),
         key=Key(scope="abroad", body=""),
     )
-    begun = fleet.begin(wish, provider=app.provider(abroad), ledger=app.ledger, now=app.now())
-    assert work.launch(app, begun, deadline=None).step is Step.LAUNCHED
+    begun = lifecycle.begin(wish, provider=app.provider(abroad), ledger=app.ledger, now=app.now())
+    assert jobs.launch(app, begun, deadline=None).step is Step.LAUNCHED
 
     with time_machine.travel(app.now() + timedelta(hours=2)):
         answer = handler({"policy": "leases"}, Context())
@@ -194,7 +198,7 @@ def test_the_sweep_of_leases_goes_wherever_a_fleet_runs(app: App) -> None:
 def test_a_small_fleet_is_ended_at_once(app: App) -> None:
     lab = launched(app, a_fleet(app))
 
-    _, report = work.end(app, lab, caller=KIM, deadline=None)
+    _, report = jobs.end(app, lab, caller=KIM, deadline=None)
 
     assert report is not None
     assert put_off() == []
@@ -203,8 +207,8 @@ def test_a_small_fleet_is_ended_at_once(app: App) -> None:
 
 def test_a_message_that_comes_twice_at_once_is_one_sweep(app: App) -> None:
     """The second comes while the first is about to order, and must neither order nor let go of the claim."""
-    lab = launched(app, a_fleet(app, count=work.AT_ONCE + 1))
-    work.end(app, lab, caller=KIM, deadline=None)
+    lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
+    jobs.end(app, lab, caller=KIM, deadline=None)
     (message,) = put_off()
     orders: list[str] = []
     claims: list[str] = []
@@ -238,8 +242,8 @@ def test_a_message_ends_no_fleet_that_nobody_gave_up(app: App) -> None:
 
 
 def test_a_message_that_is_older_than_its_claim_ends_nothing(app: App) -> None:
-    lab = launched(app, a_fleet(app, count=work.AT_ONCE + 1))
-    work.end(app, lab, caller=KIM, deadline=None)
+    lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
+    jobs.end(app, lab, caller=KIM, deadline=None)
     (message,) = put_off()
 
     with time_machine.travel(app.now() + timedelta(minutes=21)):
@@ -252,7 +256,7 @@ def test_a_plan_that_was_put_off_is_made(app: App) -> None:
     launched(app, a_fleet(app))
     record = a_plan(app)
 
-    unmade = work.make_plan(app, record, deadline=app.now() - timedelta(seconds=1))
+    unmade = jobs.make_plan(app, record, deadline=app.now() - timedelta(seconds=1))
     (message,) = put_off()
 
     assert unmade.step is PlanStep.PLANNING
@@ -278,12 +282,12 @@ def test_in_report_mode_too_a_plan_that_was_put_off_is_made(
 
 
 def test_a_large_plan_is_applied_later_and_once(app: App) -> None:
-    launched(app, a_fleet(app, count=work.AT_ONCE + 1))
+    launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
     with time_machine.travel(app.now() + timedelta(hours=9)):
-        made = work.make_plan(app, a_plan(app, "leases"), deadline=None)
+        made = jobs.make_plan(app, a_plan(app, "leases"), deadline=None)
         assert made.step is PlanStep.PLANNED
 
-        taken, report = work.apply_plan(app, made, caller=Caller(id="root"), deadline=None)
+        taken, report = jobs.apply_plan(app, made, caller=Caller(id="root"), deadline=None)
         (message,) = put_off()
 
         assert (taken.step, report) == (PlanStep.APPLYING, None)
@@ -299,10 +303,10 @@ def test_a_large_plan_is_applied_later_and_once(app: App) -> None:
 def test_a_plan_that_waits_while_the_policies_change_is_not_applied(
     app: App, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    launched(app, a_fleet(app, count=work.AT_ONCE + 1))
+    launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
     with time_machine.travel(app.now() + timedelta(hours=9)):
-        made = work.make_plan(app, a_plan(app, "leases"), deadline=None)
-        work.apply_plan(app, made, caller=Caller(id="root"), deadline=None)
+        made = jobs.make_plan(app, a_plan(app, "leases"), deadline=None)
+        jobs.apply_plan(app, made, caller=Caller(id="root"), deadline=None)
         (message,) = put_off()
         changed = tmp_path / "curfew.yaml"
         changed.write_text(SHIPPED_POLICIES.read_text() + "# another version\n")
@@ -334,7 +338,7 @@ def test_a_poison_message_fails_for_itself(poison: str) -> None:
 
 
 def test_one_message_that_fails_changes_nothing_for_another(app: App) -> None:
-    work.launch(app, a_fleet(app), deadline=app.now())
+    jobs.launch(app, a_fleet(app), deadline=app.now())
     (message,) = put_off()
 
     answer = delivered("poison", message, "poison")
@@ -344,7 +348,7 @@ def test_one_message_that_fails_changes_nothing_for_another(app: App) -> None:
 
 
 def test_in_report_mode_a_message_is_not_obeyed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    work.launch(app, a_fleet(app), deadline=app.now())
+    jobs.launch(app, a_fleet(app), deadline=app.now())
     (message,) = put_off()
     monkeypatch.setenv("CURFEW_MODE", "report")
     bootstrap.app.cache_clear()

@@ -9,18 +9,20 @@ from typing import Any
 
 import pytest
 
-from curfew import execute, policyfile, relay, work
 from curfew.app import App
+from curfew.config import policy_file
+from curfew.config.settings import Settings
 from curfew.core.audit import EntryKind, broken
 from curfew.core.errors import ConflictError, QueueError
-from curfew.core.model import Instance, Mode, State
+from curfew.core.instance import Instance, Mode, State
 from curfew.core.report import Report, Result, Status
-from curfew.ledger import Pause
-from curfew.ledger.memory import MemoryLedger
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Pause
+from curfew.orchestration import jobs
 from curfew.providers.memory import MemoryProvider
-from curfew.requests import SweepRequest, WorkRequest
-from curfew.settings import Settings
-from curfew.sweep import run
+from curfew.schemas.messages import SweepRequest, WorkRequest
+from curfew.sweep import continuation, execution
+from curfew.sweep.planner import run
 from tests.builders import HERE, an_id
 from tests.night import Time
 
@@ -67,7 +69,7 @@ class House:
     def app(self) -> App:
         return App(
             settings=Settings(region=HERE.region, mode=Mode.ACT),
-            policies=policyfile.load(self.path),
+            policies=policy_file.load(self.path),
             ledger=self.ledger,
             provider=lambda _region, _account="": self.cloud,
             regions=lambda _account="": frozenset({HERE.region}),
@@ -81,11 +83,11 @@ class House:
         app = self.app
         request = SweepRequest(policy="nightly", schedule="nightly", scheduled_at=NIGHT)
         (one,) = app.sweeps(request, deadline=self.time.at + timedelta(seconds=seconds))
-        self.reports.append(relay.hand_on(one, run(one, Mode.ACT), app.defer))
+        self.reports.append(continuation.hand_on(one, run(one, Mode.ACT), app.defer))
         return self.reports[-1]
 
     def deliver(self, message: WorkRequest, seconds: float = 600) -> Report | str:
-        told = work.carry_out(self.app, message, deadline=self.time.at + timedelta(seconds=seconds))
+        told = jobs.carry_out(self.app, message, deadline=self.time.at + timedelta(seconds=seconds))
         if isinstance(told, Report):
             self.reports.append(told)
         return told
@@ -116,9 +118,9 @@ class House:
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "BATCH", 3)
-    monkeypatch.setattr("curfew.run.ROOM", timedelta(seconds=16))
-    monkeypatch.setattr(execute, "WAITS", (0,))
+    monkeypatch.setattr(execution, "BATCH", 3)
+    monkeypatch.setattr("curfew.sweep.run_state.ROOM", timedelta(seconds=16))
+    monkeypatch.setattr(execution, "WAITS", (0,))
 
 
 @pytest.fixture
@@ -179,11 +181,11 @@ def test_after_so_many_hops_it_stops_and_says_so(make: Callable[[], House]) -> N
 
     hops = finish(house, 15)  # too little for any batch
 
-    assert hops == relay.HOPS
+    assert hops == continuation.HOPS
     last = house.reports[-1]
     assert last.status is Status.STOPPED
     assert last.failed
-    assert f"{relay.HOPS} others have carried it on already" in last.problem
+    assert f"{continuation.HOPS} others have carried it on already" in last.problem
     assert house.ledger.watermark(HERE, "nightly", "nightly") is None
 
 
@@ -210,7 +212,7 @@ def test_without_a_queue_or_if_it_does_not_answer_the_sweep_stops(
         app = house.app
         request = SweepRequest(policy="nightly")
         (one,) = app.sweeps(request, deadline=house.time.at + timedelta(seconds=26))
-        report = relay.hand_on(one, run(one, Mode.ACT), defer)
+        report = continuation.hand_on(one, run(one, Mode.ACT), defer)
         assert report.status is Status.STOPPED
         assert ("could not be handed on: gone" in report.problem) == (defer is shut)
 
@@ -267,7 +269,7 @@ def test_other_policies_and_a_rest_that_lay_too_long_are_refused(
     with pytest.raises(ConflictError, match="other policies"):
         house.deliver(message)
     house.path.write_text(FILE)
-    house.time.at += relay.KEPT + timedelta(seconds=1)
+    house.time.at += continuation.KEPT + timedelta(seconds=1)
     with pytest.raises(ConflictError, match="lay too long"):
         house.deliver(message)
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from curfew.app import App
+from curfew.config.policy_file import PolicyFile, load
+from curfew.config.settings import Settings
 from curfew.core.audit import EntryKind, broken
 from curfew.core.errors import LedgerError, QueueError, SweepFailedError
-from curfew.core.model import Mode
+from curfew.core.instance import Mode
 from curfew.core.report import Report, Status
 from curfew.handlers import sweep as handler
-from curfew.ledger import Pause, PlanStep
-from curfew.ledger.memory import MemoryLedger
-from curfew.policyfile import PolicyFile, load
-from curfew.relay import HOPS
-from curfew.requests import SweepRequest, WorkRequest
-from curfew.settings import Settings
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Pause, PlanStep
+from curfew.schemas.messages import SweepRequest, WorkRequest
+from curfew.sweep.continuation import HOPS
 from demo.__main__ import Context
 from tests.builders import HERE, NOW, an_id
 from tests.night import Time, leased
@@ -208,7 +208,7 @@ def policies_in(folder: Path, *, per_day: int = 100, more: str = "") -> PolicyFi
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curfew.execute.BATCH", 1)
+    monkeypatch.setattr("curfew.sweep.execution.BATCH", 1)
 
 
 def whole(policies: PolicyFile) -> list[str]:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from curfew.config.settings import Settings
 from curfew.core.access import Caller
-from curfew.handlers.api.caller import caller_of
-from curfew.handlers.fleets import api as resolver
-from curfew.settings import Settings
+from curfew.handlers.http.authentication import caller_of
+from curfew.handlers.http_api import api as resolver
 from tests.builders import an_instance
 from tests.http import ADMINISTRATOR, OWNER, STRANGER, Service, event
 from tests.template.reading import ROOT, Template

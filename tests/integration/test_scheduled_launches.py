@@ -11,6 +11,7 @@ import pytest
 from moto import mock_aws
 
 from curfew import bootstrap
+from curfew.config.settings import SHIPPED_POLICIES
 from curfew.core.errors import (
     ConfigError,
     ConflictError,
@@ -19,8 +20,7 @@ from curfew.core.errors import (
     StaleTriggerError,
 )
 from curfew.handlers.launch import handler, wished
-from curfew.requests import LaunchRequest
-from curfew.settings import SHIPPED_POLICIES
+from curfew.schemas.messages import LaunchRequest
 from demo import world
 from demo.__main__ import Context
 

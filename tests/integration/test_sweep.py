@@ -9,13 +9,13 @@ import pytest
 
 from curfew.core.audit import Draft
 from curfew.core.errors import LedgerError, RequestError, StaleTriggerError
-from curfew.core.model import ActionKind, Mode, Target
+from curfew.core.instance import ActionKind, Mode, Target
 from curfew.core.policy import Limits
 from curfew.core.report import Result, Status
-from curfew.ledger import Pause
-from curfew.ledger.memory import MemoryLedger
-from curfew.requests import SweepRequest
-from curfew.triggers import LATEST, permitted, refuse_stale
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Pause
+from curfew.orchestration.admission import LATEST, permitted, refuse_stale
+from curfew.schemas.messages import SweepRequest
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
 from tests.night import Night, kept, results
 from tests.stub_ec2 import Fault, Machine, StubEc2

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from curfew import policyfile
 from curfew.app import App
+from curfew.config import policy_file
+from curfew.config.settings import Settings
 from curfew.core.errors import LedgerError, ProviderError, RequestError, SweepFailedError
-from curfew.core.model import Instance, Mode, State, Target
-from curfew.handlers import sweep, target
-from curfew.ledger.memory import MemoryLedger
+from curfew.core.instance import Instance, Mode, State, Target
+from curfew.handlers import sweep, sweep_target
+from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.memory import MemoryProvider
-from curfew.requests import SweepRequest, TargetRequest
-from curfew.settings import Settings
+from curfew.schemas.messages import SweepRequest, TargetRequest
 from tests.builders import HERE, an_id
 from tests.http import Context
 from tests.night import Night, Time, leased
@@ -76,7 +76,7 @@ class Estate:
         self.path.write_text(FILE.format(targets=self.targets))
         return App(
             settings=Settings(region=HOME, mode=self.mode),
-            policies=policyfile.load(self.path),
+            policies=policy_file.load(self.path),
             ledger=self.ledger,
             provider=self.cloud,
             regions=self.regions,
@@ -109,7 +109,7 @@ class Estate:
             "messageId": "m-1", "receiptHandle": "x", "body": text, "attributes": {}, "messageAttributes": {},
             "eventSource": "aws:sqs", "awsRegion": HOME, "eventSourceARN": f"arn:aws:sqs:{HOME}:{HERE.account}:t",
         }  # fmt: skip
-        answer = target.answer({"Records": [record]}, Context(), self.app)  # type: ignore[arg-type]
+        answer = sweep_target.answer({"Records": [record]}, Context(), self.app)  # type: ignore[arg-type]
         assert answer["batchItemFailures"] in ([], [{"itemIdentifier": "m-1"}])
         return not answer["batchItemFailures"]
 

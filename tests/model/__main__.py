@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .explorer import Exploration
-from .scenarios import (
+from tests.model.explorer import Exploration
+from tests.model.scenarios import (  # fmt: skip
     ENDINGS,
     FENCED,
     GUARDS,
@@ -17,7 +17,7 @@ from .scenarios import (
     LAUNCHES,
     ending,
     launch,
-)  # fmt: skip
+)
 
 
 def table(

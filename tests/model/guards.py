@@ -7,17 +7,18 @@ from uuid import uuid4
 
 import pytest
 
-from curfew import execute, intents, lane, launching
 from curfew.core.launch import Answer, Attempt
 from curfew.core.lease import Fleet
 from curfew.core.report import Result
-from curfew.ledger import Ledger
-from curfew.ledger.memory import MemoryLedger
-from curfew.ledger.memory_fleets import MemoryFleets
-from curfew.providers import Provider
+from curfew.fleets import launcher
+from curfew.ledger.memory.fleets import MemoryFleets
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Ledger
+from curfew.providers.base import Provider
+from curfew.sweep import execution, recovery, zone_worker
 from tests.safety.belts import Remove, returning
 
-Lane = lane.Lane
+Lane = zone_worker.Lane
 
 
 def _no_claim(patch: pytest.MonkeyPatch) -> None:
@@ -88,7 +89,7 @@ def _settling(patch: pytest.MonkeyPatch) -> None:
         ledger.open_intents(provider.target)
         return ()
 
-    patch.setattr(intents, "settle", read_only)
+    patch.setattr(recovery, "settle", read_only)
 
 
 def _verification(patch: pytest.MonkeyPatch) -> None:
@@ -97,7 +98,7 @@ def _verification(patch: pytest.MonkeyPatch) -> None:
             self._provider.describe(list(self.accepted))
             self._settle(list(self.accepted.values()), Result.VERIFIED, "the cloud agreed")
 
-    patch.setattr(execute._Execution, "verify", trusting)
+    patch.setattr(execution._Execution, "verify", trusting)
 
 
 REMOVED: dict[str, Remove] = {
@@ -142,14 +143,14 @@ def _no_locks(patch: pytest.MonkeyPatch) -> None:
 
 
 def _empty_when_open(patch: pytest.MonkeyPatch) -> None:
-    made = launching._Launch._made
+    made = launcher._Launch._made
 
     def hasty(self: Any, order: Any, attempt: Attempt, *, repeated: bool) -> Any:
         if repeated:
             return replace(attempt, answer=Answer.EMPTY)
         return made(self, order, attempt, repeated=repeated)
 
-    patch.setattr(launching._Launch, "_made", hasty)
+    patch.setattr(launcher._Launch, "_made", hasty)
 
 
 def _unwritten_attempts(patch: pytest.MonkeyPatch) -> None:
@@ -169,7 +170,7 @@ def _unwritten_attempts(patch: pytest.MonkeyPatch) -> None:
 
 
 def _recorded_later(patch: pytest.MonkeyPatch) -> None:
-    hold, waiting = launching._Launch.hold, dict[str, list[str]]()
+    hold, waiting = launcher._Launch.hold, dict[str, list[str]]()
 
     def settled(self: Any, attempt: Attempt, answer: Answer, born: Any, problem: str = "") -> Any:
         waiting[self.worker] = [instance.id for instance in born]
@@ -180,8 +181,8 @@ def _recorded_later(patch: pytest.MonkeyPatch) -> None:
             self.ledger.fleets.record(self.fleet, ids, now=self.clock.now())
         return hold(self)
 
-    patch.setattr(launching._Launch, "_settled", settled)
-    patch.setattr(launching._Launch, "hold", held)
+    patch.setattr(launcher._Launch, "_settled", settled)
+    patch.setattr(launcher._Launch, "hold", held)
 
 
 def _attempts_in_spite_of_claims(patch: pytest.MonkeyPatch) -> None:
@@ -201,7 +202,7 @@ def _attempts_in_spite_of_claims(patch: pytest.MonkeyPatch) -> None:
 # Without "lock before the call": it is missed only where the fences are, which the code does not have.
 REMOVED_FROM_LAUNCH: dict[str, Remove] = {
     "lock": _no_locks,
-    "token": lambda patch: patch.setattr(launching, "token", lambda *_: uuid4().hex),
+    "token": lambda patch: patch.setattr(launcher, "token", lambda *_: uuid4().hex),
     "open attempt first": _empty_when_open,
     "attempt first": _unwritten_attempts,
     "record first": _recorded_later,

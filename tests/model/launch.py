@@ -40,8 +40,7 @@ from functools import cache, cached_property
 from curfew.core.launch import Answer, Attempt, Ending, Order, upcoming
 from curfew.core.lease import Step
 from tests.builders import HERE
-
-from .ending import changed
+from tests.model.ending import changed
 
 ASKED = 2
 ORDER = Order(

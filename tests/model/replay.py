@@ -16,18 +16,17 @@ from zoneinfo import ZoneInfo
 from curfew.clock import Clock
 from curfew.core.audit import EntryKind
 from curfew.core.errors import AmbiguousError
+from curfew.core.instance import State
 from curfew.core.lease import Fleet
-from curfew.core.model import State
 from curfew.core.policy import Limits, Policy
-from curfew.ledger import Pause
+from curfew.ledger.protocols import Pause
 from curfew.providers.memory import MemoryProvider
-from curfew.sweep import Sweep, act, plan
+from curfew.sweep.planner import Sweep, act, plan
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
+from tests.model.ending import DEAD, DONE, HANG, LATE, NOBODY, RENEWED, UNBEGUN, Ending, World
+from tests.model.stage import Player
 from tests.night import Night, leased
 from tests.stub_ec2 import StubEc2
-
-from .ending import DEAD, DONE, HANG, LATE, NOBODY, RENEWED, UNBEGUN, Ending, World
-from .stage import Player
 
 CALLS = {
     "list": "find", "leases": "leases", "watermark": "watermark", "pause": "paused", "open": "open_intents",

@@ -10,20 +10,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from curfew import launching
 from curfew.clock import Clock
 from curfew.core.errors import AmbiguousError, ProviderError
 from curfew.core.launch import Order, Pool, token
 from curfew.core.lease import Fleet
-from curfew.ledger import Key
-from curfew.ledger.memory import MemoryLedger
-from curfew.providers import Launch as Call
+from curfew.fleets import launcher
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Key
+from curfew.providers.base import Launch as Call
 from curfew.providers.memory import MemoryProvider
 from tests.builders import HERE, NOW
+from tests.model.launch import DEAD, DONE, ORDER, UNBEGUN, Launch, World
+from tests.model.stage import Player
 from tests.night import Time
-
-from .launch import DEAD, DONE, ORDER, UNBEGUN, Launch, World
-from .stage import Player
 
 CALLS = {
     "begin": "lock", "keep": "lock", "hold": "lock", "read": "attempts", "attempt": "attempt", "break-off": "get",
@@ -91,7 +90,7 @@ class LaunchReplay:
                 self.compare(after, step)
                 world = after
             if not world.wrong:
-                self.time.at += launching.LOCK
+                self.time.at += launcher.LOCK
                 player = self.players[-1]
                 player.begin()
                 while player.at:
@@ -122,7 +121,7 @@ class LaunchReplay:
         if name in self.model.names:
             self._run(self.model.names.index(name), did, before, after)
         elif step == "the lock runs out":
-            self.time.at += launching.LOCK
+            self.time.at += launcher.LOCK
         elif step.startswith("the first pool has room"):
             self.cloud.capacity[self.pools[0]] = after.capacity[0]
         elif step == "the owner gives the fleet up":
@@ -131,7 +130,7 @@ class LaunchReplay:
             )
         elif step == "the call whose answer was lost arrives":
             attempt = after.attempts[before.flying]
-            call = launching._call(self.order, attempt)
+            call = launcher._call(self.order, attempt)
             assert call.token == token(self.order, attempt)
             with suppress(ProviderError):
                 self.cloud.launch(call, by=self.order.operation)
@@ -171,7 +170,7 @@ class LaunchReplay:
         )
 
     def _work(self, player: Player) -> None:
-        launching.carry_on(
+        launcher.carry_on(
             FLEET,
             worker=player.name,
             provider=player.port(_Cloud(self.cloud, player), PORTS),

@@ -6,10 +6,10 @@ twice, what else happens is taken two or three at a time, to stay within a minut
 
 from dataclasses import dataclass, replace
 
-from .ending import BOTH, Ending, World
-from .explorer import Exploration, explore
-from .launch import Launch
-from .launch import World as LaunchWorld
+from tests.model.ending import BOTH, Ending, World
+from tests.model.explorer import Exploration, explore
+from tests.model.launch import Launch
+from tests.model.launch import World as LaunchWorld
 
 # What the code does not keep in some corner; each has a scenario of its own in KNOWN.
 BROKEN = frozenset(("hollow", "credit", "outcomes"))

@@ -6,10 +6,10 @@ from functools import cache
 
 import pytest
 
-from .ending import RENEWED, Ending
-from .guards import REMOVED
-from .replay import Path, Replay, playable
-from .scenarios import (
+from tests.model.ending import RENEWED, Ending
+from tests.model.guards import REMOVED
+from tests.model.replay import Path, Replay, playable
+from tests.model.scenarios import (
     APART,
     BROKEN,
     ENDINGS,
@@ -22,7 +22,7 @@ from .scenarios import (
     ending,
     twice,
 )
-from .walks import traced, walk
+from tests.model.walks import traced, walk
 
 GUARD_NAMES = [guarded.guard for guarded in GUARDS]
 SCHEDULES = 200

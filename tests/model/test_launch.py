@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from .explorer import Exploration
-from .guards import REMOVED_FROM_LAUNCH
-from .launch import ASKED, DEAD, DONE, Launch, World
-from .replay_launch import LaunchReplay
-from .scenarios import FENCED, HANGS, LAUNCH_GUARDS, LAUNCHES, LaunchGuarded, launch
-from .walks import drawn, traced
+from tests.model.explorer import Exploration
+from tests.model.guards import REMOVED_FROM_LAUNCH
+from tests.model.launch import ASKED, DEAD, DONE, Launch, World
+from tests.model.replay_launch import LaunchReplay
+from tests.model.scenarios import FENCED, HANGS, LAUNCH_GUARDS, LAUNCHES, LaunchGuarded, launch
+from tests.model.walks import drawn, traced
 
 REAL = [guarded for guarded in LAUNCH_GUARDS if guarded.guard in REMOVED_FROM_LAUNCH]
 SCHEDULES = 200

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 
-from .ending import DEAD, DONE, Ending, World
+from tests.model.ending import DEAD, DONE, Ending, World
 
 RATES = (
     0.01,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from curfew import sweep
 from curfew.core import plan
+from curfew.sweep import planner
 
 type Remove = Callable[[pytest.MonkeyPatch], None]
 
@@ -36,5 +36,5 @@ def returning(owner: object, name: str, value: object) -> Remove:
 
 
 def select_everything(patch: pytest.MonkeyPatch) -> None:
-    for module in (plan, sweep):
+    for module in (plan, planner):
         patch.setattr(module, "mismatch", lambda _instance, _selector: None)

@@ -10,19 +10,20 @@ from typing import Any
 
 import pytest
 
-from curfew import execute, lane, run, sweep, triggers
 from curfew.clock import Clock
 from curfew.core import plan, protection
 from curfew.core.audit import EntryKind
 from curfew.core.errors import LedgerError, RequestError
-from curfew.core.model import ActionKind, Instance, Mode, State
+from curfew.core.instance import ActionKind, Instance, Mode, State
 from curfew.core.policy import Protection
 from curfew.core.report import Result
-from curfew.ledger import Pause
-from curfew.ledger.memory import MemoryLedger
-from curfew.providers import ec2_rights
-from curfew.providers.ec2 import Ec2Provider
-from curfew.requests import SweepRequest
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Pause
+from curfew.orchestration import admission
+from curfew.providers.ec2 import scoped_credentials
+from curfew.providers.ec2.provider import Ec2Provider
+from curfew.schemas.messages import SweepRequest
+from curfew.sweep import execution, planner, run_state, zone_worker
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
 from tests.night import Night, begun, leased, results
 from tests.safety.belts import Belt, Remove, missed, returning, select_everything, setting
@@ -104,7 +105,7 @@ def a_cloud_without_a_shelf_keeps() -> None:
 
 def without_the_lease(patch: pytest.MonkeyPatch) -> None:
     without_rules("_leased")(patch)
-    patch.setattr(lane.Lane, "_claim", lambda _self, due: list(due))
+    patch.setattr(zone_worker.Lane, "_claim", lambda _self, due: list(due))
 
 
 GROUP = {"env": "dev", "aws:autoscaling:groupName": "workers"}
@@ -156,7 +157,7 @@ PROTECTIONS = [
 
 def a_mode_is_never_strengthened() -> None:
     try:
-        triggers.permitted(Mode.REPORT, Mode.ACT)
+        admission.permitted(Mode.REPORT, Mode.ACT)
     except RequestError:
         return
     raise AssertionError("a reporting stack would act")
@@ -164,7 +165,7 @@ def a_mode_is_never_strengthened() -> None:
 
 def a_late_trigger_is_refused() -> None:
     try:
-        triggers.refuse_stale(
+        admission.refuse_stale(
             SweepRequest(policy="nightly", schedule="s", scheduled_at=NOW), NOW + timedelta(days=9)
         )
     except RequestError:
@@ -218,7 +219,7 @@ def attributes_protect() -> None:
 
 
 def ignore_attributes(patch: pytest.MonkeyPatch) -> None:
-    for module in (lane, sweep):
+    for module in (zone_worker, planner):
         patch.setattr(module, "protect", lambda made, _attributes: made)
 
 
@@ -256,7 +257,7 @@ def batches_keep_to_a_zone() -> None:
 
 
 def one_batch(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execute, "batches", lambda actions: iter([tuple(actions)] if actions else []))
+    patch.setattr(execution, "batches", lambda actions: iter([tuple(actions)] if actions else []))
 
 
 def batches_are_small() -> None:
@@ -275,8 +276,8 @@ def each_batch_is_looked_at_again() -> None:
 
 
 def never_look(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(lane.Lane, "_look", lambda _self, actions: list(actions))
-    patch.setattr(lane.Lane, "_is_fresh", lambda *_: True)
+    patch.setattr(zone_worker.Lane, "_look", lambda _self, actions: list(actions))
+    patch.setattr(zone_worker.Lane, "_is_fresh", lambda *_: True)
 
 
 def every_group_is_looked_at_again() -> None:
@@ -292,7 +293,7 @@ def every_group_is_looked_at_again() -> None:
 
 
 def believe_old_looks(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(lane.Lane, "_is_fresh", lambda _self, _looked_at: True)
+    patch.setattr(zone_worker.Lane, "_is_fresh", lambda _self, _looked_at: True)
 
 
 def a_cancel_is_an_order_too() -> None:
@@ -352,7 +353,7 @@ def without_a_ledger_nothing_is_done() -> None:
 
 
 def skip_intents(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(lane.Lane, "_write_intents", lambda _self, _due: None)
+    patch.setattr(zone_worker.Lane, "_write_intents", lambda _self, _due: None)
 
 
 def spot_requests_are_cancelled_first() -> None:
@@ -372,7 +373,7 @@ def believe(patch: pytest.MonkeyPatch) -> None:
     def verify(self: Any) -> None:
         self._settle(list(self.accepted.values()), Result.VERIFIED, "surely")
 
-    patch.setattr(execute._Execution, "verify", verify)
+    patch.setattr(execution._Execution, "verify", verify)
 
 
 def an_unknown_error_stops_everything() -> None:
@@ -386,15 +387,17 @@ FOREVER = timedelta(days=9_999)
 
 
 def larger_batches(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execute, "BATCH", 1_000)
-    patch.setattr(ec2_rights, "LONGEST_POLICY", 10**9)  # which would refuse them as well
+    patch.setattr(execution, "BATCH", 1_000)
+    patch.setattr(scoped_credentials, "LONGEST_POLICY", 10**9)  # which would refuse them as well
 
 
 BELTS = [
     *PROTECTIONS,
-    Belt("mode", a_mode_is_never_strengthened, returning(triggers, "permitted", Mode.ACT)),
-    Belt("late-trigger", a_late_trigger_is_refused, setting(triggers, "LATEST", FOREVER)),
-    Belt("duplicate", a_duplicate_trigger_does_nothing, returning(sweep, "_swept_already", False)),
+    Belt("mode", a_mode_is_never_strengthened, returning(admission, "permitted", Mode.ACT)),
+    Belt("late-trigger", a_late_trigger_is_refused, setting(admission, "LATEST", FOREVER)),
+    Belt(
+        "duplicate", a_duplicate_trigger_does_nothing, returning(planner, "_swept_already", False)
+    ),
     Belt("whole-listing", a_partial_listing_is_not_acted_on, swallow_failed_pages),
     Belt("selector", the_selector_is_applied_here_too, select_everything),
     Belt("older-than", age_is_waited_for, returning(plan, "too_young", None)),
@@ -402,11 +405,11 @@ BELTS = [
     Belt(
         "limits",
         a_plan_over_a_limit_is_refused,
-        lambda patch: patch.setattr(sweep, "guard", lambda made, _listed: made),
+        lambda patch: patch.setattr(planner, "guard", lambda made, _listed: made),
     ),
     Belt("day-budget", the_days_budget_is_kept, returning(MemoryLedger, "reserve", True)),
     Belt("pause", nothing_is_done_while_paused, returning(MemoryLedger, "paused", None)),
-    Belt("stale-plan", a_stale_plan_is_not_carried_out, setting(run, "SHELF_LIFE", FOREVER)),
+    Belt("stale-plan", a_stale_plan_is_not_carried_out, setting(run_state, "SHELF_LIFE", FOREVER)),
     Belt("deadline", no_batch_begins_out_of_time, returning(Clock, "has", True)),
     Belt("zone", batches_keep_to_a_zone, one_batch),
     Belt("batch-size", batches_are_small, larger_batches),
@@ -422,7 +425,7 @@ BELTS = [
     Belt(
         "unknown-error",
         an_unknown_error_stops_everything,
-        returning(run.Run, "halt", None),
+        returning(run_state.Run, "halt", None),
     ),
 ]
 NAMES = [belt.name for belt in BELTS]

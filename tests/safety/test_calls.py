@@ -17,18 +17,31 @@ from botocore.model import OperationNotFoundError
 from botocore.session import Session
 from moto import mock_aws
 
-from curfew import bootstrap, calls, cli, work
+from curfew import bootstrap
 from curfew.app import App
-from curfew.calls import ACT, CHANGES, ENDS, LABELS, LAUNCHES, LEDGER, PURPOSES, READS, Call
+from curfew.aws import allowed_calls
+from curfew.aws.allowed_calls import (
+    ACT,
+    CHANGES,
+    ENDS,
+    LABELS,
+    LAUNCHES,
+    LEDGER,
+    PURPOSES,
+    READS,
+    Call,
+)
+from curfew.cli import commands
+from curfew.config.settings import SHIPPED_POLICIES, Settings
 from curfew.core.errors import CurfewError, LedgerError, QueueError, RefusedError
-from curfew.core.model import Mode
+from curfew.core.instance import Mode
 from curfew.handlers import sweep
-from curfew.ledger import PlanRecord, PlanStep
-from curfew.providers import Launch
-from curfew.providers.ec2 import Ec2Provider
-from curfew.requests import SweepRequest, WorkRequest
-from curfew.run import SHELF_LIFE
-from curfew.settings import SHIPPED_POLICIES, Settings
+from curfew.ledger.protocols import PlanRecord, PlanStep
+from curfew.orchestration import jobs
+from curfew.providers.base import Launch
+from curfew.providers.ec2.provider import Ec2Provider
+from curfew.schemas.messages import SweepRequest, WorkRequest
+from curfew.sweep.run_state import SHELF_LIFE
 from demo import world
 from demo.__main__ import Context
 from tests.builders import HERE, an_id, an_instance
@@ -96,9 +109,7 @@ def session(wire: Wire) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(
             Session, "create_client", lambda self, *args, **more: wire.on(make(self, *args, **more))
         )
-        patch.setattr(
-            "curfew.providers.ec2_account.identity_of", lambda _sts: ("aws", HERE.account)
-        )
+        patch.setattr("curfew.aws.account.identity_of", lambda _sts: ("aws", HERE.account))
         yield patch
 
 
@@ -163,7 +174,11 @@ def test_in_report_mode_no_client_can_change_a_machine(call: Call) -> None:
 
 def test_every_change_is_of_a_machine_or_of_curfews_own() -> None:
     """Whatever is added to the list has to find its place in the tests above or below."""
-    own = {call for purpose in (LEDGER, calls.QUEUE, calls.LENDER) for call in purpose.changes}
+    own = {
+        call
+        for purpose in (LEDGER, allowed_calls.QUEUE, allowed_calls.LENDER)
+        for call in purpose.changes
+    }
     assert set(CHANGES) == own | {*ENDS, *LAUNCHES, *LABELS} == own | set(ACT.changes)
 
 
@@ -172,11 +187,11 @@ def test_no_client_makes_a_call_that_is_on_no_list(operation: str) -> None:
     """Its own model does not have the call; with the SDK's, the guard would refuse it."""
     found, wire = built(Mode.ACT)
     wire.sent.clear()
-    for purpose in (calls.LOOK, ACT):
+    for purpose in (allowed_calls.LOOK, ACT):
         with pytest.raises(OperationNotFoundError):
             found[purpose.name]._make_api_call(operation, {})
         knowing = wire_client(wire=wire)
-        calls.guard(knowing, purpose)
+        allowed_calls.guard(knowing, purpose)
         with pytest.raises(RefusedError, match="not among the calls"):
             knowing._make_api_call(operation, {})
     assert wire.sent == []
@@ -200,7 +215,7 @@ def test_nobody_gets_a_signed_address_for_a_call_either() -> None:
 
 def test_a_paginator_is_guarded_as_well() -> None:
     client = wire_client()
-    calls.guard(client, calls.LOOK)
+    allowed_calls.guard(client, allowed_calls.LOOK)
 
     with pytest.raises(RefusedError, match="ec2:DescribeVolumes"):
         list(client.get_paginator("describe_volumes").paginate())
@@ -232,7 +247,7 @@ def test_a_transaction_with_one_step_elsewhere_is_refused_whole() -> None:
 
 def test_the_queues_client_sends_to_no_other_queue() -> None:
     client = wire_client("sqs")
-    calls.guard(client, calls.QUEUE, own=QUEUE)
+    allowed_calls.guard(client, allowed_calls.QUEUE, own=QUEUE)
 
     with pytest.raises(QueueError, match="names https://elsewhere"):
         client.send_message(QueueUrl="https://elsewhere", MessageBody="{}")
@@ -242,13 +257,13 @@ def test_the_queue_of_an_application_is_guarded() -> None:
     wire = Wire()
     with session(wire) as patch:
         made: list[str] = []
-        guard = calls.guard
+        guard = allowed_calls.guard
 
         def noted(client: Any, purpose: Any, *, own: str = "") -> None:
             made.append(f"{purpose.name} {own}")
             guard(client, purpose, own=own)
 
-        patch.setattr(calls, "guard", noted)
+        patch.setattr(allowed_calls, "guard", noted)
         defer = build(Mode.ACT).defer
         assert defer
         with pytest.raises(QueueError):  # the wire has no answer
@@ -349,13 +364,13 @@ def give_hands(patch: pytest.MonkeyPatch) -> None:
 
 def looks_alone(patch: pytest.MonkeyPatch) -> None:
     """The guard as it would be if it did not ask which table."""
-    guard = calls.guard
-    patch.setattr(calls, "guard", lambda client, purpose, **_: guard(client, purpose))
+    guard = allowed_calls.guard
+    patch.setattr(allowed_calls, "guard", lambda client, purpose, **_: guard(client, purpose))
 
 
 BELTS = [
-    Belt("read-client", the_eyes_have_no_hands, returning(calls, "guard", None)),
-    Belt("unlisted", what_is_on_no_list_is_not_sent, returning(calls, "guard", None)),
+    Belt("read-client", the_eyes_have_no_hands, returning(allowed_calls, "guard", None)),
+    Belt("unlisted", what_is_on_no_list_is_not_sent, returning(allowed_calls, "guard", None)),
     Belt("own-table", no_other_table_is_written, looks_alone),
     Belt("report-hands", report_mode_orders_nothing, give_hands),
 ]
@@ -420,13 +435,13 @@ def test_a_stray_of_the_code_would_fail_its_test(made: list[Made]) -> None:
 def purposes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What clients were made for, in a stack that acts, over an empty account."""
     made: list[str] = []
-    guard = calls.guard
+    guard = allowed_calls.guard
 
     def noted(client: Any, purpose: Any, *, own: str = "") -> None:
         made.append(purpose.name)
         guard(client, purpose, own=own)
 
-    monkeypatch.setattr(calls, "guard", noted)
+    monkeypatch.setattr(allowed_calls, "guard", noted)
     monkeypatch.setenv("CURFEW_MODE", "act")
     monkeypatch.setenv("CURFEW_TABLE", world.TABLE)
     with mock_aws():
@@ -449,7 +464,7 @@ def by_command(*words: str) -> None:
         world.TABLE,
         *words,
     ]
-    cli.app(argv, standalone_mode=False)
+    commands.app(argv, standalone_mode=False)
 
 
 def by_request() -> None:
@@ -466,14 +481,16 @@ def by_request() -> None:
         step=PlanStep.PLANNING,
     )
     app.ledger.plans.open(record)
-    work.carry_out(app, WorkRequest(work="plan", id="one"), deadline=None)
-    work.make_plan(app, record, deadline=None)
+    jobs.carry_out(app, WorkRequest(work="plan", id="one"), deadline=None)
+    jobs.make_plan(app, record, deadline=None)
 
 
 REPORTS: dict[str, Callable[[], None]] = {
     "event": lambda: by_event("report"),
     "command": by_command,
-    "audit": lambda: cli.app(["audit", "--file", str(SHIPPED_POLICIES)], standalone_mode=False),
+    "audit": lambda: commands.app(
+        ["audit", "--file", str(SHIPPED_POLICIES)], standalone_mode=False
+    ),
     "request": by_request,
 }
 ACTS: dict[str, Callable[[], None]] = {

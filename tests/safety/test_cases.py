@@ -11,16 +11,16 @@ import botocore.exceptions
 import pytest
 from botocore.exceptions import ClientError, UndefinedModelAttributeError
 
-from curfew import fleet
+from curfew.aws.errors import SDK_ERRORS, refused_launch, translated
+from curfew.config.policy_file import load
 from curfew.core.audit import EntryKind, broken
 from curfew.core.errors import AmbiguousError, ConfigError, RefusedError, RequestError
-from curfew.core.model import ActionKind
+from curfew.core.instance import ActionKind
 from curfew.core.policy import Protection
 from curfew.core.report import Result, Status
-from curfew.policyfile import load
-from curfew.providers.ec2_errors import SDK_ERRORS, refused_launch, translated
-from curfew.requests import SweepRequest
-from curfew.sweep import act, plan
+from curfew.fleets import lifecycle
+from curfew.schemas.messages import SweepRequest
+from curfew.sweep.planner import act, plan
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
 from tests.night import Night, kept, leased, results
 from tests.stub_ec2 import Fault, Machine, StubEc2
@@ -151,7 +151,7 @@ def test_whoever_was_taken_for_gone_and_comes_back_still_has_its_end() -> None:
     lab = leased(night, ONE, ends_in=timedelta(hours=1))
     night.time.at += timedelta(hours=26)
     machine = night.cloud.machines.pop(ONE)
-    fleet.look(lab, provider=night.cloud.provider(), ledger=night.ledger, now=night.time.now())
+    lifecycle.look(lab, provider=night.cloud.provider(), ledger=night.ledger, now=night.time.now())
     assert [member.ended_at for member in night.ledger.fleets.members(lab.operation)] == [
         night.time.now()
     ]

@@ -9,16 +9,17 @@ from uuid import uuid4
 
 import pytest
 
-from curfew import fleet, lane, launching, planning, run
 from curfew.core import launch, plan
 from curfew.core.access import Caller
 from curfew.core.errors import ConflictError, ForbiddenError, LedgerError
 from curfew.core.launch import Answer, Attempt, Ending
 from curfew.core.lease import Fleet
 from curfew.core.policy import Limits, Protection
-from curfew.ledger import PlanRecord, PlanStep
-from curfew.ledger.memory_fleets import MemoryFleets
-from curfew.providers.ec2 import Ec2Provider
+from curfew.fleets import launcher, lifecycle
+from curfew.ledger.memory.fleets import MemoryFleets
+from curfew.ledger.protocols import PlanRecord, PlanStep
+from curfew.providers.ec2.provider import Ec2Provider
+from curfew.sweep import run_state, stored_plans, zone_worker
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
 from tests.launches import FIRST, SECOND, Launching
 from tests.night import Night, leased
@@ -75,7 +76,7 @@ def a_renewal_that_comes_too_late_is_told_so() -> None:
 
 
 def without_claims(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(lane.Lane, "_claim", lambda _self, due: list(due))
+    patch.setattr(zone_worker.Lane, "_claim", lambda _self, due: list(due))
 
 
 def claim_and_forget(patch: pytest.MonkeyPatch) -> None:
@@ -98,7 +99,7 @@ def blind_to_renewals(patch: pytest.MonkeyPatch) -> None:
 def only_what_was_launched_is_ended() -> None:
     night, lab = expired()
     night.cloud.machines[STRANGER] = Machine(id=STRANGER, tags=MEMBER)
-    night.policy = fleet.ending(lab, Protection(), Limits())
+    night.policy = lifecycle.ending(lab, Protection(), Limits())
     night.sweep()
     assert night.cloud.ids("running") == {STRANGER}
 
@@ -107,7 +108,7 @@ def only_what_carries_the_tag_is_ended() -> None:
     night, lab = expired()
     night.cloud.machines[ONE].tags = {"env": "dev"}
     night.cloud.loose = True  # the cloud's filters let everything through
-    night.policy = fleet.ending(lab, Protection(), Limits())
+    night.policy = lifecycle.ending(lab, Protection(), Limits())
     night.sweep()
     assert night.cloud.ids("running") == {ONE}
 
@@ -115,7 +116,7 @@ def only_what_carries_the_tag_is_ended() -> None:
 def protection_counts_for_more_than_an_owners_word() -> None:
     night, lab = expired()
     night.cloud.machines[ONE].tags = {**MEMBER, "curfew:keep": ""}
-    night.policy = fleet.ending(lab, Protection(), Limits())
+    night.policy = lifecycle.ending(lab, Protection(), Limits())
     night.sweep()
     assert night.cloud.ids("running") == {ONE}
 
@@ -123,7 +124,7 @@ def protection_counts_for_more_than_an_owners_word() -> None:
 def a_stranger_changes_no_lease() -> None:
     night, lab = expired()
     try:
-        fleet.renew(
+        lifecycle.renew(
             lab,
             NOW + EIGHT_HOURS,
             caller=Caller(id="pat"),
@@ -139,7 +140,7 @@ def a_stranger_changes_no_lease() -> None:
 def a_stranger_ends_no_fleet() -> None:
     night, lab = expired()
     try:
-        fleet.give_up(lab, caller=Caller(id="pat"), by="s", ledger=night.ledger, now=NOW)
+        lifecycle.give_up(lab, caller=Caller(id="pat"), by="s", ledger=night.ledger, now=NOW)
     except ForbiddenError:
         return
     raise AssertionError("a stranger gave a fleet up")
@@ -148,7 +149,7 @@ def a_stranger_ends_no_fleet() -> None:
 def a_lease_stays_within_the_bounds() -> None:
     night, lab = expired()
     try:
-        fleet.renew(
+        lifecycle.renew(
             lab,
             NOW + timedelta(days=8),
             caller=Caller(id="kim"),
@@ -185,14 +186,14 @@ def a_lost_answer_leads_to_no_other_pool() -> None:
 
 
 def fall_back_on_doubt(patch: pytest.MonkeyPatch) -> None:
-    made = launching._Launch._made
+    made = launcher._Launch._made
 
     def hasty(self: Any, *args: Any, **more: Any) -> Any:
         settled = made(self, *args, **more)
         attempt: Attempt = args[1]
         return settled if isinstance(settled, Attempt) else replace(attempt, answer=Answer.EMPTY)
 
-    patch.setattr(launching._Launch, "_made", hasty)
+    patch.setattr(launcher._Launch, "_made", hasty)
 
 
 def two_at_once_launch_once() -> None:
@@ -253,7 +254,7 @@ def interrupted(there: Launching) -> Iterator[None]:
 
 
 def a_new_token_for_every_call(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(launching, "token", lambda *_: uuid4().hex)
+    patch.setattr(launcher, "token", lambda *_: uuid4().hex)
 
 
 def found_by_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -294,7 +295,7 @@ def mismatch_is_no_capacity(patch: pytest.MonkeyPatch) -> None:
         ]
         return upcoming(order, tame)
 
-    patch.setattr(launching, "upcoming", careless)
+    patch.setattr(launcher, "upcoming", careless)
 
 
 # Plans that are applied later.
@@ -302,7 +303,7 @@ def mismatch_is_no_capacity(patch: pytest.MonkeyPatch) -> None:
 
 def refused(record: PlanRecord, *, version: str = "", after: timedelta = timedelta(0)) -> None:
     try:
-        planning.applicable(record, version=version, now=NOW + after)
+        stored_plans.applicable(record, version=version, now=NOW + after)
     except ConflictError:
         return
     raise AssertionError("the plan would be applied")
@@ -316,7 +317,7 @@ def a_record(**more: Any) -> PlanRecord:
         "target": HERE,
         "asked_by": "kim",
         "made_at": NOW,
-        "expires_at": NOW + run.SHELF_LIFE,
+        "expires_at": NOW + run_state.SHELF_LIFE,
         "step": PlanStep.PLANNED,
     }
     return PlanRecord(**(ordinary | more))
@@ -325,10 +326,10 @@ def a_record(**more: Any) -> PlanRecord:
 def a_kept_plan_is_the_plan_that_was_made() -> None:
     """Somebody has changed the verdicts, so what they would do is not what was planned."""
     night = Night(cloud=StubEc2(Machine(id=ONE)))
-    record = planning.make(a_record(), night.prepared())
+    record = stored_plans.make(a_record(), night.prepared())
     forged = replace(record, step=PlanStep.APPLYING, hash="another")
     try:
-        planning.apply(forged, night.prepared())
+        stored_plans.apply(forged, night.prepared())
     except LedgerError:
         assert night.cloud.orders == []
         return
@@ -346,9 +347,9 @@ BELTS = [
         protection_counts_for_more_than_an_owners_word,
         returning(plan, "protected", None),
     ),
-    Belt("owner-renews", a_stranger_changes_no_lease, returning(fleet, "only_owner", None)),
-    Belt("owner-ends", a_stranger_ends_no_fleet, returning(fleet, "only_owner", None)),
-    Belt("bounds", a_lease_stays_within_the_bounds, returning(fleet, "_bounded", None)),
+    Belt("owner-renews", a_stranger_changes_no_lease, returning(lifecycle, "only_owner", None)),
+    Belt("owner-ends", a_stranger_ends_no_fleet, returning(lifecycle, "only_owner", None)),
+    Belt("bounds", a_lease_stays_within_the_bounds, returning(lifecycle, "_bounded", None)),
     Belt("token", a_lost_answer_launches_once, a_new_token_for_every_call),
     Belt("no-fallback-on-doubt", a_lost_answer_leads_to_no_other_pool, fall_back_on_doubt),
     Belt("lock", two_at_once_launch_once, without_locks),
@@ -362,18 +363,18 @@ BELTS = [
     Belt("mismatch", a_mismatch_is_not_asked_anew, mismatch_is_no_capacity),
     Belt(
         "plan-expiry",
-        lambda: refused(a_record(), after=run.SHELF_LIFE + timedelta(seconds=1)),
-        returning(planning, "applicable", None),
+        lambda: refused(a_record(), after=run_state.SHELF_LIFE + timedelta(seconds=1)),
+        returning(stored_plans, "applicable", None),
     ),
     Belt(
         "plan-version",
         lambda: refused(a_record(), version="v2"),
-        returning(planning, "applicable", None),
+        returning(stored_plans, "applicable", None),
     ),
     Belt(
         "plan-once",
         lambda: refused(a_record(step=PlanStep.APPLYING)),
-        returning(planning, "applicable", None),
+        returning(stored_plans, "applicable", None),
     ),
     Belt(
         "plan-hash",

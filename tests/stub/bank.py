@@ -11,11 +11,11 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 
-from curfew import calls, sdk
-from curfew.providers.ec2_rights import Arns, Lender
+from curfew.aws import allowed_calls
+from curfew.aws import session as sdk
+from curfew.providers.ec2.scoped_credentials import Arns, Lender
 from tests.builders import HERE, NOW
-
-from .wire import Fault, parameters, response
+from tests.stub.wire import Fault, parameters, response
 
 ROLES = "curfew"
 EXTERNAL_ID = "between-two"
@@ -36,8 +36,8 @@ class Bank:
     def lender(self, borrowed: Any) -> Lender:
         """The real lender, with clients that talk to this bank; ``borrowed`` is the session that signs with a loan."""
         return Lender(
-            sts=self._client(sdk.session(HERE.region), calls.LENDER),
-            proof=self._client(borrowed, calls.ACCOUNT),
+            sts=self._client(sdk.session(HERE.region), allowed_calls.LENDER),
+            proof=self._client(borrowed, allowed_calls.ACCOUNT),
             arns=Arns(partition="aws", target=HERE),
             roles=ROLES,
             external_id=EXTERNAL_ID,
@@ -55,10 +55,10 @@ class Bank:
         arns = [arn for one in policy["Statement"] for arn in one["Resource"]]
         return {arn.rpartition("/")[2] for arn in arns}
 
-    def _client(self, session: Any, purpose: calls.Purpose) -> Any:
+    def _client(self, session: Any, purpose: allowed_calls.Purpose) -> Any:
         config = Config(retries={"mode": "standard", "total_max_attempts": 1})
         client = session.create_client("sts", config=config)
-        calls.guard(client, purpose)
+        allowed_calls.guard(client, purpose)
         client.meta.events.register_first("before-send.sts", self._answer)
         return client
 

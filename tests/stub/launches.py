@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tests.builders import HERE, NOW, an_id
-
-from .machines import Machine, described
-from .wire import CallRefusedError, tag_specifications
+from tests.stub.machines import Machine, described
+from tests.stub.wire import CallRefusedError, tag_specifications
 
 ZONE = f"{HERE.region}a"
 LIVE = frozenset({"pending", "running"})

@@ -7,7 +7,7 @@ from pathlib import Path
 import botocore.session
 import pytest
 
-from curfew.calls import CHANGES, PURPOSES, READS, Call, Purpose
+from curfew.aws.allowed_calls import CHANGES, PURPOSES, READS, Call, Purpose
 from tests.template.test_rights import (
     BY_LAMBDA,
     NEEDS,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from curfew.observability import NAMESPACE
+from curfew.reporting.telemetry import NAMESPACE
 from tests.template.reading import ROOT, Template
 
 TEMPLATE = Template.read(ROOT / "template.yaml")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from curfew import policyfile
+from curfew.config import policy_file
 from tests.template.reading import ROOT, Statement, Template
 
 TEMPLATE = Template.read(ROOT / "template.yaml")
@@ -186,7 +186,7 @@ def test_nothing_is_launched_by_schedule_unless_somebody_asks_for_it() -> None:
 
 
 def test_every_schedule_of_the_policy_file_has_an_alarm_that_knows_its_interval() -> None:
-    shipped = policyfile.load(ROOT / "functions" / "curfew.yaml")
+    shipped = policy_file.load(ROOT / "functions" / "curfew.yaml")
     periods = {
         alarm["Dimensions"][0]["Value"]: alarm["Period"]
         for name, alarm in TEMPLATE.of_type("AWS::CloudWatch::Alarm").items()

@@ -3,10 +3,10 @@
 from threading import RLock, Thread
 from time import sleep
 
-from curfew.ledger.alone import alone
-from curfew.ledger.memory import MemoryLedger
-from curfew.ledger.memory_fleets import MemoryFleets
-from curfew.ledger.memory_plans import MemoryPlans
+from curfew.ledger.memory.fleets import MemoryFleets
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.memory.plans import MemoryPlans
+from curfew.ledger.memory.synchronized import alone
 
 CHANGES = {
     MemoryLedger: {"append", "begin", "complete", "reserve", "witness"},

@@ -25,8 +25,8 @@ from curfew.core.audit import (
     settlement,
     unsettled,
 )
+from curfew.core.instance import ActionKind, Volume
 from curfew.core.lease import Lease
-from curfew.core.model import ActionKind, Volume
 from curfew.core.plan import decide
 from curfew.core.report import Outcome, Result
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from botocore.session import Session
 
-from curfew import calls
-from curfew.abreast import LANES
-from curfew.aws import LOOKS, Aws
-from curfew.core.model import Mode
-from curfew.rate import Rates
-from curfew.settings import Settings
+from curfew.aws import allowed_calls
+from curfew.aws.clients import LOOKS, Aws
+from curfew.aws.rate_limit import Rates
+from curfew.concurrency import LANES
+from curfew.config.settings import Settings
+from curfew.core.instance import Mode
 from tests.builders import HERE, NOW, an_id
 
 MANY = 8
@@ -85,7 +85,12 @@ def test_the_client_that_acts_is_made_once_and_paced_once_whoever_wants_it(
 
 
 def test_a_session_makes_one_client_at_a_time(aws: Aws, most: Callable[[], int]) -> None:
-    purposes = (calls.ACT, calls.LOOK, calls.PARAMETERS, calls.ACCOUNT)
+    purposes = (
+        allowed_calls.ACT,
+        allowed_calls.LOOK,
+        allowed_calls.PARAMETERS,
+        allowed_calls.ACCOUNT,
+    )
 
     found = at_once(*(aws.once(purpose) for purpose in purposes))
 
@@ -94,7 +99,7 @@ def test_a_session_makes_one_client_at_a_time(aws: Aws, most: Callable[[], int])
 
 
 def test_what_could_not_be_made_is_tried_again(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    get = aws.once(calls.LOOK)
+    get = aws.once(allowed_calls.LOOK)
     with monkeypatch.context() as broken:
         broken.setattr(Session, "create_client", lambda *_given, **_more: 1 / 0)
         with pytest.raises(ZeroDivisionError):

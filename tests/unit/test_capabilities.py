@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from curfew.core.protection import SHELVING
-from curfew.providers import Capabilities
-from curfew.providers.ec2 import Ec2Provider
+from curfew.providers.base import Capabilities
+from curfew.providers.ec2.provider import Ec2Provider
 from curfew.providers.memory import MemoryProvider
-from curfew.providers.openstack import OpenstackProvider
+from curfew.providers.openstack.provider import OpenstackProvider
 
 PAGE = Path(__file__).parents[2] / "docs" / "openstack.md"
 PROVIDERS: dict[str, Any] = {

@@ -12,9 +12,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from curfew import cli
-from curfew.settings import SHIPPED_POLICIES
-from curfew.terminal import Exit
+from curfew.cli import commands
+from curfew.cli.output import Exit
+from curfew.config.settings import SHIPPED_POLICIES
 from demo import world
 
 SHIPPED = str(SHIPPED_POLICIES)
@@ -56,7 +56,7 @@ def curfew(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         monkeypatch.setattr(sys, "stdin", io.StringIO() if typed is None else Terminal(typed))
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            commands.main()
         printed = capsys.readouterr()
         code = ended.value.code
         return Ran(code=code if isinstance(code, int) else 0, out=printed.out, err=printed.err)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from curfew.config.policy_file import load
 from curfew.core.report import Result, Status
-from curfew.policyfile import load
-from curfew.schemas import KEYS
+from curfew.schemas.policy_file import KEYS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*(ROOT / "functions" / "curfew").rglob("*.py")]

@@ -12,6 +12,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from curfew.aws.errors import CAPACITY_CODES, QUOTAS, SdkError, refused_launch, translated
 from curfew.core.errors import (
     AmbiguousError,
     CapacityError,
@@ -22,7 +23,6 @@ from curfew.core.errors import (
     RefusedError,
     ThrottledError,
 )
-from curfew.providers.ec2_errors import CAPACITY_CODES, QUOTAS, SdkError, refused_launch, translated
 
 
 def answered(code: str, status: int = 400, message: str | None = "Words.") -> ClientError:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from curfew.core.model import State
+from curfew.core.instance import State
 from curfew.core.policy import Selector, TagFilter
-from curfew.providers.ec2_filters import FILTER_VALUES, filters
+from curfew.providers.ec2.filters import FILTER_VALUES, filters
 from tests.builders import a_selector, an_id
 from tests.stub_ec2 import Machine, StubEc2
 

@@ -13,9 +13,9 @@ from curfew.core.errors import (
     RefusedError,
     ThrottledError,
 )
-from curfew.core.model import State
-from curfew.providers import Launch
-from curfew.providers.ec2 import Ec2Provider
+from curfew.core.instance import State
+from curfew.providers.base import Launch
+from curfew.providers.ec2.provider import Ec2Provider
 from tests.builders import HERE, NOW, a_selector, an_id
 from tests.stub_ec2 import Fault, Machine, StubEc2, tag_specifications
 

@@ -18,10 +18,10 @@ from botocore.parsers import EC2QueryParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curfew import sdk
-from curfew.core.model import Instance, State
-from curfew.providers import ec2_pages
-from curfew.providers.ec2_instances import instance_of
+from curfew.aws import session as sdk
+from curfew.core.instance import Instance, State
+from curfew.providers.ec2 import page_parser
+from curfew.providers.ec2.instances import instance_of
 from tests.builders import HERE
 from tests.stub.pages import Chance, Everything
 from tests.stub.wire import XMLNS, CallRefusedError, error, response
@@ -40,7 +40,7 @@ class Wire:
         self._client = session.create_client("ec2", HERE.region, config=config)
         self.body, self.status = b"", 200
         if fast:
-            ec2_pages.hasten(self._client)
+            page_parser.hasten(self._client)
         self._client.meta.events.register_first("before-send.ec2", self._answer)
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
@@ -101,11 +101,11 @@ def same(body: bytes, status: int = 200) -> Any:
 
 def is_fast(body: bytes) -> bool:
     """Whether the fast reader takes the page, rather than leave it to the SDK."""
-    root = ec2_pages.element(SLOW.shape)
+    root = page_parser.element(SLOW.shape)
     assert root is not None
-    root.members["requestId"] = ec2_pages.Element(read=str, member="requestId")
+    root.members["requestId"] = page_parser.Element(read=str, member="requestId")
     try:
-        ec2_pages.page(body, NAME, root)
+        page_parser.page(body, NAME, root)
     except (ValueError, expat.ExpatError):
         return False
     return True
@@ -462,7 +462,7 @@ def test_no_page_is_held_once_it_was_read() -> None:
     try:
         assert is_fast(listed(BARE))
         assert not is_fast(listed(f"{BARE}{BARE}"))
-        held = [one for one in gc.get_objects() if isinstance(one, ec2_pages._Reader)]
+        held = [one for one in gc.get_objects() if isinstance(one, page_parser._Reader)]
     finally:
         gc.enable()
     assert held == []
@@ -470,4 +470,4 @@ def test_no_page_is_held_once_it_was_read() -> None:
 
 def test_a_model_with_something_unknown_in_it_is_left_to_the_sdk() -> None:
     shapes: Any = botocore.session.get_session().get_service_model("s3")
-    assert ec2_pages.element(shapes.operation_model("ListObjectsV2").output_shape) is None
+    assert page_parser.element(shapes.operation_model("ListObjectsV2").output_shape) is None

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from curfew.abreast import Abreast, in_turn, threads
+from curfew.concurrency import Abreast, in_turn, threads
 from curfew.core.errors import PacedError, RefusedError
-from curfew.core.model import Attributes
-from curfew.providers.ec2 import Ec2Provider
+from curfew.core.instance import Attributes
+from curfew.providers.ec2.provider import Ec2Provider
 from tests.builders import HERE, an_id
 from tests.stub.wire import parameters
 from tests.stub_ec2 import Fault, Machine, StubEc2

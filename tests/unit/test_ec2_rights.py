@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curfew.core.errors import ProviderError, RefusedError, ThrottledError
-from curfew.core.model import Target
+from curfew.core.instance import Target
 from curfew.core.report import Result
-from curfew.execute import BATCH
-from curfew.providers import Launch
-from curfew.providers.ec2 import LABELLED
-from curfew.providers.ec2_rights import (
+from curfew.providers.base import Launch
+from curfew.providers.ec2.provider import LABELLED
+from curfew.providers.ec2.scoped_credentials import (
     LONGEST_POLICY,
     Arns,
     about,
@@ -23,6 +22,7 @@ from curfew.providers.ec2_rights import (
     launching,
     session_name,
 )
+from curfew.sweep.execution import BATCH
 from tests.builders import HERE, an_id
 from tests.night import Night, results
 from tests.stub.bank import EXTERNAL_ID

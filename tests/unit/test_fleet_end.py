@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from curfew.fleet import look
-from curfew.ledger.memory import MemoryLedger
+from curfew.fleets.lifecycle import look
+from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.memory import MemoryProvider
 from tests.builders import an_id
 from tests.night import Night, leased

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from curfew.core.instance import State
 from curfew.core.lease import CLAIM, TAG_VALUE_LENGTH, Fleet, Lease, instant_of, tags_of, told
-from curfew.core.model import State
 from curfew.core.plan import Action, Kept, judge
 from tests.builders import HERE, NOW, a_policy, a_selector, an_instance
 

@@ -9,12 +9,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curfew.core.instance import ActionKind, Instance, State, Target, Volume
 from curfew.core.launch import Answer, Attempt, Order
 from curfew.core.lease import Fleet, Lease, Step
-from curfew.core.model import ActionKind, Instance, State, Target, Volume
 from curfew.core.plan import Action, Kept
 from curfew.core.report import Outcome, Result
-from curfew.ledger import PlanRecord, Verdict, fleet_items, plan_items
+from curfew.ledger.dynamodb import fleet_items, plan_items
+from curfew.ledger.protocols import PlanRecord, Verdict
 from tests.builders import HERE, NOW
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from curfew.clock import Clock
-from curfew.core.model import Attributes, Instance
+from curfew.config.policy_file import load
+from curfew.config.settings import SHIPPED_POLICIES
+from curfew.core.instance import Attributes, Instance
 from curfew.core.policy import Limits, Policy, TagFilter
 from curfew.core.report import Report, Result
-from curfew.ledger.memory import MemoryLedger
-from curfew.observability import logger, publish
-from curfew.policyfile import load
+from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.memory import MemoryProvider
-from curfew.settings import SHIPPED_POLICIES
-from curfew.sweep import Sweep, act, plan
+from curfew.reporting.telemetry import logger, publish
+from curfew.sweep.planner import Sweep, act, plan
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id, an_instance
 
 CANARY = "hunter2-canary"

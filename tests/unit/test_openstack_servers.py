@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from curfew.core.model import State, Target
+from curfew.core.instance import State, Target
 from curfew.core.plan import decide
 from curfew.core.policy import TagFilter
-from curfew.providers.openstack_filters import query
-from curfew.providers.openstack_servers import instance_of
+from curfew.providers.openstack.filters import query
+from curfew.providers.openstack.servers import instance_of
 from tests.builders import NOW, a_policy, a_selector
 
 HERE = Target(provider="openstack", account="demo", region="RegionOne")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curfew.core.errors import RequestError
-from curfew.providers.openstack_tags import LONGEST_TAG, tags_of, text_of, written
+from curfew.providers.openstack.tags import LONGEST_TAG, tags_of, text_of, written
 
 KEYS = st.text(min_size=1, max_size=128).filter(lambda key: not key.startswith("Name"))
 VALUES = st.text(max_size=255)

@@ -22,12 +22,12 @@ from curfew.core.errors import (
     RefusedError,
     ThrottledError,
 )
-from curfew.core.model import Mode, State, Target
+from curfew.core.instance import Mode, State, Target
 from curfew.core.report import Report, Result, Status
-from curfew.ledger.memory import MemoryLedger
-from curfew.providers import Launch
-from curfew.providers.openstack import OpenstackProvider, connected
-from curfew.sweep import Sweep, run
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.providers.base import Launch
+from curfew.providers.openstack.provider import OpenstackProvider, connected
+from curfew.sweep.planner import Sweep, run
 from tests.builders import NOW, a_policy
 from tests.unit.test_openstack_servers import a_server
 

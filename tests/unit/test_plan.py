@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from curfew.core.model import ActionKind, Attributes, Instance, State
+from curfew.core.instance import ActionKind, Attributes, Instance, State
 from curfew.core.plan import Action, Plan, decide, guard, judge, protect, refuse
 from curfew.core.policy import (
     PERCENT_FROM,

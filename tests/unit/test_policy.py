@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from curfew.core.model import ActionKind, State
+from curfew.core.instance import ActionKind, State
 from curfew.core.policy import Policy, Selector, TagFilter, mismatch, spoken, too_young
 from tests.builders import NOW, a_selector, an_instance
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from curfew.config.policy_file import PolicyFile, load
+from curfew.config.settings import SHIPPED_POLICIES
 from curfew.core.errors import ConfigError, RequestError
-from curfew.policyfile import PolicyFile, load
-from curfew.settings import SHIPPED_POLICIES
 
 WHOLE = """\
 timezone: UTC

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from curfew.core.model import ActionKind, Attributes, Instance
+from curfew.core.instance import ActionKind, Attributes, Instance
 from curfew.core.policy import Policy, Protection
 from curfew.core.protection import RULES, SERVICE_TAGS, protected, shielded
 from tests.builders import HERE, NOW, a_policy, a_selector, an_instance

@@ -8,12 +8,12 @@ from threading import Barrier, Lock, Thread
 import pytest
 from mypy_boto3_ec2.client import EC2Client
 
-from curfew import calls
+from curfew.aws import allowed_calls
+from curfew.aws.rate_limit import RECOVERY, Rates, Spent
 from curfew.core.errors import PacedError
 from curfew.core.report import Report, Result, Status
-from curfew.providers.ec2 import Ec2Provider
-from curfew.rate import RECOVERY, Rates, Spent
-from curfew.sweep import act, plan
+from curfew.providers.ec2.provider import Ec2Provider
+from curfew.sweep.planner import act, plan
 from tests.builders import HERE, NOW, an_id
 from tests.night import Night, Time
 from tests.stub_ec2 import Fault, Machine, StubEc2
@@ -29,10 +29,10 @@ class Paced:
         self.cloud = StubEc2(*machines)
         self.time = Time()
         self.rates = Rates(percent, now=self.time.now, sleep=self.time.sleep)
-        self.look = self.client(calls.LOOK)
-        self.act = self.client(calls.ACT)
+        self.look = self.client(allowed_calls.LOOK)
+        self.act = self.client(allowed_calls.ACT)
 
-    def client(self, purpose: calls.Purpose, *, attempts: int = 1) -> EC2Client:
+    def client(self, purpose: allowed_calls.Purpose, *, attempts: int = 1) -> EC2Client:
         client = self.cloud.client(purpose, attempts=attempts)
         self.rates.pace(client, lambda: PLACE)
         return client
@@ -163,7 +163,7 @@ def test_places_have_buckets_of_their_own() -> None:
 class TestThrottles:
     def test_each_is_counted_also_one_that_the_sdk_repeats_by_itself(self) -> None:
         paced = Paced()
-        paced.look = paced.client(calls.LOOK, attempts=4)
+        paced.look = paced.client(allowed_calls.LOOK, attempts=4)
         paced.cloud.fail("DescribeInstances", THROTTLED, times=2)
 
         paced.describe(1)
@@ -173,7 +173,7 @@ class TestThrottles:
 
     def test_what_the_sdk_repeats_is_paid_for_afterwards(self) -> None:
         paced = Paced()
-        paced.look = paced.client(calls.LOOK, attempts=4)
+        paced.look = paced.client(allowed_calls.LOOK, attempts=4)
         paced.cloud.fail("DescribeInstances", Fault(code="InternalError", status=500), times=2)
 
         paced.describe(23)
@@ -264,7 +264,9 @@ def paced_sweep(
     paced.rates = Rates(percent, now=night.time.now, sleep=night.time.sleep)
     paced.rates.until(deadline)
     provider = Ec2Provider(
-        target=HERE, read=paced.client(calls.LOOK), act=lambda: paced.client(calls.ACT)
+        target=HERE,
+        read=paced.client(allowed_calls.LOOK),
+        act=lambda: paced.client(allowed_calls.ACT),
     )
     sweep = replace(night.prepared(), provider=provider, spent=lambda: paced.spent)
     return act(sweep, plan(sweep)), paced

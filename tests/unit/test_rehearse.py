@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from pytest_socket import SocketBlockedError, disable_socket
 
-from curfew import cli, extras
+from curfew.cli import commands, plugins
+from curfew.cli.output import Exit
+from curfew.config.policy_file import load
+from curfew.config.settings import SHIPPED_POLICIES
 from curfew.core.errors import ConfigError
-from curfew.policyfile import load
-from curfew.settings import SHIPPED_POLICIES
-from curfew.terminal import Exit
-from hostile.journal import Change
-from hostile.rehearsal.nights import Rehearsal
-from hostile.rehearsal.outcome import Outcome
-from hostile.rehearsal.promises import PROMISES, judged
+from curfew_simulator.cloud.history import Change
+from curfew_simulator.rehearsal.outcome import Outcome
+from curfew_simulator.rehearsal.promises import PROMISES, judged
+from curfew_simulator.rehearsal.runner import Rehearsal
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = str(SHIPPED_POLICIES)
@@ -89,7 +89,7 @@ def rehearse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         monkeypatch.setattr(sys, "argv", ["curfew", "rehearse", *words])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            commands.main()
         printed = capsys.readouterr()
         code = ended.value.code
         return (code if isinstance(code, int) else 0), printed.out, printed.err
@@ -130,7 +130,7 @@ def test_the_same_seed_has_the_same_output(rehearse: Run) -> None:
 
 def test_another_process_has_the_same_output() -> None:
     script = (
-        "import sys; from curfew.cli import main; "
+        "import sys; from curfew.cli.commands import main; "
         f"sys.argv = ['curfew', 'rehearse', {SHIPPED!r}, '--seed', '7', '--json', '--nights', '1']; main()"
     )
     path = os.pathsep.join(map(str, sys.path))
@@ -333,7 +333,7 @@ def test_faults_that_there_are_not_are_refused(rehearse: Run) -> None:
 
 def test_without_the_extra_the_error_says_what_to_do() -> None:
     with pytest.raises(ConfigError, match=r"pip install 'curfew\[dance\]'"):
-        extras.command("dance")
+        plugins.command("dance")
 
 
 # Nothing real.

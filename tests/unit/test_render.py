@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from curfew import render
-from curfew.core.model import Instance, Mode
+from curfew.cli.output import table_of
+from curfew.core.instance import Instance, Mode
 from curfew.core.plan import decide, refuse
 from curfew.core.policy import Finding
 from curfew.core.report import Outcome, Report, Result, Status
-from curfew.render import answer, matters, metrics, plain, rows, sentence, summary
-from curfew.terminal import table_of
+from curfew.reporting import render
+from curfew.reporting.render import answer, matters, metrics, plain, rows, sentence, summary
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance
 
 HOSTILE = (

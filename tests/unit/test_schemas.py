@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from curfew.config.policy_file import load
+from curfew.config.settings import SHIPPED_POLICIES
 from curfew.core.errors import ConfigError, RequestError
-from curfew.core.model import ActionKind, Mode, State
+from curfew.core.instance import ActionKind, Mode, State
 from curfew.core.policy import ALWAYS_PROTECTED, Limits, Selector, TagFilter
-from curfew.policyfile import load
-from curfew.requests import SweepRequest
-from curfew.schemas import File
-from curfew.settings import SHIPPED_POLICIES
+from curfew.schemas.messages import SweepRequest
+from curfew.schemas.policy_file import File
 
 ROOT = Path(__file__).parent.parent.parent
 PUBLISHED = json.loads((ROOT / "docs" / "curfew.schema.json").read_text())

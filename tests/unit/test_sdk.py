@@ -15,8 +15,8 @@ from botocore.utils import parse_timestamp
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from curfew import sdk
-from curfew.calls import PURPOSES
+from curfew.aws import session as sdk
+from curfew.aws.allowed_calls import PURPOSES
 from tests.builders import HERE
 from tools.trim import SERVICES
 
@@ -159,8 +159,8 @@ def test_the_clients_are_made_without_boto3() -> None:
     program = (
         "import sys\n"
         "from curfew import calls\n"
-        "from curfew.aws import Aws\n"
-        "from curfew.settings import Settings\n"
+        "from curfew.aws.clients import Aws\n"
+        "from curfew.config.settings import Settings\n"
         "aws = Aws(Settings(region='eu-central-1'), now=lambda: None)\n"
         "for purpose in calls.PURPOSES: aws.guarded(purpose)\n"
         "print(*sys.modules)\n"

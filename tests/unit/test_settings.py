@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from curfew.config.settings import SHIPPED_POLICIES, Settings
 from curfew.core.errors import ConfigError
-from curfew.core.model import Mode
-from curfew.settings import SHIPPED_POLICIES, Settings
+from curfew.core.instance import Mode
 
 
 def test_an_empty_environment_reports_and_remembers_nothing() -> None:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from curfew import policyfile
+from curfew.config import policy_file
 from curfew.core.errors import ConfigError, ProviderError, RequestError
-from curfew.core.model import Place
+from curfew.core.instance import Place
 from curfew.core.policy import Policy
-from curfew.requests import SweepRequest
+from curfew.orchestration.targets import Atlas
+from curfew.schemas.messages import SweepRequest
 from curfew.schemas.targets import Targets
-from curfew.targets import Atlas
 
 HOME, HERE, THERE = "111111111111", "eu-central-1", "us-east-1"
 ONE, TWO, THREE = "222222222222", "333333333333", "444444444444"
@@ -47,7 +47,7 @@ def atlas(
 def policy(tmp_path: Path) -> Policy:
     path = tmp_path / "curfew.yaml"
     path.write_text(FILE.format(more=""))
-    return policyfile.load(path).policy("nightly")
+    return policy_file.load(path).policy("nightly")
 
 
 def asked(**more: Any) -> SweepRequest:
@@ -139,7 +139,7 @@ def test_an_account_whose_regions_cannot_be_asked_for_says_so_and_the_others_are
 def test_a_policy_has_its_own_regions(tmp_path: Path) -> None:
     path = tmp_path / "curfew.yaml"
     path.write_text(FILE.format(more=f", regions: [{THERE}]"))
-    own = policyfile.load(path).policy("nightly")
+    own = policy_file.load(path).policy("nightly")
     one = atlas(accounts=[ONE])
 
     assert where(one.places(asked(), own)) == [(ONE, THERE)]
@@ -185,6 +185,6 @@ def test_what_is_wrong_with_the_targets_is_said(tmp_path: Path, targets: str, fa
     block = targets if targets.startswith("{") else f"{{ {targets} }}"
     path.write_text(f"targets: {block}\n" + FILE.format(more=""))
     with pytest.raises(ConfigError) as caught:
-        policyfile.load(path)
+        policy_file.load(path)
     assert fault in str(caught.value)
     assert f"{path}:1:" in str(caught.value)

@@ -8,20 +8,20 @@ import botocore.session
 import pytest
 from botocore.parsers import create_parser
 
-from curfew import sdk
-from curfew.calls import CHANGES, READS
-from curfew.providers.ec2_errors import QUOTAS
+from curfew.aws import session
+from curfew.aws.allowed_calls import CHANGES, READS
+from curfew.aws.errors import QUOTAS
 from tests.stub.pages import Everything
 from tools import trim
 
 PROVIDERS = Path(trim.__file__).parents[1] / "functions" / "curfew" / "providers"
 LISTED = sorted(call.operation for call in (*READS, *CHANGES) if call.service == "ec2")
-SMALL: Any = sdk.session("eu-central-1").get_service_model("ec2")
+SMALL: Any = session.session("eu-central-1").get_service_model("ec2")
 WHOLE: Any = botocore.session.get_session().get_service_model("ec2")
 
 
 def test_the_model_that_ships_is_the_one_that_the_installed_sdk_gives() -> None:
-    assert trim.main(["--check", str(sdk.MODELS)]) == 0
+    assert trim.main(["--check", str(session.MODELS)]) == 0
 
 
 def test_a_stale_model_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

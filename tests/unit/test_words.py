@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from curfew import abreast, execute, group, lane, launching, run
+from curfew import concurrency
 from curfew.clock import Clock
-from curfew.core import audit, launch, lease, model, plan, policy, protection, report
+from curfew.core import audit, instance, launch, lease, plan, policy, protection, report
 from curfew.core.access import Caller
+from curfew.fleets import launcher
+from curfew.sweep import batch, execution, run_state, zone_worker
 from tests.builders import HERE, NOW, SANDBOX, a_policy, an_instance
 
 NIGHTLY = a_policy()
@@ -27,11 +29,11 @@ HASH = "f60cda5fc26f5ea8a022ee931b3a321118535917378bea85852092c8bd733d28"
         (launch.Answer, "open launched empty refused mismatch"),
         (lease.Step, "launching launched partial failed needs-attention"),
         (
-            model.State,
+            instance.State,
             "pending running stopping stopped shutting-down terminated unknown",
         ),
-        (model.ActionKind, "terminate stop shelve"),
-        (model.Mode, "report act"),
+        (instance.ActionKind, "terminate stop shelve"),
+        (instance.Mode, "report act"),
         (
             report.Result,
             "verified accepted kept-at-recheck failed unknown not-attempted",
@@ -59,20 +61,20 @@ def test_the_audit_begins_with_as_many_zeros_as_a_hash_is_long() -> None:
 
 
 def test_what_act_goes_by() -> None:
-    assert execute.BATCH == 20
-    assert timedelta(minutes=1) == run.ROOM
-    assert timedelta(minutes=15) == run.SHELF_LIFE
-    assert execute.WAITS == (0, 2, 4, 8, 16, 30)
-    assert lane.PATIENCE == 4
-    assert abreast.LANES == 4
+    assert execution.BATCH == 20
+    assert timedelta(minutes=1) == run_state.ROOM
+    assert timedelta(minutes=15) == run_state.SHELF_LIFE
+    assert execution.WAITS == (0, 2, 4, 8, 16, 30)
+    assert zone_worker.PATIENCE == 4
+    assert concurrency.LANES == 4
 
 
 def test_what_a_launch_goes_by() -> None:
-    assert timedelta(minutes=3) == launching.LOCK
-    assert timedelta(seconds=10) == launching.ROOM
-    assert launching.LOOKS == (0, 2, 4, 8)
-    assert launching.PATIENCE == 4
-    assert launching.BIRTHS == (0, 1, 2)
+    assert timedelta(minutes=3) == launcher.LOCK
+    assert timedelta(seconds=10) == launcher.ROOM
+    assert launcher.LOOKS == (0, 2, 4, 8)
+    assert launcher.PATIENCE == 4
+    assert launcher.BIRTHS == (0, 1, 2)
     assert timedelta(minutes=20) == lease.CLAIM
 
 
@@ -86,8 +88,8 @@ def test_what_may_be_lost_where_nothing_is_said() -> None:
 
 
 def test_a_policy_that_says_no_more_has_every_belt_on() -> None:
-    asked = policy.Selector(states=frozenset({model.State.RUNNING}))
-    bare = policy.Policy(name="bare", selector=asked, action=model.ActionKind.STOP)
+    asked = policy.Selector(states=frozenset({instance.State.RUNNING}))
+    bare = policy.Policy(name="bare", selector=asked, action=instance.ActionKind.STOP)
 
     assert bare.older_than is None
     assert bare.protection == policy.Protection()
@@ -121,8 +123,8 @@ def test_the_values_of_a_filter_are_told_in_words() -> None:
 
 
 def test_what_is_not_known_of_an_instance_is_what_keeps_it() -> None:
-    bare = model.Instance(
-        id="i-1", target=HERE, zone="", state=model.State.RUNNING, instance_type="t2.micro"
+    bare = instance.Instance(
+        id="i-1", target=HERE, zone="", state=instance.State.RUNNING, instance_type="t2.micro"
     )
 
     assert (bare.launched_at, bare.first_seen_at, bare.proof_of_life) == (None, None, None)
@@ -147,12 +149,12 @@ def test_an_instance_lives_since_the_oldest_instant_that_is_known() -> None:
 
 
 def test_each_action_has_taken_hold_in_two_states() -> None:
-    assert model.ActionKind.TERMINATE.ends == {
-        model.State.SHUTTING_DOWN,
-        model.State.TERMINATED,
+    assert instance.ActionKind.TERMINATE.ends == {
+        instance.State.SHUTTING_DOWN,
+        instance.State.TERMINATED,
     }
-    assert model.ActionKind.STOP.ends == {model.State.STOPPING, model.State.STOPPED}
-    assert model.ActionKind.SHELVE.ends == model.ActionKind.STOP.ends
+    assert instance.ActionKind.STOP.ends == {instance.State.STOPPING, instance.State.STOPPED}
+    assert instance.ActionKind.SHELVE.ends == instance.ActionKind.STOP.ends
 
 
 def test_nobody_is_an_administrator_unless_it_is_said() -> None:
@@ -248,7 +250,7 @@ def test_a_sweep_may_be_asked_for_again_after_three_of_its_ends() -> None:
 
 
 def test_a_place_is_in_the_deployments_own_account_unless_it_names_one() -> None:
-    place = model.Place(region="eu-central-1")
+    place = instance.Place(region="eu-central-1")
 
     assert (place.account, place.problem) == ("", "")
 
@@ -269,15 +271,15 @@ def test_somebody_has_to_look_at_all_that_did_not_end_as_it_should(
     status: report.Status, in_report_mode: bool, in_act_mode: bool
 ) -> None:
     assert a_report(status).failed is in_report_mode
-    assert a_report(status, mode=model.Mode.ACT).failed is in_act_mode
+    assert a_report(status, mode=instance.Mode.ACT).failed is in_act_mode
 
 
 def test_an_outcome_that_is_plain_has_no_detail_and_a_run_that_ended_well_no_problem() -> None:
     (action,) = plan.decide([an_instance()], NIGHTLY, NOW).actions
 
     assert report.Outcome(action=action, result=report.Result.VERIFIED).detail == ""
-    assert execute.Executed(outcomes=()).problem == ""
-    assert not execute.Executed(outcomes=()).cut
+    assert execution.Executed(outcomes=()).problem == ""
+    assert not execution.Executed(outcomes=()).cut
 
 
 def test_a_clock_without_a_deadline_has_all_the_time() -> None:
@@ -288,7 +290,7 @@ def test_a_clock_without_a_deadline_has_all_the_time() -> None:
 
 
 def test_a_group_that_was_just_made_was_neither_looked_at_nor_tried() -> None:
-    made = group.Group([])
+    made = batch.Group([])
 
     assert made.looked_at is None
     assert made.tries == 0
@@ -297,14 +299,14 @@ def test_a_group_that_was_just_made_was_neither_looked_at_nor_tried() -> None:
 def test_the_halves_of_a_group_are_all_of_it_were_tried_as_often_and_are_to_be_looked_at() -> None:
     some: Any = ["a", "b", "c"]
 
-    halves = group.Group(some, looked_at=NOW, tries=2).halves()
+    halves = batch.Group(some, looked_at=NOW, tries=2).halves()
 
     assert [list(map(str, half.actions)) for half in halves] == [["a"], ["b", "c"]]
     assert [half.tries for half in halves] == [2, 2]
     assert [half.looked_at for half in halves] == [None, None]
 
 
-def a_report(status: report.Status, mode: model.Mode = model.Mode.REPORT) -> report.Report:
+def a_report(status: report.Status, mode: instance.Mode = instance.Mode.REPORT) -> report.Report:
     return report.Report(
         sweep_id="sweep-1",
         target=HERE,

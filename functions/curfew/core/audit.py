@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from .model import ActionKind, Instance
+from .instance import ActionKind, Instance
 from .plan import Action, Plan
 from .report import Outcome, Result
 

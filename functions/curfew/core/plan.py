@@ -10,17 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from .model import ActionKind, Attributes, Instance
-from .policy import (
-    PERCENT_FROM,
-    Finding,
-    Limits,
-    Policy,
-    mismatch,
-    out_of_lease,
-    spoken,
-    too_young,
-)
+from .instance import ActionKind, Attributes, Instance
+from .policy import PERCENT_FROM, Finding, Limits, Policy, mismatch, out_of_lease, spoken, too_young
 from .protection import protected, shielded
 
 

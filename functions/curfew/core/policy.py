@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 
+from .instance import ActionKind, Instance, State
 from .lease import told
-from .model import ActionKind, Instance, State
 
 ALWAYS_PROTECTED = "curfew:keep"
 NOT_SELECTED = "not-selected"

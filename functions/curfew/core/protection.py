@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
+from .instance import ActionKind, Attributes, Instance
 from .lease import told
-from .model import ActionKind, Attributes, Instance
 from .policy import Finding, Policy, folded, spoken
 
 type Rule = Callable[[Instance, Policy, datetime], Finding | None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from .model import Mode, Target
+from .instance import Mode, Target
 from .plan import Action, Plan
 
 

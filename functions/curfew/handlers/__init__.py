@@ -1,1 +1,0 @@
-"""The triggers: the only modules that see a Lambda event."""

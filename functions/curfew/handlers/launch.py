@@ -5,15 +5,18 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from .. import bootstrap, fleet, render, work
+from .. import bootstrap
 from ..app import App
 from ..core.errors import LaunchFailedError
+from ..core.instance import Mode
 from ..core.lease import Step, instant_of, told
-from ..core.model import Mode
-from ..ledger import Key
-from ..observability import logger
-from ..requests import LaunchRequest
-from ..triggers import refuse_stale
+from ..fleets import lifecycle
+from ..ledger.protocols import Key
+from ..orchestration import jobs
+from ..orchestration.admission import refuse_stale
+from ..reporting import render
+from ..reporting.telemetry import logger
+from ..schemas.messages import LaunchRequest
 from .sweep import until
 
 
@@ -37,8 +40,8 @@ def launch(request: LaunchRequest, context: LambdaContext, app: App) -> dict[str
         logger.info(f'report mode: would launch "{wish.template}" as "{wish.name}"')
         return {"mode": "report", "fleet": wish.name, "until": told(wish.expires_at)}
     provider = app.launching(request.template, request.region)
-    begun = fleet.begin(wish, provider=provider, ledger=app.ledger, now=now)
-    launched = work.launch(app, begun, deadline=until(now, context))
+    begun = lifecycle.begin(wish, provider=provider, ledger=app.ledger, now=now)
+    launched = jobs.launch(app, begun, deadline=until(now, context))
     logger.info(
         f'the launch of "{launched.name}" is {launched.step}',
         extra={"operation": launched.operation, "problem": launched.problem},
@@ -50,7 +53,7 @@ def launch(request: LaunchRequest, context: LambdaContext, app: App) -> dict[str
     return render.fleet(launched)
 
 
-def wished(app: App, request: LaunchRequest, at: datetime) -> fleet.Wish:
+def wished(app: App, request: LaunchRequest, at: datetime) -> lifecycle.Wish:
     """What the schedule asks for at that instant. Raises RequestError for a template that there is not."""
     entry = app.policies.fleet(request.template)
     zone = app.policies.timezone

@@ -5,18 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from .. import bootstrap, render, work
+from .. import bootstrap
 from ..app import App
 from ..core.errors import CurfewError, RequestError, SweepFailedError
-from ..core.model import Mode
+from ..core.instance import Mode
 from ..core.report import Report
-from ..dispatch import Dispatched, dispatch
-from ..due import due
-from ..observability import logger, publish
-from ..relay import hand_on
-from ..requests import SweepRequest, TickRequest, WorkRequest
-from ..sweep import run
-from ..triggers import permitted, refuse_stale
+from ..orchestration import jobs
+from ..orchestration.admission import permitted, refuse_stale
+from ..orchestration.fan_out import Dispatched, dispatch
+from ..orchestration.scheduler import due
+from ..reporting import render
+from ..reporting.telemetry import logger, publish
+from ..schemas.messages import SweepRequest, TickRequest, WorkRequest
+from ..sweep.continuation import hand_on
+from ..sweep.planner import run
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -116,7 +118,7 @@ def until(now: datetime, context: LambdaContext) -> datetime:
 def _tidy(app: App, deadline: datetime) -> None:
     """Whoever ends leases looks after the launches that broke off; that they are not finished fails no sweep."""
     try:
-        unfinished = work.tidy(app, deadline=deadline)
+        unfinished = jobs.tidy(app, deadline=deadline)
     except CurfewError as error:
         logger.error(f"launches that broke off could not be taken up: {error}")
         return
@@ -153,7 +155,7 @@ def carry_on(event: dict[str, Any], context: LambdaContext, app: App) -> dict[st
     def record_handler(record: "SQSRecord") -> None:
         logger.set_correlation_id(record.message_id)
         try:
-            done = work.carry_out(app, asked := _asked(record), deadline=deadline)
+            done = jobs.carry_out(app, asked := _asked(record), deadline=deadline)
             if asked.work == "resume" and isinstance(done, Report) and done.failed:
                 publish(done)
                 failed.append(render.sentence(done))

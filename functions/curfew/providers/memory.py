@@ -17,10 +17,11 @@ from ..core.errors import (
     RefusedError,
     RequestError,
 )
+from ..core.instance import ActionKind, Attributes, Instance, State, Target
 from ..core.launch import Pool
-from ..core.model import ActionKind, Attributes, Instance, State, Target
 from ..core.policy import Selector, mismatch
-from . import Capabilities, Launch, Listing, labels
+from . import own_tags
+from .base import Capabilities, Launch, Listing
 
 OPEN = Attributes(termination_protected=False, stop_protected=False)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -145,7 +146,7 @@ class MemoryProvider:
 
     def label(self, ids: Sequence[str], tags: Mapping[str, str], *, by: str) -> None:
         """Write the tags onto all, or onto none if one does not exist."""
-        labels.check(tags)
+        own_tags.check(tags)
         self._recorded("label", ids)
         for id_ in ids:
             tagged = {**self.instances[id_].tags, **tags}

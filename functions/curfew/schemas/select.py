@@ -11,18 +11,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from ..core.model import State
+from ..core.instance import State
 from ..core.policy import Selector, TagFilter
-from .fields import (
-    InstanceTypes,
-    Regions,
-    Selectable,
-    States,
-    Strict,
-    TagKey,
-    TagKeys,
-    TagTexts,
-)
+from .fields import InstanceTypes, Regions, Selectable, States, Strict, TagKey, TagKeys, TagTexts
 
 
 class TagValues(Strict):

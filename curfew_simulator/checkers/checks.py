@@ -1,0 +1,44 @@
+"""What has to be true of every world, each as one small function with its letter in docs/safety.
+
+They judge by what the cloud saw, by what people were told, and by what stands in the ledger. The letters are those of
+the project's list of invariants.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..simulation.generator import Story
+from ..simulation.history import Evidence
+from . import audit, launches, liveness, refusals, termination
+from .rule import RULES
+
+__all__ = [
+    "RULES",
+    "Violation",
+    "audit",
+    "judged",
+    "launches",
+    "liveness",
+    "refusals",
+    "termination",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """Something that must never be."""
+
+    letter: str
+    rule: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.letter} {self.rule.replace('_', ' ')}: {self.detail}"
+
+
+def judged(story: Story) -> Iterator[Violation]:
+    """Every violation in a world that has ended."""
+    evidence = Evidence(story)
+    for rule in RULES:
+        for detail in rule.check(evidence):
+            yield Violation(letter=rule.letter, rule=rule.name, detail=detail)

@@ -1,0 +1,150 @@
+"""Launches and leases: never one too many, never one without an end, never an end before its time."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from curfew.core.lease import Step
+
+from ..cloud.ec2.machine import State
+from ..simulation import policies
+from ..simulation.history import Birth, Evidence, Order
+from ..simulation.invocation import Invocation
+from .rule import rule
+
+
+@rule("S15")
+def no_launch_makes_more_than_was_asked_for(evidence: Evidence) -> Iterator[str]:
+    """S15: over all retries, pools and duplicates, all machines that ever came of one launch."""
+    register = evidence.stage.ledger.fleets
+    for operation, count in Counter(b.operation for b in evidence.births.values()).items():
+        asked = register.order(operation).count
+        if count > asked:
+            yield f"{count} launched for {operation}, {asked} asked for"
+
+
+@rule("S15")
+def one_key_launches_one_fleet(evidence: Evidence) -> Iterator[str]:
+    """S15: whoever repeats a request is told of the same launch, and with another body is refused."""
+    told: dict[tuple[str, str], str] = {}
+    for invocation in evidence.stage.invocations:
+        if invocation.kind == "POST /fleets" and invocation.good:
+            place = (invocation.who, invocation.about["key"])
+            operation = invocation.body["operation"]
+            if told.setdefault(place, operation) != operation:
+                yield f"{invocation}: {operation}, before {told[place]}"
+
+
+@rule("S16")
+def no_launch_leaves_an_orphan(evidence: Evidence) -> Iterator[str]:
+    """S16: once all is calm, whoever was launched and lives is in the ledger, with a lease that ends."""
+    for birth in evidence.births.values():
+        target = evidence.target(birth.region)
+        if birth.region.last(birth.id).state.ended:
+            continue
+        lease = evidence.stage.ledger.fleets.leases(target, [birth.id]).get(birth.id)
+        if lease is None or lease.operation != birth.operation:
+            yield f"{birth.id} of {birth.fleet}, launched at {birth.call.at:%H:%M:%S}"
+
+
+@rule("S17")
+def what_is_launched_is_the_templates(evidence: Evidence) -> Iterator[str]:
+    """S17: image and type are the template's, the metadata service asks for a token, and all tags are there."""
+    needed = {"curfew:fleet", "curfew:owner", "curfew:lease", "curfew:operation", "env"}
+    for birth in evidence.births.values():
+        machine = birth.machine
+        known = machine.image == policies.TEMPLATE["image"]
+        known = known and machine.type in policies.TEMPLATE["instance_types"]
+        if not known or machine.http_tokens != "required" or needed - set(machine.tags):
+            yield f"{birth.id}: {machine.type} of {machine.image}, {dict(machine.tags)}"
+
+
+@rule("S24")
+def no_lease_is_cut_short(evidence: Evidence) -> Iterator[str]:
+    """S24, S26: no policy orders a member before the end of which its owner was told last."""
+    for order, birth in _members(evidence):
+        kind, _ = evidence.about(order.by)
+        until = evidence.leased_until(birth, order.moment)
+        if kind == "policy" and order.call.at < until:
+            yield f"{order}: {birth.id} of {birth.fleet} has a lease until {until:%d %b %H:%M:%S}"
+
+
+@rule("S24")
+def only_what_has_run_out_is_ended_as_such(evidence: Evidence) -> Iterator[str]:
+    """S24: who carries tags of a fleet and was not launched for it, has no lease that could run out."""
+    for order in evidence.orders:
+        if evidence.about(order.by) == ("policy", "leases"):
+            for id_ in evidence.machines_of(order):
+                if id_ not in evidence.births:
+                    yield f"{order}: {id_} was never launched by Curfew"
+
+
+@rule("S26")
+def a_renewal_that_was_told_is_kept(evidence: Evidence) -> Iterator[str]:
+    """S26: whoever gives a fleet up and renews it later, and is told so, keeps what is left of it."""
+    for order, birth in _members(evidence):
+        kind, _ = evidence.about(order.by)
+        given_up = _given_up(evidence, order.by)
+        if kind != "fleet" or given_up is None:
+            continue
+        begun = given_up.last if given_up is not order.by else _first_order(evidence, order.by)
+        for promise in evidence.promises(birth):
+            between = begun < promise.by.first and promise.by.last < order.moment
+            if promise.told and between and order.call.at < promise.until:
+                yield f"{order}: {birth.id} was renewed by {promise.by}"
+
+
+@rule("S24")
+def only_what_was_launched_for_a_fleet_ends_with_it(evidence: Evidence) -> Iterator[str]:
+    """S24, case 78: whoever copies the tags of a fleet onto a stranger does not have it ended."""
+    for order in evidence.orders:
+        kind, name = evidence.about(order.by)
+        for id_ in evidence.machines_of(order) if kind == "fleet" else ():
+            birth = evidence.births.get(id_)
+            if birth is None or birth.fleet != name:
+                yield f"{order}: {id_} was not launched for {name}"
+
+
+@rule("S24")
+def a_lease_stays_within_its_bounds(evidence: Evidence) -> Iterator[str]:
+    """Nobody is told of a lease that is longer than the template allows."""
+    for invocation in evidence.stage.invocations:
+        long = invocation.about.get("ttl") == "9d"
+        if invocation.kind == "PATCH /fleets/<id>" and long and invocation.good:
+            yield f"{invocation}"
+
+
+@rule("S16")
+def births_that_failed_are_not_called_good(evidence: Evidence) -> Iterator[str]:
+    """Case 61: a launch of which nothing was ever alive is not told as launched once all is calm."""
+    for birth in evidence.births.values():
+        versions = [m for _, m in birth.region.history(birth.id) if m]
+        doomed = all(
+            m.state in {State.PENDING, State.SHUTTING_DOWN, State.TERMINATED} for m in versions
+        )
+        fleet = evidence.stage.ledger.fleets.get(birth.fleet)
+        same = fleet and fleet.operation == birth.operation
+        open_ = fleet and fleet.ended_at is None and fleet.step is not Step.ATTENTION
+        if doomed and birth.machine.doomed and same and fleet and open_:
+            yield f"{birth.id} died at birth, and {birth.fleet} is {fleet.step}, not ended"
+
+
+def _members(evidence: Evidence) -> Iterator[tuple[Order, Birth]]:
+    for order in evidence.orders:
+        for id_ in evidence.machines_of(order):
+            if id_ in evidence.births:
+                yield order, evidence.births[id_]
+
+
+def _given_up(evidence: Evidence, invocation: Invocation) -> Invocation | None:
+    """Who gave the fleet up that this one ends."""
+    if invocation.kind == "DELETE /fleets/<id>":
+        return invocation
+    for other in evidence.stage.invocations:
+        told = other.kind == "DELETE /fleets/<id>" and other.good
+        if told and other.body.get("sweep_id") == invocation.about.get("id"):
+            return other
+    return None
+
+
+def _first_order(evidence: Evidence, invocation: Invocation) -> int:
+    return min(order.moment for order in evidence.orders if order.by is invocation)

@@ -1,0 +1,227 @@
+"""What must not be done at all: too much, too late, twice, while paused, by whoever may not."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+
+from ..cloud.ec2.region import Region
+from ..simulation.history import Evidence, Order, answered, instant, versions
+from ..simulation.invocation import Invocation
+from ..simulation.policies import SCHEDULE
+from ..simulation.windows import meant_for
+from .rule import rule
+
+LATE = timedelta(hours=1)
+LATEST_MESSAGE = timedelta(hours=6)
+TICK = timedelta(minutes=15)  # as long as one may take
+SHELF_LIFE = timedelta(minutes=15)
+# Between a check and the call that it allows there are a look at a Spot request and the ledger, each with its tries.
+SLACK = timedelta(seconds=60)
+MOMENT = timedelta(microseconds=1)
+ROOM = timedelta(seconds=20)
+
+
+@rule("S4")
+def no_sweep_ends_more_than_it_may(evidence: Evidence) -> Iterator[str]:
+    """S4, S5: the distinct machines that one sweep orders; zero means none."""
+    for (invocation, region), ids in _swept(evidence).items():
+        kind, name = evidence.about(invocation)
+        file = invocation.policies.content
+        if kind == "policy" and name:
+            limit = file.policy(name, "").limits.per_sweep
+            if len(ids) > limit:
+                yield f"{invocation}: {len(ids)} ordered in {region}, {limit} allowed"
+
+
+@rule("S4")
+def no_sweep_ends_more_than_its_share(evidence: Evidence) -> Iterator[str]:
+    """S4, S5: per cent of the population, which counts from ten machines on, or always if it is zero."""
+    for (invocation, region), ids in _swept(evidence).items():
+        kind, name = evidence.about(invocation)
+        if kind != "policy" or not name:
+            continue
+        percent = invocation.policies.content.policy(name, "").limits.percent
+        # A plan that is carried out later was judged by the population of its own time.
+        made = evidence.plan_of(invocation) or invocation
+        there = evidence.world.region(name=region)
+        since = made.begun_at - timedelta(seconds=30)
+        until = made.ended_at or made.begun_at
+        everybody = [id_ for id_ in there.everybody if versions(there, id_, since, until)]
+        if percent == 0 or len(everybody) * percent < 100 * len(ids):
+            orders = [] if made is not invocation else _of(evidence, invocation, region)
+            listed_by = min((order.call.at for order in orders), default=until) - MOMENT
+            if percent == 0 or _at_least_ten(there, since, listed_by):
+                yield f"{invocation}: {len(ids)} of {len(everybody)} in {region}, {percent} % allowed"
+
+
+@rule("S4")
+def no_day_ends_more_than_it_may(evidence: Evidence) -> Iterator[str]:
+    """S4, S5: the account's budget of a day, over all sweeps and regions."""
+    spent: dict[date, int] = defaultdict(int)
+    limits: dict[date, list[int]] = defaultdict(list)
+    zone = evidence.stage.policies.timezone
+    for (invocation, region), ids in _swept(evidence).items():
+        days = {invocation.begun_at.astimezone(zone).date()}
+        days |= {o.call.at.astimezone(zone).date() for o in _of(evidence, invocation, region)}
+        if len(days) == 1:
+            (day,) = days
+            spent[day] += len(ids)
+            limits[day].append(invocation.policies.content.limits.per_day)
+    for day, count in spent.items():
+        if count > max(limits[day]):
+            yield f"{count} ordered on {day}, {max(limits[day])} allowed"
+
+
+@rule("S13")
+def a_trigger_that_comes_again_changes_nothing(evidence: Evidence) -> Iterator[str]:
+    """S13: once a schedule's sweep of some time was completed, it orders nobody any more, nor does an earlier one."""
+    done: dict[tuple[str, str], tuple[datetime, Invocation]] = {}
+    for invocation in evidence.stage.invocations:
+        schedule, at = invocation.about.get("schedule"), meant_for(invocation)
+        if schedule is None or at is None:
+            continue
+        for order in [o for o in evidence.orders if o.by is invocation]:
+            before = done.get((schedule, order.call.region))
+            if before and before[0] >= at and before[1].last < invocation.first:
+                yield f"{order}, though {before[1]} was complete"
+        for report in invocation.reports:
+            if report["status"] == "completed" and report["mode"] == "act":
+                done.setdefault((schedule, report["region"]), (at, invocation))
+
+
+@rule("S13")
+def a_plan_is_carried_out_once(evidence: Evidence) -> Iterator[str]:
+    """S13: after somebody was told that a plan was carried out, nobody is ordered by it."""
+    for order in evidence.orders:
+        plan = evidence.plan_of(order.by)
+        for other in evidence.stage.invocations if plan else ():
+            told = other.good and other.status == 200 and other.kind == "POST /sweeps/<id>/apply"
+            if told and evidence.plan_of(other) is plan and other.last < order.by.first:
+                yield f"{order}, though {other} had carried it out"
+
+
+@rule("S14")
+def a_stale_trigger_orders_nobody(evidence: Evidence) -> Iterator[str]:
+    """S14: neither long after the time for which it was meant, nor long before."""
+    for order in evidence.orders:
+        meant, asked_at = order.by.about.get("scheduled_at"), _asked_at(order.by)
+        late = abs(asked_at - instant(meant)) if meant else timedelta()
+        if late > LATE + SLACK and order.by.about["schedule"] != SCHEDULE:
+            yield f"{order}, meant for {meant}"
+        if order.by.begun_at - asked_at > LATEST_MESSAGE + SLACK:
+            yield f"{order}, asked for at {asked_at}"
+
+
+@rule("S14")
+def a_window_is_not_swept_long_after(evidence: Evidence) -> Iterator[str]:
+    """S14: what could not be made in time may be caught up for so long as the schedule says, and then no more."""
+    for order in evidence.orders:
+        if order.by.about.get("schedule") != SCHEDULE or (window := meant_for(order.by)) is None:
+            continue
+        late = _asked_at(order.by) - window
+        # A tick sends its messages a while after it has found that they are due.
+        allowed = SLACK + (TICK if order.by.kind == "target" else timedelta())
+        if late > order.by.policies.content.schedules[SCHEDULE].catch_up + allowed:
+            yield f"{order}, {late} after its window"
+
+
+@rule("S14")
+def a_stale_plan_orders_nobody(evidence: Evidence) -> Iterator[str]:
+    """S14: a plan has a shelf life, and is void once the policies have changed."""
+    for order in evidence.orders:
+        plan = evidence.plan_of(order.by)
+        # Whoever carries a sweep on has decided anew.
+        anew = plan is None or order.by.about.get("work") == "resume"
+        made = order.by.begun_at if anew or plan is None else plan.begun_at
+        if order.ready_at - made > SHELF_LIFE + SLACK:
+            yield f"{order}, planned at {made:%H:%M:%S}"
+        if plan and plan.policies.version != order.by.policies.version:
+            yield f"{order}, planned with {plan.policies.version}, now {order.by.policies.version}"
+
+
+@rule("S14")
+def nobody_is_ordered_while_paused(evidence: Evidence) -> Iterator[str]:
+    """S14: from the answer to whoever threw the switch until somebody releases it."""
+    paused: list[tuple[Invocation, int]] = []
+    for invocation in evidence.stage.invocations:
+        if invocation.kind == "PUT /pause" and invocation.good:
+            released = [
+                other.first
+                for other in evidence.stage.invocations
+                if other.kind == "DELETE /pause" and other.last > invocation.first
+            ]
+            paused.append((invocation, min([*released, evidence.story.calm_from])))
+    for order in evidence.orders:
+        for pause, until in paused:
+            since = pause.ended_at or pause.begun_at
+            if pause.last < order.moment < until and order.ready_at - since > SLACK:
+                yield f"{order}, paused at {since:%H:%M:%S}"
+
+
+@rule("S14")
+def an_incomplete_listing_orders_nobody(evidence: Evidence) -> Iterator[str]:
+    """S14: the last page before the first look of a sweep had an answer."""
+    for invocation, region in _swept(evidence):
+        if evidence.plan_of(invocation):
+            continue
+        first = _of(evidence, invocation, region)[0]
+        pages = [
+            c
+            for c in invocation.calls
+            if c.operation == "DescribeInstances" and c.region == region and not c.ids
+            if c.number < first.call.number
+        ]
+        if not pages or not answered(pages[-1]):
+            yield f"{first}, after a listing that failed: {pages[-1].code if pages else 'none'}"
+
+
+@rule("S14")
+def nobody_is_ordered_at_the_last_moment(evidence: Evidence) -> Iterator[str]:
+    """S14: an order leaves its invocation the time to write down what came of it."""
+    for order in evidence.orders:
+        if order.by.cut_off - order.ready_at < ROOM:
+            yield f"{order}, cut off at {order.by.cut_off:%H:%M:%S}"
+
+
+@rule("S28")
+def a_stranger_is_refused(evidence: Evidence) -> Iterator[str]:
+    """S28: whoever is neither owner nor administrator is told no, and nothing happens."""
+    owned = {b.operation: b.machine.tags.get("curfew:owner", "") for b in evidence.births.values()}
+    for invocation in evidence.stage.invocations:
+        if invocation.who != "lee":
+            continue
+        alone = invocation.kind in {"PUT /pause", "POST /sweeps/<id>/apply"}
+        if invocation.kind in {"PATCH /fleets/<id>", "DELETE /fleets/<id>"} and invocation.good:
+            told = invocation.body.get("fleet", invocation.body)
+            alone = not owned.get(told["operation"], told["owner"]).endswith("/lee")
+        if alone and (invocation.good or any(o.by is invocation for o in evidence.orders)):
+            yield f"{invocation}"
+
+
+def _asked_at(invocation: Invocation) -> datetime:
+    """When a sweep was asked for: before its message was delivered, if it came by one."""
+    asked = invocation.about.get("asked_at")
+    return instant(asked) if asked else invocation.begun_at
+
+
+def _swept(evidence: Evidence) -> dict[tuple[Invocation, str], set[str]]:
+    found: dict[tuple[Invocation, str], set[str]] = defaultdict(set)
+    for order in evidence.orders:
+        found[order.by, order.call.region].update(evidence.machines_of(order))
+    return found
+
+
+def _of(evidence: Evidence, invocation: Invocation, region: str) -> list[Order]:
+    return [o for o in evidence.orders if o.by is invocation and o.call.region == region]
+
+
+def _at_least_ten(there: Region, since: datetime, until: datetime) -> bool:
+    """Whether every listing in that time must have shown so many: somebody may come or go in the middle of it."""
+
+    def always(id_: str) -> bool:
+        seen = versions(there, id_, since, until)
+        return there.version(id_, since) is not None and all(
+            machine.state == "running" and not machine.hidden for machine in seen
+        )
+
+    return sum(map(always, there.everybody)) >= 10

@@ -1,0 +1,159 @@
+"""Query and Scan: the items of a partition or of a table, in pages.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..call import Asked
+from ..faults import Kind
+from . import syntax, trees, values
+from .evaluation import Bindings, check_types, holds
+from .items import authorise, lag, shown
+from .tables import Table, Tables
+from .trees import Between, Both, Comparison, Condition, Function, Literal, Path
+from .values import Item, Value, invalid
+
+LARGEST_PAGE = 1024 * 1024
+
+
+def query(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+    """Query: one partition, in the order of the range key or against it."""
+    arguments = asked.arguments
+    table = tables.get(arguments["TableName"])
+    authorise(asked, "Query", table)
+    if "IndexName" in arguments:
+        raise invalid(f"The table does not have the specified index: {arguments['IndexName']}")
+    bindings = Bindings(arguments)
+    parsed = syntax.condition(arguments.get("KeyConditionExpression", ""), "KeyConditionExpression")
+    read = _Reading(asked, bindings, parsed)
+    hash_, condition = _key_condition(table, parsed.tree, bindings)
+    found = table.partition(hash_, lag(asked))
+    if condition is not None:
+        found = [item for item in found if holds(condition, item, bindings)]
+    forward = arguments.get("ScanIndexForward", True)
+    if not forward:
+        found.reverse()
+    if start := arguments.get("ExclusiveStartKey"):
+        place = table.key_place(start)
+        if place[0] != hash_:
+            raise invalid(
+                "The provided starting key is outside query boundaries based on provided conditions"
+            )
+        found = _after(found, lambda item: _beyond(table, item, place[1], forward=forward))
+    return _page(tables, read, table, found)
+
+
+def scan(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+    """Scan: everything."""
+    arguments = asked.arguments
+    table = tables.get(arguments["TableName"])
+    authorise(asked, "Scan", table)
+    read = _Reading(asked, Bindings(arguments))
+    found = list(table)
+    if start := arguments.get("ExclusiveStartKey"):
+        place = table.key_place(start)
+        places = [table.place(item) for item in found]
+        found = found[places.index(place) + 1 :] if place in places else found
+    return _page(tables, read, table, found)
+
+
+class _Reading:
+    """What a reader wants of each item, and of how many."""
+
+    def __init__(
+        self, asked: Asked, bindings: Bindings, key: trees.Parsed[Condition] | None = None
+    ) -> None:
+        arguments = asked.arguments
+        self.bindings = bindings
+        self.faults = asked.faults
+        self.limit: int | None = arguments.get("Limit")
+        self.counts = arguments.get("Select") == "COUNT"
+        self.filter: Condition | None = None
+        parsed: list[trees.Parsed[Any]] = [key] if key else []
+        if (text := arguments.get("FilterExpression")) is not None:
+            parsed.append(syntax.condition(text, "FilterExpression"))
+            self.filter = parsed[-1].tree
+        paths = None
+        if (text := arguments.get("ProjectionExpression")) is not None:
+            projection = syntax.projection(text)
+            parsed.append(projection)
+            paths = projection.tree
+        bindings.check(parsed)
+        if self.filter is not None:
+            check_types(self.filter, bindings, "FilterExpression")
+        self.paths = None if paths is None else tuple(bindings.steps(path) for path in paths)
+
+
+def _page(tables: Tables, read: _Reading, table: Table, found: Sequence[Item]) -> Mapping[str, Any]:
+    limit = len(found) + 1 if read.limit is None else read.limit
+    if limit < 1:
+        raise invalid("1 validation error detected: Value at 'limit' failed: it must be at least 1")
+    if Kind.SHORT_PAGE in read.faults and found:
+        limit = tables.chance.of("pages").randint(1, min(limit, len(found)))
+    looked_at = _fitting(found[:limit])
+    # The filter comes after the limit: a page may be empty and still not be the last.
+    kept = [i for i in looked_at if read.filter is None or holds(read.filter, i, read.bindings)]
+    answer: dict[str, Any] = {"Count": len(kept), "ScannedCount": len(looked_at)}
+    if not read.counts:
+        answer["Items"] = [shown(read.paths, item) for item in kept]
+    if looked_at and (len(looked_at) == limit or len(looked_at) < len(found)):
+        answer["LastEvaluatedKey"] = table.key_of(looked_at[-1])
+    return answer
+
+
+def _fitting(found: Sequence[Item]) -> list[Item]:
+    size, fitting = 0, []
+    for item in found:
+        fitting.append(item)
+        size += values.size_of_item(item)
+        if size >= LARGEST_PAGE:
+            break
+    return fitting
+
+
+def _key_condition(
+    table: Table, condition: Condition, bindings: Bindings
+) -> tuple[Any, Condition | None]:
+    """The hash key that is asked for, and the condition on the range key. Raises ApiError for any other shape."""
+    parts = [condition.left, condition.right] if isinstance(condition, Both) else [condition]
+    hashes: list[Value] = []
+    ranges: list[Condition] = []
+    for part in parts:
+        name, value = _about(part, bindings)
+        if name == table.hash_key and isinstance(part, Comparison) and part.operator == "=":
+            hashes.append(value)
+        elif name == table.range_key:
+            check_types(part, bindings, "KeyConditionExpression")
+            ranges.append(part)
+        else:
+            raise invalid("Query key condition not supported")
+        if values.kind(value) != table.types[name]:
+            said = "Condition parameter type does not match schema type"
+            raise invalid(f"One or more parameter values were invalid: {said}")
+    if len(hashes) != 1 or len(ranges) > 1:
+        raise invalid(f"Query condition missed key schema element: {table.hash_key}")
+    return values.plain(hashes[0]), ranges[0] if ranges else None
+
+
+def _about(part: Condition, bindings: Bindings) -> tuple[str, Value]:
+    match part:
+        case (
+            Comparison("=" | "<" | "<=" | ">" | ">=", Path((str(),)) as path, Literal() as literal)
+            | Between(Path((str(),)) as path, Literal() as literal, Literal())
+            | Function("begins_with", (Path((str(),)) as path, Literal() as literal))
+        ):
+            return str(bindings.steps(path)[0]), bindings.value(literal)
+    raise invalid(
+        "Invalid KeyConditionExpression: Invalid operator or operand used in KeyConditionExpression"
+    )
+
+
+def _beyond(table: Table, item: Item, range_: Any, *, forward: bool) -> bool:
+    here = table.place(item)[1]
+    return bool(here > range_ if forward else here < range_) if table.range_key else False
+
+
+def _after(found: Sequence[Item], beyond: Callable[[Item], bool]) -> list[Item]:
+    return [item for item in found if beyond(item)]

@@ -1,0 +1,166 @@
+"""The tables of one account in one region, with every version of an item that a late reader may still see."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..clock import Clock
+from ..history import Change, Journal
+from ..protocols import ApiError
+from ..rng import Chance
+from . import values
+from .values import Item, Value, invalid
+
+type Key = tuple[Any, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class Table:
+    """One table. Items lie by hash key, and in it by range key, both as Python orders them."""
+
+    name: str
+    arn: str
+    hash_key: str
+    range_key: str | None
+    types: Mapping[str, str]
+    created_at: datetime
+    clock: Clock
+    partitions: dict[Any, dict[Any, Item]] = field(default_factory=dict)
+    history: dict[Key, list[tuple[datetime, Item | None]]] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of the key's attributes."""
+        return frozenset(filter(None, (self.hash_key, self.range_key)))
+
+    def place(self, item: Mapping[str, Value]) -> Key:
+        """Where an item lies. Raises ApiError if its key is not one of this table."""
+        return self._part(item, self.hash_key), self._part(item, self.range_key)
+
+    def _part(self, item: Mapping[str, Value], name: str | None) -> Any:
+        if name is None:
+            return None
+        value = item.get(name)
+        if value is None:
+            said = f"Missing the key {name} in the item"
+            raise invalid(f"One or more parameter values were invalid: {said}")
+        type_ = values.kind(value)
+        if type_ != self.types[name]:
+            said = f"Type mismatch for key {name} expected: {self.types[name]} actual: {type_}"
+            raise invalid(f"One or more parameter values were invalid: {said}")
+        if value[type_] == "":
+            said = f"The AttributeValue for a key attribute cannot contain an empty string value. Key: {name}"
+            raise invalid(f"One or more parameter values are not valid. {said}")
+        return values.plain(value)
+
+    def key_place(self, key: Mapping[str, Value]) -> Key:
+        """Where a key points. Raises ApiError if it is not exactly a key."""
+        if key.keys() != self.keys:
+            raise invalid("The provided key element does not match the schema")
+        try:
+            return self.place(key)
+        except ApiError as error:
+            if "Type mismatch" in error.message:
+                raise invalid("The provided key element does not match the schema") from None
+            raise
+
+    def key_of(self, item: Item) -> Item:
+        """The key alone."""
+        return {name: item[name] for name in (self.hash_key, self.range_key) if name}
+
+    def get(self, place: Key, lag: timedelta = timedelta()) -> Item | None:
+        """An item, as it is or as it was a while ago."""
+        if not lag:
+            return self.partitions.get(place[0], {}).get(place[1])
+        then, found = self.clock.now() - lag, None
+        for since, item in self.history.get(place, ()):
+            if since > then:
+                break
+            found = item
+        return found
+
+    def partition(self, hash_: Any, lag: timedelta = timedelta()) -> list[Item]:
+        """The items of one hash key, in the order of the range key."""
+        if not lag:
+            there = self.partitions.get(hash_, {})
+        else:
+            places = (place for place in self.history if place[0] == hash_)
+            late = ((place[1], self.get(place, lag)) for place in places)
+            there = {range_: item for range_, item in late if item is not None}
+        return [there[range_] for range_ in sorted(there)] if self.range_key else [*there.values()]
+
+    def write(self, place: Key, item: Item | None) -> None:
+        """Put an item in a place, or nothing."""
+        partition = self.partitions.setdefault(place[0], {})
+        if item is None:
+            partition.pop(place[1], None)
+        else:
+            partition[place[1]] = item
+        self.history.setdefault(place, []).append((self.clock.now(), item))
+
+    def __iter__(self) -> Iterator[Item]:
+        for hash_ in list(self.partitions):
+            yield from self.partition(hash_)
+
+
+class Tables:
+    """All tables of one account in one region."""
+
+    def __init__(
+        self, *, account: str, region: str, clock: Clock, chance: Chance, journal: Journal
+    ) -> None:
+        self.account, self.region = account, region
+        self.clock, self.chance, self.journal = clock, chance, journal
+        self.tokens: dict[str, tuple[datetime, str]] = {}
+        self._tables: dict[str, Table] = {}
+
+    def make(
+        self, name: str, *, hash_key: str = "pk", range_key: str | None = "sk", **types: str
+    ) -> Table:
+        """Make a table, ready to be used; keys are texts unless it says otherwise."""
+        if name in self._tables:
+            raise ApiError("ResourceInUseException", f"Table already exists: {name}")
+        table = Table(
+            name=name,
+            arn=self.arn(name),
+            hash_key=hash_key,
+            range_key=range_key,
+            types={key: types.get(key, "S") for key in (hash_key, range_key) if key},
+            created_at=self.clock.now(),
+            clock=self.clock,
+        )
+        self._tables[name] = table
+        return table
+
+    def get(self, name: str) -> Table:
+        """A table by its name, or its ARN. Raises ApiError if there is none."""
+        table = self._tables.get(name.rpartition("/")[2])
+        if table is None:
+            raise ApiError("ResourceNotFoundException", "Requested resource not found")
+        return table
+
+    def drop(self, name: str) -> Table:
+        """Remove a table, with everything in it. Raises ApiError if there is none."""
+        return self._tables.pop(self.get(name).name)
+
+    def arn(self, name: str) -> str:
+        """A table's ARN."""
+        return f"arn:aws:dynamodb:{self.region}:{self.account}:table/{name}"
+
+    def write(self, table: Table, place: Key, item: Item | None) -> None:
+        """Write an item, and write it down."""
+        before = table.get(place)
+        if item is None and before is None:
+            return
+        table.write(place, item)
+        shown = table.key_of(item or before or {})
+        names = "/".join(str(next(iter(value.values()))) for value in shown.values())
+        self.journal.record(
+            Change.DELETED if item is None else Change.WRITTEN,
+            f"{table.name}/{names}",
+            account=self.account,
+            region=self.region,
+            at=self.clock.now(),
+            before=before,
+        )

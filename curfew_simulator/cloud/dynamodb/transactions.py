@@ -1,0 +1,102 @@
+"""TransactWriteItems: all or nothing, and the same token does it once.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from ..call import Asked
+from ..faults import Kind
+from ..protocols import ApiError
+from . import values
+from .items import FAILED, Write, understood
+from .tables import Tables
+from .values import Item, invalid
+
+MOST_ACTIONS = 100
+LARGEST = 4 * 1024 * 1024
+REMEMBERED = timedelta(minutes=10)
+
+type Reason = dict[str, Any]
+
+
+def transact_write_items(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+    """Do all of it if every condition holds, else say of each action what was in its way."""
+    actions: Sequence[Mapping[str, Any]] = asked.arguments.get("TransactItems", [])
+    if not 1 <= len(actions) <= MOST_ACTIONS:
+        said = f"Member must have length less than or equal to {MOST_ACTIONS}"
+        raise invalid(
+            f"1 validation error detected: Value at 'transactItems' failed to satisfy constraint: {said}"
+        )
+    writes = []
+    for action in actions:
+        ((kind, arguments),) = action.items()
+        writes.append(understood(tables, asked, kind, arguments))
+    if len({(write.table.name, write.place) for write in writes}) < len(writes):
+        raise invalid("Transaction request cannot include multiple operations on one item")
+    if _done_before(tables, asked):
+        return {}
+    conflict = -1
+    if Kind.CONFLICT in asked.faults:
+        conflict = tables.chance.of("conflicts").randrange(len(writes))
+    results: list[Item | None] = []
+    reasons: list[Reason] = []
+    for number, write in enumerate(writes):
+        result, reason = _tried(write, conflicting=number == conflict)
+        results.append(result)
+        reasons.append(reason)
+    if any(reason["Code"] != "None" for reason in reasons):
+        raise _cancelled(reasons)
+    if sum(values.size_of_item(item) for item in results if item) > LARGEST:
+        raise invalid("Collection size of items in transaction exceeded the maximum allowed size")
+    for write, result in zip(writes, results, strict=True):
+        if write.put is not None or write.update is not None or write.deletes:
+            tables.write(write.table, write.place, result)
+    if token := asked.arguments.get("ClientRequestToken"):
+        tables.tokens[token] = tables.clock.now(), _fingerprint(asked)
+    return {}
+
+
+def _tried(write: Write, *, conflicting: bool) -> tuple[Item | None, Reason]:
+    if conflicting:
+        message = "Transaction is ongoing for the item"
+        return None, {"Code": "TransactionConflict", "Message": message}
+    if not write.allowed():
+        reason: Reason = {"Code": "ConditionalCheckFailed", "Message": FAILED}
+        old = write.table.get(write.place)
+        if write.returns_old and old is not None:
+            reason["Item"] = old
+        return None, reason
+    try:
+        return write.result(), {"Code": "None"}
+    except ApiError as error:
+        return None, {"Code": "ValidationError", "Message": error.message}
+
+
+def _cancelled(reasons: list[Reason]) -> ApiError:
+    codes = ", ".join(reason["Code"] for reason in reasons)
+    message = (
+        f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
+    )
+    # This one error spells its message with a capital.
+    more = {"CancellationReasons": reasons, "Message": message}
+    return ApiError("TransactionCanceledException", message, more=more)
+
+
+def _done_before(tables: Tables, asked: Asked) -> bool:
+    """Whether the token has done this already. Raises ApiError if it has done something else."""
+    token = asked.arguments.get("ClientRequestToken", "")
+    at, fingerprint = tables.tokens.get(token, (None, ""))
+    if at is None or tables.clock.now() - at > REMEMBERED:
+        return False
+    if fingerprint != _fingerprint(asked):
+        said = "Request has the same ClientRequestToken as an earlier one, but other parameters"
+        raise ApiError("IdempotentParameterMismatchException", said)
+    return True
+
+
+def _fingerprint(asked: Asked) -> str:
+    return json.dumps(asked.arguments["TransactItems"], sort_keys=True)

@@ -1,0 +1,266 @@
+"""RunInstances: what is launched, where, how many, and what a client token remembers.
+
+Sources: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html,
+https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .. import iam
+from ..call import Asked
+from ..protocols import ApiError
+from . import errors, lifecycle, render, tags
+from .machine import Machine, SpotRequest, State, Volume
+from .region import Region
+
+IMAGE = re.compile(r"ami-([0-9a-f]{8}|[0-9a-f]{17})|resolve:ssm:\S+")
+SIZE = re.compile(r"[a-z0-9-]+\.(nano|micro|small|medium|large|metal|(\d*)xlarge|metal-\d+xl)")
+VCPUS = {"nano": 2, "micro": 2, "small": 2, "medium": 2, "large": 2, "metal": 96}
+TAGGABLE = ("instance", "volume", "network-interface", "spot-instances-request")
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a token launched, and what was asked for with it."""
+
+    asked: str
+    ids: tuple[str, ...]
+    reservation: str
+
+
+def run_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
+    """Launch as many as there is room for, if that is not less than the minimum; all are born with their tags."""
+    arguments = asked.arguments
+    least, most = _count(arguments, "MinCount"), _count(arguments, "MaxCount")
+    if least > most:
+        said = (
+            f"Value ({least}) for parameter minCount is invalid. It must not be more than maxCount."
+        )
+        raise errors.invalid(said)
+    blueprint = _blueprint(region, arguments)
+    wanted = tags.specified(arguments.get("TagSpecification", []), TAGGABLE)
+    zone = _zone(region, arguments)
+    _authorise(region, asked, blueprint, wanted)
+    errors.dry_run(arguments)
+    token = arguments.get("ClientToken", "")
+    if len(token) > 64 or not token.isascii():
+        raise errors.invalid("Invalid value for ClientToken: at most 64 ASCII characters")
+    # With a zone, the memory is the zone's own: the same token launches anew in the next.
+    place = (zone or "", token)
+    said = repr(sorted((k, v) for k, v in arguments.items() if k not in {"ClientToken", "DryRun"}))
+    if token and (remembered := region.launches.get(place)):
+        _check_memory(region, remembered, said)
+        return _answer(region, remembered)
+    zone = zone or max(
+        region.zones, key=lambda z: region.limits.capacity.get((blueprint.type, z), 10**6)
+    )
+    number = min(most, _room(region, blueprint.type, zone, least))
+    blueprint = replace(
+        blueprint, zone=zone, client_token=token, tags=wanted["instance"],
+        subnet=arguments.get("SubnetId") or _subnet_of(region, zone),
+    )  # fmt: skip
+    ids = tuple(
+        _launched(region, replace(blueprint, index=index), arguments, wanted)
+        for index in range(number)
+    )
+    remembered = Remembered(said, ids, blueprint.reservation)
+    if token:
+        region.launches[place] = remembered
+    return _answer(region, remembered)
+
+
+def _check_memory(region: Region, remembered: Remembered, asked: str) -> None:
+    """Raise ApiError if a token was used for something else, or for an instance that has ended since.
+
+    Recorded: rust-lang/bors#830 has the one answer, boto/boto3#4406 the other.
+    """
+    if remembered.asked != asked:
+        said = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
+        raise ApiError("IdempotentParameterMismatch", said)
+    if any(region.last(id_).state is State.TERMINATED for id_ in remembered.ids):
+        said = "The client token you have provided is associated with a terminated instance."
+        raise ApiError(
+            "IdempotentInstanceTerminated", f"{said} Please use a different client token."
+        )
+
+
+def _launched(
+    region: Region,
+    blueprint: Machine,
+    arguments: Mapping[str, Any],
+    wanted: Mapping[str, Mapping[str, str]],
+) -> str:
+    spot = _spot(arguments)
+    request_id = f"sir-{region.chance.of('ids').getrandbits(32):08x}" if spot is not None else ""
+    machine = lifecycle.launch(region, replace(blueprint, spot_request=request_id))
+    for volume in machine.volumes:
+        region.side_tags[volume.id] = dict(wanted["volume"])
+    region.side_tags[region.chance.id("eni")] = dict(wanted["network-interface"])
+    if spot is not None:
+        region.spot_requests[request_id] = SpotRequest(
+            id=request_id,
+            blueprint=machine,
+            created_at=region.clock.now(),
+            instance=machine.id,
+            persistent=spot.get("SpotInstanceType") == "persistent",
+            tags=wanted["spot-instances-request"],
+        )
+    pool = (machine.type, machine.zone)
+    if pool in region.limits.capacity:
+        region.limits.capacity[pool] -= 1
+    return machine.id
+
+
+def _blueprint(region: Region, arguments: Mapping[str, Any]) -> Machine:
+    image, type_ = arguments.get("ImageId", ""), arguments.get("InstanceType", "m1.small")
+    if "LaunchTemplate" in arguments:
+        raise ApiError("UnsupportedOperation", "launch templates are not modelled")
+    if not image:
+        raise ApiError("MissingParameter", "The request must contain the parameter ImageId")
+    if not IMAGE.fullmatch(image):
+        raise ApiError("InvalidAMIID.Malformed", f'Invalid id: "{image}" (expecting "ami-...")')
+    if not SIZE.fullmatch(type_):
+        raise errors.invalid(f"Invalid value '{type_}' for InstanceType.")
+    shielded = arguments.get("DisableApiTermination") == "true"
+    unstoppable = arguments.get("DisableApiStop") == "true"
+    spot = _spot(arguments)
+    if spot is not None:
+        _check_spot(spot, shielded=shielded or unstoppable)
+    options = arguments.get("MetadataOptions", {})
+    return Machine(
+        id="",
+        zone="",
+        image=image,
+        type=type_,
+        reservation=region.chance.id("r"),
+        lifecycle="spot" if spot is not None else "",
+        volumes=_volumes(arguments),
+        http_tokens=options.get("HttpTokens", "optional"),
+        hop_limit=int(options.get("HttpPutResponseHopLimit", 1)),
+        shutdown_behavior=arguments.get("InstanceInitiatedShutdownBehavior", "stop"),
+        termination_protected=shielded,
+        stop_protected=unstoppable,
+    )
+
+
+def _volumes(arguments: Mapping[str, Any]) -> tuple[Volume, ...]:
+    devices = {lifecycle.ROOT.device: lifecycle.ROOT}
+    for mapping in arguments.get("BlockDeviceMapping", []):
+        stays = mapping.get("Ebs", {}).get("DeleteOnTermination") == "false"
+        device = mapping.get("DeviceName", "")
+        devices[device] = Volume(id="", device=device, delete_on_termination=not stays)
+    return tuple(devices.values())
+
+
+def _check_spot(spot: Mapping[str, str], *, shielded: bool) -> None:
+    """Raise ApiError for what Spot Instances cannot have."""
+    if shielded:
+        said = "Termination and stop protection cannot be enabled for Spot Instances."
+        raise ApiError("InvalidParameterCombination", said)
+    lasting = spot.get("InstanceInterruptionBehavior") in {"stop", "hibernate"}
+    if spot.get("SpotInstanceType") == "persistent" and not lasting:
+        said = "Persistent Spot requests need the interruption behavior stop or hibernate."
+        raise ApiError("InvalidParameterCombination", said)
+
+
+def _spot(arguments: Mapping[str, Any]) -> Mapping[str, str] | None:
+    market: Mapping[str, Any] = arguments.get("InstanceMarketOptions", {})
+    return market.get("SpotOptions", {}) if market.get("MarketType") == "spot" else None
+
+
+def _zone(region: Region, arguments: Mapping[str, Any]) -> str | None:
+    zone: str | None = arguments.get("Placement", {}).get("AvailabilityZone")
+    subnet = arguments.get("SubnetId")
+    if subnet:
+        if subnet not in region.subnets:
+            raise ApiError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet}' does not exist")
+        if zone and zone != region.subnets[subnet]:
+            raise errors.invalid(f"The subnet '{subnet}' is not in the availability zone '{zone}'")
+        return region.subnets[subnet]
+    if zone and zone not in region.zones:
+        raise errors.invalid(f"Invalid availability zone: [{zone}]")
+    return zone
+
+
+def _room(region: Region, type_: str, zone: str, least: int) -> int:
+    """For how many there is room. Raises ApiError if for fewer than the least.
+
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html. No capacity is an HTTP 500,
+    which is why clients repeat it.
+    """
+    alive = list(region.alive())
+    instances = region.limits.instances - len(alive)
+    if instances < least:
+        limit = f"your current instance limit of {region.limits.instances} allows"
+        said = f"You have requested more instances ({least}) than {limit}"
+        raise ApiError("InstanceLimitExceeded", said)
+    vcpus = (region.limits.vcpus - sum(vcpus_of(m.type) for m in alive)) // vcpus_of(type_)
+    if vcpus < least:
+        said = (
+            f"You have requested more vCPU capacity than your current vCPU limit of {region.limits.vcpus} allows "
+            "for the instance bucket that the specified instance type belongs to."
+        )
+        raise ApiError("VcpuLimitExceeded", said)
+    capacity = region.limits.capacity.get((type_, zone), 10**6)
+    if capacity < least:
+        said = (
+            f"We currently do not have sufficient {type_} capacity in the Availability Zone you requested ({zone}). "
+            "Our system will be working on provisioning additional capacity."
+        )
+        raise ApiError("InsufficientInstanceCapacity", said, 500)
+    return min(instances, vcpus, capacity)
+
+
+def vcpus_of(type_: str) -> int:
+    """How many vCPUs a type has, about: sizes double."""
+    found = SIZE.fullmatch(type_)
+    size, times = found.groups() if found else ("large", None)
+    return VCPUS.get(size, 4 * int(times or 1))
+
+
+def _authorise(
+    region: Region, asked: Asked, blueprint: Machine, wanted: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Every resource that comes into being has to be allowed, and so has the tagging of each.
+
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+    """
+    kinds = [kind for kind in TAGGABLE if kind != "spot-instances-request" or blueprint.lifecycle]
+    resources = {kind: region.arn(kind, "*") for kind in kinds}
+    resources["image"] = region.arn("image", blueprint.image)
+    for kind, arn in resources.items():
+        own = wanted.get(kind, {})
+
+        def context(own: Mapping[str, str] = own) -> iam.Context:
+            return {
+                "aws:requestedregion": region.name,
+                "ec2:region": region.name,
+                "ec2:instancetype": blueprint.type,
+                "ec2:metadatahttptokens": blueprint.http_tokens,
+                "ec2:createaction": "RunInstances",
+                **iam.tagged("aws:RequestTag", own.items()),
+                **({"aws:tagkeys": tuple(own)} if own else {}),
+            }
+
+        asked.principal.demand("ec2:RunInstances", arn, context)
+        if own:
+            asked.principal.demand("ec2:CreateTags", arn, context)
+
+
+def _answer(region: Region, remembered: Remembered) -> Mapping[str, Any]:
+    members = [render.machine(region, region.last(id_)) for id_ in remembered.ids]
+    return render.reservation(region, remembered.reservation, members)
+
+
+def _subnet_of(region: Region, zone: str) -> str:
+    return next(subnet for subnet, of in region.subnets.items() if of == zone)
+
+
+def _count(arguments: Mapping[str, Any], name: str) -> int:
+    text = str(arguments.get(name, ""))
+    if not text.isdecimal() or int(text) < 1:
+        raise errors.invalid(f"Value ({text}) for parameter {name} is invalid.")
+    return int(text)

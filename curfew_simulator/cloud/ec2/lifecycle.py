@@ -1,0 +1,164 @@
+"""How an instance goes from state to state, and what the world does of itself when it has gone.
+
+Sources: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html,
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html,
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-health-checks.html
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..history import Change
+from .machine import GROUP_TAG, Machine, SpotState, State, Volume
+
+if TYPE_CHECKING:
+    from .region import Region
+
+ROOT = Volume(id="")
+BY_USER = "Client.UserInitiatedShutdown"
+BY_SPOT = "Server.SpotInstanceTermination"
+BY_FAULT = "Server.InternalError"
+
+
+def launch(region: "Region", blueprint: Machine) -> Machine:
+    """Bring a machine into being, with an id of its own."""
+    now = region.clock.now()
+    machine = replace(
+        blueprint,
+        id=region.chance.id("i"),
+        state=State.PENDING,
+        launched_at=now,
+        since=now,
+        reason="",
+        volumes=tuple(replace(v, id=region.chance.id("vol")) for v in blueprint.volumes or (ROOT,)),
+        doomed=blueprint.type in region.doomed,
+    )
+    region.put(machine)
+    region.record(Change.LAUNCHED, machine.id)
+    _come_up(region, machine)
+    return machine
+
+
+def start(region: "Region", machine: Machine) -> Machine:
+    """Start a stopped machine: its launch time is this one's from now on."""
+    region.record(Change.STARTED, machine.id, machine)
+    now = region.clock.now()
+    machine = replace(machine, state=State.PENDING, since=now, launched_at=now, reason="")
+    region.put(machine)
+    _come_up(region, machine)
+    if request := region.spot_requests.get(machine.spot_request):
+        region.spot_requests[request.id] = request.of(SpotState.ACTIVE)
+    return machine
+
+
+def stop(region: "Region", machine: Machine) -> Machine:
+    """Shut a machine down, to be started again. A persistent Spot request waits, disabled."""
+    if machine.state is not State.RUNNING:
+        return machine
+    region.record(Change.STOPPED, machine.id, machine)
+    stopping = _enter(region, machine, State.STOPPING, BY_USER)
+    region.later("stopping", region.pace.stopping, partial(_stopped, region, stopping))
+    return stopping
+
+
+def terminate(region: "Region", machine: Machine, *, reason: str = BY_USER) -> Machine:
+    """End a machine. Whoever wants one in its place gets it, after a while."""
+    if machine.state.ended:
+        return machine
+    region.record(Change.TERMINATED, machine.id, machine)
+    ending = _enter(region, machine, State.SHUTTING_DOWN, reason)
+    region.later("shutting-down", region.pace.shutting_down, partial(_terminated, region, ending))
+    _spot_lost(region, machine)
+    if machine.group in region.groups:
+        region.later(
+            "replacement", region.pace.replacement, partial(replenish, region, machine.group)
+        )
+    return ending
+
+
+def replenish(region: "Region", name: str) -> None:
+    """Bring an Auto Scaling group to the number that it should have."""
+    group = region.groups.get(name)
+    if group is None:
+        return
+    members = [m for m in region.alive() if m.group == name]
+    for number in range(len(members), group.desired):
+        zone = group.zones[number % len(group.zones)]
+        tags = {**group.tags, GROUP_TAG: name}
+        launch(
+            region,
+            replace(group.blueprint, zone=zone, tags=tags, reservation=region.chance.id("r")),
+        )
+
+
+def _come_up(region: "Region", machine: Machine) -> None:
+    region.later("pending", region.pace.pending, partial(_running, region, machine))
+
+
+def _running(region: "Region", machine: Machine) -> None:
+    if not _still(region, machine):
+        return
+    if machine.doomed:
+        terminate(region, region.machines[machine.id], reason=BY_FAULT)
+        _terminated(region, region.machines[machine.id])
+    else:
+        _enter(region, region.machines[machine.id], State.RUNNING)
+
+
+def _stopped(region: "Region", machine: Machine) -> None:
+    if not _still(region, machine):
+        return
+    _enter(region, region.machines[machine.id], State.STOPPED, BY_USER)
+    request = region.spot_requests.get(machine.spot_request)
+    if request and request.state is SpotState.ACTIVE:
+        region.spot_requests[request.id] = request.of(SpotState.DISABLED)
+
+
+def _terminated(region: "Region", machine: Machine) -> None:
+    if not _still(region, machine):
+        return
+    ended = _enter(region, region.machines[machine.id], State.TERMINATED, machine.reason)
+    for volume in machine.volumes:
+        if volume.delete_on_termination:
+            region.side_tags.pop(volume.id, None)
+    for key in ended.tags:
+        region.later("tags go", region.pace.tags_go, partial(_untag, region, ended.id, key))
+    region.later("gone", region.pace.visible, partial(region.forget, ended.id))
+
+
+def _untag(region: "Region", id_: str, key: str) -> None:
+    if machine := region.machines.get(id_):
+        region.put(replace(machine, tags={k: v for k, v in machine.tags.items() if k != key}))
+
+
+def _spot_lost(region: "Region", machine: Machine) -> None:
+    request = region.spot_requests.get(machine.spot_request)
+    if request is None or request.state not in {SpotState.ACTIVE, SpotState.DISABLED}:
+        return
+    if not request.persistent:
+        region.spot_requests[request.id] = request.of(SpotState.CLOSED)
+        return
+    region.spot_requests[request.id] = replace(request, state=SpotState.OPEN, instance="")
+    region.later("relaunch", region.pace.relaunch, partial(_relaunch, region, request.id))
+
+
+def _relaunch(region: "Region", request_id: str) -> None:
+    request = region.spot_requests[request_id]
+    if request.state is SpotState.OPEN:
+        machine = launch(region, request.blueprint)
+        region.spot_requests[request_id] = replace(
+            request, state=SpotState.ACTIVE, instance=machine.id
+        )
+
+
+def _still(region: "Region", machine: Machine) -> bool:
+    """Whether nothing came in between: the machine is in the state in which it was left."""
+    now = region.machines.get(machine.id)
+    return now is not None and (now.state, now.since) == (machine.state, machine.since)
+
+
+def _enter(region: "Region", machine: Machine, state: State, reason: str = "") -> Machine:
+    entered = replace(machine, state=state, since=region.clock.now(), reason=reason)
+    region.put(entered)
+    return entered

@@ -1,0 +1,176 @@
+"""The orders to instances that are there: terminate, stop, start, and what protects them from it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .. import iam
+from ..call import Asked
+from ..faults import Kind
+from ..history import Change
+from ..protocols import ApiError
+from . import errors, lifecycle, render
+from .machine import Machine, SpotState, State
+from .region import Region
+
+
+def terminate_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
+    """One bad id, and nothing happens. One protected instance, and nothing happens in its zone; the call fails then,
+    although the instances of the other zones are terminated.
+
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
+    """
+    machines = _ordered(region, asked, "ec2:TerminateInstances")
+    shielded = [m for m in machines if m.protected and not m.state.ended]
+    closed = {m.zone for m in shielded}
+    open_to_it = [m for m in machines if m.zone not in closed]
+    changes = _carry_out(region, asked, open_to_it, State.SHUTTING_DOWN, lifecycle.terminate)
+    if shielded:
+        which = "disableApiTermination" if shielded[0].termination_protected else "disableApiStop"
+        raise _protected(shielded[0], "terminated", which)
+    return {"instancesSet": changes}
+
+
+def stop_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
+    """All or none: whatever cannot be stopped refuses the others.
+
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
+    """
+    machines = _ordered(region, asked, "ec2:StopInstances")
+    for machine in machines:
+        if problem := _unstoppable(region, machine):
+            raise problem
+    return {
+        "instancesSet": _carry_out(region, asked, machines, State.STOPPING, lifecycle.stop),
+    }
+
+
+def start_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
+    """All or none. What runs already goes on.
+
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StartInstances.html
+    """
+    machines = _ordered(region, asked, "ec2:StartInstances")
+    for machine in machines:
+        if machine.state not in {State.STOPPED, State.PENDING, State.RUNNING}:
+            said = f"The instance '{machine.id}' is not in a state from which it can be started."
+            raise ApiError("IncorrectInstanceState", said)
+        request = region.spot_requests.get(machine.spot_request)
+        if request and request.state is not SpotState.DISABLED and machine.state is State.STOPPED:
+            said = f"The Spot Instance '{machine.id}' cannot be started: its request is {request.state}."
+            raise ApiError("IncorrectSpotRequestState", said)
+    return {
+        "instancesSet": _carry_out(region, asked, machines, State.PENDING, _started),
+    }
+
+
+def modify_instance_attribute(region: Region, asked: Asked) -> Mapping[str, Any]:
+    """Protections and types, in either way of saying it.
+
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html
+    """
+    arguments = asked.arguments
+    (machine,) = errors.known([arguments.get("InstanceId", "")], region.machines)
+    demand(region, asked, "ec2:ModifyInstanceAttribute", machine)
+    errors.dry_run(arguments)
+    given = {name: value["Value"] for name, value in arguments.items() if isinstance(value, dict)}
+    if attribute := arguments.get("Attribute", ""):
+        given[attribute[0].upper() + attribute[1:]] = arguments.get("Value", "")
+    changes: dict[str, Any] = {}
+    for name, value in given.items():
+        match name:
+            case "DisableApiTermination" | "DisableApiStop" if machine.lifecycle == "spot":
+                raise ApiError(
+                    "UnsupportedOperation",
+                    f"{name} cannot be set on the Spot Instance '{machine.id}'",
+                )
+            case "DisableApiTermination":
+                changes["termination_protected"] = value == "true"
+            case "DisableApiStop":
+                changes["stop_protected"] = value == "true"
+            case "InstanceType" if machine.state is State.STOPPED:
+                changes["type"] = value
+            case "InstanceType":
+                said = f"The instance '{machine.id}' is not in the 'stopped' state."
+                raise ApiError("IncorrectInstanceState", said)
+            case _:
+                raise errors.invalid(f"the attribute {name} is not modelled")
+    region.record(Change.MODIFIED, machine.id, machine)
+    region.put(replace(machine, **changes))
+    return {"return": True}
+
+
+def demand(region: Region, asked: Asked, action: str, machine: Machine) -> None:
+    """Let IAM look at one instance, with its tags as they had got about. Raises ApiError."""
+
+    def context() -> iam.Context:
+        lately = region.version(machine.id, region.clock.now() - region.tag_lag) or machine
+        return {
+            "aws:requestedregion": region.name,
+            "ec2:region": region.name,
+            "ec2:availabilityzone": machine.zone,
+            "ec2:instancetype": machine.type,
+            **iam.tagged("aws:ResourceTag", lately.tags.items()),
+            **iam.tagged("ec2:ResourceTag", lately.tags.items()),
+        }
+
+    asked.principal.demand(action, region.arn("instance", machine.id), context)
+
+
+def _ordered(region: Region, asked: Asked, action: str) -> list[Machine]:
+    machines = errors.known(asked.arguments.get("InstanceId", []), region.machines)
+    for machine in machines:
+        demand(region, asked, action, machine)
+    errors.dry_run(asked.arguments)
+    return machines
+
+
+def _carry_out(
+    region: Region,
+    asked: Asked,
+    machines: Sequence[Machine],
+    meant: State,
+    order: Callable[[Region, Machine], Machine],
+) -> list[dict[str, Any]]:
+    changes = []
+    for machine in machines:
+        idle = Kind.IDLE in asked.faults
+        after = replace(machine, state=meant) if idle else order(region, machine)
+        changes.append(render.change(after, machine.state))
+    if changes and Kind.UNNAMED in asked.faults:
+        changes.pop(region.chance.of("unnamed").randrange(len(changes)))
+    return changes
+
+
+def _started(region: Region, machine: Machine) -> Machine:
+    return lifecycle.start(region, machine) if machine.state is State.STOPPED else machine
+
+
+def _unstoppable(region: Region, machine: Machine) -> ApiError | None:
+    if machine.stop_protected and not machine.state.ended:
+        return _protected(machine, "stopped", "disableApiStop")
+    if machine.state not in {State.RUNNING, State.STOPPING, State.STOPPED}:
+        said = f"This instance '{machine.id}' is not in a state from which it can be stopped."
+        return ApiError("IncorrectInstanceState", said)
+    if machine.root_device != "ebs":
+        said = f"The instance '{machine.id}' does not have an 'ebs' root device type and cannot be stopped."
+        return ApiError("UnsupportedOperation", said)
+    if machine.lifecycle == "spot" and not _persistent(region, machine):
+        said = (
+            f"You can't stop the Spot Instance '{machine.id}' because it is associated with a one-time "
+            "Spot Instance request. You can only stop Spot Instances associated with persistent Spot "
+            "Instance requests."
+        )
+        return ApiError("UnsupportedOperation", said)
+    return None
+
+
+def _persistent(region: Region, machine: Machine) -> bool:
+    """Whether a stop would be understood: "you can't stop a Spot Instance after you cancel its request"."""
+    request = region.spot_requests.get(machine.spot_request)
+    return bool(request and request.persistent and request.state is not SpotState.CANCELLED)
+
+
+def _protected(machine: Machine, done: str, attribute: str) -> ApiError:
+    said = f"The instance '{machine.id}' may not be {done}. Modify its '{attribute}' instance attribute and try again."
+    return ApiError("OperationNotPermitted", said)

@@ -1,0 +1,60 @@
+"""How a listing is cut into pages, and how a page can be odd and still true: empty, short, or with a token for more.
+
+A token stands for the ids that were left when it was made: what is launched later does not come, and what has changed
+since comes as it is now. Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..call import Asked
+from ..faults import Kind
+from ..protocols import ApiError
+
+if TYPE_CHECKING:
+    from .region import Region
+
+LEAST, MOST = 5, 1_000
+
+
+def page(region: "Region", asked: Asked, found: Sequence[str]) -> tuple[Sequence[str], str | None]:
+    """One page of what was found, and the token for the next. Raises ApiError for a token that nobody gave out."""
+    token = asked.arguments.get("NextToken")
+    if token:
+        if token not in region.cursors:
+            raise ApiError("InvalidParameterValue", "Unable to parse pagination token")
+        there = set(found)
+        found = [id_ for id_ in region.cursors[token] if id_ in there]
+    elif Kind.SHUFFLED in asked.faults:
+        found = list(found)
+        region.chance.of("order").shuffle(found)
+    if Kind.TWICE in asked.faults:
+        found = [*found, *found]
+    size = _size(asked)
+    if size is None and not token:
+        return found, None
+    size = min(size or MOST, region.page_size)
+    if Kind.SHORT_PAGE in asked.faults:
+        size = region.chance.of("pages").randint(1, size)
+    if Kind.EMPTY_PAGE in asked.faults:
+        size = 0
+    shown, left = found[:size], found[size:]
+    if token and Kind.SAME_TOKEN in asked.faults:
+        return shown, token
+    if not left and Kind.EMPTY_PAGE not in asked.faults:
+        return shown, None
+    following = region.chance.id("token", 32)
+    region.cursors[following] = tuple(left)
+    return shown, following
+
+
+def _size(asked: Asked) -> int | None:
+    text = asked.arguments.get("MaxResults")
+    if text is None:
+        return None
+    size = int(text)
+    if not LEAST <= size <= MOST:
+        wanted = f"greater than {LEAST}" if size < LEAST else f"smaller than or equal to {MOST}"
+        said = f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value {wanted}."
+        raise ApiError("InvalidParameterValue", said)
+    return size

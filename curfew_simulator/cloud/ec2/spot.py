@@ -1,0 +1,65 @@
+"""Cancelling Spot requests, which may end an instance.
+
+Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CancelSpotInstanceRequests.html; that a disabled
+request takes its stopped instance with it is from
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import iam
+from ..call import Asked
+from ..faults import Kind
+from ..history import Change
+from ..protocols import ApiError
+from . import errors, lifecycle
+from .machine import SpotRequest, SpotState, State
+from .region import Region
+
+LIVE = frozenset({SpotState.OPEN, SpotState.ACTIVE, SpotState.DISABLED})
+
+
+def cancel_spot_instance_requests(region: Region, asked: Asked) -> Mapping[str, Any]:
+    """Cancel all, or none if one is not there. An instance that runs goes on, one that is stopped is terminated."""
+    ids = asked.arguments.get("SpotInstanceRequestId", [])
+    for id_ in ids:
+        if not errors.SPOT_REQUEST.fullmatch(id_):
+            raise ApiError("InvalidSpotInstanceRequestID.Malformed", f'Invalid id: "{id_}"')
+        if id_ not in region.spot_requests:
+            said = f"The spot instance request ID '{id_}' does not exist"
+            raise ApiError("InvalidSpotInstanceRequestID.NotFound", said)
+    requests = [region.spot_requests[id_] for id_ in dict.fromkeys(ids)]
+    for request in requests:
+        _authorise(region, asked, request)
+    errors.dry_run(asked.arguments)
+    answer = []
+    for request in requests:
+        if Kind.IDLE not in asked.faults:
+            _cancel(region, request)
+        state = region.spot_requests[request.id].state.value
+        answer.append({"spotInstanceRequestId": request.id, "state": state})
+    if answer and Kind.UNNAMED in asked.faults:
+        answer.pop(region.chance.of("unnamed").randrange(len(answer)))
+    return {"spotInstanceRequestSet": answer}
+
+
+def _cancel(region: Region, request: SpotRequest) -> None:
+    if request.state not in LIVE:
+        return
+    region.record(Change.SPOT_CANCELLED, request.id, request)
+    region.spot_requests[request.id] = request.of(SpotState.CANCELLED)
+    machine = region.machines.get(request.instance)
+    if machine and machine.state in {State.STOPPING, State.STOPPED}:
+        lifecycle.terminate(region, machine, reason=lifecycle.BY_SPOT)
+
+
+def _authorise(region: Region, asked: Asked, request: SpotRequest) -> None:
+    def context() -> iam.Context:
+        return {
+            "aws:requestedregion": region.name,
+            **iam.tagged("aws:ResourceTag", request.tags.items()),
+        }
+
+    arn = region.arn("spot-instances-request", request.id)
+    asked.principal.demand("ec2:CancelSpotInstanceRequests", arn, context)

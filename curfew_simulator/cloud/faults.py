@@ -1,0 +1,182 @@
+"""How answers go wrong: exactly as a test scripts it, or by chance as a profile has it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from .protocols import ApiError, Message
+from .rng import Chance
+
+
+class Kind(StrEnum):
+    """The ways. Those of a page are for listings; "after" is after the effect."""
+
+    ERROR = "error"
+    ERROR_AFTER = "error-after"
+    CUT = "cut"
+    CUT_AFTER = "cut-after"
+    SLOW = "slow"
+    THROTTLED = "throttled"
+    GARBLED = "garbled"
+    STALE = "stale"
+    EMPTY_PAGE = "empty-page"
+    SHORT_PAGE = "short-page"
+    SAME_TOKEN = "same-token"  # noqa: S105  of a page
+    SHUFFLED = "shuffled"
+    TWICE = "twice"
+    UNNAMED = "unnamed"
+    IDLE = "idle"
+    UNPROCESSED = "unprocessed"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One way for a call to go wrong.
+
+    ``code`` and ``status`` are those of an error, else the service's own; ``seconds`` is how slow, or how stale;
+    ``share`` is the part of what is read that is stale.
+    """
+
+    kind: Kind
+    code: str = ""
+    status: int = 0
+    seconds: float = 20.0
+    share: float = 1.0
+
+    def error(self, service: str) -> ApiError:
+        """The error as which this fault shows."""
+        causes = TROUBLE if self.kind in {Kind.ERROR, Kind.ERROR_AFTER} else THROTTLE
+        code, status = causes.get(service, causes[""])
+        message = "An internal error has occurred" if causes is TROUBLE else "Rate exceeded"
+        if service == "ec2" and causes is THROTTLE:
+            message = "Request limit exceeded."
+        return ApiError(self.code or code, message, self.status or (400 if self.code else status))
+
+
+# Sources: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html,
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html,
+# https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
+TROUBLE = {
+    "ec2": ("InternalError", 500),
+    "dynamodb": ("InternalServerError", 500),
+    "": ("InternalFailure", 500),
+}
+THROTTLE = {
+    "ec2": ("RequestLimitExceeded", 503),
+    "dynamodb": ("ProvisionedThroughputExceededException", 400),
+    "": ("Throttling", 400),
+}
+
+PAGES = frozenset({Kind.EMPTY_PAGE, Kind.SHORT_PAGE, Kind.SAME_TOKEN, Kind.SHUFFLED, Kind.TWICE})
+ORDERS = frozenset({"TerminateInstances", "StopInstances", "CancelSpotInstanceRequests"})
+READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem"})
+WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"})
+
+type Profile = Mapping[Kind, float]
+
+CALM: Profile = {}
+ROUGH: Profile = {
+    Kind.ERROR: 0.01,
+    Kind.ERROR_AFTER: 0.005,
+    Kind.CUT: 0.005,
+    Kind.CUT_AFTER: 0.005,
+    Kind.SLOW: 0.01,
+    Kind.THROTTLED: 0.03,
+    Kind.STALE: 0.1,
+    Kind.EMPTY_PAGE: 0.05,
+    Kind.SHORT_PAGE: 0.1,
+    Kind.SHUFFLED: 0.5,
+    Kind.UNPROCESSED: 0.05,
+    Kind.CONFLICT: 0.02,
+}
+HARSH: Profile = {
+    Kind.ERROR: 0.04,
+    Kind.ERROR_AFTER: 0.03,
+    Kind.CUT: 0.03,
+    Kind.CUT_AFTER: 0.03,
+    Kind.SLOW: 0.05,
+    Kind.THROTTLED: 0.1,
+    Kind.GARBLED: 0.01,
+    Kind.STALE: 0.3,
+    Kind.EMPTY_PAGE: 0.2,
+    Kind.SHORT_PAGE: 0.3,
+    Kind.SAME_TOKEN: 0.01,
+    Kind.SHUFFLED: 1.0,
+    Kind.TWICE: 0.03,
+    Kind.UNNAMED: 0.03,
+    Kind.UNPROCESSED: 0.2,
+    Kind.CONFLICT: 0.08,
+}
+PROFILES: Mapping[str, Profile] = {"calm": CALM, "rough": ROUGH, "harsh": HARSH}
+
+
+class Faults:
+    """The schedule of a world's faults. What was scripted goes before what chance would have."""
+
+    def __init__(self, profile: Profile, chance: Chance) -> None:
+        self.profile = profile
+        self.injected: Counter[Kind] = Counter()
+        self._chance = chance.of("faults")
+        self._scripted: dict[tuple[str, int], dict[Kind, Fault]] = {}
+
+    def script(self, operation: str, fault: Fault, *, on: int, times: int) -> None:
+        """Bend the ``on``-th call of an operation, and those after it up to ``times``; several faults may meet."""
+        for nth in range(on, on + times):
+            self._scripted.setdefault((operation, nth), {})[fault.kind] = fault
+
+    def forget(self) -> None:
+        """Let nothing happen any more that was scripted."""
+        self._scripted.clear()
+
+    def of(self, message: Message, nth: int) -> Mapping[Kind, Fault]:
+        """The faults of one call."""
+        faults = self._scripted.get((message.operation, nth))
+        if faults is None:
+            faults = self._drawn(message) if self.profile else {}
+        self.injected.update(faults.keys())
+        return faults
+
+    def _drawn(self, message: Message) -> dict[Kind, Fault]:
+        draw = self._chance.random
+        drawn: dict[Kind, Fault] = {}
+        for kind, probability in self.profile.items():
+            if applies(kind, message) and draw() < probability:
+                seconds, share = round(1 + draw() * 29, 1), round(draw(), 2)
+                drawn[kind] = Fault(kind=kind, seconds=seconds, share=share)
+        return drawn
+
+
+def applies(kind: Kind, message: Message) -> bool:
+    """Whether a kind of fault means anything for a call. By chance a call is never just ignored (IDLE)."""
+    operation: str = message.operation
+    arguments: Mapping[str, Any] = message.arguments
+    if kind in PAGES:
+        pages = kind is Kind.SHORT_PAGE and operation in {"Query", "Scan"}
+        return pages or operation == "DescribeInstances"
+    match kind:
+        case Kind.STALE if message.service == "dynamodb":
+            return operation in READS and not consistent(arguments)
+        case Kind.STALE:
+            return message.service == "ec2" and operation.startswith("Describe")
+        case Kind.GARBLED:
+            # The SDK takes JSON that it cannot read for an empty answer; TLS keeps such from coming by chance.
+            return message.service != "dynamodb"
+        case Kind.UNNAMED:
+            return operation in ORDERS
+        case Kind.UNPROCESSED:
+            return operation == "BatchGetItem"
+        case Kind.CONFLICT:
+            return operation in WRITES
+        case Kind.IDLE:
+            return False
+        case _:
+            return True
+
+
+def consistent(arguments: Mapping[str, Any]) -> bool:
+    """Whether a read asks for the truth: then it gets it, however hostile the world."""
+    tables = arguments.get("RequestItems", {}).values()
+    return any(asked.get("ConsistentRead") for asked in (arguments, *tables))

@@ -1,0 +1,166 @@
+"""One call from end to end: who it is, whether it may pass, how it goes wrong, what it does, what is written down."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import autoscaling, protocols, sts
+from .call import Asked
+from .dynamodb.operations import OPERATIONS as DYNAMODB
+from .ec2.operations import OPERATIONS as EC2
+from .faults import Fault, Kind
+from .history import Call
+from .protocols import ApiError, CutError, Message, Request, Response
+
+if TYPE_CHECKING:
+    from .world import World
+
+GARBLED = {
+    # A time that is none, in places where clients read times; and JSON that ends too early.
+    "ec2": protocols.Xml(
+        "<reservationSet><item><instancesSet><item><launchTime>never</launchTime></item></instancesSet></item>"
+        "</reservationSet><instancesSet><item><launchTime>never</launchTime><currentState>?</currentState></item>"
+        "</instancesSet><spotInstanceRequestSet><item><createTime>never</createTime></item></spotInstanceRequestSet>"
+    ),
+}
+IDS = ("InstanceId", "SpotInstanceRequestId", "ResourceId", "TableName", "RoleArn")
+
+
+class Gateway:
+    """The front door of a world."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._counts: Counter[str] = Counter()
+
+    def answer(self, request: Request) -> Response:
+        """Answer a call. Raises CutError if no answer comes, and whatever a hook raises."""
+        world = self._world
+        with world.lock:
+            asked_at = world.clock.now()
+            try:
+                message = protocols.read(request)
+            except ApiError as error:
+                return protocols.refused("ec2", error, self._request_id())
+            call = self._arrived(message)
+            try:
+                response = protocols.answered(
+                    message, self._outcome(message, call), self._request_id()
+                )
+            except ApiError as error:
+                call.code = error.code
+                response = protocols.refused(message.service, error, self._request_id())
+            except CutError:
+                call.code = "(cut)"
+                raise
+            finally:
+                world.journal.current = 0
+            if Kind.GARBLED in call.faults:
+                response = _garbled(message, response)
+            took = (world.clock.now() - asked_at).total_seconds()
+            return Response(
+                status=response.status, headers=response.headers, body=response.body, took=took
+            )
+
+    def _arrived(self, message: Message) -> Call:
+        world = self._world
+        self._counts[message.operation] += 1
+        call = Call(
+            number=len(world.journal.calls) + 1,
+            nth=self._counts[message.operation],
+            service=message.service,
+            operation=message.operation,
+            ids=_ids(message.arguments),
+            account="",
+            region=message.region,
+            caller="",
+            access_key=message.access_key,
+            at=world.clock.now(),
+        )
+        world.journal.calls.append(call)
+        return call
+
+    def _outcome(self, message: Message, call: Call) -> Mapping[str, Any]:
+        world = self._world
+        world.hooks.arrives(call)
+        principal = world.identities.of(message)
+        call.account, call.caller = principal.account, principal.arn
+        faults = world.faults.of(message, call.nth)
+        call.faults = tuple(faults)
+        _fail(message, faults, Kind.THROTTLED, Kind.ERROR)
+        if Kind.CUT in faults:
+            raise CutError
+        if message.service == "ec2" and world.throttle:
+            world.throttle.admit(message, principal.account, world.clock.now())
+        asked = Asked(
+            operation=message.operation,
+            arguments=message.arguments,
+            principal=principal,
+            faults=faults,
+        )
+        effects = len(world.journal.effects)
+        world.journal.current = call.number
+        try:
+            answer = self._dispatched(message, asked)
+        finally:
+            call.effect = len(world.journal.effects) > effects
+        world.hooks.leaves(call)
+        if slow := faults.get(Kind.SLOW):
+            world.journal.current = 0
+            world.clock.sleep(slow.seconds)
+        _fail(message, faults, Kind.ERROR_AFTER)
+        if Kind.CUT_AFTER in faults:
+            raise CutError
+        return answer
+
+    def _dispatched(self, message: Message, asked: Asked) -> Mapping[str, Any]:
+        world, operation = self._world, message.operation
+        here = (asked.principal.account, message.region)
+        if {message.region, here} & world.opted_out:
+            # A region that is not enabled does not know the account.
+            said = "AWS was not able to validate the provided access credentials"
+            raise ApiError("AuthFailure", said, 401)
+        match message.service:
+            case "ec2" if do := EC2.get(operation):
+                return do(world.region(*here), asked)
+            case "autoscaling" if manage := autoscaling.OPERATIONS.get(operation):
+                return manage(world.region(*here), asked)
+            case "dynamodb" if store := DYNAMODB.get(operation):
+                return store(world.tables(*here), asked)
+            case "sts" if identify := sts.OPERATIONS.get(operation):
+                return identify(world.identities, asked)
+        if message.service == "dynamodb":
+            raise ApiError("UnknownOperationException", f"not modelled: {operation}")
+        raise ApiError(
+            "InvalidAction", f"The action {operation} is not valid for this web service."
+        )
+
+    def _request_id(self) -> str:
+        bits = f"{self._world.chance.of('requests').getrandbits(128):032x}"
+        return f"{bits[:8]}-{bits[8:12]}-{bits[12:16]}-{bits[16:20]}-{bits[20:]}"
+
+
+def _fail(message: Message, faults: Mapping[Kind, Fault], *kinds: Kind) -> None:
+    for kind in kinds:
+        if kind in faults:
+            raise faults[kind].error(message.service)
+
+
+def _garbled(message: Message, response: Response) -> Response:
+    if message.service in GARBLED and response.status == 200:
+        return protocols.answered(message, GARBLED[message.service], "garbled")
+    headers = {name: value for name, value in response.headers.items() if name != "x-amz-crc32"}
+    return Response(
+        status=response.status, headers=headers, body=response.body[: len(response.body) // 2]
+    )
+
+
+def _ids(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    found: list[str] = []
+    for name in IDS:
+        value = arguments.get(name, ())
+        found.extend([value] if isinstance(value, str) else value)
+    for filter_ in arguments.get("Filter", ()):
+        if isinstance(filter_, dict) and filter_.get("Name") == "instance-id":
+            found.extend(filter_.get("Value", ()))
+    return tuple(found)

@@ -1,0 +1,128 @@
+"""A world: accounts, regions and tables, with a clock, a seed, and a journal of what became of it.
+
+    world = World(seed=7, faults="harsh")
+    region = world.region("123456789012", "eu-central-1")
+    machine = region.add(tags={"env": "dev"})
+
+One seed is one world. The same calls on worlds of the same seed have the same answers, faults included.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from threading import RLock
+from typing import Any
+
+from . import iam
+from .clock import DAWN, Clock
+from .dynamodb.tables import Tables
+from .ec2.operations import OPTED_OUT
+from .ec2.region import Pace, Region
+from .faults import PROFILES, Fault, Faults, Profile
+from .gateway import Gateway
+from .history import Journal
+from .hooks import Hook, Hooks
+from .protocols import Request, Response
+from .rng import Chance
+from .sts import Identities, Role
+from .throttle import Throttle
+
+ACCOUNT = "123456789012"
+
+
+class World:
+    """Everything that is there, and everything that happened.
+
+    ``faults`` is the name of a profile (calm, rough, harsh) or one of its own; ``throttled`` lets calls empty EC2's
+    token buckets, which fill only while the clock moves.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        faults: str | Profile = "calm",
+        start: datetime = DAWN,
+        pace: Pace | None = None,
+        throttled: bool = False,
+        account: str = ACCOUNT,
+    ) -> None:
+        self.seed = seed
+        self.lock = RLock()
+        self.clock = Clock(start)
+        self.chance = Chance(seed)
+        self.journal = Journal()
+        self.hooks = Hooks()
+        self.pace = pace or Pace()
+        self.faults = Faults(PROFILES[faults] if isinstance(faults, str) else faults, self.chance)
+        self.throttle = Throttle() if throttled else None
+        # Regions, and those of one account.
+        self.opted_out: set[str | tuple[str, str]] = set(OPTED_OUT)
+        self.identities = Identities(self.clock, self.chance, account)
+        self._regions: dict[tuple[str, str], Region] = {}
+        self._tables: dict[tuple[str, str], Tables] = {}
+        self._gateway = Gateway(self)
+
+    def answer(self, request: Request) -> Response:
+        """Answer a call that came in by a transport. Raises CutError, and whatever a hook raises."""
+        return self._gateway.answer(request)
+
+    def region(self, account: str = ACCOUNT, name: str = "eu-central-1") -> Region:
+        """One account's EC2 in one region. Nothing is shared with any other."""
+        place = account, name
+        if place not in self._regions:
+            self._regions[place] = Region(
+                account=account, name=name, clock=self.clock, chance=self.chance,
+                journal=self.journal, pace=self.pace,
+            )  # fmt: skip
+            self._regions[place].opted_out = self.opted_out
+        return self._regions[place]
+
+    def tables(self, account: str = ACCOUNT, region: str = "eu-central-1") -> Tables:
+        """One account's DynamoDB in one region."""
+        place = account, region
+        if place not in self._tables:
+            self._tables[place] = Tables(
+                account=account, region=region, clock=self.clock, chance=self.chance,
+                journal=self.journal,
+            )  # fmt: skip
+        return self._tables[place]
+
+    def role(
+        self, arn: str, *policies: Mapping[str, Any] | str, trusts: str = "*", external_id: str = ""
+    ) -> Role:
+        """Make a role with these policies; without one it may do nothing."""
+        role = Role(
+            arn=arn,
+            policies=tuple(map(iam.policy, policies)),
+            trusts=trusts,
+            external_id=external_id,
+        )
+        self.identities.roles[arn] = role
+        return role
+
+    def fail(self, operation: str, fault: Fault, *, on: int = 1, times: int = 1) -> None:
+        """Bend the ``on``-th call of an operation, and the ones after it up to ``times``."""
+        self.faults.script(operation, fault, on=on, times=times)
+
+    def before(self, operation: str, do: Hook, *, on: int = 1) -> None:
+        """Change the world just before the ``on``-th call of an operation."""
+        self.hooks.before(operation, do, on=on)
+
+    def after(self, operation: str, do: Hook, *, on: int = 1) -> None:
+        """Change the world, or raise something, just after the effect of the ``on``-th call, before its answer."""
+        self.hooks.after(operation, do, on=on)
+
+    def every_call(self, do: Hook) -> None:
+        """Do something before every call."""
+        self.hooks.every(do)
+
+    def crash(
+        self, operation: str, error: BaseException, *, on: int = 1, late: bool = False
+    ) -> None:
+        """Break off whoever makes the ``on``-th call of an operation, before its effect or after."""
+
+        def fall(_: object) -> None:
+            raise error
+
+        place: Callable[..., None] = self.hooks.after if late else self.hooks.before
+        place(operation, fall, on=on)

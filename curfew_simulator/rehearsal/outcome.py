@@ -1,0 +1,73 @@
+"""What came of a rehearsal, for whoever shows it."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Self
+
+from ..cloud.history import Change
+from .promises import PROMISES, Evidence, Violation, judged
+from .runner import Night, Rehearsal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A rehearsal that is over. What was terminated and stopped is what the cloud saw, by policy."""
+
+    rehearsal: Rehearsal
+    violations: list[Violation]
+    terminated: Counter[str]
+    stopped: Counter[str]
+
+    @classmethod
+    def of(cls, rehearsal: Rehearsal) -> Self:
+        """Judge a rehearsal, and count."""
+        ends = Evidence(rehearsal).ends
+        gone = {end.id: end.by.policy for end in ends if end.effect.change is Change.TERMINATED}
+        stopped = {end.id: end.by.policy for end in ends if end.effect.change is Change.STOPPED}
+        return cls(
+            rehearsal=rehearsal,
+            violations=judged(rehearsal),
+            terminated=Counter(gone.values()),
+            stopped=Counter(stopped.values()),
+        )
+
+    @property
+    def nights(self) -> list[Night]:
+        """The nights, in order."""
+        return self.rehearsal.nights
+
+    @property
+    def promises(self) -> dict[str, int]:
+        """Each promise that was looked at, and how often it was broken."""
+        broken = Counter(violation.promise for violation in self.violations)
+        return {words: broken[words] for words in PROMISES}
+
+    @property
+    def calls(self) -> int:
+        """How many calls the nights had."""
+        return sum(night.calls for night in self.nights)
+
+    @property
+    def faults(self) -> Counter[str]:
+        """How often the cloud went wrong, by kind."""
+        return sum((night.faults for night in self.nights), Counter[str]())
+
+    @property
+    def spared(self) -> set[str]:
+        """Whoever went and should have been kept."""
+        return {violation.spared for violation in self.violations if violation.spared}
+
+    @property
+    def verdict(self) -> str:
+        """All of it in one line for people."""
+        went = [(self.terminated, "terminated"), (self.stopped, "stopped")]
+        counts = [f"{some.total()} {word}" for some, word in went if some or word == "terminated"]
+        nights = f"{len(self.nights)} night{'s' * (len(self.nights) != 1)}"
+        told = [nights, f"{self.rehearsal.population} instances", *counts]
+        return ", ".join([*told, f"{len(self.spared)} that should have been kept"])
+
+    def statuses(self, policy: str) -> Counter[str]:
+        """How the sweeps of a policy ended."""
+        sweeps = [s for night in self.nights for s in night.sweeps if s.policy == policy]
+        ends = Counter(str(summary["status"]) for s in sweeps for summary in s.summaries)
+        return ends + Counter("broken off" for s in sweeps if not s.summaries)

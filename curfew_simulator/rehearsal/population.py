@@ -1,0 +1,226 @@
+"""Who lives in a rehearsal: drawn from the policy file, so that each of its words has somebody whom it decides about.
+
+For every policy there are those whom it means, those who miss it by one condition, and those whom it means and who are
+protected, each in another way. Beside them live bystanders. Fleets are launched from the file's templates.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import count, cycle
+from random import Random
+from typing import Any, get_args
+
+from curfew.schemas.fields import Selectable
+from curfew.schemas.policy_file import File, PolicyEntry
+
+from ..cloud import population
+from ..cloud.autoscaling import found
+from ..cloud.ec2.machine import SpotRequest, SpotState, State
+from ..cloud.ec2.region import Region
+from .oracle import ALWAYS, fits, read
+
+TYPES = ("t2.micro", "t3.small", "t3.large", "m7i.xlarge", "c7g.4xlarge", "p5.48xlarge")
+SERVICE_TAGS = (
+    "aws:cloudformation:stack-id", "aws:elasticmapreduce:job-flow-id", "aws:ec2:fleet-id", "aws:future:thing",
+    "kubernetes.io/cluster/blue", "karpenter.sh/nodepool", "elasticbeanstalk:environment-name",
+)  # fmt: skip
+WORDS = ("42", "kim", "x", "a-b")
+
+type Fields = dict[str, Any]
+type Kind = Callable[["Population", str, Region], None]
+
+
+class Population:
+    """Puts machines into regions; ``regions`` gives those of a policy by its name."""
+
+    def __init__(self, file: File, regions: dict[str, list[Region]], dice: Random) -> None:
+        self.file, self.regions, self.dice = file, regions, dice
+        self.named = "name" not in {
+            key.strip().lower()
+            for keys in (file.protect.tags, *map(read, file.policies.values()))
+            for key in keys
+        }
+        self._numbers = count(1)
+        self._places = self._turns()
+
+    def add(self, count_: int) -> None:
+        """So many more machines, or one or two beyond. Every turn goes to another policy and another kind."""
+        everywhere = {region.name: region for some in self.regions.values() for region in some}
+        home = self.regions[next(iter(self.regions))][0]
+        before = sum(len(region.machines) for region in everywhere.values())
+        while (
+            there := sum(len(region.machines) for region in everywhere.values()) - before
+        ) < count_:
+            if there % 5 == 4:
+                population.populate(home, 1)
+            else:
+                kind, policy, region = next(self._places)
+                kind(self, policy, region)
+
+    def meant(self, policy: str, region: Region) -> None:
+        """Somebody whom the policy is after."""
+        self._add(region, self.fields(policy, region), "forgotten")
+
+    def spot(self, policy: str, region: Region) -> None:
+        """The same, launched by a persistent Spot request, which would bring it back."""
+        fields = self.fields(policy, region) | {"lifecycle": "spot"}
+        id_ = f"sir-{self.dice.getrandbits(32):08x}"
+        machine = self._add(region, fields | {"spot_request": id_}, "persistent-spot")
+        stopped = machine.state is State.STOPPED
+        region.spot_requests[id_] = SpotRequest(
+            id=id_, blueprint=machine, created_at=machine.launched_at, instance=machine.id, persistent=True,
+            state=SpotState.DISABLED if stopped else SpotState.ACTIVE,
+        )  # fmt: skip
+
+    def near(self, policy: str, region: Region) -> None:
+        """Somebody who misses the policy by one condition."""
+        misses = list(self._misses(policy, region))
+        fields, why = self.dice.choice(misses)
+        self._add(region, fields, why)
+
+    def by_tag(self, policy: str, region: Region) -> None:
+        """Somebody with a protecting tag, in some spelling and with any value, "no" included."""
+        key = self.dice.choice([ALWAYS, *self.file.protect.tags])
+        key = self.dice.choice((key, key.upper(), key.title()))
+        value = self.dice.choice(("", "yes", "no", "false", "2020-01-01"))
+        self._shielded(policy, region, "kept-by-tag", tags={key: value})
+
+    def by_attribute(self, policy: str, region: Region) -> None:
+        """Somebody with termination or stop protection."""
+        which = self.dice.choice(("termination_protected", "stop_protected"))
+        self._shielded(policy, region, which.replace("_", "-"), **{which: True})
+
+    def in_group(self, policy: str, region: Region) -> None:
+        """A member of an Auto Scaling group, which would replace it."""
+        name = f"group-{next(self._numbers)}"
+        tags = self.fields(policy, region)["tags"]
+        found(region, name, 1, **tags | ({"Name": "in-a-group"} if self.named else {}))
+
+    def managed(self, policy: str, region: Region) -> None:
+        """Somebody whom a service runs, by what EC2 says or by a tag."""
+        if self.dice.random() < 0.5:
+            self._shielded(policy, region, "managed", managed_by="eks.amazonaws.com")
+        else:
+            self._shielded(
+                policy, region, "of-a-service", tags={self.dice.choice(SERVICE_TAGS): "x"}
+            )
+
+    def young(self, policy: str, region: Region) -> None:
+        """Somebody who has only just started."""
+        seconds = int(self.file.protect.min_age.total_seconds())
+        age = timedelta(seconds=self.dice.randint(0, max(seconds // 3, 1)))
+        self._shielded(policy, region, "just-started", age=age)
+
+    def special(self, policy: str, region: Region) -> None:
+        """Somebody with a tag in two spellings, capacity paid for ahead, or what cannot be stopped."""
+        keys = [key for key in read(self.file.policies[policy]) if key.swapcase() != key]
+        wanted = [key for key in keys if key not in self.file.policies[policy].select.without_tags]
+        if self.file.policies[policy].action == "stop" and self.dice.random() < 0.5:
+            self._shielded(policy, region, "instance-store", root_device="instance-store")
+        elif wanted and self.dice.random() < 0.6:
+            tags = {self.dice.choice(wanted).swapcase(): "prod"}
+            self._shielded(policy, region, "two-spellings", tags=tags)
+        else:
+            self._shielded(policy, region, "paid-ahead", lifecycle="capacity-block")
+
+    def forged(self, policy: str, region: Region) -> None:
+        """Somebody who carries the tags of a fleet, and was never launched for it."""
+        tags = {"curfew:fleet": "forged", "curfew:lease": "2020-01-01T00:00:00Z"}
+        self._shielded(policy, region, "forged-lease", tags=tags)
+
+    def fields(self, policy: str, region: Region) -> Fields:
+        """Somebody whom the policy is after, as ``Region.add`` wants it."""
+        entry, dice = self.file.policies[policy], self.dice
+        select = entry.select
+        least = max(entry.older_than or timedelta(), self.file.protect.min_age * 2)
+        tags = {} if {"owner"} & {key.strip().lower() for key in read(entry)} else {"owner": "kim"}
+        for key, match in select.tags.items():
+            values = filter(possible, [*match.values, *map(self._like, match.like)])
+            tags[key] = dice.choice(list(values) or ["x"])
+        tags |= {key: dice.choice(WORDS) for key in select.with_tags}
+        return {
+            "zone": dice.choice(region.zones),
+            "type": self._type(select.instance_types),
+            "state": State(dice.choice(select.states or ("running", "stopped"))),
+            "age": least + timedelta(minutes=dice.randint(5, 60 * 24 * 20)),
+            "tags": tags,
+        }
+
+    def _turns(self) -> Iterator[tuple[Kind, str, Region]]:
+        turns = {name: self._kinds(name) for name in self.file.policies}
+        for number in count():
+            for name, kinds in turns.items():
+                regions = self.regions[name]
+                yield next(kinds), name, regions[number % len(regions)]
+
+    def _kinds(self, policy: str) -> Iterator[Kind]:
+        entry = self.file.policies[policy]
+        cls = Population
+        shields: list[Kind] = [
+            cls.by_tag, cls.by_attribute, cls.in_group, cls.managed, cls.young, cls.special, cls.forged,
+        ]  # fmt: skip
+        if entry.action == "terminate":
+            shields.append(cls.spot)
+        if entry.select.lease:  # only a launch gives a lease
+            yield from cycle((cls.near, cls.forged))
+        while True:
+            self.dice.shuffle(shields)
+            for shield in shields:
+                yield from (cls.meant, cls.near, shield)
+
+    def _misses(self, policy: str, region: Region) -> Iterator[tuple[Fields, str]]:
+        """Whoever matches but for one thing, each with a word about it."""
+        entry, fields = self.file.policies[policy], self.fields(policy, region)
+        select, tags = entry.select, fields["tags"]
+        for state in get_args(Selectable):
+            if select.states and state not in select.states and state in {"running", "stopped"}:
+                yield fields | {"state": State(state)}, f"is-{state}"
+        for key in select.tags:
+            less = {k: v for k, v in tags.items() if k != key}
+            changed = [
+                (less, "tag-missing"),
+                (less | {key: f"{tags[key]}x"}, "other-value"),
+                (tags | {key: tags[key].swapcase()}, "other-case"),
+                (less | {key.swapcase(): tags[key]}, "other-key"),
+            ]
+            yield from ((fields | {"tags": new}, why) for new, why in changed if new != tags)
+        for key in select.with_tags:
+            yield fields | {"tags": {k: v for k, v in tags.items() if k != key}}, "tag-missing"
+        for key in select.without_tags:
+            yield fields | {"tags": tags | {key: "kim"}}, "has-the-tag"
+            yield fields | {"tags": tags | {key.title(): "kim"}}, "has-the-tag"
+        if select.instance_types:
+            yield fields | {"type": self._other_type(entry)}, "other-type"
+        if entry.older_than:
+            share = self.dice.uniform(0.3, 0.95)
+            yield fields | {"age": entry.older_than * share}, "too-young"
+        if select.lease:
+            yield fields, "no-lease"
+
+    def _shielded(self, policy: str, region: Region, why: str, **more: Any) -> None:
+        fields = self.fields(policy, region)
+        tags = fields["tags"] | more.pop("tags", {})
+        self._add(region, fields | more | {"tags": tags}, why)
+
+    def _add(self, region: Region, fields: Fields, why: str) -> Any:
+        tags = fields["tags"] | ({"Name": why} if self.named else {})
+        return region.add(**fields | {"tags": tags})
+
+    def _like(self, pattern: str) -> str:
+        made = pattern.replace("?", self.dice.choice("abc7"))
+        return "".join(self.dice.choice(WORDS) if sign == "*" else sign for sign in made)
+
+    def _type(self, patterns: tuple[str, ...]) -> str:
+        known = [name for name in TYPES if not patterns or fits(name, patterns)]
+        if known:
+            return self.dice.choice(known)
+        return self.dice.choice(patterns).replace("*", "large").replace("?", "4")
+
+    def _other_type(self, entry: PolicyEntry) -> str:
+        others = [name for name in TYPES if not fits(name, entry.select.instance_types)]
+        return self.dice.choice(others or ["zz9.plural"])
+
+
+def possible(value: str) -> bool:
+    """Whether a tag may have the value: EC2 answers in XML, which has no control characters."""
+    return all(sign.isprintable() or sign in "\t\n" for sign in value)

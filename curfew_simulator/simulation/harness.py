@@ -1,0 +1,326 @@
+"""One application on one world: its handlers, its ledger, its queue, and a hand that can stop it at any step.
+
+A step is a call of the cloud or of the ledger. At each, time passes, and what the story has set down for that step
+happens: another whole invocation, a person's doing, the end of the process.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from curfew.app import App
+from curfew.concurrency import LANES, in_turn
+from curfew.config.policy_file import PolicyFile
+from curfew.config.settings import Settings
+from curfew.core.errors import LedgerError, QueueError
+from curfew.core.instance import Mode
+from curfew.handlers import http_api, launch, sweep, sweep_target
+from curfew.ledger import protocols as ledgers
+from curfew.ledger.dynamodb.ledger import DynamoLedger
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.schemas.messages import (
+    LaunchRequest,
+    SweepRequest,
+    TargetRequest,
+    TickRequest,
+    WorkRequest,
+)
+
+from ..cloud.history import Call
+from ..cloud.world import ACCOUNT, World
+from .clients import REGIONS, another_process, desk
+from .instrumented_ledger import Watched
+from .invocation import Context, Invocation, KilledError, Message
+from .thread_scheduler import Turns, taking
+from .wiring import lend, provider
+
+TABLE = "curfew-ledger"
+HOME = REGIONS[0]
+ADMINISTRATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/Operations/ada"
+# As the template has them.
+SECONDS = {
+    "schedule": 900, "tick": 900, "sweep": 900, "message": 900, "target": 900, "http": 90, "launch": 300,
+}  # fmt: skip
+
+type Meddling = Mapping[int, Callable[[], object]]
+
+
+class Stage:
+    """``skew`` is how wrong Curfew's own clock is; ``shut`` are queues that cannot be reached.
+
+    With ``fans_out``, the targets of a sweep are messages in the queue as well.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        policies: PolicyFile,
+        *,
+        mode: Mode,
+        dynamo: bool = False,
+        queue: bool = True,
+        fans_out: bool = False,
+    ) -> None:
+        self.world, self.policies, self.mode, self.dynamo = world, policies, mode, dynamo
+        self.skew = timedelta()
+        self.shut = False
+        self.defers, self.fans_out = queue, fans_out
+        self.queue: list[Message] = []
+        self.dead_letters: list[Message] = []
+        self.invocations: list[Invocation] = []
+        self.made_by: dict[int, Invocation] = {}
+        self.moments: dict[int, int] = {}  # of the calls
+        self.reached: dict[int, datetime] = {}  # when the invocation was about to make the call
+        self.moment = 0
+        self.failing = (
+            ""  # how the ledger in memory fails the next time: before its effect, or after
+        )
+        self._stack: list[Invocation] = []
+        self._meddling: dict[int, dict[int, Callable[[], object]]] = {}
+        self._late: dict[int, int] = {}
+        self._dice = world.chance.of("stage")
+        self._lanes = world.chance.of("lanes")
+        desk().seat(self)
+        world.every_call(self._seen)
+        self.ledger = self._ledger()
+        lend(world)
+        self._providers = {region: provider(region, self.now) for region in REGIONS}
+
+    # Invocations.
+
+    def sweep(self, event: Mapping[str, Any], meddling: Meddling | None = None) -> Invocation:
+        """EventBridge Scheduler, or somebody directly."""
+        kind = "schedule" if event.get("schedule") else "sweep"
+        return self._invoke(
+            kind, "schedule", event, meddling,
+            lambda app, context: sweep.sweep(SweepRequest.parse(dict(event)), context, app),
+        )  # fmt: skip
+
+    def tick(self, meddling: Meddling | None = None) -> Invocation:
+        """EventBridge Scheduler says that time has passed. There is one schedule."""
+        ((name, schedule),) = self.policies.content.schedules.items()
+        return self._invoke(
+            "tick", "schedule", {"policy": schedule.policy, "schedule": name}, meddling,
+            lambda app, context: sweep.tick(TickRequest(tick=True), context, app),
+        )  # fmt: skip
+
+    def launch(self, event: Mapping[str, Any], meddling: Meddling | None = None) -> Invocation:
+        """A launch on a schedule."""
+        return self._invoke(
+            "launch", "schedule", event, meddling,
+            lambda app, context: launch.launch(LaunchRequest.parse(dict(event)), context, app),
+        )  # fmt: skip
+
+    def http(
+        self,
+        event: Mapping[str, Any],
+        about: Mapping[str, Any],
+        who: str,
+        meddling: Meddling | None = None,
+    ) -> Invocation:
+        """Somebody asks over HTTP."""
+        return self._invoke(
+            str(event["routeKey"]), who, about, meddling,
+            lambda app, context: http_api.answer(dict(event), context, app),
+        )  # fmt: skip
+
+    def deliver(
+        self, message: Message, about: Mapping[str, Any], meddling: Meddling | None = None
+    ) -> Invocation:
+        """A queue hands a message over, and keeps it unless it is told that it was carried out."""
+        message.received += 1
+        answer = sweep_target.answer if message.kind == "target" else sweep.carry_on
+        record = {
+            "messageId": message.id, "receiptHandle": "x", "body": message.body, "attributes": {},
+            "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": HOME,
+            "eventSourceARN": f"arn:aws:sqs:{HOME}:{ACCOUNT}:work",
+        }  # fmt: skip
+        invocation = self._invoke(
+            message.kind, "queue", about, meddling,
+            lambda app, context: answer({"Records": [record]}, context, app),
+        )  # fmt: skip
+        if invocation.good and not (invocation.answer or {}).get("batchItemFailures"):
+            self._take_off(message)
+        elif message.received >= 4:
+            self._take_off(message)
+            self.dead_letters.append(message)
+        return invocation
+
+    def app(self) -> App:
+        """The application as a new process would have it."""
+        return App(
+            settings=Settings(
+                region=HOME, mode=self.mode, administrators=frozenset({ADMINISTRATOR})
+            ),
+            policies=self.policies,
+            ledger=self.ledger,
+            provider=lambda region, _account="": self._providers[region],
+            regions=lambda _account="": frozenset(REGIONS),
+            defer=self._defer if self.defers else None,
+            fan_out=self._fan_out if self.fans_out else None,
+            abreast=self.current.turns if self.current else in_turn,
+            now=self.now,
+            sleep=self._sleep,
+        )
+
+    def now(self) -> datetime:
+        """The time, as Curfew has it."""
+        return self.world.clock.now() + self.skew
+
+    @property
+    def current(self) -> Invocation | None:
+        """Whose turn it is."""
+        return self._stack[-1] if self._stack else None
+
+    def heard(self, summary: Mapping[str, Any]) -> None:
+        """What a sweep says of itself in the log."""
+        if self.current:
+            self.current.reports.append(summary)
+
+    # Steps.
+
+    def step(self, what: str) -> None:
+        """Before a call of the cloud or of the ledger."""
+        invocation = self.current
+        if invocation is None:
+            self.moment += 1
+            return
+        self.world.clock.sleep(round(0.02 + self._dice.random() * 0.2, 3))
+        self._check_time(invocation)
+        reached_at = self.world.clock.now()
+        invocation.turns.give_way()
+        self._check_time(invocation)
+        self.moment += 1
+        invocation.steps += 1
+        invocation.reached_at = reached_at
+        step = invocation.steps
+        if do := self._meddling[invocation.number].pop(step, None):
+            with self._set_aside():
+                do()
+            self.moment += 1
+            self._check_time(invocation)
+
+    def back(self, what: str) -> None:
+        """After an answer."""
+        if invocation := self.current:
+            self._check_time(invocation)
+            if self._late.get(invocation.number) == invocation.steps:
+                raise KilledError("killed after a call")
+
+    def die_after(self, step: int) -> None:
+        """Let the current invocation be gone once the answer to a step has come, before it is looked at."""
+        if invocation := self.current:
+            self._late[invocation.number] = step
+
+    def _check_time(self, invocation: Invocation) -> None:
+        if self.world.clock.now() >= invocation.cut_off:
+            raise KilledError("out of time")
+
+    def _sleep(self, seconds: float) -> None:
+        self.world.clock.sleep(seconds)
+        if invocation := self.current:
+            self._check_time(invocation)
+
+    def _invoke(
+        self,
+        kind: str,
+        who: str,
+        about: Mapping[str, Any],
+        meddling: Meddling | None,
+        do: Callable[[App, Any], Mapping[str, Any]],
+    ) -> Invocation:
+        now = self.world.clock.now()
+        self.moment += 1
+        invocation = Invocation(
+            number=len(self.invocations) + 1,
+            kind=kind,
+            who=who.rpartition("/")[2],
+            about=about,
+            begun_at=now,
+            skew=self.skew,
+            cut_off=now + timedelta(seconds=SECONDS.get(kind, SECONDS["http"])),
+            policies=self.policies,
+            first=self.moment,
+            within=self.current.number if self.current else 0,
+            turns=Turns(self._lanes.randint(1, LANES), self._lanes),
+        )
+        self.invocations.append(invocation)
+        self._meddling[invocation.number] = dict(meddling or {})
+        id_ = UUID(int=self._dice.getrandbits(128))
+        context = Context(
+            aws_request_id=str(id_), left=lambda: invocation.cut_off - self.world.clock.now()
+        )
+        self._stack.append(invocation)
+        try:
+            with another_process(), taking(invocation.turns):
+                invocation.answer = do(self.app(), context)
+        except KilledError as killed:
+            invocation.killed = str(killed)
+        except Exception as error:  # noqa: BLE001  the platform says that the function failed
+            invocation.error = f"{type(error).__name__}: {error}"
+        finally:
+            self._stack.pop()
+            self.moment += 1
+            invocation.last = self.moment
+            invocation.ended_at = self.world.clock.now()
+        return invocation
+
+    @contextmanager
+    def _set_aside(self) -> Iterator[None]:
+        """What happens in the middle of a call is nobody's call until an invocation makes it."""
+        current, self.world.journal.current = self.world.journal.current, 0
+        yield
+        self.world.journal.current = current
+
+    def _seen(self, call: Call) -> None:
+        self.moments[call.number] = self.moment
+        if invocation := self.current:
+            self.made_by[call.number] = invocation
+            invocation.calls.append(call)
+            self.reached[call.number] = invocation.reached_at or call.at
+
+    def _ledger(self) -> ledgers.Ledger:
+        if self.dynamo:
+            self.world.tables(region=HOME).make(TABLE)
+            return DynamoLedger(desk().table, TABLE, sleep=self._sleep)
+        watched = Watched(MemoryLedger(), self._ledger_step, self._ledger_back)
+        return cast("ledgers.Ledger", watched)
+
+    def _ledger_step(self, what: str) -> None:
+        self.step(what)
+        self._fail("before")
+
+    def _ledger_back(self, what: str) -> None:
+        self.back(what)
+        self._fail("after")
+
+    def _fail(self, how: str) -> None:
+        if self.current and self.failing == how:
+            self.failing = ""
+            raise LedgerError(f"the table fails, {how} the effect")
+
+    def _defer(self, work: WorkRequest) -> None:
+        self.step("SendMessage")
+        if self.shut:
+            raise QueueError("the queue does not answer")
+        self._post("message", work)
+        self.back("SendMessage")
+
+    def _fan_out(self, targets: Sequence[TargetRequest]) -> list[TargetRequest]:
+        self.step("SendMessageBatch")
+        if self.shut:
+            return list(targets)
+        for one in targets:
+            self._post("target", one)
+        self.back("SendMessageBatch")
+        return []
+
+    def _post(self, kind: str, what: WorkRequest | TargetRequest) -> None:
+        id_ = f"{kind}-{self.moment}-{len(self.queue)}"
+        self.queue.append(Message(id_, what.model_dump_json(exclude_none=True), kind))
+
+    def _take_off(self, message: Message) -> None:
+        if message in self.queue:
+            self.queue.remove(message)

@@ -1,0 +1,251 @@
+"""What there is to judge a world by: every order with the looks before it, every birth, every promise.
+
+All of it is what the cloud saw, and what people were told; what Curfew thinks of itself is not asked.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from curfew.core.instance import Target
+
+from ..cloud.ec2.machine import Machine
+from ..cloud.ec2.region import Region
+from ..cloud.history import Call, Change, Effect
+from ..cloud.world import ACCOUNT
+from .clients import REGIONS
+from .generator import Story
+from .invocation import Invocation
+
+ORDERS = ("TerminateInstances", "StopInstances", "CancelSpotInstanceRequests")
+# How old a stale answer of the cloud can be: what happened later, its reader could not know.
+STALE = timedelta(seconds=30)
+LENGTHS = {"1m": 1, "2m": 2, "20m": 20, "30m": 30, "1h": 60, "8h": 480, "2d": 2_880, "9d": 12_960}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What an answer may have shown of a machine: any version of these."""
+
+    call: Call
+    shown: tuple[Machine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A call that would end or stop somebody, whatever came of it.
+
+    ``ready_at`` is when the invocation was about to make it: what happens after that, no code of ours can see.
+    """
+
+    call: Call
+    by: Invocation
+    moment: int
+    ready_at: datetime
+    region: Region
+
+    @property
+    def zone(self) -> str:
+        """Of the first one that it names, which is the zone of all: S12."""
+        first = self.call.ids[0] if self.call.ids else ""
+        if request := self.region.spot_requests.get(first):
+            return request.blueprint.zone
+        return self.region.last(first).zone if first in self.region.everybody else ""
+
+    def __str__(self) -> str:
+        return f"#{self.by.number} {self.call.operation} of {', '.join(self.call.ids)} at {self.call.at:%H:%M:%S}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Birth:
+    """A machine that Curfew launched."""
+
+    id: str
+    call: Call
+    region: Region
+    machine: Machine
+
+    @property
+    def operation(self) -> str:
+        """The launch that it is of, as it said when it was born."""
+        return self.machine.tags.get("curfew:operation", "")
+
+    @property
+    def fleet(self) -> str:
+        """The fleet's name."""
+        return self.machine.tags.get("curfew:fleet", "")
+
+    @property
+    def lease(self) -> datetime:
+        """The end of the lease with which it was born."""
+        return instant(self.machine.tags.get("curfew:lease", "1970-01-01T00:00:00Z"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """An end of a lease that somebody was told, or may have set without being told."""
+
+    by: Invocation
+    until: datetime
+    told: bool
+
+
+class Evidence:
+    """Of one story that has ended."""
+
+    def __init__(self, story: Story) -> None:
+        self.story, self.stage, self.world = story, story.stage, story.world
+
+    @cached_property
+    def orders(self) -> list[Order]:
+        """Every order that came from an invocation."""
+        made = self.world.journal.made(*ORDERS)
+        return [
+            Order(
+                call=call,
+                by=self.stage.made_by[call.number],
+                moment=self.stage.moments[call.number],
+                ready_at=self.stage.reached[call.number],
+                region=self.world.region(name=call.region),
+            )
+            for call in made
+            if call.number in self.stage.made_by
+        ]
+
+    @cached_property
+    def births(self) -> dict[str, Birth]:
+        """By the machine's id."""
+        calls = {call.number: call for call in self.world.journal.made("RunInstances")}
+        found = {}
+        for effect in self.effects(Change.LAUNCHED):
+            region = self.world.region(name=effect.region)
+            if effect.call in calls:
+                machine = next(m for _, m in region.history(effect.id) if m)
+                found[effect.id] = Birth(
+                    id=effect.id, call=calls[effect.call], region=region, machine=machine
+                )
+        return found
+
+    def effects(self, *changes: Change) -> Iterator[Effect]:
+        """What was done by calls."""
+        return (e for e in self.world.journal.effects if e.change in changes and e.call)
+
+    def target(self, region: Region) -> Target:
+        """A region in Curfew's words."""
+        return Target(provider="ec2", account=ACCOUNT, region=region.name)
+
+    @cached_property
+    def targets(self) -> list[Target]:
+        """All of them."""
+        return [self.target(self.world.region(name=name)) for name in REGIONS]
+
+    def machines_of(self, order: Order) -> tuple[str, ...]:
+        """The machines that an order is about: a Spot request is about its instance if that would end with it."""
+        if order.call.operation != "CancelSpotInstanceRequests":
+            return order.call.ids
+        ended = {e.id for e in self.effects(Change.TERMINATED) if e.call == order.call.number}
+        return tuple(sorted(ended))
+
+    def look(self, order: Order, id_: str, *, operation: str = "DescribeInstances") -> Look | None:
+        """The last good answer about a machine that the invocation had before the order."""
+        before = [
+            c
+            for c in order.by.calls
+            if c.number < order.call.number and c.operation == operation and id_ in c.ids
+        ]
+        good = [c for c in before if answered(c)]
+        if not good:
+            return None
+        last = good[-1]
+        # One look may take several pages, and several tries.
+        pages = [last]
+        for call in reversed(before[: before.index(last)]):
+            if call.ids != last.ids or pages[-1].at - call.at > STALE:
+                break
+            pages.append(call)
+        since = min(page.at for page in pages)
+        if any("stale" in page.faults for page in pages):
+            since -= STALE
+        return Look(call=last, shown=versions(order.region, id_, since, last.at))
+
+    def about(self, invocation: Invocation) -> tuple[str, str]:
+        """What an invocation sweeps for: a policy by its name, or a fleet by its."""
+        told = invocation.about
+        if told.get("work") == "resume":
+            return "policy", self.about(self.root_of(invocation))[1]
+        if told.get("work") == "apply":
+            return "policy", self.plans[told["id"]].about["policy"] if told[
+                "id"
+            ] in self.plans else ""
+        if plan := told.get("plan"):
+            return "policy", self.plans[plan].about["policy"] if plan in self.plans else ""
+        if told.get("work") == "terminate" or invocation.kind.startswith("DELETE /fleets"):
+            return "fleet", told["fleet"]
+        return "policy", told.get("policy", "")
+
+    @cached_property
+    def plans(self) -> Mapping[str, Invocation]:
+        """By whom each plan was made, by its id."""
+        asked = [i for i in self.stage.invocations if i.kind == "POST /sweeps" and i.good]
+        return {str(i.body["id"]): i for i in asked}
+
+    def root_of(self, invocation: Invocation) -> Invocation:
+        """Who planned the sweep that an invocation carries on."""
+        root = str(invocation.about["id"]).rpartition("-hop-")[0]
+        return next(
+            one
+            for one in self.stage.invocations
+            if any(summary["sweep_id"] == root for summary in one.reports)
+        )
+
+    def plan_of(self, invocation: Invocation) -> Invocation | None:
+        """Who made the plan that an invocation carries out."""
+        told = invocation.about
+        if told.get("work") == "resume":
+            return self.root_of(invocation)
+        id_ = told.get("plan") or (told.get("id") if told.get("work") == "apply" else "")
+        return self.plans.get(str(id_)) if id_ else None
+
+    def promises(self, birth: Birth) -> list[Promise]:
+        """Whoever changed the lease of a machine, in order; what was not told may count or not."""
+        found = []
+        for invocation in self.stage.invocations:
+            if invocation.kind != "PATCH /fleets/<id>" or invocation.about["fleet"] != birth.fleet:
+                continue
+            if invocation.good:
+                if invocation.body["operation"] == birth.operation:
+                    until = instant(invocation.body["expires_at"])
+                    found.append(Promise(by=invocation, until=until, told=True))
+            elif invocation.status == 0 or invocation.status >= 500:
+                length = timedelta(minutes=LENGTHS[invocation.about["ttl"]])
+                until = invocation.begun_at + length - STALE
+                found.append(Promise(by=invocation, until=until, told=False))
+        return found
+
+    def leased_until(self, birth: Birth, moment: int) -> datetime:
+        """The soonest end of the lease that could hold at a moment."""
+        ends = [birth.lease]
+        for promise in sorted(self.promises(birth), key=lambda p: p.by.last):
+            if promise.told and promise.by.last < moment:
+                ends = [promise.until]
+            elif promise.by.first < moment:
+                ends.append(promise.until)
+        return min(ends)
+
+
+def answered(call: Call) -> bool:
+    """Whether an answer came that could be read."""
+    return not call.code and "garbled" not in call.faults
+
+
+def versions(region: Region, id_: str, since: datetime, until: datetime) -> tuple[Machine, ...]:
+    """Every version of a machine that there was from one instant to another."""
+    first = region.version(id_, since)
+    later = [m for at, m in region.history(id_) if since < at <= until and m is not None]
+    return tuple([first, *later] if first else later)
+
+
+def instant(text: str) -> datetime:
+    """As the API tells it."""
+    return datetime.fromisoformat(text).astimezone(UTC)

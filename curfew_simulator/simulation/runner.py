@@ -1,0 +1,112 @@
+"""Many worlds, on several cores: what was run, what was seen, and every violation with its seed and its story."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import batched
+from multiprocessing import get_context
+
+from ..checkers.checks import Violation, judged
+from ..cloud.history import Change
+from .generator import Story
+
+CHUNK = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """A world in which something was violated."""
+
+    seed: int
+    violations: tuple[Violation, ...]
+    told: tuple[str, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Sum:
+    """What came of some worlds."""
+
+    worlds: int = 0
+    invocations: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
+    effects: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    broken: list[Broken] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, other: "Sum") -> None:
+        """Count another sum in."""
+        self.worlds += other.worlds
+        self.seconds += other.seconds
+        for name in ("invocations", "calls", "effects", "faults", "kinds"):
+            getattr(self, name).update(getattr(other, name))
+        self.broken += other.broken
+
+
+def one(seed: int, faults: str = "") -> tuple[Story, tuple[Violation, ...]]:
+    """One world from beginning to end, and what is wrong with it."""
+    story = Story(seed, faults)
+    story.run()
+    return story, tuple(judged(story))
+
+
+def some(seeds: Iterable[int], faults: str = "") -> Sum:
+    """Some worlds, one after the other."""
+    found = Sum()
+    begun = time.process_time()
+    for seed in seeds:
+        story, violations = one(seed, faults)
+        _count(found, story)
+        if violations:
+            found.broken.append(Broken(seed=seed, violations=violations, told=tuple(story.told)))
+    found.seconds = time.process_time() - begun
+    return found
+
+
+def many(
+    seeds: Iterable[int],
+    *,
+    faults: str = "",
+    jobs: int = 2,
+    told: Callable[[Sum], object] | None = None,
+) -> Sum:
+    """The same on several cores; ``told`` is shown how far it has come."""
+    found = Sum()
+    for part in _parts(seeds, faults, jobs):
+        found.add(part)
+        if told:
+            told(found)
+    return found
+
+
+def _parts(seeds: Iterable[int], faults: str, jobs: int) -> Iterator[Sum]:
+    work = ((list(chunk), faults) for chunk in batched(seeds, CHUNK, strict=False))
+    if jobs < 2:
+        yield from (some(*part) for part in work)
+        return
+    with get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(_some, work)
+
+
+def _some(part: tuple[list[int], str]) -> Sum:
+    return some(*part)
+
+
+def _count(found: Sum, story: Story) -> None:
+    journal = story.world.journal
+    found.worlds += 1
+    found.invocations.update(invocation.kind for invocation in story.stage.invocations)
+    found.invocations["(killed)"] += sum(bool(i.killed) for i in story.stage.invocations)
+    found.invocations["(in the middle of another)"] += sum(
+        bool(i.within) for i in story.stage.invocations
+    )
+    found.invocations["(lanes side by side)"] += sum(
+        i.turns.overlapped > 0 for i in story.stage.invocations
+    )
+    found.calls.update(call.operation for call in journal.calls)
+    found.effects.update(str(e.change) for e in journal.effects if e.change is not Change.WRITTEN)
+    found.faults.update(story.world.faults.injected)
+    ledger = "table" if story.stage.dynamo else "memory"
+    found.kinds.update((story.faults, str(story.stage.mode), ledger))

@@ -1,0 +1,105 @@
+"""Lanes side by side, and one seed still one world: real threads, of which one goes at a time, by chance.
+
+Who goes on is drawn before each call of the cloud or of the ledger, and nowhere else. Between its calls nobody sees
+what a lane does, so that every order in which the cloud could see the calls of several lanes can be drawn.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from random import Random
+from threading import Condition, local
+from typing import Any, Self
+
+from curfew.concurrency import threads
+from curfew.sweep import run_state
+
+from .invocation import KilledError
+
+STUCK = 60  # seconds of the real time
+
+
+class Turns:
+    """The lanes of one invocation, so many at a time. If one is killed, all are: they are one process."""
+
+    def __init__(self, most: int, dice: Random) -> None:
+        self.overlapped = 0  # how often another went on than the one before
+        self._most, self._dice = most, dice
+        self._changed = Condition()
+        self._mine = local()
+        self._open: list[int] = []
+        self._coming: Iterator[int] = iter(())
+        self._turn = -1
+        self._gone = False
+
+    def __call__(self, pieces: Sequence[Callable[[], None]]) -> None:
+        """What the application runs its pieces with."""
+        numbers = range(len(pieces))
+        self._open, self._coming = list(numbers[: self._most]), iter(numbers[self._most :])
+        if self._open:
+            self._turn = self._dice.choice(self._open)
+        threads(self._most)([partial(self._go, n, piece) for n, piece in enumerate(pieces)])
+
+    def give_way(self) -> None:
+        """Let chance say which lane goes on; return when it is this one again."""
+        if (mine := getattr(self._mine, "lane", None)) is None:
+            return  # before there are lanes, or after
+        with self._changed:
+            self._draw()
+            self._wait(mine)
+
+    def _go(self, mine: int, piece: Callable[[], None]) -> None:
+        with self._changed:
+            self._wait(mine)
+        self._mine.lane = mine
+        try:
+            piece()
+        except BaseException:
+            self._gone = True
+            raise
+        finally:
+            self._mine.lane = None
+            with self._changed:
+                self._open.remove(mine)
+                self._open += [n for n in (next(self._coming, None),) if n is not None]
+                self._draw()
+
+    def _draw(self) -> None:
+        if self._open:
+            before, self._turn = self._turn, self._dice.choice(self._open)
+            self.overlapped += before in self._open and before != self._turn
+        self._changed.notify_all()
+
+    def _wait(self, mine: int) -> None:
+        if not self._changed.wait_for(lambda: self._gone or self._turn == mine, STUCK):
+            raise RuntimeError(f"lane {mine} waits for lane {self._turn}, which does not go on")
+        if self._gone:
+            raise KilledError("killed with another lane")
+
+
+class Lock:
+    """What lanes exclude each other with, where only one goes at a time: whoever finds it taken lets others go on."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns, self._taken = turns, False
+
+    def __enter__(self) -> Self:
+        while self._taken:
+            self._turns.give_way()
+        self._taken = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._taken = False
+
+
+@contextmanager
+def taking(turns: Turns) -> Iterator[None]:
+    """Runs that begin inside have locks that know of the turns."""
+    shared: Any = run_state
+    before = shared.Lock
+    shared.Lock = partial(Lock, turns)
+    try:
+        yield
+    finally:
+        shared.Lock = before

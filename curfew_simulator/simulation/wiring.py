@@ -1,0 +1,44 @@
+"""What an application needs of AWS in a world: the providers of its regions, and the roles that lend their rights."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from curfew.core.instance import Target
+from curfew.providers.ec2.provider import Ec2Provider
+from curfew.providers.ec2.scoped_credentials import Arns, Lender, role_arn
+
+from ..cloud.world import ACCOUNT, World
+from .clients import desk
+
+ROLES, EXTERNAL_ID = "curfew", "between-two"
+LENT = {
+    "act": [
+        "ec2:TerminateInstances", "ec2:StopInstances", "ec2:CancelSpotInstanceRequests", "ec2:CreateTags",
+    ],
+    "launch": ["ec2:RunInstances", "ec2:CreateTags"],
+}  # fmt: skip
+
+
+def provider(region: str, now: Callable[[], datetime]) -> Ec2Provider:
+    """The provider of a region, with a lender."""
+    target = Target(provider="ec2", account=ACCOUNT, region=region)
+    lender = Lender(
+        sts=desk().lender,
+        proof=desk().proof,
+        arns=Arns(partition="aws", target=target),
+        roles=ROLES,
+        external_id=EXTERNAL_ID,
+        now=now,
+    )
+    return Ec2Provider(
+        target=target, read=desk().read[region], act=lambda: desk().act[region], lender=lender
+    )
+
+
+def lend(world: World) -> None:
+    """The roles, as spoke.yaml has them, but for what it denies: Curfew's own belts have to hold without."""
+    trusted = {"trusts": "*", "external_id": EXTERNAL_ID}
+    for kind, actions in LENT.items():
+        allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        policy = {"Version": "2012-10-17", "Statement": [allowed]}
+        world.role(role_arn("aws", ACCOUNT, ROLES, kind), policy, **trusted)

@@ -1,0 +1,305 @@
+"""*trigger*: the same use cases from a terminal, with the caller's own credentials."""
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from .. import __version__, bootstrap
+from ..app import App
+from ..config.policy_file import load
+from ..config.settings import Settings
+from ..core.audit import Draft, EntryKind, broken
+from ..core.errors import ConfigError, CurfewError, LedgerError, RequestError
+from ..core.instance import Mode
+from ..core.policy import spoken
+from ..core.report import Report, Status
+from ..ledger.protocols import Ledger, Pause
+from ..reporting import render
+from ..schemas.messages import SweepRequest
+from ..schemas.policy_file import File
+from ..sweep.planner import Sweep, act, plan
+from . import plugins
+from .output import Exit, err, exit_code, out, show, text
+
+AT_ONCE = 8  # targets that are listed side by side
+
+app = typer.Typer(
+    help="Curfew: finds what still runs, decides what has to go, says why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+PolicyPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--file", "-f", help="The policy file; ./curfew.yaml or else functions/curfew.yaml."
+    ),
+]
+TableName = Annotated[
+    str | None, typer.Option("--table", help="The ledger's DynamoDB table; CURFEW_TABLE otherwise.")
+]
+
+
+@app.command()
+def check(
+    file: Annotated[
+        Path | None, typer.Argument(help="The policy file.", show_default=False)
+    ] = None,
+) -> None:
+    """Validate the policy file and say what it means."""
+    policies = load(_policy_path(file))
+    table = Table("policy", "action", "looks for", "limits", box=None, pad_edge=False)
+    for name in policies.content.policies:
+        policy = policies.policy(name)
+        selector, limits = policy.selector, policy.limits
+        wanted = [", ".join(sorted(selector.states)), *map(str, selector.tags)]
+        wanted += [f"has {key}" for key in selector.with_tags]
+        wanted += [f"no {key}" for key in selector.without_tags]
+        wanted += ["lease expired"] if selector.expired else []
+        wanted += [" or ".join(selector.instance_types)] if selector.instance_types else []
+        wanted += [f"in {', '.join(selector.regions)}"] if selector.regions else []
+        wanted += [f"older than {spoken(policy.older_than)}"] if policy.older_than else []
+        most = f"{limits.per_sweep} a sweep, {limits.percent} %, {limits.per_day} a day"
+        table.add_row(*map(text, (name, policy.action, "; ".join(wanted), most)))
+    out.print(table)
+    out.print(text(f"{policies.path} is valid (version {policies.version})"))
+
+
+@app.command()
+def sweep(  # noqa: PLR0917  typer makes options of them
+    policy: Annotated[str, typer.Option(help="The policy to sweep by.")] = "nightly",
+    region: Annotated[
+        list[str] | None, typer.Option(help="A region to sweep; may be given several times.")
+    ] = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option(help="An account or a cloud of the targets; may be given several times."),
+    ] = None,
+    act_: Annotated[
+        bool, typer.Option("--act", help="Carry the plan out, once confirmed.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Confirm beforehand, where nobody can type.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    file: PolicyPath = None,
+    table: TableName = None,
+) -> None:
+    """Show what a policy would do now, and with --act do it.
+
+    Exit codes: 0 done or shown, 1 a sweep failed, 2 invalid input, 3 refused by a limit, 4 not confirmed.
+    """
+    mode = Mode.ACT if act_ else Mode.REPORT
+    made = bootstrap.build(_settings(file, table, mode))
+    event: dict[str, Any] = {"policy": policy} | ({"regions": region} if region else {})
+    event |= {"accounts": account} if account else {}
+    planned = _planned(made, SweepRequest.parse(event))
+    reports = [report for _, report in planned]
+    acts = act_ and any(map(_actions, reports))
+    if acts:
+        if not as_json:
+            show(reports)
+        _confirm(reports, yes=yes)
+    if act_:
+        with err.status("acting"):
+            reports = [act(one, report) for one, report in planned]
+    if as_json:
+        json.dump(render.answer(reports), sys.stdout, indent=2)  # ASCII: nothing a terminal obeys
+        typer.echo()
+    else:
+        show(reports, only_actions=acts)
+        if not act_:
+            out.print("Nothing was changed: this is a report. Add --act to carry it out.")
+        if not made.settings.table:
+            out.print("Without a ledger (--table) ages count from the last start only.")
+    raise typer.Exit(exit_code(reports))
+
+
+@app.command()
+def rehearse(  # noqa: PLR0917  typer makes options of them
+    file: Annotated[
+        Path | None, typer.Argument(help="The policy file.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="One seed is one world.")] = 0,
+    faults: Annotated[
+        Literal["calm", "rough", "harsh"], typer.Option(help="How the cloud goes wrong.")
+    ] = "harsh",
+    nights: Annotated[int, typer.Option(min=1, max=31, help="How many nights.")] = 3,
+    instances: Annotated[
+        int, typer.Option(min=1, max=1_000, help="About how many instances there are.")
+    ] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Run all policies of a file, some nights long, on a hostile cloud made up for it. Nothing real is reached.
+
+    Exit codes: 0 every promise was kept, 1 one was broken, 2 invalid input.
+    """
+    asked = {"seed": seed, "faults": faults, "nights": nights, "instances": instances}
+    run = plugins.command("rehearse")
+    raise typer.Exit(run(load(_policy_path(file)), as_json=as_json, **asked))
+
+
+@app.command()
+def pause(
+    reason: Annotated[str, typer.Argument(help="Why; everybody who asks will read it.")],
+    table: TableName = None,
+) -> None:
+    """Throw the pause switch: no batch begins from now on, in any sweep of this ledger."""
+    thrown = Pause(since=bootstrap.utc_now(), by=_user(), reason=reason)
+    _ledger(table).pause(thrown)
+    out.print(text(str(thrown)))
+
+
+@app.command()
+def resume(table: TableName = None) -> None:
+    """Release the pause switch."""
+    ledger = _ledger(table)
+    before = ledger.paused()
+    ledger.resume()
+    out.print(text(f"released; it was {before}" if before else "it was not thrown"))
+
+
+@app.command()
+def audit(
+    region: Annotated[
+        str | None, typer.Option(help="The region whose audit to read; the profile's otherwise.")
+    ] = None,
+    account: Annotated[
+        str, typer.Option(help="The account, or the cloud; the credentials' own otherwise.")
+    ] = "",
+    table: TableName = None,
+    file: PolicyPath = None,
+) -> None:
+    """Read the audit of one target, newest last, and check that no entry was changed or is missing."""
+    made = bootstrap.build(_settings(file, table, Mode.ACT))
+    cloud = made.policies.content.targets.clouds.get(account)
+    home = cloud.regions[0] if cloud else made.settings.region
+    target = made.reporting().provider(region or home, account).target
+    entries = list(made.ledger.entries(target))
+    for entry in entries:
+        draft = entry.draft
+        line = f"{entry.number:>6} {draft.at:%Y-%m-%d %H:%M:%S} {draft.sweep_id} "
+        out.print(text(f"{line} {draft.body['action']} {draft.instance_id} {_said(draft)}"))
+    if (number := broken(entries, first=1)) is not None:
+        raise LedgerError(
+            f"the audit of {target} is broken at entry {number}: it was tampered with"
+        )
+    out.print(text(f"{len(entries)} entries of {target}, an unbroken chain", "bold"))
+
+
+@app.command(hidden=True)
+def schema(
+    file: Annotated[Path, typer.Argument(help="Where the JSON Schema of curfew.yaml stands.")],
+    check: Annotated[bool, typer.Option("--check", help="Only say whether it is stale.")] = False,
+) -> None:
+    """Write the JSON Schema of the policy file."""
+    fresh = json.dumps(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": "curfew.schema.json",
+            **File.model_json_schema(),
+            "title": "curfew.yaml",
+        },
+        indent=2,
+    )
+    if not check:
+        file.write_text(fresh + "\n")
+    elif not file.exists() or file.read_text() != fresh + "\n":
+        raise ConfigError(f"{file} is stale: run `curfew schema {file}`")
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Print what was asked of the program itself."""
+    if show:
+        out.print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the program; an error of ours becomes one message and an exit code."""
+    try:
+        app()
+    except CurfewError as error:
+        for line in str(error).splitlines():
+            err.print(text(line, "red"), soft_wrap=True)
+        sys.exit(Exit.INVALID if isinstance(error, ConfigError | RequestError) else Exit.FAILED)
+
+
+def _said(draft: Draft) -> str:
+    match draft.kind:
+        case EntryKind.INTENT:
+            return f"intent: {draft.body['reason']}"
+        case EntryKind.OUTCOME:
+            return str(draft.body["result"])
+        case EntryKind.EVENT:
+            return f"by {draft.body['by']}"
+
+
+def _policy_path(given: Path | None) -> Path:
+    here = Path("curfew.yaml")
+    return given or (here if here.exists() else Path("functions/curfew.yaml"))
+
+
+def _settings(file: Path | None, table: str | None, mode: Mode) -> Settings:
+    settings = Settings.from_env()
+    return replace(settings, policies=_policy_path(file), table=table or settings.table, mode=mode)
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return "somebody without a name"
+
+
+def _ledger(table: str | None) -> Ledger:
+    settings = Settings.from_env()
+    return bootstrap.ledger_of(replace(settings, table=table or settings.table))
+
+
+def _planned(made: App, request: SweepRequest) -> list[tuple[Sweep, Report]]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("listing", total=None)
+
+        def listed(count: int) -> None:
+            bar.update(task, description=f"listing: {count} instances of one target")
+
+        sweeps = made.sweeps(request, listed=listed)
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            return list(zip(sweeps, pool.map(plan, sweeps), strict=True))
+
+
+def _actions(report: Report) -> int:
+    return len(report.plan.actions) if report.plan and report.status is Status.COMPLETED else 0
+
+
+def _confirm(reports: list[Report], *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RequestError("--act asks for a confirmation, and nobody can type one: add --yes")
+    doing = [report for report in reports if _actions(report)]
+    count = sum(map(_actions, doing))
+    kind = doing[0].plan.actions[0].kind if doing[0].plan else ""
+    where = ", ".join(f"{report.target.account} {report.target.region}" for report in doing)
+    try:
+        typed = typer.prompt(
+            f"{kind} {count} instances in {where}: type {count} to confirm", err=True
+        )
+    except typer.Abort:  # the end of input, or Ctrl-C
+        typed = ""
+    if typed.strip() != str(count):
+        err.print("Not confirmed: nothing was done.")
+        raise typer.Exit(Exit.DECLINED)

@@ -1,1 +1,0 @@
-"""*trigger*, over HTTP: each module has some of the routes, ``serving`` what all of them have in common."""

@@ -1,0 +1,165 @@
+"""``/fleets``: list, look, renew, terminate."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
+
+from ...core.access import only_owner
+from ...core.errors import ConflictError, ListingError
+from ...core.lease import Fleet
+from ...core.report import Status
+from ...fleets import lifecycle as fleets
+from ...orchestration import jobs
+from ...reporting import render
+from ...reporting.telemetry import logger, publish
+from ...schemas.fields import Name
+from ...schemas.messages import LeaseBody
+from . import pagination
+from .presenters import about, shown, there, to_the_second, told
+from .responses import EndAnswer, FleetAnswer, FleetPage, FleetView, LeaseAnswer
+from .router import After, Asked, Flag, Limit, answers, asked, example, json_answer, routes
+from .verdicts import rows_of, summary_of
+
+router = routes()
+LEASES = {
+    "ttl": example("Four hours from now", ttl="4h"),
+    "until": example("Until an instant", until="2026-03-04T18:00:00Z"),
+}
+LISTING = ["fleets"]
+UNDONE = frozenset({Status.REFUSED, Status.PAUSED})
+FleetName = Annotated[Name, Path(description="The name of the fleet.")]
+
+
+@router.get(
+    "/fleets",
+    operation_id="listFleets",
+    summary="List fleets",
+    description="A page of fleets in the order of their names: whose, since when, until when, at which step.",
+    tags=["fleets"],
+    responses=answers({200: (FleetPage, "A page of fleets.")}),
+)
+def list_fleets(
+    limit: Annotated[Limit, Query(description="How many at most.")] = 100,
+    after: Annotated[After, Query(description="Where the page before ended.")] = "",
+    ended: Annotated[Flag, Query(description="Whether to list those too that have ended.")] = False,  # noqa: FBT002  a parameter of the query
+) -> Response[FleetPage]:
+    """One page of the register."""
+    ask = asked(router)
+    listing = [*LISTING, ended]
+    page = ask.app.ledger.fleets.page(
+        limit=limit, after=pagination.opened(listing, after), ended=ended
+    )
+    return json_answer(
+        FleetPage(
+            fleets=tuple(FleetAnswer(**told(ask, fleet)) for fleet in page.items),
+            after=pagination.sealed(listing, page.after),
+        )
+    )
+
+
+@router.get(
+    "/fleets/<name>",
+    operation_id="showFleet",
+    summary="Look at a fleet",
+    description="What runs, since when, until when, whose, and at which step its launch stands.",
+    tags=["fleets"],
+    responses=answers({200: (FleetView, "The fleet and its instances as they are now.")}, 404, 502),
+)
+def show_fleet(name: FleetName) -> Response[FleetView]:
+    """One fleet, looked at now."""
+    ask = asked(router)
+    fleet = there(ask, name)
+    view = fleets.look(
+        fleet,
+        provider=ask.app.at(fleet.target),
+        ledger=ask.app.ledger,
+        now=ask.at,
+    )
+    return json_answer(shown(ask, view))
+
+
+@router.patch(
+    "/fleets/<name>",
+    operation_id="renewFleet",
+    summary="Renew or shorten a lease",
+    description="Sets another end of the lease, within the bounds of the template, counted from now. Once it is "
+    "answered with 200, no sweep ends the fleet before. Only the owner or an administrator may.",
+    tags=["fleets"],
+    responses=answers({200: (LeaseAnswer, "The new lease.")}, 403, 404, 409, 502, body=True),
+)
+def renew_fleet(
+    name: FleetName,
+    body: Annotated[
+        LeaseBody,
+        Body(description="The new end: a length from now, or an instant.", openapi_examples=LEASES),
+    ],
+) -> Response[LeaseAnswer]:
+    """Another end of the lease."""
+    ask = asked(router)
+    jobs.acting(ask.app)
+    fleet = there(ask, name)
+    renewed, warning = fleets.renew(
+        fleet,
+        to_the_second(body.expires_at(ask.at)),
+        caller=ask.caller,
+        provider=ask.app.at(fleet.target),
+        ledger=ask.app.ledger,
+        now=ask.at,
+    )
+    logger.info(f'the lease of "{name}" is set', extra=about(renewed))
+    return json_answer(LeaseAnswer(**told(ask, renewed), warning=warning))
+
+
+@router.delete(
+    "/fleets/<name>",
+    operation_id="terminateFleet",
+    summary="Terminate a fleet",
+    description="Terminates what carries the fleet's tag and stands in the ledger as launched for it, by a sweep like "
+    "any other: what is protected is kept, and so is a stranger that only carries the tag; each with its reason. 200 "
+    "says that the sweep ran, and its rows what became of each instance. A fleet that has ended is answered with 200 "
+    "and nothing done. Only the owner or an administrator may.",
+    tags=["fleets"],
+    responses=answers(
+        {
+            200: (EndAnswer, "What became of each instance."),
+            202: (EndAnswer, "Begun, and carried on; look again where Location says."),
+        },
+        403, 404, 409, 502,
+    ),
+)  # fmt: skip
+def terminate_fleet(name: FleetName) -> Response[EndAnswer]:
+    """The end of a fleet."""
+    ask = asked(router)
+    jobs.acting(ask.app)
+    fleet = there(ask, name)
+    only_owner(ask.caller, fleet)
+    if fleet.ended_at:
+        return json_answer(_end(ask, fleet))
+    if pause := ask.app.ledger.paused():
+        raise ConflictError(str(pause))
+    sweep_id, report = jobs.end(ask.app, fleet, caller=ask.caller, deadline=ask.cut_off)
+    if report is None:
+        fleet = there(ask, name)
+        answer = _end(ask, fleet, sweep_id=sweep_id)
+        return json_answer(answer, HTTPStatus.ACCEPTED, location=f"/fleets/{name}")
+    publish(report)
+    if report.status in UNDONE:
+        raise ConflictError(report.problem)
+    if report.plan is None or report.status is Status.INCOMPLETE:
+        raise ListingError(f"nothing was ended: {report.problem}")
+    return json_answer(
+        _end(
+            ask,
+            there(ask, name),
+            sweep_id=sweep_id,
+            sweep=summary_of(render.summary(report)),
+            rows=rows_of(report),
+        )
+    )
+
+
+def _end(ask: Asked, fleet: Fleet, **more: Any) -> EndAnswer:
+    nothing: dict[str, Any] = {"sweep_id": "", "sweep": None, "rows": ()}
+    return EndAnswer(fleet=FleetAnswer(**told(ask, fleet)), **(nothing | more))

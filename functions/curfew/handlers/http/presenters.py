@@ -1,0 +1,53 @@
+"""A fleet and its instances, for whoever asks over HTTP."""
+
+from datetime import datetime
+from typing import Any
+
+from ...core.errors import NotFoundError
+from ...core.instance import Instance
+from ...core.lease import Fleet, Member
+from ...fleets import lifecycle as fleets
+from ...reporting import render
+from .responses import FleetView, MemberAnswer
+from .router import Asked
+
+
+def there(ask: Asked, name: str) -> Fleet:
+    """The fleet that holds the name. Raises NotFoundError."""
+    fleet = ask.app.ledger.fleets.get(name)
+    if fleet is None:
+        raise NotFoundError(f'there is no fleet "{name}"')
+    return fleet
+
+
+def shown(ask: Asked, view: fleets.View) -> FleetView:
+    """A fleet with each of its instances."""
+    members = tuple(_member(one, view.instances.get(one.instance_id)) for one in view.members)
+    return FleetView(**told(ask, view.fleet), instances=members)
+
+
+def _member(member: Member, instance: Instance | None) -> MemberAnswer:
+    return MemberAnswer(
+        id=member.instance_id,
+        seen=instance is not None,
+        state=str(instance.state) if instance else None,
+        type=instance.instance_type if instance else "",
+        zone=instance.zone if instance else "",
+        born_at=member.born_at,
+        ended_at=member.ended_at,
+    )
+
+
+def told(ask: Asked, fleet: Fleet) -> dict[str, Any]:
+    """What every answer about a fleet has."""
+    return {**render.fleet(fleet), "ending": fleet.ended_at is None and fleet.claimed(ask.at)}
+
+
+def about(fleet: Fleet) -> dict[str, str]:
+    """What a line in the log has of it."""
+    return {"fleet": fleet.name, "operation": fleet.operation}
+
+
+def to_the_second(at: datetime) -> datetime:
+    """An instant as it is written and read: nobody sees the fraction."""
+    return at.replace(microsecond=0)

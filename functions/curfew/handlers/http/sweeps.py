@@ -1,0 +1,159 @@
+"""``/sweeps``: a plan of a policy, to be read and then carried out as it is, or not at all."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
+from pydantic import Field
+
+from ...core.access import only_administrator
+from ...core.errors import RequestError
+from ...ledger.protocols import PlanRecord, PlanStep
+from ...orchestration import jobs
+from ...reporting.telemetry import logger, publish
+from ...schemas.messages import PlanBody, SweepRequest
+from ...sweep import stored_plans
+from ...sweep.run_state import SHELF_LIFE
+from . import pagination
+from .responses import PlanAnswer
+from .router import After, Asked, Limit, answers, asked, example, json_answer, routes
+from .verdicts import row_of, summary_of
+
+router = routes()
+IN_TIME = 18  # seconds for the listing; the verdicts are still to be written and read
+PAGE = 100
+PLANS = {"nightly": example("What would go tonight", policy="nightly")}
+PlanId = Annotated[str, Field(pattern="^[A-Za-z0-9-]{1,80}$"), Path(description="The plan.")]
+
+
+@router.post(
+    "/sweeps",
+    operation_id="planSweep",
+    summary="Make a plan of a policy",
+    description="Finds and decides, and changes nothing. The plan has an id, a hash and an expiry, every action and "
+    "everything kept, each with its reason.",
+    tags=["sweeps"],
+    responses=answers(
+        {
+            201: (PlanAnswer, "The plan, with the first of its verdicts."),
+            202: (PlanAnswer, "The listing goes on; look again where Location says."),
+        },
+        502,
+        body=True,
+    ),
+)
+def plan_sweep(
+    body: Annotated[PlanBody, Body(description="The policy, and where.", openapi_examples=PLANS)],
+) -> Response[PlanAnswer]:
+    """A new plan."""
+    ask = asked(router)
+    app = ask.app
+    if body.cloud:
+        where = app.looking(body.region or "", body.cloud).target
+        swept = app.sweeps(SweepRequest(policy=body.policy, accounts=(body.cloud,)))
+        (sweep,) = (one for one in swept if one.provider.target == where)
+    else:
+        region = body.region or _only_region(ask, body.policy)
+        (sweep,) = app.sweeps(SweepRequest.parse({"policy": body.policy, "regions": [region]}))
+    record = PlanRecord(
+        id=app.new_id(),
+        policy=body.policy,
+        policy_version=app.policies.version,
+        target=sweep.provider.target,
+        asked_by=ask.caller.id,
+        made_at=ask.at,
+        expires_at=ask.at + SHELF_LIFE,
+    )
+    app.ledger.plans.open(record)
+    made = jobs.make_plan(app, record, deadline=ask.within(IN_TIME))
+    logger.info(
+        f"the plan {made.id} is {made.step}",
+        extra={"sweep_id": made.id, "policy": made.policy},
+    )
+    going_on = made.step is PlanStep.PLANNING
+    status = HTTPStatus.ACCEPTED if going_on else HTTPStatus.CREATED
+    return json_answer(_told(ask, made), status, location=f"/sweeps/{made.id}")
+
+
+@router.get(
+    "/sweeps/<id>",
+    operation_id="showSweep",
+    summary="Read a plan",
+    description="The plan with a page of its verdicts: every action and everything kept, with the reason, and what "
+    "became of each action once it was applied.",
+    tags=["sweeps"],
+    responses=answers({200: (PlanAnswer, "The plan as it is now.")}, 404),
+)
+def show_sweep(
+    id: PlanId,  # noqa: A002  as the path has it
+    limit: Annotated[Limit, Query(description="How many verdicts at most.")] = PAGE,
+    after: Annotated[After, Query(description="Where the page before ended.")] = "",
+) -> Response[PlanAnswer]:
+    """One plan."""
+    ask = asked(router)
+    record = stored_plans.found(id, plans=ask.app.ledger.plans)
+    return json_answer(_told(ask, record, limit=limit, after=after))
+
+
+@router.post(
+    "/sweeps/<id>/apply",
+    operation_id="applySweep",
+    summary="Carry out a plan",
+    description="Carries out this plan and nothing else, once. It is refused when it is stale, when the policies have "
+    "changed, or while sweeps are paused; each instance is checked again just before its end. Only an administrator "
+    "may.",
+    tags=["sweeps"],
+    responses=answers(
+        {
+            200: (PlanAnswer, "What became of each action."),
+            202: (PlanAnswer, "Begun, and carried on; look again where Location says."),
+        },
+        403, 404, 409, 502,
+    ),
+)  # fmt: skip
+def apply_sweep(
+    id: PlanId,  # noqa: A002  as the path has it
+) -> Response[PlanAnswer]:
+    """The plan, carried out."""
+    ask = asked(router)
+    only_administrator(ask.caller)
+    record = stored_plans.found(id, plans=ask.app.ledger.plans)
+    applied, report = jobs.apply_plan(ask.app, record, caller=ask.caller, deadline=ask.cut_off)
+    if report is None:
+        answer = _told(ask, applied)
+        return json_answer(answer, HTTPStatus.ACCEPTED, location=f"/sweeps/{id}")
+    publish(report)
+    return json_answer(_told(ask, applied))
+
+
+def _only_region(ask: Asked, policy: str) -> str:
+    regions = ask.app.policies.policy(policy).selector.regions or (ask.app.settings.region,)
+    if len(regions) > 1:
+        raise RequestError(
+            f'region is missing: the policy "{policy}" is for {", ".join(regions)}, and a plan for one of them'
+        )
+    return regions[0]
+
+
+def _told(ask: Asked, record: PlanRecord, *, limit: int = PAGE, after: str = "") -> PlanAnswer:
+    listing = ["sweeps", record.id]
+    page = ask.app.ledger.plans.verdicts(
+        record, limit=limit, after=pagination.opened(listing, after)
+    )
+    return PlanAnswer(
+        id=record.id,
+        policy=record.policy,
+        policy_version=record.policy_version,
+        account=record.target.account,
+        region=record.target.region,
+        step=str(record.step),
+        hash=record.hash,
+        asked_by=record.asked_by,
+        applied_by=record.applied_by,
+        made_at=record.made_at,
+        expires_at=record.expires_at,
+        summary=summary_of(record.summary),
+        verdicts=tuple(map(row_of, page.items)),
+        after=pagination.sealed(listing, page.after),
+    )

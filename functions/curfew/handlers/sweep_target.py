@@ -1,0 +1,68 @@
+"""*trigger*: the queue of targets; one message, one sweep of one account and region."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from .. import bootstrap
+from ..app import App
+from ..core.errors import CurfewError, RequestError, StaleTriggerError, SweepFailedError, unexpected
+from ..core.report import PASSING
+from ..orchestration.fan_out import sweep_target
+from ..reporting import render
+from ..reporting.telemetry import count, logger, publish
+from ..schemas.messages import TargetRequest
+from .sweep import until
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Sweep the target of each message, and answer with the messages that failed: they come again, and end as dead
+    letters.
+
+    What would end the same way the next time is not asked for again: a plan over a limit, a region that is disabled.
+    """
+    return answer(event, context, bootstrap.app())
+
+
+def answer(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str, Any]:
+    """The same with an application that is handed in."""
+    deadline = until(app.now(), context)
+
+    def record_handler(record: SQSRecord) -> None:
+        logger.set_correlation_id(record.message_id)
+        try:
+            report = sweep_target(app, _asked(record), deadline=deadline)
+        except CurfewError as error:
+            logger.error(f"message {record.message_id}: {error}")
+            count("Stale" if isinstance(error, StaleTriggerError) else "Unswept")
+            raise
+        except Exception as error:  # a fault of ours; the batch processor keeps it to itself
+            logger.error(f"message {record.message_id}: {unexpected(error)}")
+            count("Unswept")
+            raise
+        publish(report)
+        if report.failed and report.status in PASSING:
+            raise SweepFailedError(render.sentence(report))
+
+    return dict(
+        process_partial_response(
+            event=event,
+            record_handler=record_handler,
+            processor=BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False),
+            context=context,
+        )
+    )
+
+
+def _asked(record: SQSRecord) -> TargetRequest:
+    try:
+        return TargetRequest.parse(record.json_body)
+    except ValueError:
+        raise RequestError(f"the message {record.message_id} is not JSON") from None

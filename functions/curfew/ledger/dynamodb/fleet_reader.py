@@ -1,0 +1,97 @@
+"""What the register of fleets says, read from the ledger's table. Where what stands is told in ``dynamo_fleets``."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from ...core.instance import Target
+from ...core.launch import Attempt, Order
+from ...core.lease import Fleet, Lease, Member, Step
+from .. import rules
+from ..protocols import Key, Page
+from . import fleet_items as items
+from .items import key as place
+from .items import text
+from .table import Table
+
+NOT_ENDED = "attribute_not_exists(#ended_at)"
+
+
+class FleetRecords:
+    """The half of the register that changes nothing."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def recall(self, key: Key) -> Fleet | None:
+        item = self._table.get(f"key#{key.scope}", "key")
+        if item is None:
+            return None
+        with self._table.speaking():
+            body, name = item["body"]["S"], item["fleet"]["S"]
+            operation = item["operation"]["S"]
+        if body != key.body:
+            raise rules.reused()
+        fleet = self.get(name)
+        if fleet is None or fleet.operation != operation:
+            raise rules.passed_on(name)
+        return fleet
+
+    def get(self, name: str) -> Fleet | None:
+        item = self._table.get(items.FLEETS, name)
+        with self._table.speaking():
+            return None if item is None else items.fleet_of(item)
+
+    def page(self, *, limit: int, after: str = "", ended: bool = False) -> Page[Fleet]:
+        """Reads over those that have ended, which stay for good."""
+        found = self._table.query(
+            items.FLEETS, after=after, where="" if ended else NOT_ENDED, page=limit + 1
+        )
+        with self._table.speaking():
+            fleets = [items.fleet_of(item) for item in islice(found, limit + 1)]
+        return rules.cut(fleets, limit, lambda fleet: fleet.name)
+
+    def unfinished(self) -> Iterator[Fleet]:
+        found = self._table.query(
+            items.FLEETS, where="#step = :launching", launching=text(Step.LAUNCHING)
+        )
+        with self._table.speaking():
+            yield from map(items.fleet_of, found)
+
+    def order(self, operation: str) -> Order:
+        item = self._table.get(items.launch(operation), items.ORDER)
+        if item is None:
+            raise rules.no_order(operation)
+        with self._table.speaking():
+            return items.order_of(item)
+
+    def attempts(self, operation: str) -> tuple[Attempt, ...]:
+        found = self._table.query(items.launch(operation), prefix=items.ATTEMPT)
+        with self._table.speaking():
+            return tuple(sorted(map(items.attempt_of, found), key=lambda a: a.number))
+
+    def members(self, operation: str) -> tuple[Member, ...]:
+        found = self._table.query(items.launch(operation), prefix=items.INSTANCE)
+        with self._table.speaking():
+            return tuple(map(items.member_of, found))
+
+    def leases(self, target: Target, ids: Sequence[str]) -> Mapping[str, Lease]:
+        """An instance whose launch is no longer that of the fleet has none."""
+        homes = self.homes(target, ids)
+        places = [place(items.FLEETS, name) for name in dict.fromkeys(n for n, _ in homes.values())]
+        with self._table.speaking():
+            found = map(items.fleet_of, self._table.get_many(places))
+            fleets = {fleet.name: fleet for fleet in found}
+            return {
+                id_: fleets[name].lease
+                for id_, (name, operation) in homes.items()
+                if fleets[name].operation == operation
+            }
+
+    def homes(self, target: Target, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """The name of the fleet and the launch of each instance that came of one."""
+        places = [items.home(target, id_) for id_ in dict.fromkeys(ids)]
+        with self._table.speaking():
+            return {
+                item["sk"]["S"]: (item["fleet"]["S"], item["operation"]["S"])
+                for item in self._table.get_many(places)
+            }

@@ -1,0 +1,260 @@
+"""The register of fleets in the ledger's table.
+
+    pk                  sk              what
+    fleet               <name>          the fleet that holds the name: lease, step, lock and claim
+    fleet#<operation>   order           the frozen order of a launch
+    fleet#<operation>   attempt#<nnn>   one call of it, with the worker who made it
+    fleet#<operation>   instance#<id>   one instance that came of it, and when it ended
+    lease#<target>      <instance id>   to which fleet and launch an instance belongs
+    key#<scope>         key             an idempotency key: which launch it stands for, and what was asked
+
+Only the keys have ``expires``. The lease stands on the fleet alone, so that a renewal is one conditional update, and a
+claim is one that excludes it. Lock and claim run out by themselves: nothing has to be deleted, and nothing is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from itertools import batched
+from typing import Any
+from uuid import uuid4
+
+from ...core.instance import Target
+from ...core.launch import Answer, Attempt, Order
+from ...core.lease import CLAIM, Fleet, Step
+from .. import rules
+from ..protocols import Key
+from . import fleet_items as items
+from .fleet_reader import NOT_ENDED, FleetRecords
+from .items import Item, key, text
+from .table import NEW, check, put, update
+
+BIRTHS_PER_WRITE = 50  # TransactWriteItems takes 100 items, a birth is two
+SAME = "#operation = :operation"
+UNCLAIMED = "(attribute_not_exists(#claimed_at_epoch) OR #claimed_at_epoch < :claims_run_from)"
+LOCK = ("locked_by", "locked_at", "locked_until", "locked_until_epoch")
+HELD = "#locked_by = :worker AND #locked_until_epoch > :now"
+
+
+class DynamoFleets(FleetRecords):
+    """The register behind the protocol. A worker's name must be its own: it tells whose an attempt is."""
+
+    def open(self, fleet: Fleet, order: Order, key: Key) -> Fleet:
+        """One transaction of fleet, order and key; whoever comes second finds the first one's key."""
+        refused = self._table.transact(
+            [
+                put(items.of_fleet(fleet), when=f"{NEW} OR attribute_exists(#ended_at)"),
+                put(items.of_order(order), when=NEW),
+                put(items.of_key(key.scope, key.body, fleet), when=NEW),
+            ]
+        )
+        if refused is None:
+            return fleet
+        if known := self.recall(key):
+            return known
+        by_name, *_ = refused
+        raise (
+            rules.written_already(fleet.operation) if by_name is None else rules.taken(fleet.name)
+        )
+
+    def lock(self, fleet: Fleet, worker: str, *, now: datetime, until: datetime) -> bool:
+        """Its own repetition finds its own lock."""
+        free = "attribute_not_exists(#locked_by) OR #locked_by = :worker"
+        return self._change(
+            fleet.name,
+            fleet.operation,
+            {
+                "locked_by": text(worker),
+                "locked_at": text(now),
+                **items.moment("locked_until", until),
+            },
+            when=f"#step = :launching AND ({free} OR #locked_until_epoch <= :now)",
+            launching=text(Step.LAUNCHING),
+            worker=text(worker),
+            now=items.seconds(now),
+        )
+
+    def attempt(self, fleet: Fleet, worker: str, attempt: Attempt, *, now: datetime) -> bool:
+        """One transaction: the fleet is looked at when the attempt is written, and not before."""
+        refused = self._table.transact(
+            [
+                check(
+                    key(items.FLEETS, fleet.name),
+                    when=f"{SAME} AND {HELD} AND {UNCLAIMED}",
+                    operation=text(fleet.operation),
+                    worker=text(worker),
+                    now=items.seconds(now),
+                    claims_run_from=items.seconds(now - CLAIM),
+                ),
+                put(items.of_attempt(fleet.operation, attempt, worker), when=NEW),
+            ]
+        )
+        if refused is None:
+            return True
+        by_fleet, there = refused
+        return by_fleet is None and there == items.of_attempt(fleet.operation, attempt, worker)
+
+    def record(self, fleet: Fleet, instance_ids: Sequence[str], *, now: datetime) -> None:
+        """The instance and its way back to the fleet, both or none."""
+        for some in batched(dict.fromkeys(instance_ids), BIRTHS_PER_WRITE, strict=False):
+            writes = [
+                write
+                for id_ in some
+                for write in (
+                    update(
+                        key(items.launch(fleet.operation), f"{items.INSTANCE}{id_}"),
+                        {},
+                        once={"born_at": text(now)},
+                    ),
+                    update(
+                        items.home(fleet.target, id_),
+                        {"fleet": text(fleet.name), "operation": text(fleet.operation)},
+                        when=f"{NEW} OR {SAME}",
+                        operation=text(fleet.operation),
+                    ),
+                )
+            ]
+            if self._table.transact(writes) is not None:
+                raise rules.born_elsewhere(fleet.operation)
+
+    def settle(self, fleet: Fleet, attempt: Attempt) -> None:
+        refused = self._table.write(
+            update(
+                key(items.launch(fleet.operation), items.attempt_place(attempt.number)),
+                items.of_answer(attempt),
+                when="#answer = :open",
+                open=text(Answer.OPEN),
+            )
+        )
+        if refused == {}:
+            raise rules.no_attempt(fleet.operation, attempt.number)
+
+    def advance(self, fleet: Fleet, worker: str, step: Step, problem: str = "") -> bool:
+        """With the step, the end is written: at the last instance's, or if there is none at that of the lock."""
+        told = {"step": text(step), "problem": text(problem), "advanced_by": text(worker)}
+        done = self._change(
+            fleet.name,
+            fleet.operation,
+            {**told, **self._end_of(fleet, step)},
+            without=LOCK,
+            when="#locked_by = :worker",
+            mine=lambda there: "locked_by" not in there and told.items() <= there.items(),
+            worker=text(worker),
+        )
+        if done and step.finished:
+            self._close(fleet.name, fleet.operation)
+        return done
+
+    def renew(self, fleet: Fleet, expires_at: datetime, *, now: datetime) -> bool:
+        """A renewal that was made before the claim counts, even if its answer was lost: its mark shows it."""
+        mark = {"renewal": text(uuid4().hex)}
+        return self._change(
+            fleet.name,
+            fleet.operation,
+            {**items.moment("expires_at", expires_at), **mark},
+            when=f"{NOT_ENDED} AND {UNCLAIMED}",
+            mine=lambda there: mark.items() <= there.items(),
+            claims_run_from=items.seconds(now - CLAIM),
+        )
+
+    def claim(self, fleet: str, operation: str, by: str, *, now: datetime, expired: bool) -> bool:
+        """Its own repetition finds its own claim. What is written down as ended can
+        only be claimed with ``expired``: a sweep that sees an instance run believes its eyes.
+        """
+        return self._change(
+            fleet,
+            operation,
+            {"claimed_by": text(by), **items.moment("claimed_at", now)},
+            when=f"({UNCLAIMED} OR #claimed_by = :by) AND "
+            + ("#expires_at_epoch <= :now" if expired else NOT_ENDED),
+            by=text(by),
+            now=items.seconds(now),
+            claims_run_from=items.seconds(now - CLAIM),
+        )
+
+    def hand_over(self, fleet: str, operation: str, by: str, to: str, *, now: datetime) -> bool:
+        """Its own repetition finds the claim with the taker, whose name is used once."""
+        return self._change(
+            fleet,
+            operation,
+            {"claimed_by": text(to), **items.moment("claimed_at", now)},
+            when="#claimed_by = :by AND #claimed_at_epoch >= :claims_run_from",
+            mine=lambda there: there.get("claimed_by") == text(to),
+            by=text(by),
+            claims_run_from=items.seconds(now - CLAIM),
+        )
+
+    def unclaim(self, fleet: str, operation: str, by: str) -> None:
+        self._change(
+            fleet,
+            operation,
+            {},
+            without=("claimed_by", "claimed_at", "claimed_at_epoch"),
+            when="#claimed_by = :by",
+            by=text(by),
+        )
+
+    def end(self, target: Target, ids: Sequence[str], *, now: datetime) -> None:
+        homes = self.homes(target, ids)
+        for name, operation in dict.fromkeys(homes.values()):
+            for member in self.members(operation):
+                if member.instance_id in homes and member.ended_at is None:
+                    place = f"{items.INSTANCE}{member.instance_id}"
+                    ended = {"ended_at": text(now)}
+                    self._table.write(update(key(items.launch(operation), place), {}, once=ended))
+            self._close(name, operation)
+
+    def close(self, fleet: Fleet, *, now: datetime) -> bool:
+        """Its own repetition finds the fleet ended."""
+        there = self.get(fleet.name)
+        if there is None or not there.step.finished or self.members(fleet.operation):
+            return False
+        return self._change(
+            fleet.name,
+            fleet.operation,
+            {"ended_at": text(now)},
+            when=NOT_ENDED,
+            mine=lambda there: "ended_at" in there,
+        )
+
+    def _end_of(self, fleet: Fleet, step: Step) -> dict[str, Any]:
+        if not step.finished:
+            return {}
+        item = self._table.get(items.FLEETS, fleet.name) or {}
+        members = self.members(fleet.operation)
+        with self._table.speaking():
+            at = rules.over(step, members, nobody=items.locked_at(item))
+        return {"ended_at": text(at)} if at else {}
+
+    def _close(self, name: str, operation: str) -> None:
+        """Whoever is later, the end of the launch or that of the last instance, sees the other and closes."""
+        fleet = self.get(name)
+        if fleet and fleet.operation == operation and not fleet.ended_at:
+            at = rules.over(fleet.step, self.members(operation), nobody=None)
+            if at:
+                self._change(name, operation, {"ended_at": text(at)}, when=NOT_ENDED)
+
+    def _change(
+        self,
+        name: str,
+        operation: str,
+        to: Mapping[str, Any],
+        *,
+        when: str,
+        without: Sequence[str] = (),
+        mine: Callable[[Item], bool] = lambda _there: False,
+        **values: Item,
+    ) -> bool:
+        """Change a fleet on a condition; ``mine`` tells one's own change where its repetition finds it."""
+        refused = self._table.write(
+            update(
+                key(items.FLEETS, name),
+                to,
+                without=without,
+                when=f"{SAME} AND {when}",
+                operation=text(operation),
+                **values,
+            )
+        )
+        if refused is None:
+            return True
+        return refused.get("operation") == text(operation) and mine(refused)

@@ -1,0 +1,226 @@
+"""The ledger in one DynamoDB table: many small items, never a growing one.
+
+The register of fleets (``dynamo_fleets``) and the plans (``dynamo_plans``) stand in the same table. Beside them:
+
+    pk                          sk              what
+    pause                       pause           the pause switch
+    seen#<target>               <instance id>   when an instance was first seen
+    day#<provider>:<account>    <date>          how many actions a day has cost
+    audit#<target>              head            number and hash of the newest entry
+    audit#<target>              <number>        one entry of the audit chain
+    audit#<target>              settled         up to which number every intent has its outcome
+    watermark#<target>          <policy>        the last complete sweep
+    watermark#<target>          <policy>@<...>  the last complete sweep that a schedule started
+    schedule#<schedule>         round           the window that was begun last, and how often
+    schedule#<schedule>         done#<target>   the last window that a target has completed
+
+``expires`` is the table's time-to-live attribute; of these, only the days have it. What was seen and what was
+done is kept.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from itertools import batched
+from typing import TYPE_CHECKING
+
+from ...core.audit import GENESIS, Draft, Entry, link, unsettled
+from ...core.errors import LedgerError
+from ...core.instance import Target
+from ..protocols import Pause, Round, Watermark
+from . import items
+from .fleets import DynamoFleets
+from .plans import DynamoPlans
+from .table import NEW, TRIES, Table, put, update
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+ENTRIES_PER_WRITE = 50  # TransactWriteItems takes 100 items, the head is one
+
+
+class DynamoLedger:
+    """The table behind the protocol. ``client`` is a DynamoDB client of the table's region; ``sleep`` waits."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._table = Table(client, table, sleep=sleep)
+        self.fleets = DynamoFleets(self._table)
+        self.plans = DynamoPlans(self._table)
+
+    def paused(self) -> Pause | None:
+        """Read consistently before every batch."""
+        item = self._table.get("pause", "pause")
+        if item is None or item.get("on") == {"BOOL": False}:
+            return None
+        with self._table.speaking():
+            return Pause(
+                since=items.instant(item["since"]), by=item["by"]["S"], reason=item["reason"]["S"]
+            )
+
+    def pause(self, pause: Pause) -> None:
+        """Throw the switch."""
+        said = {
+            "since": items.text(pause.since),
+            "by": items.text(pause.by),
+            "reason": items.text(pause.reason),
+        }
+        self._table.write(put({**items.key("pause", "pause"), "on": {"BOOL": True}, **said}))
+
+    def resume(self) -> None:
+        """Release the switch; the item stays, so that no right to delete is needed."""
+        self._table.write(put({**items.key("pause", "pause"), "on": {"BOOL": False}}))
+
+    def witness(self, target: Target, ids: Sequence[str], now: datetime) -> Mapping[str, datetime]:
+        """Read what is known, write what is not; a writer who comes second reads the first one's word."""
+        known = self._seen(target, ids)
+        for id_ in dict.fromkeys(ids):
+            if id_ not in known:
+                known[id_] = self._first_seen(target, id_, now)
+        return known
+
+    def reserve(self, target: Target, day: date, count: int, limit: int) -> bool:
+        """One conditional update; a lost answer that the SDK repeats can only count too much."""
+        if count > limit:
+            return False
+        change = update(
+            items.key(f"day#{target.provider}:{target.account}", day.isoformat()),
+            {"expires": items.number(items.expiry(datetime.fromisoformat(f"{day}T00:00Z")))},
+            plus={"spent": items.number(count)},
+            when="attribute_not_exists(#spent) OR #spent <= :room",
+            room=items.number(limit - count),
+        )
+        return self._table.write(change) is None
+
+    def append(self, target: Target, drafts: Sequence[Draft]) -> None:
+        """Entries and the new head in one transaction, so that the chain never forks."""
+        for some in batched(drafts, ENTRIES_PER_WRITE, strict=False):
+            self._append(target, some)
+
+    def entries(self, target: Target, *, after: int = 0) -> Iterator[Entry]:
+        """Page through the chain."""
+        found = self._table.query(
+            f"audit#{target}", between=(items.entry_place(after + 1), items.LAST)
+        )
+        with self._table.speaking():
+            yield from map(items.entry_of, found)
+
+    def open_intents(self, target: Target) -> tuple[Entry, ...]:
+        """Read from the first entry that was still open the last time, and remember how far all is settled."""
+        audit = f"audit#{target}"
+        mark = self._table.get(audit, "settled")
+        with self._table.speaking():
+            settled = 0 if mark is None else int(mark["number"]["N"])
+        recent = tuple(self.entries(target, after=settled))
+        still_open = unsettled(recent)
+        if recent:
+            now_settled = still_open[0].number - 1 if still_open else recent[-1].number
+            if now_settled > settled:
+                self._table.write(
+                    put({**items.key(audit, "settled"), "number": items.number(now_settled)})
+                )
+        return still_open
+
+    def watermark(self, target: Target, policy: str, schedule: str = "") -> Watermark | None:
+        """The last complete sweep, or the last one of a schedule."""
+        item = self._table.get(f"watermark#{target}", items.watermark_place(policy, schedule))
+        if item is None:
+            return None
+        with self._table.speaking():
+            return items.watermark_of(item)
+
+    def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
+        """Record a complete sweep in the place of an earlier one; its schedule's first, which counts for more."""
+        for schedule in dict.fromkeys((watermark.schedule, "")):
+            key = items.key(f"watermark#{target}", items.watermark_place(policy, schedule))
+            item = {**key, **items.of_watermark(watermark)}
+            later = "scheduled_at" if schedule else "completed_at"
+            when = f"attribute_not_exists(#pk) OR #{later} <= :at"
+            self._table.write(put(item, when=when, at=item[later]))
+        if watermark.schedule and watermark.scheduled_at:
+            place = items.key(f"schedule#{watermark.schedule}", f"{items.DONE}{target}")
+            done = {**place, "window": items.text(watermark.scheduled_at)}
+            when = "attribute_not_exists(#pk) OR #window <= :at"
+            self._table.write(put(done, when=when, at=done["window"]))
+
+    def round(self, schedule: str) -> Round | None:
+        """The last round of a schedule."""
+        item = self._table.get(f"schedule#{schedule}", "round")
+        if item is None:
+            return None
+        with self._table.speaking():
+            return items.round_of(schedule, item)
+
+    def begin(self, round_: Round, *, after: Round | None) -> bool:
+        """Begin a round. That it stands there already as it is means that an answer was lost."""
+        item = {**items.key(f"schedule#{round_.schedule}", "round"), **items.of_round(round_)}
+        if after is None:
+            there = self._table.write(put(item, when=NEW))
+        else:
+            when = (
+                "#window = :window AND #begun_at = :begun_at AND #tries = :tries AND #mark = :mark"
+            )
+            there = self._table.write(put(item, when=when, **items.of_round(after)))
+        return there is None or there == item
+
+    def covered(self, schedule: str, window: datetime) -> frozenset[Target]:
+        """The targets that have completed the window, or a later one: all of them in one query."""
+        found = self._table.query(f"schedule#{schedule}", prefix=items.DONE)
+        with self._table.speaking():
+            return frozenset(
+                items.target_of(item["sk"]["S"].removeprefix(items.DONE))
+                for item in found
+                if items.instant(item["window"]) >= window
+            )
+
+    def _seen(self, target: Target, ids: Sequence[str]) -> dict[str, datetime]:
+        keys = [items.key(f"seen#{target}", id_) for id_ in dict.fromkeys(ids)]
+        with self._table.speaking():
+            return {
+                item["sk"]["S"]: items.instant(item["first_seen_at"])
+                for item in self._table.get_many(keys)
+            }
+
+    def _first_seen(self, target: Target, id_: str, now: datetime) -> datetime:
+        seen = {**items.key(f"seen#{target}", id_), "first_seen_at": items.text(now)}
+        there = self._table.write(put(seen, when=NEW))
+        with self._table.speaking():
+            return now if there is None else items.instant(there["first_seen_at"])
+
+    def _append(self, target: Target, drafts: Sequence[Draft]) -> None:
+        audit = f"audit#{target}"
+        for attempt in range(TRIES):
+            head = self._table.get(audit, "head")
+            with self._table.speaking():
+                number = int(head["number"]["N"]) if head else 0
+                previous = head["hash"]["S"] if head else GENESIS
+            entries: list[Entry] = []
+            for draft in drafts:
+                entry = link(draft, number=number + len(entries) + 1, previous=previous)
+                entries.append(entry)
+                previous = entry.hash
+            if self._write(audit, entries, after=number):
+                return
+            self._table.wait(attempt)
+        raise LedgerError(f"the audit chain of {target} is too busy: {TRIES} tries were overtaken")
+
+    def _write(self, audit: str, entries: Sequence[Entry], *, after: int) -> bool:
+        """Whether they were written; another sweep may have appended first, and the place after it is free."""
+        newest = entries[-1]
+        head = {
+            **items.key(audit, "head"),
+            "number": items.number(newest.number),
+            "hash": items.text(newest.hash),
+        }
+        refused = self._table.transact(
+            [
+                put(head, when=f"{NEW} OR #number = :before", before=items.number(after)),
+                *(put(items.item_of(audit, entry), when=NEW) for entry in entries),
+            ]
+        )
+        return refused is None

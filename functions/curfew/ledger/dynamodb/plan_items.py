@@ -1,0 +1,112 @@
+"""How plans that somebody asked for look as DynamoDB items: the record, and one verdict per instance with all of it."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from ...core.instance import ActionKind, Instance, State, Target, Volume
+from ...core.lease import Lease
+from ...core.plan import Action, Kept
+from ...core.report import Outcome, Result
+from ..protocols import PlanRecord, PlanStep, Verdict
+from .fleet_items import of_target, target_of
+from .items import Item, instant, key, number, text
+
+RETENTION = timedelta(days=30)
+RECORD = "plan"
+VERDICT = "verdict#"
+
+
+def plan(id_: str) -> str:
+    """Where a plan and its verdicts stand."""
+    return f"plan#{id_}"
+
+
+def of_record(record: PlanRecord) -> Item:
+    """A plan in its place, without its verdicts."""
+    return {
+        **key(plan(record.id), RECORD),
+        "id": text(record.id),
+        "policy": text(record.policy),
+        "policy_version": text(record.policy_version),
+        **of_target(record.target),
+        "asked_by": text(record.asked_by),
+        "made_at": text(record.made_at),
+        "expires_at": text(record.expires_at),
+        "step": text(record.step),
+        "hash": text(record.hash),
+        "applied_by": text(record.applied_by),
+        "summary": text(_json(dict(record.summary))),
+        "expires": _expiry(record),
+    }
+
+
+def record_of(item: Item) -> PlanRecord:
+    """A plan as it stands, without its verdicts."""
+    return PlanRecord(
+        id=item["id"]["S"],
+        policy=item["policy"]["S"],
+        policy_version=item["policy_version"]["S"],
+        target=target_of(item),
+        asked_by=item["asked_by"]["S"],
+        made_at=instant(item["made_at"]),
+        expires_at=instant(item["expires_at"]),
+        step=PlanStep(item["step"]["S"]),
+        hash=item["hash"]["S"],
+        applied_by=item["applied_by"]["S"],
+        summary=dict(json.loads(item["summary"]["S"]).items()),
+    )
+
+
+def of_verdict(record: PlanRecord, verdict: Verdict) -> Item:
+    """A verdict in its place."""
+    judged, outcome = verdict.judged, verdict.outcome
+    return {
+        **key(plan(record.id), f"{VERDICT}{judged.instance.id}"),
+        "rule": text(judged.rule),
+        "reason": text(judged.reason),
+        "instance": text(_json(asdict(judged.instance))),
+        **({"action": text(judged.kind)} if isinstance(judged, Action) else {}),
+        **({"result": text(outcome.result), "detail": text(outcome.detail)} if outcome else {}),
+        "expires": _expiry(record),
+    }
+
+
+def verdict_of(item: Item) -> Verdict:
+    """A verdict as it stands."""
+    instance = _instance_of(json.loads(item["instance"]["S"]))
+    rule, reason = item["rule"]["S"], item["reason"]["S"]
+    if "action" not in item:
+        return Verdict(judged=Kept(instance=instance, rule=rule, reason=reason))
+    kind = ActionKind(item["action"]["S"])
+    action = Action(instance=instance, kind=kind, rule=rule, reason=reason)
+    if "result" not in item:
+        return Verdict(judged=action)
+    result, detail = Result(item["result"]["S"]), item["detail"]["S"]
+    return Verdict(judged=action, outcome=Outcome(action=action, result=result, detail=detail))
+
+
+def _expiry(record: PlanRecord) -> dict[str, str]:
+    return number(int((record.made_at + RETENTION).timestamp()))
+
+
+def _json(values: Any) -> str:
+    return json.dumps(values, sort_keys=True, ensure_ascii=False, default=datetime.isoformat)
+
+
+def _instance_of(said: dict[str, Any]) -> Instance:
+    lease = said.pop("lease")
+    instants: dict[str, Any] = {
+        name: datetime.fromisoformat(at) if (at := said.pop(name)) else None
+        for name in ("launched_at", "first_seen_at")
+    }
+    return Instance(
+        target=Target(**said.pop("target")),
+        state=State(said.pop("state")),
+        volumes=tuple(Volume(**volume) for volume in said.pop("volumes")),
+        ambiguous=tuple(said.pop("ambiguous", ())),  # older plans are of a cloud that has none
+        lease=lease and Lease(expires_at=datetime.fromisoformat(lease.pop("expires_at")), **lease),
+        **instants,
+        **said,
+    )

@@ -1,0 +1,243 @@
+"""The one DynamoDB table behind the ledger: read, write on a condition, write together, and speak of what failed.
+
+Every read is consistent. A write that somebody else's stands against is no error: whoever made it is told what stood
+there, which also shows whether it was their own. The SDK repeats a call whose answer was lost, and the repetition may
+find the first one's work.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import batched
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ...core.errors import LedgerError
+from .items import Item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+KEYS_PER_READ = 100  # BatchGetItem's own limit
+TRIES = 6
+NEW = "attribute_not_exists(#pk)"
+# What passes by itself: another transaction is at one of the items, or the table is busy.
+PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One write, or one check beside writes, before it is made."""
+
+    kind: Literal["Put", "Update", "ConditionCheck"]
+    request: Mapping[str, Any]
+
+
+def put(item: Item, *, when: str = "", **values: Any) -> Write:
+    """A whole item in the place of any before. ``when`` says ``#name`` for an attribute, ``:name`` for a value."""
+    return Write(kind="Put", request={"Item": item, **_condition(when, values)})
+
+
+def update(
+    key: Item,
+    to: Mapping[str, Any],
+    *,
+    once: Mapping[str, Any] | None = None,
+    plus: Mapping[str, Any] | None = None,
+    without: Sequence[str] = (),
+    when: str = "",
+    **values: Any,
+) -> Write:
+    """A change of some attributes: ``once`` is only written where nothing is, ``plus`` is added, ``without`` goes."""
+    sets = [f"#{name} = :to_{name}" for name in to]
+    sets += [f"#{name} = if_not_exists(#{name}, :to_{name})" for name in once or {}]
+    words = [f"SET {', '.join(sets)}"] if sets else []
+    words += [f"REMOVE {', '.join(f'#{name}' for name in without)}"] if without else []
+    words += [f"ADD {', '.join(f'#{name} :to_{name}' for name in plus)}"] if plus else []
+    new = {f"to_{n}": value for n, value in {**to, **(once or {}), **(plus or {})}.items()}
+    change = " ".join(words)
+    return Write(
+        kind="Update",
+        request={
+            "Key": key,
+            "UpdateExpression": change,
+            **_condition(when, {**new, **values}, beside=change),
+        },
+    )
+
+
+def check(key: Item, *, when: str, **values: Any) -> Write:
+    """A condition on an item that a transaction leaves as it is."""
+    return Write(kind="ConditionCheck", request={"Key": key, **_condition(when, values)})
+
+
+class Table:
+    """The table. ``client`` is a DynamoDB client of its region; ``sleep`` lets others pass."""
+
+    def __init__(
+        self, client: "DynamoDBClient", name: str, *, sleep: Callable[[float], None]
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._sleep = sleep
+
+    def get(self, pk: str, sk: str) -> Item | None:
+        """One item. Raises LedgerError."""
+        with self.speaking():
+            answer = self._client.get_item(
+                TableName=self._name, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
+            )
+            return answer.get("Item")
+
+    def get_many(self, keys: Sequence[Item]) -> Iterator[Item]:
+        """Those of the items that are there, in no order. The keys must differ. Raises LedgerError."""
+        for some in batched(keys, KEYS_PER_READ, strict=False):
+            with self.speaking():
+                yield from self._read_all(some)
+
+    def query(
+        self,
+        pk: str,
+        *,
+        prefix: str = "",
+        between: tuple[str, str] | None = None,
+        after: str = "",
+        where: str = "",
+        page: int | None = None,
+        **values: Any,
+    ) -> Iterator[Item]:
+        """The items of one ``pk`` in the order of ``sk``, read as they are wanted.
+
+        Those that begin with ``prefix``, or those ``between`` two, both included. Raises LedgerError.
+        """
+        which = "#pk = :pk"
+        which += " AND begins_with(#sk, :prefix)" if prefix else ""
+        which += " AND #sk BETWEEN :first AND :last" if between else ""
+        first, last = between or ("", "")
+        places = {"pk": pk, "prefix": prefix, "first": first, "last": last}
+        known = {**{name: {"S": place} for name, place in places.items()}, **values}
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "ConsistentRead": True,
+            "KeyConditionExpression": which,
+            **_names_and_values(f"{which} {where}", known),
+        }
+        if where:
+            request["FilterExpression"] = where
+        if page:
+            request["Limit"] = page
+        start: Any = {"pk": {"S": pk}, "sk": {"S": after}} if after else None
+        with self.speaking():
+            while True:
+                answer = self._client.query(
+                    **request, **({"ExclusiveStartKey": start} if start else {})
+                )
+                yield from answer["Items"]
+                start = answer.get("LastEvaluatedKey")
+                if not start:
+                    return
+
+    def write(self, write: Write) -> Item | None:
+        """Make one write; nothing comes back if it was made, else what stands against it. Raises LedgerError."""
+        call: Any = self._client.put_item if write.kind == "Put" else self._client.update_item
+        errors = self._client.exceptions
+        for attempt in range(TRIES):
+            with self.speaking():
+                try:
+                    call(TableName=self._name, **write.request)
+                except errors.ConditionalCheckFailedException as refused:
+                    found: Any = refused.response
+                    return dict(found.get("Item", {}))
+                except errors.TransactionConflictException:
+                    pass
+                else:
+                    return None
+            self.wait(attempt)
+        raise self._busy("written")
+
+    def transact(self, writes: Sequence[Write]) -> tuple[Item | None, ...] | None:
+        """Make all writes or none; nothing comes back if they were made, else what stands against each.
+
+        Raises LedgerError.
+        """
+        transaction: Any = [
+            {write.kind: {"TableName": self._name, **write.request}} for write in writes
+        ]
+        for attempt in range(TRIES):
+            with self.speaking():
+                try:
+                    self._client.transact_write_items(TransactItems=transaction)
+                except self._client.exceptions.TransactionCanceledException as cancelled:
+                    answer: Any = cancelled.response
+                    reasons = answer.get("CancellationReasons", [])
+                    codes = {reason.get("Code") for reason in reasons} - {None, "None"}
+                    if codes == {"ConditionalCheckFailed"}:
+                        return tuple(map(_refusal, reasons))
+                    if not codes or codes - PASSING - {"ConditionalCheckFailed"}:
+                        raise
+                else:
+                    return None
+            self.wait(attempt)
+        raise self._busy("written")
+
+    @contextmanager
+    def speaking(self) -> Iterator[None]:
+        """Whatever goes wrong inside, with the table or with what stands in it, is a LedgerError that names it."""
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            raise LedgerError(
+                f'the ledger, DynamoDB table "{self._name}", cannot be used: {error}'
+            ) from error
+        except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+            raise LedgerError(
+                f'the ledger, DynamoDB table "{self._name}", holds something that is not its own: '
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def wait(self, attempt: int) -> None:
+        """Let others pass, longer each time."""
+        self._sleep(0.05 * 2**attempt)
+
+    def _read_all(self, keys: Sequence[Item]) -> Iterator[Item]:
+        """BatchGetItem may leave keys unread when it is busy."""
+        for attempt in range(TRIES):
+            request: Any = {self._name: {"Keys": list(keys), "ConsistentRead": True}}
+            answer = self._client.batch_get_item(RequestItems=request)
+            yield from answer["Responses"].get(self._name, [])
+            left = answer.get("UnprocessedKeys", {}).get(self._name)
+            if not left:
+                return
+            keys = left["Keys"]
+            self.wait(attempt)
+        raise self._busy("read")
+
+    def _busy(self, done: str) -> LedgerError:
+        return LedgerError(f'the ledger, DynamoDB table "{self._name}", is too busy to be {done}')
+
+
+def _condition(when: str, values: Mapping[str, Any], *, beside: str = "") -> dict[str, Any]:
+    named = _names_and_values(f"{beside} {when}", values)
+    if not when:
+        return named
+    return {
+        "ConditionExpression": when,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        **named,
+    }
+
+
+def _names_and_values(expressions: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Only what the expressions speak of: DynamoDB refuses anything more."""
+    names = {f"#{name}": name for name in re.findall(r"#(\w+)", expressions)}
+    used = {f":{name}": values[name] for name in re.findall(r":(\w+)", expressions)}
+    return {
+        **({"ExpressionAttributeNames": names} if names else {}),
+        **({"ExpressionAttributeValues": used} if used else {}),
+    }
+
+
+def _refusal(reason: Any) -> Item | None:
+    return dict(reason.get("Item", {})) if reason.get("Code") == "ConditionalCheckFailed" else None

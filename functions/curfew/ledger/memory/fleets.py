@@ -1,0 +1,202 @@
+"""The register of fleets in memory: the twin of the one in the table."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from threading import RLock
+
+from ...core.instance import Target
+from ...core.launch import Answer, Attempt, Order
+from ...core.lease import Fleet, Lease, Member, Step
+from .. import rules
+from ..protocols import Key, Page
+from .synchronized import alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lock:
+    worker: str
+    taken_at: datetime
+    until: datetime
+
+
+class MemoryFleets:
+    """Keeps every fleet until the process ends."""
+
+    def __init__(self) -> None:
+        self.alone = RLock()
+        self._fleets: dict[str, Fleet] = {}
+        self._orders: dict[str, Order] = {}
+        self._keys: dict[str, tuple[str, Fleet]] = {}
+        self._locks: dict[str, _Lock] = {}
+        self._advanced: dict[str, tuple[str, Step, str]] = {}
+        self._attempts: dict[str, dict[int, tuple[str, Attempt]]] = defaultdict(dict)
+        self._members: dict[str, dict[str, Member]] = defaultdict(dict)
+        self._homes: dict[tuple[Target, str], tuple[str, str]] = {}
+
+    @alone
+    def open(self, fleet: Fleet, order: Order, key: Key) -> Fleet:
+        if known := self.recall(key):
+            return known
+        holder = self._fleets.get(fleet.name)
+        if holder and holder.ended_at is None:
+            raise rules.taken(fleet.name)
+        if order.operation in self._orders:
+            raise rules.written_already(fleet.operation)
+        self._fleets[fleet.name] = fleet
+        self._orders[order.operation] = order
+        self._keys[key.scope] = (key.body, fleet)
+        return fleet
+
+    def recall(self, key: Key) -> Fleet | None:
+        if key.scope not in self._keys:
+            return None
+        body, opened = self._keys[key.scope]
+        if body != key.body:
+            raise rules.reused()
+        fleet = self._present(opened.name, opened.operation)
+        if fleet is None:
+            raise rules.passed_on(opened.name)
+        return fleet
+
+    def get(self, name: str) -> Fleet | None:
+        return self._fleets.get(name)
+
+    def page(self, *, limit: int, after: str = "", ended: bool = False) -> Page[Fleet]:
+        wanted = [
+            fleet
+            for name, fleet in sorted(self._fleets.items())
+            if name > after and (ended or fleet.ended_at is None)
+        ]
+        return rules.cut(wanted[: limit + 1], limit, lambda fleet: fleet.name)
+
+    def unfinished(self) -> Iterator[Fleet]:
+        yield from [fleet for _, fleet in sorted(self._fleets.items()) if not fleet.step.finished]
+
+    def order(self, operation: str) -> Order:
+        if operation not in self._orders:
+            raise rules.no_order(operation)
+        return self._orders[operation]
+
+    def attempts(self, operation: str) -> tuple[Attempt, ...]:
+        made = self._attempts[operation]
+        return tuple(made[number][1] for number in sorted(made))
+
+    def members(self, operation: str) -> tuple[Member, ...]:
+        born = self._members[operation]
+        return tuple(born[id_] for id_ in sorted(born))
+
+    @alone
+    def lock(self, fleet: Fleet, worker: str, *, now: datetime, until: datetime) -> bool:
+        there = self._present(fleet.name, fleet.operation)
+        lock = self._locks.get(fleet.operation)
+        if there is None or there.step.finished:
+            return False
+        if lock and lock.worker != worker and now < lock.until:
+            return False
+        self._locks[fleet.operation] = _Lock(worker=worker, taken_at=now, until=until)
+        return True
+
+    @alone
+    def attempt(self, fleet: Fleet, worker: str, attempt: Attempt, *, now: datetime) -> bool:
+        there = self._present(fleet.name, fleet.operation)
+        lock = self._locks.get(fleet.operation)
+        held = lock is not None and lock.worker == worker and now < lock.until
+        if there is None or not held or there.claimed(now):
+            return False
+        made = self._attempts[fleet.operation]
+        return made.setdefault(attempt.number, (worker, attempt)) == (worker, attempt)
+
+    @alone
+    def record(self, fleet: Fleet, instance_ids: Sequence[str], *, now: datetime) -> None:
+        home = (fleet.name, fleet.operation)
+        for id_ in instance_ids:
+            if self._homes.get((fleet.target, id_), home) != home:
+                raise rules.born_elsewhere(fleet.operation)
+            self._homes[fleet.target, id_] = home
+            self._members[fleet.operation].setdefault(id_, Member(instance_id=id_, born_at=now))
+
+    @alone
+    def settle(self, fleet: Fleet, attempt: Attempt) -> None:
+        made = self._attempts[fleet.operation]
+        if attempt.number not in made:
+            raise rules.no_attempt(fleet.operation, attempt.number)
+        worker, there = made[attempt.number]
+        if there.answer is Answer.OPEN:
+            settled = replace(attempt, pool=there.pool, count=there.count)
+            made[attempt.number] = (worker, settled)
+
+    @alone
+    def advance(self, fleet: Fleet, worker: str, step: Step, problem: str = "") -> bool:
+        there = self._present(fleet.name, fleet.operation)
+        lock = self._locks.get(fleet.operation)
+        told = (worker, step, problem)
+        if there is None or lock is None or lock.worker != worker:
+            return lock is None and self._advanced.get(fleet.operation) == told
+        at = rules.over(step, self.members(fleet.operation), nobody=lock.taken_at)
+        self._fleets[fleet.name] = replace(there, step=step, problem=problem, ended_at=at)
+        del self._locks[fleet.operation]
+        self._advanced[fleet.operation] = told
+        return True
+
+    @alone
+    def renew(self, fleet: Fleet, expires_at: datetime, *, now: datetime) -> bool:
+        there = self._present(fleet.name, fleet.operation)
+        if there is None or there.ended_at or there.claimed(now):
+            return False
+        self._fleets[fleet.name] = replace(there, expires_at=expires_at)
+        return True
+
+    @alone
+    def claim(self, fleet: str, operation: str, by: str, *, now: datetime, expired: bool) -> bool:
+        there = self._present(fleet, operation)
+        if there is None or (there.claimed(now) and there.claimed_by != by):
+            return False
+        if there.lease.runs(now) if expired else there.ended_at:
+            return False
+        self._fleets[fleet] = replace(there, claimed_by=by, claimed_at=now)
+        return True
+
+    @alone
+    def hand_over(self, fleet: str, operation: str, by: str, to: str, *, now: datetime) -> bool:
+        there = self._present(fleet, operation)
+        if there is None or there.claimed_by != by or not there.claimed(now):
+            return False
+        self._fleets[fleet] = replace(there, claimed_by=to, claimed_at=now)
+        return True
+
+    @alone
+    def unclaim(self, fleet: str, operation: str, by: str) -> None:
+        there = self._present(fleet, operation)
+        if there and there.claimed_by == by:
+            self._fleets[fleet] = replace(there, claimed_by="", claimed_at=None)
+
+    def leases(self, target: Target, ids: Sequence[str]) -> Mapping[str, Lease]:
+        fleets = {id_: self._present(*home) for id_, home in self._of(target, ids).items()}
+        return {id_: fleet.lease for id_, fleet in fleets.items() if fleet}
+
+    @alone
+    def end(self, target: Target, ids: Sequence[str], *, now: datetime) -> None:
+        for id_, (name, operation) in self._of(target, ids).items():
+            members = self._members[operation]
+            members[id_] = replace(members[id_], ended_at=members[id_].ended_at or now)
+            fleet = self._present(name, operation)
+            if fleet and fleet.ended_at is None:
+                at = rules.over(fleet.step, self.members(operation), nobody=None)
+                self._fleets[name] = replace(fleet, ended_at=at)
+
+    @alone
+    def close(self, fleet: Fleet, *, now: datetime) -> bool:
+        there = self._present(fleet.name, fleet.operation)
+        if there is None or not there.step.finished or self._members[fleet.operation]:
+            return False
+        self._fleets[fleet.name] = replace(there, ended_at=there.ended_at or now)
+        return True
+
+    def _present(self, name: str, operation: str) -> Fleet | None:
+        fleet = self._fleets.get(name)
+        return fleet if fleet and fleet.operation == operation else None
+
+    def _of(self, target: Target, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        return {id_: self._homes[target, id_] for id_ in ids if (target, id_) in self._homes}

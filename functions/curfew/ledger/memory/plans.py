@@ -1,0 +1,53 @@
+"""The plans that somebody asked for, in memory: the twin of those in the table."""
+
+from dataclasses import replace
+from threading import RLock
+
+from ...core.report import Report
+from .. import rules
+from ..protocols import Page, PlanRecord, PlanStep, Verdict
+from .synchronized import alone
+
+
+class MemoryPlans:
+    """Keeps every plan until the process ends."""
+
+    def __init__(self) -> None:
+        self.alone = RLock()
+        self._records: dict[str, PlanRecord] = {}
+        self._verdicts: dict[str, dict[str, Verdict]] = {}
+
+    @alone
+    def open(self, record: PlanRecord) -> None:
+        self._records.setdefault(record.id, record)
+
+    def get(self, id_: str) -> PlanRecord | None:
+        return self._records.get(id_)
+
+    @alone
+    def save(self, record: PlanRecord, report: Report) -> None:
+        there = self._records.get(record.id)
+        if there is None or there.step is PlanStep.PLANNING:
+            self._write(record, rules.verdicts(report))
+
+    def verdicts(self, record: PlanRecord, *, limit: int, after: str = "") -> Page[Verdict]:
+        all_ = sorted(self._verdicts.get(record.id, {}).items())
+        some = [verdict for id_, verdict in all_ if id_ > after][: limit + 1]
+        return rules.cut(some, limit, lambda verdict: verdict.judged.instance.id)
+
+    @alone
+    def begin(self, record: PlanRecord, by: str) -> bool:
+        there = self._records.get(record.id)
+        if there is None or there.step is not PlanStep.PLANNED:
+            return False
+        self._records[record.id] = replace(there, step=PlanStep.APPLYING, applied_by=by)
+        return True
+
+    @alone
+    def finish(self, record: PlanRecord, report: Report) -> None:
+        self._write(record, rules.outcomes(report))
+
+    def _write(self, record: PlanRecord, verdicts: list[Verdict]) -> None:
+        kept = self._verdicts.setdefault(record.id, {})
+        kept.update({verdict.judged.instance.id: verdict for verdict in verdicts})
+        self._records[record.id] = record

@@ -1,0 +1,274 @@
+"""EC2 as a provider: the only module that makes its calls and reads its errors.
+
+Two clients, because they want opposite things: ``read`` may be repeated by the SDK as it likes; ``act`` never is,
+since after an error Curfew looks before it does anything else. In report mode there is only the first. What ``act``
+signs with is borrowed from the ``lender``, call by call; without one, its own credentials act.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from ...aws.errors import PAGE_CODES, SDK_ERRORS, code_of, refused_launch, translated
+from ...concurrency import Abreast, in_turn
+from ...core.errors import AmbiguousError, ListingError, ProviderError, RefusedError, RequestError
+from ...core.instance import Attributes, Instance, State, Target
+from ...core.policy import Selector, mismatch
+from .. import own_tags
+from ..base import Capabilities, Launch, Listing
+from .filters import FILTER_VALUES, filters, literal
+from .instances import instance_of, previous_states
+from .launch_request import image_of, request_of
+from .scoped_credentials import Arns, Errand, Lender, about, cancelling, launching
+from .spot import ENDED_SPOT_REQUESTS, released
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_ec2.type_defs import (
+        DescribeInstancesResultTypeDef,
+        FilterTypeDef,
+        InstanceTypeDef,
+        TagTypeDef,
+    )
+    from mypy_boto3_ssm.client import SSMClient
+
+PAGE_SIZE = 500  # of a listing: a page of a thousand needs twice the memory, and saves a call
+SMALLEST_PAGE, LARGEST_PAGE = 5, 1_000
+LABELLED = 20  # as many as one loan can name
+
+
+class Ec2Provider:
+    """One account and region of EC2.
+
+    ``act`` makes the client that changes something, once that is wanted, and ``ssm`` the one for parameters.
+    ``enabled`` asks, elsewhere, which regions the account may use; ``abreast`` runs looks that need not wait for each
+    other.
+    """
+
+    capabilities = Capabilities(
+        order=1_000,
+        idempotent_launch=True,
+        shelves=False,
+        lends=True,
+        ends_for_sure=True,
+        attributes=True,
+    )
+
+    def __init__(
+        self,
+        *,
+        target: Target,
+        read: "EC2Client",
+        act: "Callable[[], EC2Client] | None" = None,
+        lender: Lender | None = None,
+        ssm: "Callable[[], SSMClient] | None" = None,
+        enabled: Callable[[], frozenset[str]] | None = None,
+        abreast: Abreast = in_turn,
+    ) -> None:
+        self.target = target
+        self._read = read
+        self._hands = act
+        self._lender = lender
+        self._arns = lender.arns if lender else Arns(partition="aws", target=target)
+        self._ssm = ssm
+        self._enabled = enabled
+        self._abreast = abreast
+
+    def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
+        """Stream the instances, page by page; an empty page with a token is an ordinary page."""
+        pages = self._pages(filters(selector, narrow=narrow))
+        whole = 0
+        try:
+            for page in pages:
+                yield from page
+                del page  # so that there are never two
+                whole += 1
+        except SDK_ERRORS as error:
+            raise ListingError(
+                f"{self.target}: page {whole + 1} of the listing failed: {translated(error)}"
+            ) from error
+
+    def page(self, selector: Selector, *, limit: int, after: str = "") -> Listing:
+        """One DescribeInstances call; what its filters cannot express is left out here.
+
+        Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
+        """
+        wanted = filters(selector, narrow=True)
+        size = min(max(limit, SMALLEST_PAGE), LARGEST_PAGE)
+        more: Any = {"NextToken": after} if after else {}
+        try:
+            answer = self._read.describe_instances(Filters=wanted, MaxResults=size, **more)
+            instances = [instance_of(raw, self.target) for raw in _listed(answer)]
+        except SDK_ERRORS as error:
+            if after and code_of(error) in PAGE_CODES:
+                raise RequestError("no page goes on after this token: begin anew") from error
+            raise translated(error) from error
+        return Listing(
+            instances=tuple(i for i in instances if mismatch(i, selector) is None),
+            after=answer.get("NextToken", ""),
+        )
+
+    def describe(self, ids: Sequence[str]) -> Mapping[str, Instance]:
+        """Look again. By filter, because an id that is gone would fail a request that names it."""
+        found: dict[str, Instance] = {}
+        try:
+            for some in batched(ids, FILTER_VALUES, strict=False):
+                for page in self._pages([{"Name": "instance-id", "Values": list(some)}]):
+                    found.update((instance.id, instance) for instance in page)
+        except SDK_ERRORS as error:
+            raise translated(error) from error
+        return found
+
+    def protections(self, ids: Sequence[str]) -> Mapping[str, Attributes]:
+        """Two calls an instance, side by side: the attributes have no batch form."""
+        found: dict[str, Attributes] = {}
+
+        def read(id_: str) -> None:
+            try:
+                found[id_] = Attributes(
+                    termination_protected=self._attribute(id_, "disableApiTermination"),
+                    stop_protected=self._attribute(id_, "disableApiStop"),
+                )
+            except SDK_ERRORS as error:
+                problem = translated(error)
+                if isinstance(problem, RefusedError):
+                    raise problem from error
+
+        self._abreast([partial(read, id_) for id_ in ids])
+        return {id_: found[id_] for id_ in ids if id_ in found}
+
+    def release(
+        self, instances: Sequence[Instance], *, by: str
+    ) -> Mapping[str, ProviderError | None]:
+        """Cancel persistent Spot requests."""
+        return released(instances, read=self._read, cancel=partial(self._cancel, by=by))
+
+    def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        """One TerminateInstances call.
+
+        Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
+        """
+        return self._order(
+            about(self._arns, "ec2:TerminateInstances", ids, by=by),
+            lambda: previous_states(
+                self._act.terminate_instances(InstanceIds=list(ids)).get("TerminatingInstances", [])
+            ),
+        )
+
+    def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        """One StopInstances call.
+
+        Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
+        """
+        return self._order(
+            about(self._arns, "ec2:StopInstances", ids, by=by),
+            lambda: previous_states(
+                self._act.stop_instances(InstanceIds=list(ids)).get("StoppingInstances", [])
+            ),
+        )
+
+    def shelve(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        """EC2 has no shelf; the plan has kept whoever was meant."""
+        raise RefusedError("EC2 has no shelf: nothing was done")
+
+    def usable(self) -> bool:
+        """Asked in a region that answers: one that is not enabled refuses everything, with an error of credentials."""
+        return self._enabled is None or self.target.region in self._enabled()
+
+    def image(self, name: str) -> str:
+        """An id as it is; after ``resolve:ssm:``, what that parameter has."""
+        return image_of(name, self._ssm)
+
+    def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
+        """One RunInstances call. An answer without instances, or none that can be read, may have launched all."""
+        request = request_of(launch)
+        try:
+            with self._loan(launching(self._arns, launch, by=by)):
+                answer = self._act.run_instances(**request)
+            instances = tuple(instance_of(raw, self.target) for raw in answer["Instances"])
+        except SDK_ERRORS as error:
+            raise refused_launch(error) from error
+        if not instances:
+            raise AmbiguousError("the answer to the launch names no instance")
+        return instances
+
+    def launched(self, token: str) -> tuple[Instance, ...]:
+        """Looked for by the client token, which each instance must carry: a filter is only a filter."""
+        wanted: list[FilterTypeDef] = [{"Name": "client-token", "Values": [literal(token)]}]
+        try:
+            found = {
+                raw["InstanceId"]: instance_of(raw, self.target)
+                for page in self._raw_pages(wanted)
+                for raw in _listed(page)
+                if raw.get("ClientToken") == token
+            }
+        except SDK_ERRORS as error:
+            raise translated(error) from error
+        return tuple(found.values())
+
+    def label(self, ids: Sequence[str], tags: Mapping[str, str], *, by: str) -> None:
+        """CreateTags, which writes over what a key had.
+
+        Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
+        """
+        own_tags.check(tags)
+        written: list[TagTypeDef] = [{"Key": k, "Value": v} for k, v in sorted(tags.items())]
+        if not written:
+            return
+        for some in batched(ids, LABELLED, strict=False):
+            self._order(
+                about(self._arns, "ec2:CreateTags", some, by=by),
+                partial(self._act.create_tags, Resources=list(some), Tags=written),
+            )
+
+    @property
+    def _act(self) -> "EC2Client":
+        if self._hands is None:
+            raise RefusedError("report mode has no client that could change anything: nothing was")
+        return self._hands()
+
+    def _pages(self, wanted: "list[FilterTypeDef]") -> Iterator[list[Instance]]:
+        return map(self._taken, self._raw_pages(wanted))
+
+    def _raw_pages(
+        self, wanted: "list[FilterTypeDef]"
+    ) -> "Iterable[DescribeInstancesResultTypeDef]":
+        return self._read.get_paginator("describe_instances").paginate(
+            Filters=wanted, PaginationConfig={"PageSize": PAGE_SIZE}
+        )
+
+    def _taken(self, page: "DescribeInstancesResultTypeDef") -> list[Instance]:
+        """The instances of a page, which is empty from then on: the paginator keeps it until it has the next."""
+        instances = [instance_of(raw, self.target) for raw in _listed(page)]
+        page["Reservations"].clear()
+        return instances
+
+    def _loan(self, errand: Errand) -> AbstractContextManager[None]:
+        return self._lender.loan(errand) if self._lender else nullcontext()
+
+    def _cancel(self, request_ids: list[str], *, by: str) -> frozenset[str]:
+        with self._loan(cancelling(self._arns, request_ids, by=by)):
+            answer = self._act.cancel_spot_instance_requests(SpotInstanceRequestIds=request_ids)
+        return frozenset(
+            request["SpotInstanceRequestId"]
+            for request in answer.get("CancelledSpotInstanceRequests", [])
+            if request.get("State") in {*ENDED_SPOT_REQUESTS, "completed"}
+        )
+
+    def _attribute(self, id_: str, name: Any) -> bool:
+        answer: Any = self._read.describe_instance_attribute(InstanceId=id_, Attribute=name)
+        # The answer spells the attribute with a capital; without a value it is none, and the protection is not known.
+        return bool(answer[name[0].upper() + name[1:]]["Value"])
+
+    def _order[T](self, errand: Errand, call: Callable[[], T]) -> T:
+        try:
+            with self._loan(errand):
+                return call()
+        except SDK_ERRORS as error:
+            raise translated(error, acting=True) from error
+
+
+def _listed(answer: "DescribeInstancesResultTypeDef") -> "list[InstanceTypeDef]":
+    return [raw for reservation in answer["Reservations"] for raw in reservation["Instances"]]

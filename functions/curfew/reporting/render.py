@@ -1,0 +1,152 @@
+"""*report*: a ``Report`` as rows, as a summary and as an answer, for whoever prints, logs, counts or returns it.
+
+Tags and names are hostile data: what goes to a terminal passes ``plain`` first; JSON escapes by itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..core.lease import Fleet, told
+from ..core.plan import Action, Kept
+from ..core.report import Outcome, Report, Result
+
+# What a policy simply waits for is no news; every other reason to keep a candidate is.
+WAITING_RULES = frozenset({"older-than", "not-selected"})
+# A Lambda answer holds 6 MB at most; the counts are always whole.
+# Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+ROWS_PER_ANSWER = 2_000
+
+
+def rows(report: Report, most: int | None = None) -> list[dict[str, Any]]:
+    """One row per candidate, in the order of the ids: verdict, rule, reason, outcome; the first ``most`` of them."""
+    if report.plan is None:
+        return []
+    ended = {outcome.action.instance.id: outcome for outcome in report.outcomes}
+    judged: list[Action | Kept] = [*report.plan.kept, *report.plan.actions]
+    judged.sort(key=lambda one: one.instance.id)
+    return [row(one, ended.get(one.instance.id)) for one in judged[:most]]
+
+
+def row(judged: Action | Kept, outcome: Outcome | None = None) -> dict[str, Any]:
+    """One instance with the verdict on it, the reason and what became of it, as far as anything did."""
+    instance = judged.instance
+    verdict, became = "keep", "kept"
+    if isinstance(judged, Action):
+        verdict, became = str(judged.kind), str(outcome.result) if outcome else "planned"
+    detail = {"detail": outcome.detail} if outcome and outcome.detail else {}
+    return {
+        "id": instance.id,
+        "name": instance.name,
+        "zone": instance.zone,
+        "type": instance.instance_type,
+        "state": str(instance.state),
+        "verdict": verdict,
+        "rule": judged.rule,
+        "reason": judged.reason,
+        "outcome": became,
+        **detail,
+    }
+
+
+def matters(row: Mapping[str, Any]) -> bool:
+    """Whether a row is worth a line of its own in the log."""
+    return row["rule"] not in WAITING_RULES or row["verdict"] != "keep"
+
+
+def summary(report: Report) -> dict[str, Any]:
+    """One sweep in numbers. ``listed`` counts the population, the others its candidates."""
+    plan = report.plan
+    return {
+        "sweep_id": report.sweep_id,
+        "policy": report.policy,
+        "policy_version": plan.policy.version if plan else "",
+        "provider": report.target.provider,
+        "account": report.target.account,
+        "region": report.target.region,
+        "mode": str(report.mode),
+        "status": str(report.status),
+        "problem": report.problem,
+        "listed": report.listed,
+        "candidates": plan.candidates if plan else 0,
+        "actions": len(plan.actions) if plan else 0,
+        "kept": len(plan.kept) if plan else 0,
+        **{str(result).replace("-", "_"): report.count(result) for result in Result},
+        "plan": plan.hash if plan else "",
+        "settled": list(report.settled),
+        "root": report.root or report.sweep_id,
+        "hop": report.hop,
+        "throttles": report.throttles,
+        "paced_seconds": round(report.paced, 3),
+        "started_at": report.started_at.isoformat(timespec="seconds"),
+        "seconds": round((report.finished_at - report.started_at).total_seconds(), 3),
+    }
+
+
+def metrics(report: Report) -> dict[str, float]:
+    """The numbers that are worth a metric: counts, and seconds where the name says so."""
+    numbers = summary(report)
+    return {
+        "Listed": numbers["listed"],
+        "Candidates": numbers["candidates"],
+        "Actions": numbers["actions"],
+        "Kept": numbers["kept"] + numbers["kept_at_recheck"],
+        "Verified": numbers["verified"],
+        "Failed": numbers["failed"] + numbers["unknown"],
+        "Throttles": numbers["throttles"],
+        "PacedSeconds": numbers["paced_seconds"],
+    }
+
+
+def answer(reports: Sequence[Report]) -> dict[str, Any]:
+    """What an invocation returns: every sweep with its summary and, as far as they fit, its rows."""
+    room = ROWS_PER_ANSWER
+    sweeps = []
+    for report in reports:
+        numbers, shown = summary(report), rows(report, room)
+        room -= len(shown)
+        left_out = numbers["candidates"] - len(shown)
+        sweeps.append({**numbers, "rows": shown, "rows_left_out": left_out})
+    return {"sweeps": sweeps}
+
+
+def sentence(report: Report) -> str:
+    """One sweep in one line for people."""
+    numbers = summary(report)
+    done = ", ".join(
+        f"{numbers[key]} {key.replace('_', ' ')}"
+        for key in ("verified", "accepted", "kept_at_recheck", "failed", "unknown", "not_attempted")
+        if numbers[key]
+    )
+    what = f"{numbers['actions']} to act on, {numbers['kept']} kept, of {numbers['listed']} listed"
+    ended = (
+        f"{report.policy} in {report.target.account} {report.target.region}, {report.mode} mode: "
+        f"{report.status}: {what}"
+    )
+    if report.hop:
+        ended = f"{ended}, hop {report.hop} of {report.root}"
+    if done:
+        ended += f"; {done}"
+    return f"{ended}; {report.problem}" if report.problem else ended
+
+
+def fleet(fleet: Fleet) -> dict[str, Any]:
+    """A fleet as the ledger has it: whose it is, until when, and at which step its launch stands."""
+    return {
+        "name": fleet.name,
+        "operation": fleet.operation,
+        "template": fleet.template,
+        "owner": fleet.owner,
+        "account": fleet.target.account,
+        "region": fleet.target.region,
+        "count": fleet.count,
+        "step": str(fleet.step),
+        "problem": fleet.problem,
+        "created_at": told(fleet.created_at),
+        "expires_at": told(fleet.expires_at),
+        "ended_at": told(fleet.ended_at) if fleet.ended_at else None,
+    }
+
+
+def plain(text: str) -> str:
+    """A text from outside with everything escaped that a terminal could take for an order."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,227 @@
+"""*request*: what a trigger asks for, as foreign data that is checked here: events, messages and API bodies.
+
+An unknown key is an error. Nothing in a request chooses an image, a network, a profile or user data; those are the
+policy file's.
+"""
+
+from datetime import datetime, time, timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+
+from ..core.errors import RequestError
+from ..core.instance import Mode
+from .fields import (
+    CloudName,
+    CloudRegion,
+    Duration,
+    Instant,
+    LaunchTags,
+    Matching,
+    Name,
+    Owner,
+    Owners,
+    Region,
+    Regions,
+    Strict,
+    TimeOfDay,
+)
+from .templates import LONGEST_LEASE
+from .validation_errors import complaints
+
+LEASE_LENGTH = "a lease has either ttl or until"
+
+
+def _possible(ttl: timedelta) -> timedelta:
+    if ttl > LONGEST_LEASE:
+        raise ValueError(f"is longer than any lease may be, which is {LONGEST_LEASE.days}d")
+    return ttl
+
+
+type Count = Annotated[StrictInt, Field(ge=1, le=100)]
+type Reason = Annotated[StrictStr, Field(min_length=1, max_length=500)]
+type Ttl = Annotated[Duration, AfterValidator(_possible)]
+type Words = Annotated[StrictStr, Field(min_length=1, max_length=256)]
+
+
+class Request(Strict):
+    """What comes as an event or a message."""
+
+    @classmethod
+    def parse(cls, event: object) -> Self:
+        """Read an event. Raises RequestError, which names each value that is wrong."""
+        try:
+            return cls.model_validate(event)
+        except ValidationError as error:
+            raise RequestError(
+                f"the request for a {cls._wanted()} is not valid: {wrong(error, cls)}"
+            ) from None
+
+    @classmethod
+    def _wanted(cls) -> str:
+        return cls.__name__.removesuffix("Request").lower()
+
+
+def wrong(error: ValidationError, model: type[BaseModel]) -> str:
+    """What is wrong with a request, each value by its place."""
+    return "; ".join(
+        f"{'.'.join(map(str, path)) or 'it'} {problem}"
+        for path, problem in complaints(error, model.model_fields)
+    )
+
+
+class SweepRequest(Request):
+    """What starts a sweep. ``schedule`` and ``scheduled_at`` come from EventBridge Scheduler."""
+
+    policy: StrictStr
+    accounts: Owners = ()
+    regions: Regions = ()
+    mode: Mode | None = None
+    schedule: StrictStr = ""
+    scheduled_at: Instant | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        _together(self.schedule, self.scheduled_at)
+        return self
+
+
+class TickRequest(Request):
+    """Time has passed: whatever is due is to be done. Nothing in it says what; a late one asks about now."""
+
+    tick: Literal[True]
+
+
+class TargetRequest(Request):
+    """One target of a sweep, as a message: the receiver decides everything else anew.
+
+    ``asked_at`` is when the sweep was asked for; whoever comes too long after that is refused.
+    """
+
+    policy: StrictStr
+    region: CloudRegion  # which those of AWS are too
+    account: Owner
+    asked_at: Instant
+    mode: Mode | None = None
+    schedule: StrictStr = ""
+    scheduled_at: Instant | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        _together(self.schedule, self.scheduled_at)
+        return self
+
+
+class LaunchRequest(Request):
+    """What starts a launch on a schedule. ``until`` is a time of day in the policy file's time zone.
+
+    The schedule and its time make a repeated delivery recognisable; a launch by hand has a ``key`` for that.
+    """
+
+    template: Name
+    fleet: Annotated[
+        StrictStr,
+        Matching(
+            r"[a-z0-9][a-z0-9-]{0,49}", "is not a name: lower-case letters, digits and hyphens"
+        ),
+    ]
+    owner: Words | None = None
+    count: Count | None = None
+    ttl: Ttl | None = None
+    until: TimeOfDay | None = None
+    region: Region | None = None
+    tags: LaunchTags = Field(default_factory=dict)
+    key: Words | None = None
+    schedule: StrictStr = ""
+    scheduled_at: Instant | None = None
+
+    @model_validator(mode="after")
+    def _recognisable(self) -> Self:
+        _together(self.schedule, self.scheduled_at)
+        if bool(self.schedule) == bool(self.key):
+            raise ValueError("needs either schedule with scheduled_at, or a key")
+        if self.ttl and self.until:
+            raise ValueError(LEASE_LENGTH)
+        return self
+
+    @property
+    def clock(self) -> time | None:
+        """The time of day at which the lease ends."""
+        return time.fromisoformat(self.until) if self.until else None
+
+
+class WorkRequest(Request):
+    """What a request over HTTP, or a sweep without time, left for later.
+
+    It names entries of the ledger and carries no decision of its own.
+    """
+
+    work: Literal["launch", "terminate", "plan", "apply", "resume"]
+    id: Annotated[StrictStr, Matching(r"[A-Za-z0-9-]{1,80}", "is not an id")]
+    fleet: Name | None = None
+
+
+class LaunchBody(Strict):
+    """A fleet to launch. Everything that is not asked for is the template's."""
+
+    template: Name
+    name: Name | None = Field(None, description="How the fleet is called; else it gets a name.")
+    count: Count | None = Field(
+        None, description="How many instances; else the template's default."
+    )
+    ttl: Ttl | None = Field(None, description="How long the lease lasts, as in 8h.")
+    until: Instant | None = Field(None, description="When the lease ends, instead of ttl.")
+    region: Region | None = Field(None, description="Where; else the region of the deployment.")
+    tags: LaunchTags = Field(default_factory=dict, description="Tags beside the template's.")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.ttl and self.until:
+            raise ValueError(LEASE_LENGTH)
+        return self
+
+
+class LeaseBody(Strict):
+    """Another end of a lease: so long from now, or at an instant."""
+
+    ttl: Ttl | None = None
+    until: Instant | None = None
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if bool(self.ttl) == bool(self.until):
+            raise ValueError(LEASE_LENGTH)
+        return self
+
+    def expires_at(self, now: datetime) -> datetime:
+        """The end that is asked for."""
+        return self.until or now + (self.ttl or timedelta(0))
+
+
+class PlanBody(Strict):
+    """A policy of which a plan is to be made."""
+
+    policy: Name
+    region: CloudRegion | None = Field(
+        None, description="Needed where the policy, or the cloud, has several."
+    )
+    cloud: CloudName | None = Field(None, description="An OpenStack cloud of the targets, instead.")
+
+
+class PauseBody(Strict):
+    """Why no batch may begin."""
+
+    reason: Reason
+
+
+def _together(schedule: str, scheduled_at: datetime | None) -> None:
+    if bool(schedule) != bool(scheduled_at):
+        raise ValueError("has schedule or scheduled_at alone: they belong together")

@@ -1,0 +1,31 @@
+"""*find*, and once more before each call: what the ledger knows of those whom the cloud shows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..core.instance import Instance, Target
+from ..core.lease import OPERATION_TAG
+from ..ledger.protocols import Fleets
+
+
+def remembered(instances: Sequence[Instance], fleets: Fleets, target: Target) -> list[Instance]:
+    """The instances with their leases, and with the launch that they are of while it has not come to an end.
+
+    Such an instance may not be recorded yet: then it has a tag, and no lease. The launches are read before its lease
+    is asked for again, so that it has one of the two, whenever it is recorded. Raises LedgerError.
+    """
+    leases = dict(fleets.leases(target, [instance.id for instance in instances]))
+    launching: dict[str, str] = {}
+    if tagged := [i.id for i in instances if i.id not in leases and OPERATION_TAG in i.tags]:
+        launching = {f.operation: f.name for f in fleets.unfinished() if f.target == target}
+        leases |= fleets.leases(target, tagged)
+    return [
+        replace(
+            instance,
+            lease=leases.get(instance.id),
+            launching=""
+            if instance.id in leases
+            else launching.get(instance.tags.get(OPERATION_TAG, ""), ""),
+        )
+        for instance in instances
+    ]

@@ -1,0 +1,40 @@
+"""*act*, before anything else: what became of intents that nobody has told the end of."""
+
+from datetime import datetime, timedelta
+
+from ..core import audit
+from ..core.instance import Instance
+from ..core.report import Result
+from ..ledger.protocols import Ledger
+from ..providers.base import Provider
+
+# An intent that is older than any invocation can last belongs to a sweep that has ended.
+LONGEST_SWEEP = timedelta(minutes=20)
+
+
+def settle(provider: Provider, ledger: Ledger, now: datetime) -> tuple[str, ...]:
+    """Find out what became of intents whose sweep broke off, write it down and say it in a line each.
+
+    Raises LedgerError, ProviderError.
+    """
+    target = provider.target
+    entries = [e for e in ledger.open_intents(target) if now - e.draft.at > LONGEST_SWEEP]
+    if not entries:
+        return ()
+    seen = provider.describe([entry.draft.instance_id for entry in entries])
+    drafts = [_settlement(entry, seen.get(entry.draft.instance_id), now) for entry in entries]
+    ledger.append(target, drafts)
+    return tuple(
+        f"{d.body['action']} {d.instance_id} by sweep {d.sweep_id}: {d.body['result']}: {d.body['detail']}"
+        for d in drafts
+    )
+
+
+def _settlement(entry: audit.Entry, instance: Instance | None, now: datetime) -> audit.Draft:
+    if instance is None:
+        result, detail = Result.UNKNOWN, "its sweep broke off, and it is not to be seen"
+    elif instance.state in audit.intended(entry).ends:
+        result, detail = Result.VERIFIED, f"its sweep broke off; it was seen {instance.state} later"
+    else:
+        result, detail = Result.UNKNOWN, f"its sweep broke off; it is still {instance.state}"
+    return audit.settlement(entry, result, detail, at=now)

@@ -1,0 +1,129 @@
+"""The use case: a plan that somebody asks for, reads, and has carried out, as it is and while it is fresh.
+
+A kept plan is the plan of a sweep that stopped before it acted. Applying it goes the same way as every sweep: each
+instance is described and judged again just before its call, so that a plan can only lose actions with time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ..core.errors import ConflictError, LedgerError, NotFoundError
+from ..core.instance import Mode
+from ..core.lease import told
+from ..core.plan import Action, Kept, Plan
+from ..core.report import Report, Status
+from ..ledger.protocols import PlanRecord, Plans, PlanStep, Verdict
+from ..reporting import render
+from .planner import Sweep, act, plan
+from .run_state import SHELF_LIFE
+
+ALL = 500  # verdicts that are read at once
+# What a sweep has left stands in the same place as plans, and is nothing that anybody may read or apply as one.
+REST = "rest"
+
+
+def make(record: PlanRecord, sweep: Sweep, *, in_time: bool = False) -> PlanRecord:
+    """Find, decide and guard, and keep the result. Raises LedgerError.
+
+    ``in_time`` is for whoever can have it made later: if time is up before the end of the listing, nothing is kept,
+    and the record comes back as it was.
+    """
+    report = plan(sweep)
+    if in_time and report.status is Status.STOPPED:
+        return record
+    step = PlanStep.PLANNED if report.status is Status.COMPLETED else PlanStep.ENDED
+    made = replace(
+        record,
+        step=step,
+        hash=report.plan.hash if report.plan else "",
+        made_at=report.started_at,
+        expires_at=report.started_at + SHELF_LIFE,
+        summary=render.summary(report),
+    )
+    sweep.ledger.plans.save(made, report)
+    return made
+
+
+def found(id_: str, *, plans: Plans) -> PlanRecord:
+    """A kept plan. Raises NotFoundError, LedgerError."""
+    record = plans.get(id_)
+    if record is None or REST in record.summary:
+        raise NotFoundError(f'there is no plan "{id_}"')
+    return record
+
+
+def applicable(record: PlanRecord, *, version: str, now: datetime) -> None:
+    """Raise ConflictError for a plan that may not be carried out: not whole, stale, or of another policy file."""
+    if record.step is not PlanStep.PLANNED:
+        raise ConflictError(
+            f'the plan "{record.id}" is {record.step}: only a planned one can be applied'
+        )
+    if now > record.expires_at:
+        raise ConflictError(
+            f'the plan "{record.id}" is stale: it expired at {told(record.expires_at)}; make a new one'
+        )
+    _same_policies(record, version)
+
+
+def apply(record: PlanRecord, sweep: Sweep) -> tuple[PlanRecord, Report]:
+    """Carry out a plan that is being applied, and keep what became of it.
+
+    Raises ConflictError if the policies have changed since somebody applied it, LedgerError.
+    """
+    _same_policies(record, sweep.policy.version)
+    planned = _report(record, sweep)
+    report = act(sweep, planned)
+    ended = replace(record, step=PlanStep.ENDED, summary=render.summary(report))
+    sweep.ledger.plans.finish(ended, report)
+    return ended, report
+
+
+def _same_policies(record: PlanRecord, version: str) -> None:
+    if record.policy_version != version:
+        raise ConflictError(
+            f'the plan "{record.id}" was made with the policies {record.policy_version}, and they have changed '
+            f"to {version}: make a new one"
+        )
+
+
+def _report(record: PlanRecord, sweep: Sweep) -> Report:
+    """The sweep as it was when it had been planned. Raises LedgerError if it is not what was planned."""
+    verdicts = [verdict.judged for verdict in verdicts_of(record, sweep.ledger.plans)]
+    made = Plan(
+        policy=sweep.policy,
+        made_at=record.made_at,
+        actions=tuple(v for v in verdicts if isinstance(v, Action)),
+        kept=tuple(v for v in verdicts if isinstance(v, Kept)),
+        asked_by=sweep.asked_by,
+    )
+    if made.hash != record.hash:
+        raise LedgerError(f'the plan "{record.id}" is not what was planned: it was tampered with')
+    return Report(
+        sweep_id=sweep.id,
+        target=record.target,
+        policy=record.policy,
+        mode=Mode.REPORT,
+        status=Status.COMPLETED,
+        started_at=record.made_at,
+        finished_at=record.made_at,
+        listed=_listed(record.summary),
+        plan=made,
+    )
+
+
+def verdicts_of(record: PlanRecord, plans: Plans) -> list[Verdict]:
+    """All verdicts of a kept plan. Raises LedgerError."""
+    found_: list[Verdict] = []
+    after = ""
+    while True:
+        page = plans.verdicts(record, limit=ALL, after=after)
+        found_.extend(page.items)
+        if not page.after:
+            return found_
+        after = page.after
+
+
+def _listed(summary: Mapping[str, Any]) -> int:
+    return int(summary.get("listed", 0))

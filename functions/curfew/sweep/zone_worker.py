@@ -1,0 +1,258 @@
+"""*act*: one lane of a plan: batches of one action and one zone, one after the other, and what has become of them.
+
+A batch is described again just before its call, and its intents are in the ledger before that. After an error the
+cloud is looked at before anything else is decided. Only here is an instance's end ordered.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import batched
+
+from ..core import audit
+from ..core.errors import (
+    AmbiguousError,
+    ItemError,
+    LedgerError,
+    PacedError,
+    ProtectedError,
+    ProviderError,
+    RefusedError,
+    unexpected,
+)
+from ..core.instance import ActionKind, State
+from ..core.plan import Action, Kept, decide, protect
+from ..core.report import Outcome, Result
+from .batch import Group
+from .lease_lookup import remembered
+from .run_state import ROOM, Run
+
+PATIENCE = 4
+# An order comes at most a minute after the look that it rests on: the ledger may be slow, a process may stand still,
+# and to borrow the right takes up to 20 of its seconds.
+FRESH = timedelta(seconds=40)
+
+
+class Lane:
+    """What has been settled in one zone so far. Nothing in it is another lane's, but the run that they share."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._provider = run.provider
+        self._ledger = run.ledger
+        self._clock = run.clock
+        self._plan = run.plan
+        self.outcomes: dict[str, Outcome] = {}
+        self.intended: set[str] = set()
+        # By an order that was, or may have been, carried out: an end that is found now may be our doing.
+        self._touched: set[str] = set()
+        self._released: set[str] = set()
+        self.accepted: dict[str, Action] = {}
+        self.unnamed: set[str] = set()
+        self._looked_at: datetime | None = None
+
+    def carry_out(self, batch: Sequence[Action]) -> None:
+        """Look, write down, release, order. Whatever goes wrong stops the run; nothing is raised."""
+        try:
+            if self._run.may_go_on() and (due := self._claim(self._look(batch))):
+                self._write_intents(due)
+                if self._run.may_go_on():
+                    self._order_all(self._release(due))
+        except LedgerError as error:
+            self._run.halt(str(error))
+        except PacedError as error:
+            self._run.halt(f"out of time: {error}", cut=True)
+        except ProviderError as error:
+            # Only a look lets an error through: nothing is known of what is not settled yet.
+            self._run.halt(f"looking at the batch failed: {error}")
+        except Exception as error:  # noqa: BLE001  a fault of ours: stop, say so, and lose no outcome
+            self._run.halt(unexpected(error))
+        self._settle_rest(batch)
+
+    def _look(self, actions: Sequence[Action]) -> list[Action]:
+        """Describe again and decide again; settle what is spared and return what is still due.
+
+        Raises ProviderError, LedgerError.
+        Of what was touched, only an end that is seen is a success; what is neither ended nor due is unknown.
+        """
+        now = self._looked_at = self._clock.now()
+        ids = [action.instance.id for action in actions]
+        seen = self._provider.describe(ids)
+        shown = [
+            replace(seen[a.instance.id], first_seen_at=a.instance.first_seen_at)
+            for a in actions
+            if a.instance.id in seen
+        ]
+        fresh = remembered(shown, self._ledger.fleets, self._provider.target)
+        again = decide(fresh, self._plan.policy, now)
+        again = protect(again, self._provider.protections([a.instance.id for a in again.actions]))
+        kept = {k.instance.id: k for k in again.kept}
+        for action in actions:
+            id_ = action.instance.id
+            if id_ in kept:
+                self._spare(action, kept[id_])
+            elif id_ not in seen:
+                self._settle_kept(action, "not to be seen any more, which proves nothing")
+        return list(again.actions)
+
+    def _spare(self, action: Action, kept: Kept) -> None:
+        ours = action.instance.id in self._touched | self._released
+        if ours and kept.instance.state in action.kind.ends:
+            self.accepted[action.instance.id] = action
+        else:
+            self._settle_kept(action, f"{kept.rule}: {kept.reason}")
+
+    def _settle_kept(self, action: Action, detail: str) -> None:
+        id_ = action.instance.id
+        if id_ in self._released:
+            detail += "; its Spot request is cancelled"
+        self._settle([action], Result.UNKNOWN if id_ in self._touched else Result.KEPT, detail)
+
+    def _claim(self, due: Sequence[Action]) -> list[Action]:
+        """Take each fleet in hand, so that no renewal succeeds any more; one that was renewed is spared.
+
+        Raises LedgerError.
+        """
+        claimed: list[Action] = []
+        for action in due:
+            lease = action.instance.lease
+            if lease is None or self._run.holds(lease):
+                claimed.append(action)
+            else:
+                self._settle_kept(action, "leased: its lease was renewed, or another sweep ends it")
+        return claimed
+
+    def _write_intents(self, due: Sequence[Action]) -> None:
+        """The audit comes before the call. Raises LedgerError."""
+        now = self._clock.now()
+        self._run.append(audit.intents(due, self._plan, sweep_id=self._run.sweep_id, at=now))
+        self.intended.update(action.instance.id for action in due)
+
+    def _release(self, due: Sequence[Action]) -> list[Action]:
+        """Undo what would launch the instances anew; one that stays bound is not terminated. Raises ProviderError."""
+        ending = [a for a in due if a.kind is ActionKind.TERMINATE]
+        released = self._provider.release([a.instance for a in ending], by=self._run.sweep_id)
+        if not released:
+            return list(due)
+        self._released.update(id_ for id_, error in released.items() if error is None)
+        for action in due:
+            if error := released.get(action.instance.id):
+                self._settle([action], Result.FAILED, f"would be launched anew: {error}")
+        # Undoing changed the world, so the batch is looked at once more.
+        return self._look([a for a in due if not released.get(a.instance.id)])
+
+    def _order_all(self, due: Sequence[Action]) -> None:
+        """Give the order; split on the fault of one, slow down on trouble, stop on anything else.
+
+        A group is ordered only straight after a look: what was looked at before another call, or too long ago, is
+        looked at again.
+        """
+        waiting = self._groups(due)
+        while waiting:
+            group = waiting.pop(0)
+            if not self._is_fresh(group.looked_at):
+                group.actions = self._look(group.actions)
+            if not group.actions:
+                continue
+            if not self._run.may_go_on():
+                return
+            if not self._is_fresh(self._looked_at):
+                if not self._run.in_time():
+                    return
+                if len(group.actions) == 1:
+                    self._run.halt("what was seen is too old to act on: looking takes too long")
+                    return
+                waiting = [*group.halves(), *waiting]  # fewer are looked at faster
+                continue
+            try:
+                self._order(group.actions)
+            except ItemError as error:
+                waiting = [*self._after_item_error(group, error), *waiting]
+            except RefusedError as error:
+                self._run.halt(str(error))
+                self._settle(self._look(group.actions), Result.FAILED, str(error))
+                return
+            except PacedError as error:
+                if error.late:
+                    raise
+                waiting.insert(0, Group(group.actions, tries=group.tries))
+            except ProviderError as error:
+                waiting = [*self._after_trouble(group, error), *waiting]
+
+    def _groups(self, due: Sequence[Action]) -> list[Group]:
+        """As many as one order may name; after the first of them the others are looked at again."""
+        some = batched(due, self._provider.capabilities.order, strict=False)
+        return [Group(g, self._looked_at if not n else None) for n, g in enumerate(some)]
+
+    def _is_fresh(self, looked_at: datetime | None) -> bool:
+        return looked_at is not None and self._clock.now() - looked_at <= FRESH
+
+    def _order(self, actions: Sequence[Action]) -> None:
+        """One call for one group; compare what was asked with what was answered."""
+        ids = [action.instance.id for action in actions]
+        try:
+            before = self._call(actions[0].kind, ids)
+        except AmbiguousError:
+            self._touched.update(ids)
+            raise
+        for action in actions:
+            id_ = action.instance.id
+            was = before.get(id_)
+            if was in action.kind.ends and id_ not in self._touched:
+                self._settle([action], Result.KEPT, f"was {was} already: somebody else's doing")
+                continue
+            self.accepted[id_] = action
+            if was is None:
+                self.unnamed.add(id_)
+
+    def _call(self, kind: ActionKind, ids: Sequence[str]) -> Mapping[str, State]:
+        match kind:
+            case ActionKind.TERMINATE:
+                return self._provider.terminate(ids, by=self._run.sweep_id)
+            case ActionKind.STOP:
+                return self._provider.stop(ids, by=self._run.sweep_id)
+            case ActionKind.SHELVE:
+                return self._provider.shelve(ids, by=self._run.sweep_id)
+
+    def _after_item_error(self, group: Group, error: ItemError) -> list[Group]:
+        """Look; then try again without whoever showed itself, or else in halves."""
+        rest = self._look(group.actions)
+        if len(rest) < len(group.actions):
+            return [Group(rest, self._looked_at)]
+        if len(rest) > 1:
+            first, second = Group(rest).halves()
+            first.looked_at = self._looked_at
+            return [first, second]
+        spared = isinstance(error, ProtectedError)
+        self._settle(rest, Result.KEPT if spared else Result.FAILED, f"the cloud refused: {error}")
+        return []
+
+    def _after_trouble(self, group: Group, error: ProviderError) -> list[Group]:
+        """Wait, look, and try again what is still due, a few times and while there is time."""
+        tries = group.tries + 1
+        wait = 2**tries
+        if tries < PATIENCE and self._clock.has(ROOM + timedelta(seconds=wait)):
+            self._clock.sleep(wait)
+            rest = self._look(group.actions)
+            return [Group(rest, self._looked_at, tries)]
+        for action in self._look(group.actions):
+            touched = action.instance.id in self._touched
+            result = Result.UNKNOWN if touched else Result.FAILED
+            self._settle([action], result, f"still there after {tries} tries: {error}")
+        return []
+
+    def _settle(self, actions: Sequence[Action], result: Result, detail: str) -> None:
+        for action in actions:
+            id_ = action.instance.id
+            self.outcomes[id_] = Outcome(
+                action=self._run.planned[id_], result=result, detail=detail
+            )
+
+    def _settle_rest(self, batch: Sequence[Action]) -> None:
+        """After an early end: what was not settled was either never touched, or nobody knows."""
+        for action in batch:
+            id_ = action.instance.id
+            if id_ not in self.outcomes and id_ not in self.accepted:
+                ours = id_ in self._touched | self._released
+                result = Result.UNKNOWN if ours else Result.NOT_ATTEMPTED
+                self._settle([action], result, self._run.halted)

@@ -1,0 +1,136 @@
+"""What the worlds have found, each as the smallest case that shows it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from curfew.core.instance import Mode
+from curfew.core.lease import Fleet, Step
+from curfew.core.report import Result
+from curfew.ledger.protocols import PlanRecord, PlanStep
+from curfew.orchestration import jobs
+from curfew.providers.ec2.provider import Ec2Provider
+from curfew.schemas.messages import WorkRequest
+from curfew.sweep import planner
+from curfew.sweep.lease_lookup import remembered
+from tests.builders import HERE, NOW, an_id, an_instance
+from tests.http import Service
+from tests.launches import Launching
+from tests.night import Night
+from tests.stub_ec2 import Fault, Machine, StubEc2
+
+
+def test_an_order_that_was_held_up_is_given_only_after_another_look() -> None:
+    """The ledger takes minutes to write the intents, and meanwhile somebody protects an instance."""
+    night = Night(cloud=StubEc2(Machine(id=an_id(1)), Machine(id=an_id(2))))
+    ledger: Any = night.ledger
+    append = ledger.append
+
+    def slowly(*given: object) -> None:
+        if night.cloud.orders == []:
+            night.time.sleep(300)
+            night.cloud.machines[an_id(1)].tags = {"env": "dev", "curfew:keep": ""}
+        append(*given)
+
+    ledger.append = slowly
+
+    night.sweep()
+
+    assert night.cloud.ids("running") == {an_id(1)}
+
+
+def test_whoever_is_found_of_a_lost_launch_is_not_taken_for_all() -> None:
+    """The answer is lost, and the first look by the token shows two of the three."""
+    there = Launching()
+    there.cloud.fail("RunInstances", Fault(after_effect=True))
+    launched = Ec2Provider.launched
+    looks: list[int] = []
+
+    class Partial(Ec2Provider):
+        def launched(self, token: str) -> tuple[object, ...]:  # type: ignore[override]
+            looks.append(1)
+            return launched(self, token)[:3]
+
+    there.provider.__class__ = Partial
+
+    ended = there.go()
+
+    assert ended.step is Step.LAUNCHED
+    there.holds(asked=4)
+    assert looks
+
+
+def test_a_plan_that_was_put_off_is_made_in_report_mode_too() -> None:
+    service = Service(mode=Mode.REPORT, queue=True)
+    record = PlanRecord(
+        id="plan-1", policy="nightly", policy_version="v1", target=HERE, asked_by="kim",
+        made_at=NOW, expires_at=NOW + timedelta(minutes=15),
+    )  # fmt: skip
+    service.ledger.plans.open(record)
+
+    jobs.carry_out(service.app, WorkRequest(work="plan", id="plan-1"), deadline=None)
+
+    made = service.ledger.plans.get("plan-1")
+    assert made
+    assert made.step is PlanStep.PLANNED
+
+
+def of_a_launch() -> Night:
+    """A night on a machine whose launch nobody has taken up, and on a copy of its tags with another operation."""
+    there = Launching()
+    begun = there.begin()
+    mine, copied = (
+        Machine(id=an_id(number), tags={"env": "dev", "curfew:operation": operation})
+        for number, operation in ((1, begun.operation), (2, "0" * 32))
+    )
+    return Night(cloud=StubEc2(mine, copied), ledger=there.ledger)
+
+
+def test_the_night_spares_whoever_is_of_a_launch_that_nobody_has_taken_up() -> None:
+    """The answer to a launch was lost, and the process with it; what it launched has the tags that the policy means."""
+    night = of_a_launch()
+
+    report = night.sweep()
+
+    assert night.cloud.ids("running") == {an_id(1)}
+    assert report.plan
+    (kept,) = report.plan.kept
+    assert (kept.rule, kept.instance.id) == ("being-launched", an_id(1))
+    assert kept.reason == "is of the fleet lab, whose launch has not come to an end"
+
+
+def test_the_look_before_the_call_spares_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    night = of_a_launch()
+    monkeypatch.setattr(planner, "remembered", lambda instances, *_: list(instances))
+
+    outcomes = {o.action.instance.id: o for o in night.sweep().outcomes}
+
+    assert night.cloud.ids("running") == {an_id(1)}
+    assert outcomes[an_id(1)].result is Result.KEPT
+    assert outcomes[an_id(1)].detail.startswith("being-launched: ")
+
+
+def test_whoever_is_recorded_while_the_ledger_is_read_has_its_lease() -> None:
+    """Its launch comes to an end between two reads: then it is of no launch any more, and no stranger either."""
+    night = of_a_launch()
+    fleets: Any = night.ledger.fleets
+    (begun,) = fleets.unfinished()
+
+    class Finishing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(fleets, name)
+
+        def unfinished(self) -> Iterator[Fleet]:
+            fleets.record(begun, [an_id(1)], now=NOW)
+            yield from ()
+
+    finishing: Any = Finishing()
+    instance = an_instance(1, tags={"curfew:operation": begun.operation})
+    (known,) = remembered([instance], finishing, HERE)
+
+    assert known.lease
+    assert (known.lease.fleet, known.launching) == ("lab", "")
+    assert night.sweep().plan
+    assert an_id(1) in night.cloud.ids("running")
