@@ -4,11 +4,13 @@ The words stand in ledgers, tags and logs already: to change one is to forget wh
 defaults decide how much may be lost, and what an absent key means.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from curfew import concurrency
 from curfew.clock import Clock
 from curfew.core import (
     audit,
@@ -74,6 +76,7 @@ def test_what_act_goes_by() -> None:
     assert timedelta(minutes=15) == run_state.SHELF_LIFE
     assert execution.WAITS == (0, 2, 4, 8, 16, 30)
     assert zone_worker.PATIENCE == 4
+    assert concurrency.LANES == 4
 
 
 def test_what_a_launch_goes_by() -> None:
@@ -230,7 +233,36 @@ def test_a_report_begins_with_nothing_done() -> None:
     bare = a_report(report.Status.COMPLETED)
 
     assert (bare.listed, bare.plan, bare.outcomes, bare.settled) == (0, None, (), ())
-    assert bare.problem == ""
+    assert (bare.problem, bare.cut) == ("", False)
+    assert (bare.throttles, bare.paced) == (0, 0.0)
+    assert (bare.root, bare.hop) == ("", 0)
+
+
+def test_a_report_counts_the_outcomes_of_one_result() -> None:
+    actions = plan.decide([an_instance(n) for n in (1, 2, 3)], NIGHTLY, NOW).actions
+    ends = (report.Result.VERIFIED, report.Result.FAILED, report.Result.VERIFIED)
+    outcomes = tuple(
+        report.Outcome(action=action, result=end) for action, end in zip(actions, ends, strict=True)
+    )
+    made = replace(a_report(report.Status.FAILED), outcomes=outcomes)
+
+    counted = {result: made.count(result) for result in report.Result if made.count(result)}
+
+    assert counted == {report.Result.VERIFIED: 2, report.Result.FAILED: 1}
+
+
+def test_a_sweep_may_be_asked_for_again_after_three_of_its_ends() -> None:
+    assert {
+        report.Status.INCOMPLETE,
+        report.Status.STOPPED,
+        report.Status.FAILED,
+    } == report.PASSING
+
+
+def test_a_place_is_in_the_deployments_own_account_unless_it_names_one() -> None:
+    place = instance.Place(region="eu-central-1")
+
+    assert (place.account, place.problem) == ("", "")
 
 
 @pytest.mark.parametrize(
