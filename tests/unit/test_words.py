@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from curfew import concurrency
+from curfew import concurrency
 from curfew.clock import Clock
 from curfew.core import (
     audit,
@@ -76,6 +77,7 @@ def test_what_act_goes_by() -> None:
     assert timedelta(minutes=15) == run_state.SHELF_LIFE
     assert execution.WAITS == (0, 2, 4, 8, 16, 30)
     assert zone_worker.PATIENCE == 4
+    assert concurrency.LANES == 4
     assert concurrency.LANES == 4
 
 
