@@ -10,8 +10,9 @@ import pytest
 from curfew.clock import Clock
 from curfew.core.audit import Draft, EntryKind
 from curfew.core.errors import LedgerError, PacedError, ProviderError
-from curfew.core.instance import ActionKind, Instance, State, Target
+from curfew.core.instance import ActionKind, Instance, State
 from curfew.core.plan import Plan, decide
+from curfew.core.target import Target
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.memory import HERE, MemoryProvider
 from curfew.sweep.execution import Executed, execute

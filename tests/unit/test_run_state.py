@@ -8,7 +8,7 @@ from curfew.clock import Clock
 from curfew.core import audit
 from curfew.core.plan import Plan, decide
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Pause
+from curfew.ledger.records import Pause
 from curfew.providers.memory import MemoryProvider
 from curfew.sweep.run_state import Run
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance

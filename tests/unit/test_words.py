@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from curfew import concurrency
-from curfew import concurrency
 from curfew.clock import Clock
 from curfew.core import (
     audit,
@@ -262,7 +261,7 @@ def test_a_sweep_may_be_asked_for_again_after_three_of_its_ends() -> None:
 
 
 def test_a_place_is_in_the_deployments_own_account_unless_it_names_one() -> None:
-    place = instance.Place(region="eu-central-1")
+    place = target.Place(region="eu-central-1")
 
     assert (place.account, place.problem) == ("", "")
 
