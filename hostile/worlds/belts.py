@@ -38,10 +38,9 @@ from curfew.providers.ec2 import Ec2Provider
 
 from .. import sts
 from .lane_belts import each_lane_for_itself, one_pocket
-from .removal import Put, Remove, everything_at_once, returning, rules, setting
+from .removal import Put, Remove, everything_at_once, patching, returning, rules, setting
 
 FOREVER = timedelta(days=9_999)
-NOTHING = object()
 LEDGERS = (MemoryLedger, DynamoLedger)
 REGISTERS = (MemoryFleets, DynamoFleets)
 
@@ -49,21 +48,9 @@ REGISTERS = (MemoryFleets, DynamoFleets)
 @contextmanager
 def without(name: str) -> Iterator[None]:
     """Curfew without one belt, while this lasts."""
-    before: list[tuple[Any, str, Any]] = []
-
-    def put(owner: Any, attribute: str, value: Any) -> None:
-        before.append((owner, attribute, owner.__dict__.get(attribute, NOTHING)))
-        setattr(owner, attribute, value)
-
-    try:
+    with patching() as put:
         BELTS[name](put)
         yield
-    finally:
-        for owner, attribute, value in reversed(before):
-            if value is NOTHING:
-                delattr(owner, attribute)
-            else:
-                setattr(owner, attribute, value)
 
 
 believe_old_looks = returning(True, (lane.Lane, "_is_fresh"))

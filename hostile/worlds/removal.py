@@ -1,12 +1,42 @@
 """The ways of taking a belt out: what is set in the place of what."""
 
-from collections.abc import Callable
+import builtins
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from curfew.core import protection
 
 type Put = Callable[[Any, str, Any], object]
 type Remove = Callable[[Put], object]
+_INHERITED = object()
+
+
+@contextmanager
+def patching() -> Iterator[Put]:
+    """Give a function that sets attributes; at the end, restore what it has set.
+
+    The function raises AttributeError for an attribute that does not exist. Without this, a removal would do nothing
+    after a rename, and its safeguard would pass for one that no world needs.
+    """
+    before: list[tuple[Any, str, Any]] = []
+
+    def put(owner: Any, name: str, value: Any) -> None:
+        builtin = isinstance(owner, ModuleType) and hasattr(builtins, name)
+        if not hasattr(owner, name) and not builtin:
+            raise AttributeError(f"{owner!r} has no attribute {name!r}: nothing would be replaced")
+        before.append((owner, name, vars(owner).get(name, _INHERITED)))
+        setattr(owner, name, value)
+
+    try:
+        yield put
+    finally:
+        for owner, name, value in reversed(before):
+            if value is _INHERITED:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
 
 
 def returning(value: Any, *places: tuple[Any, str]) -> Remove:

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from functools import partial
 from random import Random
 from threading import Condition, local
-from typing import Any, Self
+from typing import Self
 
 from curfew import run
 from curfew.abreast import threads
 
 from .invocation import KilledError
+from .removal import patching
 
 STUCK = 60  # seconds of the real time
 
@@ -96,10 +97,6 @@ class Lock:
 @contextmanager
 def taking(turns: Turns) -> Iterator[None]:
     """Runs that begin inside have locks that know of the turns."""
-    shared: Any = run
-    before = shared.Lock
-    shared.Lock = partial(Lock, turns)
-    try:
+    with patching() as put:
+        put(run, "Lock", partial(Lock, turns))
         yield
-    finally:
-        shared.Lock = before
