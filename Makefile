@@ -9,7 +9,8 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYENV_VERSION UV_PYTHON VIRTUAL_ENV
 
 PYTHON := .venv/bin/python
-UV := $(or $(shell command -v uv),.uv/bin/uv)
+# A uv that is on the PATH but does not run, such as a pyenv shim for another Python, counts as absent.
+UV := $(or $(shell env -u PYENV_VERSION uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
 SAM := PATH="$(CURDIR)/.tools/bin:$$PATH" sam
 BUILT := .aws-sam/build/template.yaml
 SHIPPED := $(shell find functions layer -not -path '*/__pycache__*')
