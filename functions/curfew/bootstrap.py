@@ -33,12 +33,17 @@ def app() -> App:
     return build(Settings.from_env())
 
 
-def build(settings: Settings) -> App:
+def build(
+    settings: Settings,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    sleep: Callable[[float], None] = time.sleep,
+) -> App:
     """An application on AWS. Raises ConfigError for a policy file or a setting that is unusable."""
     policies = load(settings.policies)
-    rates = Rates(settings.rate_percent, now=utc_now, sleep=time.sleep)
+    rates = Rates(settings.rate_percent, now=now, sleep=sleep)
     targets = policies.content.targets
-    aws = Aws(settings, rates, now=utc_now, wanted=not targets.only_clouds)
+    aws = Aws(settings, rates, now=now, wanted=not targets.only_clouds)
     settings = aws.settings
     clouds = Clouds(targets.clouds, _secret(aws, settings.clouds) if settings.clouds else None)
 
@@ -58,8 +63,8 @@ def build(settings: Settings) -> App:
         defer=_defer(aws, settings.queue) if settings.queue else None,
         fan_out=_fan_out(aws, settings.targets) if settings.targets else None,
         abreast=threads(LANES),
-        now=utc_now,
-        sleep=time.sleep,
+        now=now,
+        sleep=sleep,
     )
 
 
