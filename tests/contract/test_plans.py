@@ -5,9 +5,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from curfew.core.errors import LedgerError
 from curfew.core.lease import Lease
@@ -16,7 +14,7 @@ from curfew.core.plan import Action, Kept, Plan
 from curfew.core.report import Outcome, Report, Result, Status
 from curfew.ledger import Ledger, PlanRecord, PlanStep, Verdict
 from curfew.ledger.dynamodb import DynamoLedger
-from demo.world import TABLE, make_table
+from demo.world import TABLE
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance
 from tests.contract.dynamo import client_of, lose_the_first_answer, overtake
 
@@ -341,9 +339,10 @@ class TestDynamoDb:
         with pytest.raises(LedgerError, match="not its own"):
             read()
 
-    @mock_aws
-    def test_without_its_table_every_call_is_a_ledger_error_that_names_it(self) -> None:
-        plans = DynamoLedger(boto3.client("dynamodb", HERE.region), "missing").plans
+    def test_without_its_table_every_call_is_a_ledger_error_that_names_it(
+        self, client: Any
+    ) -> None:
+        plans = DynamoLedger(client, "missing").plans
         record = a_record()
         calls: list[Callable[[], object]] = [
             lambda: plans.open(record),
@@ -358,10 +357,7 @@ class TestDynamoDb:
             with pytest.raises(LedgerError, match='"missing"'):
                 call()
 
-    @mock_aws
-    def test_every_read_is_consistent(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_every_read_is_consistent(self, client: Any) -> None:
         read: set[str] = set()
 
         def check(params: dict[str, Any], model: Any, **_: object) -> None:
