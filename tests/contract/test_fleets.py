@@ -5,9 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from curfew.core.errors import ConflictError, LedgerError, ReusedKeyError
 from curfew.core.launch import Answer, Attempt, Order
@@ -17,7 +15,8 @@ from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.dynamodb.table import Table
 from curfew.ledger.protocols import Ledger
 from curfew.ledger.records import Key
-from demo.world import TABLE, make_table
+from curfew_simulator.cloud.transport import Cloud
+from demo.world import TABLE
 from tests.builders import HERE, NOW, an_id
 from tests.contract.dynamo import client_of, lose_the_first_answer, overtake
 
@@ -864,16 +863,17 @@ class TestUnreadable:
             ("operation", {"N": "1"}),
             ("count", {"S": "two"}),
             ("longest", {"N": "Infinity"}),
+            ("longest", {"N": "1E+125"}),
             ("ended_at", {"BOOL": True}),
         ],
     )
     def test_a_fleet_is_a_ledger_error_wherever_it_is_read(
-        self, ledger_pair: Pair, name: str, value: Any
+        self, cloud: Cloud, ledger_pair: Pair, name: str, value: Any
     ) -> None:
         ledger, _ = ledger_pair
         fleet = opened(ledger)
         ledger.fleets.record(fleet, [an_id(1)], now=NOW)
-        spoil(ledger, "fleet", "dev", name, value)
+        spoil(cloud, "fleet", "dev", name, value)
         reads: list[Callable[[], object]] = [
             lambda: ledger.fleets.get("dev"),
             lambda: ledger.fleets.page(limit=1, ended=True),
@@ -899,7 +899,7 @@ class TestUnreadable:
         ],
     )
     def test_so_is_everything_that_belongs_to_it(
-        self, ledger_pair: Pair, pk: str, sk: str, name: str, value: Any
+        self, cloud: Cloud, ledger_pair: Pair, *, pk: str, sk: str, name: str, value: Any
     ) -> None:
         ledger, _ = ledger_pair
         fleet = opened(ledger)
@@ -915,13 +915,14 @@ class TestUnreadable:
             ledger.fleets.recall(a_key("key of op-dev"))
 
         read()
-        spoil(ledger, pk, sk, name, value)
+        spoil(cloud, pk, sk, name, value)
         with pytest.raises(LedgerError, match="not its own"):
             read()
 
-    @mock_aws
-    def test_without_its_table_every_call_is_a_ledger_error_that_names_it(self) -> None:
-        fleets = DynamoLedger(boto3.client("dynamodb", HERE.region), "missing").fleets
+    def test_without_its_table_every_call_is_a_ledger_error_that_names_it(
+        self, client: Any
+    ) -> None:
+        fleets = DynamoLedger(client, "missing").fleets
         fleet = a_fleet()
         calls: list[Callable[[], object]] = [
             lambda: fleets.open(fleet, an_order(fleet), a_key("k")),
@@ -949,10 +950,9 @@ class TestUnreadable:
                 call()
 
 
-@mock_aws
-def test_every_read_is_consistent_and_nothing_is_ever_deleted_or_let_expire_but_keys() -> None:
-    make_table()
-    client = boto3.client("dynamodb", HERE.region)
+def test_every_read_is_consistent_and_nothing_is_ever_deleted_or_let_expire_but_keys(
+    client: Any,
+) -> None:
     called: set[str] = set()
 
     def note(params: dict[str, Any], model: Any, **_: object) -> None:
@@ -994,14 +994,13 @@ def busy(ledger: DynamoLedger, times: int, *reasons: dict[str, Any]) -> None:
     client.meta.events.register("before-call.dynamodb.TransactWriteItems", conflict)
 
 
-def spoil(ledger: DynamoLedger, pk: str, sk: str, name: str, value: Any) -> None:
-    client_of(ledger).update_item(
-        TableName=TABLE,
-        Key={"pk": {"S": pk}, "sk": {"S": sk}},
-        UpdateExpression="SET #name = :value",
-        ExpressionAttributeNames={"#name": name},
-        ExpressionAttributeValues={":value": value},
-    )
+def spoil(cloud: Cloud, pk: str, sk: str, name: str, value: Any) -> None:
+    """Change an item where it lies, also into one that DynamoDB would refuse to write."""
+    table = cloud.world.tables().get(TABLE)
+    place = table.place({"pk": {"S": pk}, "sk": {"S": sk}})
+    item = table.get(place)
+    assert item is not None
+    table.write(place, {**item, name: value})
 
 
 class TestClose:

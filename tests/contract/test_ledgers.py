@@ -5,9 +5,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from curfew.core.audit import Draft, EntryKind, broken
 from curfew.core.errors import LedgerError
@@ -16,7 +14,7 @@ from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.dynamodb.table import Table
 from curfew.ledger.protocols import Ledger
 from curfew.ledger.records import Pause, Round, Watermark
-from demo.world import TABLE, make_table
+from demo.world import TABLE
 from tests.builders import HERE, NOW, an_id
 
 TODAY = date(2026, 3, 4)
@@ -211,9 +209,10 @@ class TestWatermark:
 class TestDynamoDb:
     """What only the real table can get wrong."""
 
-    @mock_aws
-    def test_without_its_table_every_call_is_a_ledger_error_that_names_it(self) -> None:
-        ledger = DynamoLedger(boto3.client("dynamodb", HERE.region), "missing")
+    def test_without_its_table_every_call_is_a_ledger_error_that_names_it(
+        self, client: Any
+    ) -> None:
+        ledger = DynamoLedger(client, "missing")
         calls: list[Callable[[], object]] = [
             ledger.paused,
             lambda: ledger.pause(Pause(since=NOW, by="k", reason="r")),
@@ -229,10 +228,7 @@ class TestDynamoDb:
             with pytest.raises(LedgerError, match='"missing"'):
                 call()
 
-    @mock_aws
-    def test_two_who_append_at_once_make_one_chain(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_two_who_append_at_once_make_one_chain(self, client: Any) -> None:
         mine, theirs = DynamoLedger(client, TABLE), DynamoLedger(client, TABLE)
         overtaken: list[bool] = []
 
@@ -248,10 +244,7 @@ class TestDynamoDb:
         assert [e.draft.instance_id for e in entries] == [an_id(2), an_id(1)]
         assert broken(entries) is None
 
-    @mock_aws
-    def test_whoever_comes_second_believes_who_saw_first(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_whoever_comes_second_believes_who_saw_first(self, client: Any) -> None:
         ledger = DynamoLedger(client, TABLE)
         overtaken: list[bool] = []
 
@@ -265,12 +258,9 @@ class TestDynamoDb:
 
         assert ledger.witness(HERE, [an_id(1)], later) == {an_id(1): NOW}
 
-    @mock_aws
     def test_a_pause_item_that_somebody_wrote_by_hand_pauses_or_stops_but_never_lets_pass(
-        self,
+        self, client: Any
     ) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
         ledger = DynamoLedger(client, TABLE)
         key = {"pk": {"S": "pause"}, "sk": {"S": "pause"}}
         client.put_item(TableName=TABLE, Item={**key, "on": {"S": "yes"}})
@@ -278,10 +268,9 @@ class TestDynamoDb:
         with pytest.raises(LedgerError, match="not its own"):
             ledger.paused()
 
-    @mock_aws
-    def test_a_transaction_that_is_refused_for_another_reason_is_not_repeated(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_a_transaction_that_is_refused_for_another_reason_is_not_repeated(
+        self, client: Any
+    ) -> None:
         tried: list[bool] = []
 
         def refuse(**_: object) -> None:
@@ -299,10 +288,9 @@ class TestDynamoDb:
             DynamoLedger(client, TABLE).append(HERE, [draft()])
         assert len(tried) == 1
 
-    @mock_aws
-    def test_tags_full_of_emoji_stay_far_below_what_a_transaction_may_hold(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_tags_full_of_emoji_stay_far_below_what_a_transaction_may_hold(
+        self, client: Any
+    ) -> None:
         sizes: list[int] = []
 
         def measure(params: dict[str, Any], **_: object) -> None:
@@ -318,10 +306,7 @@ class TestDynamoDb:
 
         assert max(sizes) < 2_000_000  # of 4 MB
 
-    @mock_aws
-    def test_every_read_is_consistent(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_every_read_is_consistent(self, client: Any) -> None:
         read: list[str] = []
 
         def check(params: dict[str, Any], model: Any, **_: object) -> None:
@@ -340,14 +325,11 @@ class TestDynamoDb:
 
         assert set(read) == {"GetItem", "BatchGetItem", "Query"}
 
-    @mock_aws
     @pytest.mark.parametrize("times", [1, 99])
     def test_keys_that_were_left_unread_are_read_again_or_nothing_is_believed(
-        self, times: int, monkeypatch: pytest.MonkeyPatch
+        self, client: Any, times: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(Table, "wait", lambda *_: None)
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
         ledger = DynamoLedger(client, TABLE)
         ids = [an_id(n) for n in range(5)]
         ledger.witness(HERE, ids, NOW)
@@ -370,14 +352,11 @@ class TestDynamoDb:
             with pytest.raises(LedgerError, match="too busy"):
                 ledger.witness(HERE, ids, later)
 
-    @mock_aws
     def test_an_append_that_is_always_overtaken_is_given_up_and_said(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, client: Any, monkeypatch: pytest.MonkeyPatch, make_client: Callable[[], Any]
     ) -> None:
         monkeypatch.setattr(Table, "wait", lambda *_: None)
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
-        other = DynamoLedger(boto3.client("dynamodb", HERE.region), TABLE)
+        other = DynamoLedger(make_client(), TABLE)
         client.meta.events.register(
             "before-call.dynamodb.TransactWriteItems", lambda **_: other.append(HERE, [draft(2)])
         )
