@@ -118,7 +118,7 @@ def test_the_bytecode_is_what_runs(built: Template, function: str, tmp_path: Pat
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_small_model_of_ec2_ships(built: Template, function: str) -> None:
-    models = Path("curfew") / "models"
+    models = Path("curfew") / "aws" / "models"
     source, shipped = ROOT / "functions" / models, folder_of(built, function) / models
 
     files = sorted(path.relative_to(source) for path in source.rglob("*.json"))
@@ -132,9 +132,9 @@ def test_the_small_model_of_ec2_ships(built: Template, function: str) -> None:
 ASK = """
 import sys
 sys.path[len(sys.path):] = sys.argv[1:]
-from curfew.clouds import Clouds
+from curfew.providers.openstack.clouds import Clouds
 from curfew.core.errors import ConfigError
-from curfew.core.model import Mode
+from curfew.core.target import Mode
 from curfew.schemas.targets import Cloud
 entry = '{clouds: {lab: {auth: {auth_url: "http://127.0.0.1:9/v3", username: a, password: b, project_name: c}}}}'
 clouds = Clouds({"lab": Cloud(regions=("here",))}, lambda: entry)
