@@ -108,7 +108,9 @@ def test_every_client_is_made_in_one_place_which_guards_it() -> None:
     assert makers() == [("aws/clients.py", "create_client")]
     assert {module for module, _ in ways_out()} == {
         "aws/clients.py",
+        "aws/roles.py",  # the read role's session, which scoped_credentials had
         "aws/session.py",
+        "providers/ec2/factory.py",  # a type alone
         "providers/ec2/scoped_credentials.py",
         "providers/openstack/allowed_calls.py",
         "providers/openstack/errors.py",
