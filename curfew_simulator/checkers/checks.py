@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..history.history import History
 from . import audit, launches, liveness, refusals, termination
-from .rule import RULES
+from .rule import RULES, Finding
 
 __all__ = [
     "RULES",
@@ -38,5 +38,5 @@ class Violation:
 def judged(history: History) -> Iterator[Violation]:
     """Every violation in a world that has ended."""
     for rule in RULES:
-        for detail in rule.check(history):
-            yield Violation(letter=rule.letter, rule=rule.name, detail=detail)
+        for found in map(Finding.of, rule.check(history)):
+            yield Violation(letter=rule.letter, rule=rule.name, detail=str(found))

@@ -9,7 +9,7 @@ from curfew.schemas.templates import FleetEntry
 from ..cloud.ec2.machine import State
 from ..history.history import Birth, History, Order
 from ..history.invocation import Invocation
-from .rule import rule
+from .rule import Finding, rule
 
 
 @rule("S15")
@@ -65,23 +65,27 @@ def what_is_launched_is_the_templates(history: History) -> Iterator[str]:
 
 
 @rule("S24")
-def no_lease_is_cut_short(history: History) -> Iterator[str]:
+def no_lease_is_cut_short(history: History) -> Iterator[str | Finding]:
     """S24, S26: no policy orders a member before the end of which its owner was told last."""
     for order, birth in _members(history):
         kind, _ = history.about(order.by)
         until = history.leased_until(birth, order.moment)
         if kind == "policy" and order.call.at < until:
-            yield f"{order}: {birth.id} of {birth.fleet} has a lease until {until:%d %b %H:%M:%S}"
+            detail = (
+                f"{order}: {birth.id} of {birth.fleet} has a lease until {until:%d %b %H:%M:%S}"
+            )
+            yield Finding(detail, birth.id)
 
 
 @rule("S24")
-def only_what_has_run_out_is_ended_as_such(history: History) -> Iterator[str]:
+def only_what_has_run_out_is_ended_as_such(history: History) -> Iterator[str | Finding]:
     """S24: who carries tags of a fleet and was not launched for it, has no lease that could run out."""
     for order in history.orders:
-        if history.about(order.by) == ("policy", "leases"):
+        kind, name = history.about(order.by)
+        if kind == "policy" and order.by.policies.content.policies[name].select.lease:
             for id_ in history.machines_of(order):
                 if id_ not in history.births:
-                    yield f"{order}: {id_} was never launched by Curfew"
+                    yield Finding(f"{order}: {id_} was never launched by Curfew", id_)
 
 
 @rule("S26")

@@ -19,13 +19,14 @@ def whoever_is_due_has_gone(history: History) -> Iterator[str]:
     """L1: two rounds of calm sweeps after the last fault, where no limit is in the way."""
     if history.mode != "act" or not _wide(history):
         return
+    file = history.policies.content
     region, target = history.world.region(), history.targets[0]
     now = history.world.clock.now()
     leases = history.ledger.fleets.leases(target, list(region.machines))
     for machine in region.alive():
         lease = leases.get(machine.id)
-        due = meant(machine, "nightly") and not (lease and lease.runs(now))
-        if due and not machine.protected and not kept(machine, "nightly", now):
+        due = meant(file, machine, "nightly") and not (lease and lease.runs(now))
+        if due and not machine.protected and not kept(file, machine, "nightly", now):
             yield f"{machine.id} runs still: {dict(machine.tags)}"
 
 
@@ -35,11 +36,16 @@ def every_lease_ends(history: History) -> Iterator[str]:
     now = history.world.clock.now()
     if history.mode != "act" or not _wide(history):
         return
+    file = history.policies.content
     for birth in history.births.values():
         machine = birth.region.last(birth.id)
         leases = history.ledger.fleets.leases(history.target(birth.region), [birth.id])
         lease = leases.get(birth.id)
-        free = machine.state in ALIVE and not machine.protected and not kept(machine, "leases", now)
+        free = (
+            machine.state in ALIVE
+            and not machine.protected
+            and not kept(file, machine, "leases", now)
+        )
         if free and lease and not lease.runs(now):
             yield f"{birth.id} of {birth.fleet} in {birth.region.name} runs since its lease ended at {lease.expires_at}"
 

@@ -1,9 +1,10 @@
 """What must not be done at all: too much, too late, twice, while paused, by whoever may not."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 
+from ..cloud.ec2.machine import Machine
 from ..cloud.ec2.region import Region
 from ..history.history import History, Order, answered, instant, versions
 from ..history.invocation import Invocation
@@ -39,17 +40,22 @@ def no_sweep_ends_more_than_its_share(history: History) -> Iterator[str]:
         kind, name = history.about(invocation)
         if kind != "policy" or not name:
             continue
-        percent = invocation.policies.content.policy(name, "").limits.percent
+        policy = invocation.policies.content.policy(name, "")
+        percent, states = policy.limits.percent, frozenset(map(str, policy.selector.states))
         # A plan that is carried out later was judged by the population of its own time.
         made = history.plan_of(invocation) or invocation
         there = history.world.region(name=region)
         since = made.begun_at - timedelta(seconds=30)
         until = made.ended_at or made.begun_at
-        everybody = [id_ for id_ in there.everybody if versions(there, id_, since, until)]
+        everybody = [
+            id_
+            for id_ in _there(made, there)
+            if any(_is_listed(m, states) for m in versions(there, id_, since, until))
+        ]
         if percent == 0 or len(everybody) * percent < 100 * len(ids):
             orders = [] if made is not invocation else _of(history, invocation, region)
             listed_by = min((order.call.at for order in orders), default=until) - MOMENT
-            if percent == 0 or _at_least_ten(there, since, listed_by):
+            if percent == 0 or _at_least_ten(_there(made, there), there, states, since, listed_by):
                 yield f"{invocation}: {len(ids)} of {len(everybody)} in {region}, {percent} % allowed"
 
 
@@ -218,13 +224,29 @@ def _of(history: History, invocation: Invocation, region: str) -> list[Order]:
     return [o for o in history.orders if o.by is invocation and o.call.region == region]
 
 
-def _at_least_ten(there: Region, since: datetime, until: datetime) -> bool:
+def _there(invocation: Invocation, region: Region) -> Iterable[str]:
+    """The instances that a listing of the invocation could show."""
+    return region.everybody if invocation.there is None else invocation.there[region.name]
+
+
+def _at_least_ten(
+    ids: Iterable[str],
+    there: Region,
+    states: frozenset[str],
+    since: datetime,
+    until: datetime,
+) -> bool:
     """Whether every listing in that time must have shown so many: somebody may come or go in the middle of it."""
 
     def always(id_: str) -> bool:
         seen = versions(there, id_, since, until)
         return there.version(id_, since) is not None and all(
-            machine.state == "running" and not machine.hidden for machine in seen
+            _is_listed(machine, states) for machine in seen
         )
 
-    return sum(map(always, there.everybody)) >= 10
+    return sum(map(always, ids)) >= 10
+
+
+def _is_listed(machine: Machine, states: frozenset[str]) -> bool:
+    """Whether a listing of these states shows a version of an instance."""
+    return str(machine.state) in states and not machine.hidden

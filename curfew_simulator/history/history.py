@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from curfew.config.policy_file import PolicyFile
+from curfew.core.audit import Entry
 from curfew.core.instance import Mode, Target
 from curfew.ledger.protocols import Ledger
 
@@ -97,7 +98,7 @@ class History:
 
     ``made_by`` says which invocation made a call, ``moments`` at which moment, ``reached`` when the invocation was
     about to make it; each is by the call's number. ``calm_from`` is the moment at which all faults end, ``window`` the
-    first time of the schedule after it.
+    first time of the schedule after it, ``clock_error`` by how much Curfew's clock may have been slow.
     """
 
     world: World
@@ -112,6 +113,7 @@ class History:
     queue: Sequence[Message] = ()
     calm_from: int = 0
     window: datetime | None = None
+    clock_error: timedelta = timedelta()
 
     @cached_property
     def orders(self) -> list[Order]:
@@ -155,6 +157,11 @@ class History:
     def targets(self) -> list[Target]:
         """All of them."""
         return [self.target(self.world.region(name=name)) for name in self.regions]
+
+    @cached_property
+    def chains(self) -> dict[Target, list[Entry]]:
+        """The audit of each target, read once."""
+        return {target: list(self.ledger.entries(target)) for target in self.targets}
 
     def machines_of(self, order: Order) -> tuple[str, ...]:
         """The machines that an order is about: a Spot request is about its instance if that would end with it."""

@@ -13,11 +13,11 @@ from typing import Any, get_args
 from curfew.schemas.fields import Selectable
 from curfew.schemas.policy_file import File, PolicyEntry
 
+from ..checkers.oracle import ALWAYS, fits, read
 from ..cloud import population
 from ..cloud.autoscaling import found
 from ..cloud.ec2.machine import SpotRequest, SpotState, State
 from ..cloud.ec2.region import Region
-from .oracle import ALWAYS, fits, read
 
 TYPES = ("t2.micro", "t3.small", "t3.large", "m7i.xlarge", "c7g.4xlarge", "p5.48xlarge")
 SERVICE_TAGS = (

@@ -69,7 +69,7 @@ def as_json(outcome: "Outcome") -> None:
         "instances": rehearsal.population,
         "terminated": outcome.terminated.total(),
         "stopped": outcome.stopped.total(),
-        "should_have_been_kept": sorted(outcome.spared),
+        "should_have_been_kept": sorted(outcome.wronged),
         "promises": [
             {"promise": words, "broken": times} for words, times in outcome.promises.items()
         ],

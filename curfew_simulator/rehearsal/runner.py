@@ -24,12 +24,14 @@ from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.messages import LaunchRequest, SweepRequest
 from curfew.schemas.templates import FleetEntry
 
+from ..checkers.oracle import ALWAYS, kept, meant, old_enough
 from ..cloud.faults import PROFILES
 from ..cloud.transport import Cloud
 from ..cloud.world import ACCOUNT, World
+from ..history.history import History
+from ..history.invocation import Invocation
 from ..simulation.process import KilledError
 from .application import Context, Parameters, RehearsedApp, client, listening
-from .oracle import ALWAYS, Nature
 from .population import Population
 
 HOME = "eu-central-1"
@@ -44,7 +46,8 @@ MOST_OF_A_FLEET = 3
 class Swept:
     """One policy in one night. ``first`` and ``last`` are the numbers of its calls.
 
-    ``there`` is who was in each region when it began. ``summaries`` has one for each region, ``rows`` every verdict
+    ``there`` has the instances of each region when it began. ``summaries`` has one for each region, ``rows`` every
+    verdict
     that is worth a line, ``problem`` is that of a sweep which never came to a report.
     """
 
@@ -58,6 +61,8 @@ class Swept:
     summaries: list[Mapping[str, Any]] = field(default_factory=list)
     rows: list[Mapping[str, Any]] = field(default_factory=list)
     problem: str = ""
+    error: str = ""
+    killed: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -139,7 +144,44 @@ class Rehearsal:
         """A region in Curfew's words."""
         return Target(provider="ec2", account=ACCOUNT, region=region)
 
-    # The scene.
+    def history(self) -> History:
+        """What happened, for the checkers. Every sweep is judged by the policies that the rehearsal has now."""
+        calls = self.world.journal.calls
+        swept = [one for night in self.nights for one in night.sweeps]
+        invocations = [self._invocation(number, one) for number, one in enumerate(swept, 1)]
+        return History(
+            world=self.world,
+            ledger=self.ledger,
+            mode=Mode.ACT,
+            policies=self.policies,
+            regions=tuple(self.regions),
+            invocations=invocations,
+            made_by={call.number: one for one in invocations for call in one.calls},
+            moments={call.number: call.number for call in calls},
+            reached={call.number: call.at for call in calls},
+        )
+
+    def _invocation(self, number: int, swept: Swept) -> Invocation:
+        return Invocation(
+            number=number,
+            kind="schedule",
+            who="schedule",
+            about={"policy": swept.policy},
+            begun_at=swept.begun_at,
+            skew=timedelta(),
+            cut_off=swept.cut_off,
+            policies=self.policies,
+            first=swept.first,
+            there=swept.there,
+            last=swept.last,
+            ended_at=swept.ended_at,
+            calls=self.world.journal.calls[swept.first - 1 : swept.last],
+            reports=swept.summaries,
+            error=swept.error,
+            killed=swept.killed,
+        )
+
+    # The world before the first night.
 
     def _settle(self) -> None:
         """Ten hours before the first night: two fleets of each template, of which one runs out until then."""
@@ -207,10 +249,10 @@ class Rehearsal:
         try:
             sweep.sweep(SweepRequest.parse(event), self._context(), self._app())
         except KilledError as killed:
-            swept.problem = str(killed)
+            swept.problem = swept.killed = str(killed)
         except Exception as error:  # noqa: BLE001  what the platform calls a function that failed
-            if not swept.summaries:
-                swept.problem = f"{type(error).__name__}: {error}"
+            swept.error = f"{type(error).__name__}: {error}"
+            swept.problem = "" if swept.summaries else swept.error
         finally:
             self._swept = None
             swept.last, swept.ended_at = len(self.world.journal.calls), self.world.clock.now()
@@ -235,16 +277,21 @@ class Rehearsal:
     def _protect_somebody(self, policy: str) -> None:
         """One of those whom the policy is just about to be after."""
         region, now = self.regions[self._dice.choice(self.names[policy])], self.world.clock.now()
-        nature = Nature(file=self.policies.content, leases={})
-        leases = bool(self.policies.content.policies[policy].select.lease)
-        meant = [
+        file = self.policies.content
+        leases = bool(file.policies[policy].select.lease)
+        due = [
             machine.id
             for machine in region.alive()
-            if (OPERATION_TAG in machine.tags if leases else nature.meant(machine, policy, now))
-            and not nature.kept(machine, policy, now)
+            if (
+                OPERATION_TAG in machine.tags
+                if leases
+                else meant(file, machine, policy)
+                and old_enough(file, machine.launched_at, policy, now)
+            )
+            and not (machine.protected or kept(file, machine, policy, now))
         ]
-        if meant:
-            id_ = self._dice.choice(sorted(meant))
+        if due:
+            id_ = self._dice.choice(sorted(due))
             region.tag(id_, **{ALWAYS.title(): "please"})
             said = f"during {policy} somebody gives {id_} the tag {ALWAYS.title()}"
             self.nights[-1].meanwhile.append(said)

@@ -18,7 +18,7 @@ from ..cloud.clock import DAWN
 from ..cloud.ec2.region import AT_ONCE
 from ..cloud.faults import CALM
 from ..cloud.world import World
-from ..history.history import History
+from ..history.history import STALE, History
 from ..history.invocation import Invocation
 from . import nemesis, policies, population, scenarios
 from .clients import REGIONS, listening
@@ -97,6 +97,7 @@ class Story:
             queue=stage.queue,
             calm_from=self.calm_from,
             window=self.window,
+            clock_error=STALE,
         )
 
     def happen(self) -> None:
