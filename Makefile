@@ -1,51 +1,52 @@
-# Every target sets up what it needs. The first run downloads; the next ones look at file dates and go straight to work.
+# Every target sets up what it needs. Only the first run downloads.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 export SAM_CLI_TELEMETRY := 0
-# .python-version says which Python; nothing else does.
+# Only .python-version decides which Python is used.
 unexport PYENV_VERSION UV_PYTHON VIRTUAL_ENV
 
 PYTHON := .venv/bin/python
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 SAM := PATH="$(CURDIR)/.tools/bin:$$PATH" sam
 BUILT := .aws-sam/build/template.yaml
-SHIPPED := $(shell find functions layer -not -path '*/__pycache__*')
+SHIPPED := $(shell find functions layers -not -path '*/__pycache__*')
 
-##@ Use
+##@ Try it
 
 .PHONY: help
-help: ## Show this
+help: ## Show these targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: .venv/.ready ## Launch fleets on an embedded cloud, sweep them, show what went and why
+demo: .venv/.ready ## Launch fleets on an emulated cloud, sweep them, and show what was done and why
 	@$(PYTHON) -m demo
 
 .PHONY: local
-local: .venv/.ready $(BUILT) ## Serve an embedded cloud for `sam local invoke`, until Ctrl-C
+local: .venv/.ready $(BUILT) ## Serve an emulated cloud for `sam local invoke`, until Ctrl-C
 	@$(PYTHON) -m demo.local
 
 .PHONY: deploy-local
-deploy-local: .venv/.ready .tools/.ready .ministack/.ready ## Deploy two stacks onto an emulated cloud, and watch one run by itself
+deploy-local: .venv/.ready .tools/.ready .ministack/.ready ## Deploy two stacks to an emulated AWS, and watch one run by its schedule
 	@$(PYTHON) -m tests.e2e.aws
 
 .PHONY: openstack
-openstack: .venv/.ready ## The life of a fleet on OpenStack: of OS_CLOUD, or of a control plane that is brought up
+openstack: .venv/.ready ## Run a fleet on OpenStack: the cloud that OS_CLOUD names, or a control plane that it starts
 	@$(PYTHON) -m tests.e2e.openstack
 
-##@ Develop
+##@ Change it
 
 .PHONY: setup
-setup: .venv/.ready .tools/.ready ## Make the environments (the other targets do it by themselves)
+setup: .venv/.ready .tools/.ready ## Make the environments (the other targets do so themselves)
 
-.PHONY: test
-test: .venv/.ready $(BUILT) ## Run the whole test suite
-	$(PYTHON) -m pytest
+.PHONY: format
+format: .venv/.ready ## Format, and fix what ruff can fix
+	.venv/bin/ruff check --fix-only
+	.venv/bin/ruff format
 
 .PHONY: check
 check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, locks, model, schema, template
@@ -60,36 +61,37 @@ check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, l
 	$(SAM) validate
 	$(SAM) validate --lint
 
-.PHONY: mutants
-mutants: .venv/.ready ## Change the core and act in every way, and see that a test notices (long)
-	$(PYTHON) -m tools.mutants
+.PHONY: test
+test: .venv/.ready $(BUILT) ## Run the whole test suite
+	$(PYTHON) -m pytest
+
+.PHONY: build
+build: .venv/.ready $(BUILT) ## Build what ships to Lambda, and check that it needs nothing else
+	$(PYTHON) -m pytest tests/artifact
+
+##@ Prove it, before a release
 
 .PHONY: worlds
-worlds: .venv/.ready ## Run 10,000 hostile worlds (COUNT=1000; FRESH=1: with seeds that nobody has had)
+worlds: .venv/.ready ## Simulate 10,000 hostile worlds (COUNT=1000; FRESH=1: with new seeds)
 	PYTHONPATH=functions:. $(PYTHON) -m curfew_simulator.simulation --count $(or $(COUNT),10000) $(if $(FRESH),--fresh)
 
 .PHONY: safeguards
 safeguards: .venv/.ready ## Disable each safeguard in turn, and show that the simulation detects it
 	PYTHONPATH=functions:. $(PYTHON) -m curfew_simulator.ablation
 
+.PHONY: mutants
+mutants: .venv/.ready ## Mutate the core and what acts, and check that a test fails for each mutant (long)
+	$(PYTHON) -m tools.mutants
+
 .PHONY: bench
-bench: .venv/.ready .peers/.ready $(BUILT) ## Measure a sweep beside its peers (ROUNDS=1 SIZES=1000: in minutes)
+bench: .venv/.ready .peers/.ready $(BUILT) ## Compare the cost of a sweep with other tools (ROUNDS=1 SIZES=1000: in minutes)
 	PYTHONPATH=functions:. $(PYTHON) -m benchmarks $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SIZES),--sizes $(SIZES)) \
 	  $(if $(SLOW_ROUNDS),--slow-rounds $(SLOW_ROUNDS)) $(if $(PARTS),--parts $(PARTS)) $(if $(PUBLISH),--publish)
 
-.PHONY: build
-build: .venv/.ready $(BUILT) ## Build what ships to Lambda, and check that it stands alone
-	$(PYTHON) -m pytest tests/artifact
-
-.PHONY: format
-format: .venv/.ready ## Format, and mend what can be mended
-	.venv/bin/ruff check --fix-only
-	.venv/bin/ruff format
-
-##@ Maintain
+##@ Maintain it
 
 .PHONY: lock
-lock: $(filter .uv/%,$(UV)) ## Renew the locks from pyproject.toml (UPGRADE=1: at the newest versions), and what follows
+lock: $(filter .uv/%,$(UV)) ## Renew the locks from pyproject.toml (UPGRADE=1: to the newest versions)
 	@for lock in $(LOCKS); do $(call compile,"$$lock","$$lock") $(if $(UPGRADE),--upgrade); done
 	@$(MAKE) --no-print-directory .venv/.ready
 	$(PYTHON) -m tools.trim functions/curfew/aws/models
@@ -103,15 +105,15 @@ stale: $(filter .uv/%,$(UV))
 	done
 
 .PHONY: clean
-clean: ## Remove all that the other targets made
+clean: ## Remove everything that the other targets made
 	rm -rf .venv .tools .ministack .peers .uv .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
-# The locks, each from its part of pyproject.toml. What is tested is what ships: the first one governs the second.
-LOCKS := functions/requirements.txt layers/openstack/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
+# Each lock comes from its part of pyproject.toml. The tests use the versions that ship: the first lock bounds the others.
+LOCKS := functions/requirements.txt layer/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
   requirements/peers.txt requirements/uv.txt benchmarks/typical/requirements.txt
 compile = case $(1) in \
 	  functions/*) from="pyproject.toml" ;; \
-	  layer/*) from="--group pyproject.toml:layer --constraint functions/requirements.txt" ;; \
+	  layers/*) from="--group pyproject.toml:layer --constraint functions/requirements.txt" ;; \
 	  */dev.txt) from="pyproject.toml --extra cli --extra openstack --group dev --group mutants --constraint functions/requirements.txt" ;; \
 	  benchmarks/*) from="--group pyproject.toml:typical --constraint functions/requirements.txt" ;; \
 	  *) group="$${lock\#\#*/}"; from="--group pyproject.toml:$${group%.txt}" ;; \
@@ -119,7 +121,7 @@ compile = case $(1) in \
 	$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --custom-compile-command 'make lock' $$from --output-file $(2)
 
-# uv, where the machine has none. Made outside this folder: in it, python3 may be one that only uv can provide.
+# uv, if the machine has none. Made from /, since in this folder python3 may be a version that only uv can install.
 .uv/bin/uv: requirements/uv.txt
 	rm -rf .uv && cd / && python3 -m venv "$(CURDIR)/.uv"
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
@@ -131,26 +133,26 @@ compile = case $(1) in \
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# SAM's CLI: apart, since its pins should not govern ours, and with a pip, which `sam build` asks of the Python beside it.
+# SAM's CLI: in an environment of its own, so that its pins do not bind ours, and with the pip that `sam build` needs.
 .tools/.ready: requirements/sam.txt $(filter .uv/%,$(UV))
 	$(UV) venv --quiet --clear .tools
 	$(UV) pip sync --quiet --python .tools --require-hashes $<
 	@touch $@
 
-# What `make bench` measures Curfew against: apart, since it is none of ours.
+# The tools that `make bench` compares Curfew with: in an environment of their own, since they are no dependencies.
 .peers/.ready: requirements/peers.txt $(filter .uv/%,$(UV))
 	$(UV) venv --quiet --clear .peers
 	$(UV) pip sync --quiet --python .peers --require-hashes $<
 	@touch $@
 
-# The cloud that `make deploy-local` deploys onto. The functions run under its Python, so it is that of their runtime.
+# The emulated AWS of `make deploy-local`. The functions run under its Python, so it has the version of their runtime.
 .ministack/.ready: requirements/ministack.txt $(filter .uv/%,$(UV))
 	$(UV) venv --quiet --clear .ministack
 	$(UV) pip sync --quiet --python .ministack --require-hashes $<
 	@touch $@
 
-# Lambda cannot write bytecode beside what it imports, and would compile all of it at every cold start. It is made here,
-# never compared with its source again, and tells of the places where Lambda has the files.
+# Lambda cannot write bytecode, and would compile every module at each cold start. So the bytecode is made here: unchecked,
+# and with the paths that the files have on Lambda.
 $(BUILT): template.yaml spoke.yaml samconfig.toml Makefile $(SHIPPED) .tools/.ready | .venv/.ready
 	$(SAM) build
 	@for built in .aws-sam/build/*/; do \

@@ -13,9 +13,9 @@ import time_machine
 
 from curfew import bootstrap
 from curfew.config.settings import Settings
-from curfew.core.instance import Mode
+from curfew.core.target import Mode
 from curfew.fleets import launcher, lifecycle
-from curfew.ledger.protocols import Key
+from curfew.ledger.records import Key
 
 REGION = "eu-central-1"
 TABLE = "curfew-ledger"

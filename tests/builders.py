@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from curfew.core.instance import ActionKind, Instance, State, Target
+from curfew.core.instance import ActionKind, Instance, State
 from curfew.core.policy import Limits, Policy, Selector, TagFilter
+from curfew.core.target import Target
 
 NOW = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 HERE = Target(provider="ec2", account="123456789012", region="eu-central-1")

@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl, urlencode
 from curfew.app import App
 from curfew.config.policy_file import PolicyFile
 from curfew.config.settings import Settings
-from curfew.core.instance import Instance, Mode, Target
+from curfew.core.instance import Instance
+from curfew.core.target import Mode, Target
 from curfew.handlers import http_api
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.protocols import Ledger

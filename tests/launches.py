@@ -10,7 +10,8 @@ from curfew.core.lease import Fleet
 from curfew.core.policy import Protection
 from curfew.fleets import launcher, lifecycle
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Key, Ledger
+from curfew.ledger.protocols import Ledger
+from curfew.ledger.records import Key
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.templates import FleetEntry
 from tests.builders import HERE

@@ -6,14 +6,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from curfew.clock import Clock
-from curfew.core.instance import Mode, Target
 from curfew.core.launch import Order
 from curfew.core.lease import Fleet, Step
 from curfew.core.policy import Policy
 from curfew.core.report import Report, Result
+from curfew.core.target import Mode, Target
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Key, Ledger
-from curfew.sweep.planner import Sweep, act, plan
+from curfew.ledger.protocols import Ledger
+from curfew.ledger.records import Key
+from curfew.sweep.context import Sweep
+from curfew.sweep.executor import act
+from curfew.sweep.planner import plan
 from tests.builders import HERE, NOW, a_policy
 from tests.stub_ec2 import StubEc2
 

@@ -27,7 +27,7 @@ from mypy_boto3_ec2.client import EC2Client
 from curfew.aws import allowed_calls
 from curfew.aws import session as sdk
 from curfew.aws.allowed_calls import Purpose
-from curfew.core.instance import Mode
+from curfew.core.target import Mode
 from curfew.providers.ec2 import page_parser
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.providers.ec2.scoped_credentials import borrowing

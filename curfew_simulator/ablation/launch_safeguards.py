@@ -10,7 +10,7 @@ from curfew.core.lease import Fleet
 from curfew.fleets import launcher
 from curfew.ledger.memory.fleets import MemoryFleets
 from curfew.ledger.memory.plans import MemoryPlans
-from curfew.ledger.protocols import PlanStep
+from curfew.ledger.records import PlanStep
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep import run_state, stored_plans
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from curfew.aws import allowed_calls
 from curfew.clock import Clock
 from curfew.core import plan
-from curfew.core.instance import Mode
+from curfew.core.target import Mode
 from curfew.fleets import lifecycle
 from curfew.handlers import sweep as sweep_handler
 from curfew.handlers.http import fleets as fleets_api
@@ -23,7 +23,7 @@ from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.orchestration import admission, fan_out
 from curfew.providers.ec2 import scoped_credentials
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.sweep import execution, planner, zone_worker
+from curfew.sweep import execution, executor, planner, zone_worker
 
 from ..cloud import sts
 from ..patching import Remove, everything_at_once, patching, returning, rules, setting
@@ -71,7 +71,9 @@ reuse_old_descriptions = returning(True, (zone_worker.Lane, "_is_fresh"))
 never_describe_again = everything_at_once(
     setting(zone_worker.Lane, "_look", lambda _self, actions: list(actions)), reuse_old_descriptions
 )
-select_everything = returning(None, (plan, "mismatch"), (planner, "mismatch"))
+select_everything = everything_at_once(
+    returning(None, (plan, "mismatch")), returning(True, (planner, "could_match"))
+)
 without_claims = setting(zone_worker.Lane, "_claim", lambda _self, due: list(due))
 claim_always = returning(True, *((register, "claim") for register in REGISTERS))
 skip_intents = returning(None, (zone_worker.Lane, "_write_intents"))
@@ -119,7 +121,7 @@ SAFEGUARDS: Mapping[str, Remove] = {
     "being-launched": rules("_being_launched"),
     "older-than": returning(None, (plan, "too_young")),
     "mode": returning(Mode.ACT, (sweep_handler, "permitted"), (admission, "permitted")),
-    "duplicate": returning(False, (planner, "_swept_already")),
+    "duplicate": returning(False, (executor, "_swept_already")),
     "whole-listing": ignore_failed_pages,
     "batch-size": everything_at_once(
         setting(execution, "BATCH", 1_000),

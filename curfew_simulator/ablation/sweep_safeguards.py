@@ -18,7 +18,7 @@ from curfew.ledger.memory.fleets import MemoryFleets
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.ec2 import scoped_credentials
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.sweep import execution, planner, run_state, zone_worker
+from curfew.sweep import execution, planner, recheck, run_state, zone_worker
 
 from ..patching import Put, Remove
 
@@ -27,7 +27,7 @@ FOREVER = timedelta(days=9_999)
 
 def ignore_attributes(put: Put) -> None:
     """Termination and stop protection count for nothing."""
-    for module in (zone_worker, planner):
+    for module in (recheck, planner):
         put(module, "protect", lambda made, _attributes: made)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from curfew.config.policy_file import PolicyFile
 from curfew.core.audit import Entry
-from curfew.core.instance import Mode, Target
+from curfew.core.target import Mode, Target
 from curfew.ledger.protocols import Ledger
 
 from ..cloud.ec2.machine import Machine

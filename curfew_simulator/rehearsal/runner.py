@@ -16,8 +16,8 @@ from curfew.app import App
 from curfew.config.policy_file import PolicyFile
 from curfew.config.settings import Settings
 from curfew.core.errors import CurfewError
-from curfew.core.instance import Mode, Target
 from curfew.core.lease import OPERATION_TAG, instant_of
+from curfew.core.target import Mode, Target
 from curfew.handlers import launch, sweep
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.providers.ec2.provider import Ec2Provider

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from curfew.core.instance import Mode
+from curfew.core.target import Mode
 
 from ..cloud.clock import DAWN
 from ..cloud.ec2.region import AT_ONCE

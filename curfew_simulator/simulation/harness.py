@@ -15,7 +15,7 @@ from curfew.concurrency import LANES, in_turn
 from curfew.config.policy_file import PolicyFile
 from curfew.config.settings import Settings
 from curfew.core.errors import LedgerError, QueueError
-from curfew.core.instance import Mode
+from curfew.core.target import Mode
 from curfew.handlers import http_api, launch, sweep, sweep_target
 from curfew.ledger import protocols as ledgers
 from curfew.ledger.dynamodb.ledger import DynamoLedger

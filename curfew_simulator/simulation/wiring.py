@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from curfew.core.instance import Target
+from curfew.aws.roles import role_arn
+from curfew.core.target import Target
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.providers.ec2.scoped_credentials import Arns, Lender, role_arn
+from curfew.providers.ec2.scoped_credentials import Arns, Lender
 
 from ..cloud.world import ACCOUNT, World
 from .clients import desk

@@ -16,17 +16,17 @@ from .clock import Clock
 from .concurrency import Abreast, in_turn
 from .config.policy_file import PolicyFile
 from .config.settings import Settings
+from .config.targets import Atlas
 from .core.errors import ProviderError, RequestError
-from .core.instance import Mode, Place, Target
 from .core.lease import Fleet
 from .core.policy import Policy
+from .core.target import Mode, Place, Target
 from .fleets.lifecycle import Wish
 from .ledger.protocols import Ledger
-from .orchestration.targets import Atlas
 from .providers.base import Provider, Unreachable
 from .schemas.messages import SweepRequest, TargetRequest, WorkRequest
 from .schemas.templates import CloudFleetEntry
-from .sweep.planner import Sweep
+from .sweep.context import Sweep
 
 FLEETS_AT_ONCE = 100
 

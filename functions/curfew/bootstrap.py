@@ -14,10 +14,11 @@ from .concurrency import LANES, threads
 from .config.policy_file import load
 from .config.settings import Settings
 from .core.errors import ConfigError
-from .core.instance import Mode
+from .core.target import Mode
 from .ledger.memory.ledger import MemoryLedger
 from .ledger.protocols import Ledger
 from .providers.base import Provider
+from .providers.ec2.factory import Ec2Factory
 from .providers.openstack.clouds import Clouds
 from .schemas.messages import TargetRequest, WorkRequest
 
@@ -38,12 +39,13 @@ def build(settings: Settings) -> App:
     policies = load(settings.policies)
     rates = Rates(settings.rate_percent, now=utc_now, sleep=time.sleep)
     targets = policies.content.targets
-    aws = Aws(settings, rates, now=utc_now, wanted=not targets.only_clouds)
+    aws = Aws(settings, rates, wanted=not targets.only_clouds)
     settings = aws.settings
+    ec2 = Ec2Factory(aws, now=utc_now)
     clouds = Clouds(targets.clouds, _secret(aws, settings.clouds) if settings.clouds else None)
 
     def provider(region: str, account: str = "", *, mode: Mode) -> Provider:
-        side: Clouds | Aws = clouds if clouds.has(account) else aws
+        side: Clouds | Ec2Factory = clouds if clouds.has(account) else ec2
         return side.provider(region, account, mode=mode)
 
     return App(
@@ -52,7 +54,7 @@ def build(settings: Settings) -> App:
         ledger=_ledger(aws, settings),
         provider=partial(provider, mode=settings.mode),
         watcher=partial(provider, mode=Mode.REPORT),
-        regions=aws.regions,
+        regions=ec2.regions,
         members=aws.members,
         rates=rates,
         defer=_defer(aws, settings.queue) if settings.queue else None,
@@ -65,7 +67,7 @@ def build(settings: Settings) -> App:
 
 def ledger_of(settings: Settings) -> Ledger:
     """The ledger alone, without policies: enough for the pause switch. Raises ConfigError."""
-    aws = Aws(settings, now=utc_now)
+    aws = Aws(settings)
     return _ledger(aws, replace(aws.settings, mode=Mode.ACT))
 
 

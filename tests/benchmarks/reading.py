@@ -8,7 +8,8 @@ from botocore.parsers import EC2QueryParser
 
 from benchmarks import rendering
 from benchmarks.fleet import Machine
-from curfew.core.instance import Instance, Target
+from curfew.core.instance import Instance
+from curfew.core.target import Target
 from curfew.providers.ec2.instances import instance_of
 
 MODEL = botocore.session.get_session().get_service_model("ec2")

@@ -6,8 +6,9 @@ from benchmarks import rendering
 from benchmarks.cases import POLICIES
 from benchmarks.fleet import ACCOUNT, Machine, fleet
 from curfew.config.policy_file import load
-from curfew.core.instance import Instance, Target
+from curfew.core.instance import Instance
 from curfew.core.plan import Action, judge
+from curfew.core.target import Target
 from tests.benchmarks.reading import instances_of
 
 NOW = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)

@@ -19,7 +19,7 @@ import vcr  # type: ignore[import-untyped]  # it has no types
 import yaml
 from openstack.exceptions import HttpException
 
-from curfew.core.instance import Target
+from curfew.core.target import Target
 from curfew.providers.openstack.provider import OpenstackProvider, connected
 from curfew.providers.openstack.tags import written
 

@@ -15,7 +15,8 @@ from curfew.core.lease import CLAIM, Fleet, Lease, Member, Step
 from curfew.ledger.dynamodb import fleet_items, table
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.dynamodb.table import Table
-from curfew.ledger.protocols import Key, Ledger
+from curfew.ledger.protocols import Ledger
+from curfew.ledger.records import Key
 from demo.world import TABLE, make_table
 from tests.builders import HERE, NOW, an_id
 from tests.contract.dynamo import client_of, lose_the_first_answer, overtake

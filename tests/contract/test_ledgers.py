@@ -11,10 +11,11 @@ from moto import mock_aws
 
 from curfew.core.audit import Draft, EntryKind, broken
 from curfew.core.errors import LedgerError
-from curfew.core.instance import Target
+from curfew.core.target import Target
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.dynamodb.table import Table
-from curfew.ledger.protocols import Ledger, Pause, Round, Watermark
+from curfew.ledger.protocols import Ledger
+from curfew.ledger.records import Pause, Round, Watermark
 from demo.world import TABLE, make_table
 from tests.builders import HERE, NOW, an_id
 

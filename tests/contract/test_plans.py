@@ -10,12 +10,14 @@ import pytest
 from moto import mock_aws
 
 from curfew.core.errors import LedgerError
-from curfew.core.instance import ActionKind, Instance, Mode, State, Volume
+from curfew.core.instance import ActionKind, Instance, State, Volume
 from curfew.core.lease import Lease
 from curfew.core.plan import Action, Kept, Plan
 from curfew.core.report import Outcome, Report, Result, Status
+from curfew.core.target import Mode
 from curfew.ledger.dynamodb.ledger import DynamoLedger
-from curfew.ledger.protocols import Ledger, PlanRecord, PlanStep, Verdict
+from curfew.ledger.protocols import Ledger
+from curfew.ledger.records import PlanRecord, PlanStep, Verdict
 from demo.world import TABLE, make_table
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance
 from tests.contract.dynamo import client_of, lose_the_first_answer, overtake

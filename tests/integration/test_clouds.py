@@ -10,9 +10,9 @@ import pytest
 from curfew import bootstrap
 from curfew.config.policy_file import load
 from curfew.config.settings import Settings
+from curfew.config.targets import Atlas
 from curfew.core.errors import ConfigError, RefusedError, RequestError
-from curfew.core.instance import Mode, Place, Target
-from curfew.orchestration.targets import Atlas
+from curfew.core.target import Mode, Place, Target
 from curfew.providers.memory import MemoryProvider
 from curfew.providers.openstack.clouds import Clouds
 from curfew.schemas.messages import SweepRequest, TargetRequest
@@ -212,7 +212,7 @@ def test_without_the_sdk_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(sys.modules, "curfew.providers.openstack.provider", raising=False)
     monkeypatch.setitem(sys.modules, "keystoneauth1.exceptions", None)
     monkeypatch.setitem(sys.modules, "openstack", None)
-    with pytest.raises(ConfigError, match=r"pip install 'curfew\[openstack\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[openstack\]' in a checkout"):
         clouds(SECRET).provider("RegionOne", "lab", mode=Mode.REPORT)
 
 

@@ -11,10 +11,11 @@ from curfew.app import App
 from curfew.config import policy_file
 from curfew.config.settings import Settings
 from curfew.core.errors import LedgerError, ProviderError, RequestError, SweepFailedError
-from curfew.core.instance import Instance, Mode, State
+from curfew.core.instance import Instance, State
+from curfew.core.target import Mode
 from curfew.handlers import sweep
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Pause, Round
+from curfew.ledger.records import Pause, Round
 from curfew.orchestration.scheduler import due
 from curfew.providers.memory import MemoryProvider
 from curfew.schemas.messages import SweepRequest, TickRequest

@@ -15,7 +15,7 @@ from moto import mock_aws
 from curfew import bootstrap
 from curfew.core.errors import ConfigError, RequestError, StaleTriggerError, SweepFailedError
 from curfew.handlers.sweep import handler
-from curfew.ledger.protocols import Pause
+from curfew.ledger.records import Pause
 from demo import world
 from demo.__main__ import Context
 

@@ -7,10 +7,11 @@ import pytest
 
 from curfew.core.audit import Draft, EntryKind, broken
 from curfew.core.errors import LedgerError
-from curfew.core.instance import ActionKind, Instance, Mode, State, Target
+from curfew.core.instance import ActionKind, Instance, State
 from curfew.core.report import Result, Status
+from curfew.core.target import Mode, Target
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Pause
+from curfew.ledger.records import Pause
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep.execution import BATCH
 from curfew.sweep.zone_worker import PATIENCE

@@ -17,13 +17,14 @@ from curfew.core.errors import (
     RefusedError,
     ThrottledError,
 )
-from curfew.core.instance import Attributes, Instance, Mode, State
+from curfew.core.instance import Attributes, Instance, State
 from curfew.core.launch import Pool
 from curfew.core.lease import Step
+from curfew.core.target import Mode
 from curfew.fleets.lifecycle import begin
 from curfew.handlers import http_api
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Key, Pause
+from curfew.ledger.records import Key, Pause
 from curfew.orchestration import jobs
 from curfew.schemas.messages import WorkRequest
 from tests.builders import HERE, NOW, an_id, an_instance

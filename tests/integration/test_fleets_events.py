@@ -8,7 +8,7 @@ import pytest
 
 from curfew.config import policy_file
 from curfew.config.settings import SHIPPED_POLICIES
-from curfew.ledger.protocols import PlanRecord
+from curfew.ledger.records import PlanRecord
 from curfew.orchestration.jobs import make_plan
 from tests.builders import NOW, an_instance
 from tests.http import ADMINISTRATOR, OWNER, Reply, Service

@@ -18,9 +18,10 @@ from curfew.core.plan import Plan
 from curfew.core.report import Report, Result, Status
 from curfew.ledger.memory.fleets import MemoryFleets
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Pause
+from curfew.ledger.records import Pause
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.sweep.planner import act, plan
+from curfew.sweep.executor import act
+from curfew.sweep.planner import plan
 from curfew.sweep.run_state import Run
 from curfew.sweep.zone_worker import PATIENCE
 from tests.builders import HERE, NOW, an_id

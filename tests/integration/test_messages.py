@@ -21,7 +21,7 @@ from curfew.core.errors import QueueError
 from curfew.core.lease import Fleet, Step
 from curfew.fleets import launcher, lifecycle
 from curfew.handlers.sweep import handler
-from curfew.ledger.protocols import Key, PlanRecord, PlanStep
+from curfew.ledger.records import Key, PlanRecord, PlanStep
 from curfew.orchestration import jobs
 from curfew.sweep.run_state import SHELF_LIFE
 from demo import world

@@ -14,15 +14,16 @@ from curfew.config import policy_file
 from curfew.config.settings import Settings
 from curfew.core.audit import EntryKind, broken
 from curfew.core.errors import ConflictError, QueueError
-from curfew.core.instance import Instance, Mode, State
+from curfew.core.instance import Instance, State
 from curfew.core.report import Report, Result, Status
+from curfew.core.target import Mode
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Pause
+from curfew.ledger.records import Pause
 from curfew.orchestration import jobs
 from curfew.providers.memory import MemoryProvider
 from curfew.schemas.messages import SweepRequest, WorkRequest
 from curfew.sweep import continuation, execution
-from curfew.sweep.planner import run
+from curfew.sweep.executor import run
 from tests.builders import HERE, an_id
 from tests.night import Time
 

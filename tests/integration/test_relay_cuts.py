@@ -14,11 +14,11 @@ from curfew.config.policy_file import PolicyFile, load
 from curfew.config.settings import Settings
 from curfew.core.audit import EntryKind, broken
 from curfew.core.errors import LedgerError, QueueError, SweepFailedError
-from curfew.core.instance import Mode
 from curfew.core.report import Report, Status
+from curfew.core.target import Mode
 from curfew.handlers import sweep as handler
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Pause, PlanStep
+from curfew.ledger.records import Pause, PlanStep
 from curfew.schemas.messages import SweepRequest, WorkRequest
 from curfew.sweep.continuation import HOPS
 from demo.__main__ import Context

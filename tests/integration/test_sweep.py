@@ -9,11 +9,12 @@ import pytest
 
 from curfew.core.audit import Draft
 from curfew.core.errors import LedgerError, RequestError, StaleTriggerError
-from curfew.core.instance import ActionKind, Mode, Target
+from curfew.core.instance import ActionKind
 from curfew.core.policy import Limits
 from curfew.core.report import Result, Status
+from curfew.core.target import Mode, Target
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Pause
+from curfew.ledger.records import Pause
 from curfew.orchestration.admission import LATEST, permitted, refuse_stale
 from curfew.schemas.messages import SweepRequest
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id

@@ -15,7 +15,8 @@ from curfew.app import App
 from curfew.config import policy_file
 from curfew.config.settings import Settings
 from curfew.core.errors import LedgerError, ProviderError, RequestError, SweepFailedError
-from curfew.core.instance import Instance, Mode, State, Target
+from curfew.core.instance import Instance, State
+from curfew.core.target import Mode, Target
 from curfew.handlers import sweep, sweep_target
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.memory import MemoryProvider

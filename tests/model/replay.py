@@ -19,9 +19,11 @@ from curfew.core.errors import AmbiguousError
 from curfew.core.instance import State
 from curfew.core.lease import Fleet
 from curfew.core.policy import Limits, Policy
-from curfew.ledger.protocols import Pause
+from curfew.ledger.records import Pause
 from curfew.providers.memory import MemoryProvider
-from curfew.sweep.planner import Sweep, act, plan
+from curfew.sweep.context import Sweep
+from curfew.sweep.executor import act
+from curfew.sweep.planner import plan
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
 from tests.model.ending import DEAD, DONE, HANG, LATE, NOBODY, RENEWED, UNBEGUN, Ending, World
 from tests.model.stage import Player

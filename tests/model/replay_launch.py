@@ -16,7 +16,7 @@ from curfew.core.launch import Order, Pool, token
 from curfew.core.lease import Fleet
 from curfew.fleets import launcher
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Key
+from curfew.ledger.records import Key
 from curfew.providers.base import Launch as Call
 from curfew.providers.memory import MemoryProvider
 from tests.builders import HERE, NOW

@@ -34,9 +34,9 @@ from curfew.aws.allowed_calls import (
 from curfew.cli import commands
 from curfew.config.settings import SHIPPED_POLICIES, Settings
 from curfew.core.errors import CurfewError, LedgerError, QueueError, RefusedError
-from curfew.core.instance import Mode
+from curfew.core.target import Mode
 from curfew.handlers import sweep
-from curfew.ledger.protocols import PlanRecord, PlanStep
+from curfew.ledger.records import PlanRecord, PlanStep
 from curfew.orchestration import jobs
 from curfew.providers.base import Launch
 from curfew.providers.ec2.provider import Ec2Provider

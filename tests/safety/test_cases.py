@@ -20,7 +20,8 @@ from curfew.core.policy import Protection
 from curfew.core.report import Result, Status
 from curfew.fleets import lifecycle
 from curfew.schemas.messages import SweepRequest
-from curfew.sweep.planner import act, plan
+from curfew.sweep.executor import act
+from curfew.sweep.planner import plan
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
 from tests.night import Night, kept, leased, results
 from tests.stub_ec2 import Fault, Machine, StubEc2

@@ -13,7 +13,7 @@ from curfew.core.errors import ConflictError, ForbiddenError, LedgerError
 from curfew.core.lease import Fleet
 from curfew.core.policy import Limits, Protection
 from curfew.fleets import lifecycle
-from curfew.ledger.protocols import PlanRecord, PlanStep
+from curfew.ledger.records import PlanRecord, PlanStep
 from curfew.sweep import run_state, stored_plans
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
 from tests.launches import FIRST, SECOND, Launching

@@ -12,11 +12,12 @@ import pytest
 from curfew.core import plan, protection
 from curfew.core.audit import EntryKind
 from curfew.core.errors import LedgerError, RequestError
-from curfew.core.instance import ActionKind, Mode, State
+from curfew.core.instance import ActionKind, State
 from curfew.core.policy import Protection
 from curfew.core.report import Result
+from curfew.core.target import Mode
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.protocols import Pause
+from curfew.ledger.records import Pause
 from curfew.orchestration import admission
 from curfew.schemas.messages import SweepRequest
 from curfew_simulator.ablation.safeguards import ONLY_IN_SCENARIOS

@@ -8,7 +8,9 @@ from curfew.core.instance import ActionKind
 from curfew.core.report import Report, Result
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.sweep.planner import Sweep, act, plan
+from curfew.sweep.context import Sweep
+from curfew.sweep.executor import act
+from curfew.sweep.planner import plan
 from curfew_simulator.cloud.faults import Fault, Kind
 from curfew_simulator.cloud.history import Change
 from curfew_simulator.cloud.transport import Cloud

@@ -13,7 +13,9 @@ from curfew.clock import Clock
 from curfew.core.audit import broken
 from curfew.core.policy import TagFilter
 from curfew.core.report import Report, Result, Status
-from curfew.sweep.planner import Sweep, act, plan
+from curfew.sweep.context import Sweep
+from curfew.sweep.executor import act
+from curfew.sweep.planner import plan
 from curfew_simulator.cloud.ec2.machine import Volume
 from curfew_simulator.cloud.faults import Fault, Kind
 from curfew_simulator.cloud.history import Change

@@ -14,7 +14,9 @@ from curfew.core.audit import EntryKind, broken
 from curfew.core.report import Report, Result, Status
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.sweep.planner import Sweep, act, plan
+from curfew.sweep.context import Sweep
+from curfew.sweep.executor import act
+from curfew.sweep.planner import plan
 from curfew_simulator.cloud import autoscaling
 from curfew_simulator.cloud.ec2.machine import Machine
 from curfew_simulator.cloud.ec2.region import AT_ONCE, Region

@@ -21,7 +21,7 @@ from curfew.app import App
 from curfew.config.policy_file import load
 from curfew.config.settings import Settings
 from curfew.core.errors import RequestError
-from curfew.core.instance import Mode, Target
+from curfew.core.target import Mode, Target
 from curfew.handlers import sweep, sweep_target
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.schemas.messages import SweepRequest, TargetRequest

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from curfew.core.instance import Mode
 from curfew.core.lease import Fleet, Step
 from curfew.core.report import Result
-from curfew.ledger.protocols import PlanRecord, PlanStep
+from curfew.core.target import Mode
+from curfew.ledger.records import PlanRecord, PlanStep
 from curfew.orchestration import jobs
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.messages import WorkRequest
-from curfew.sweep import planner
+from curfew.sweep import lease_lookup
 from curfew.sweep.lease_lookup import remembered
 from tests.builders import HERE, NOW, an_id, an_instance
 from tests.http import Service
@@ -103,7 +103,7 @@ def test_the_night_spares_whoever_is_of_a_launch_that_nobody_has_taken_up() -> N
 
 def test_the_look_before_the_call_spares_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     night = of_a_launch()
-    monkeypatch.setattr(planner, "remembered", lambda instances, *_: list(instances))
+    monkeypatch.setattr(lease_lookup, "remembered", lambda instances, *_: list(instances))
 
     outcomes = {o.action.instance.id: o for o in night.sweep().outcomes}
 

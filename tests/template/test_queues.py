@@ -152,7 +152,7 @@ def test_every_right_on_a_queue_names_it() -> None:
 
 
 def test_every_function_knows_the_queue_and_a_local_one_does_without_it() -> None:
-    local = json.loads((ROOT / "local" / "env.json").read_text(encoding="utf-8"))["Parameters"]
+    local = json.loads((ROOT / "demo" / "env.json").read_text(encoding="utf-8"))["Parameters"]
 
     assert TEMPLATE.shared["Environment"]["Variables"]["CURFEW_QUEUE"] == {"Ref": "WorkQueue"}
     assert TEMPLATE.shared["Environment"]["Variables"]["CURFEW_TARGETS"] == {"Ref": "TargetQueue"}

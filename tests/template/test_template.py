@@ -241,7 +241,7 @@ def test_the_endpoint_is_declared_and_unset_in_a_real_deployment() -> None:
 
 
 def test_every_local_variable_is_one_that_the_template_declares() -> None:
-    local = json.loads((ROOT / "local" / "env.json").read_text(encoding="utf-8"))["Parameters"]
+    local = json.loads((ROOT / "demo" / "env.json").read_text(encoding="utf-8"))["Parameters"]
 
     assert set(local) <= set(TEMPLATE.shared["Environment"]["Variables"])
     assert "AWS_ENDPOINT_URL" in local

@@ -365,6 +365,7 @@ def test_an_outcome_says_what_became_of_its_action(kind: ActionKind) -> None:
         an_id(1),
     )
     assert draft.body == {"action": kind, "result": "failed", "detail": "the cloud said no"}
+    assert draft.at == NOW
 
 
 def test_a_settlement_closes_the_intent_of_a_sweep_that_broke_off() -> None:

@@ -9,11 +9,12 @@ import pytest
 from botocore.session import Session
 
 from curfew.aws import allowed_calls
-from curfew.aws.clients import LOOKS, Aws
+from curfew.aws.clients import Aws
 from curfew.aws.rate_limit import Rates
 from curfew.concurrency import LANES
 from curfew.config.settings import Settings
-from curfew.core.instance import Mode
+from curfew.core.target import Mode
+from curfew.providers.ec2.factory import LOOKS, Ec2Factory
 from tests.builders import HERE, NOW, an_id
 
 MANY = 8
@@ -26,7 +27,7 @@ class Answered:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
     rates = Rates(100, now=lambda: NOW, sleep=lambda _seconds: None)
-    made = Aws(Settings(region=HERE.region, mode=Mode.ACT), rates, now=lambda: NOW)
+    made = Aws(Settings(region=HERE.region, mode=Mode.ACT), rates)
     monkeypatch.setitem(vars(made), "identity", ("aws", HERE.account))
     return made
 
@@ -72,7 +73,7 @@ def at_once(*wanted: Callable[[], Any]) -> list[Any]:
 def test_the_client_that_acts_is_made_once_and_paced_once_whoever_wants_it(
     aws: Aws, most: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    provider: Any = aws.provider(HERE.region, mode=Mode.ACT)
+    provider: Any = Ec2Factory(aws, now=lambda: NOW).provider(HERE.region, mode=Mode.ACT)
     paced: list[Any] = []
     monkeypatch.setattr(Rates, "pace", lambda _self, client, _where: paced.append(client))
 
@@ -109,7 +110,7 @@ def test_what_could_not_be_made_is_tried_again(aws: Aws, monkeypatch: pytest.Mon
 
 
 def test_what_may_protect_is_looked_at_side_by_side_over_as_many_connections(aws: Aws) -> None:
-    provider: Any = aws.provider(HERE.region, mode=Mode.REPORT)
+    provider: Any = Ec2Factory(aws, now=lambda: NOW).provider(HERE.region, mode=Mode.REPORT)
     together = Barrier(LOOKS, timeout=20)
 
     def answer(params: Any, **_: Any) -> Any:

@@ -45,9 +45,10 @@ def test_every_target_that_the_readme_names_is_there() -> None:
     assert named <= targets
 
 
-def test_the_readme_shows_the_version_that_the_policy_file_has() -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/hostile-cloud.md"])
+def test_page_shows_version_of_policy_file(page: str) -> None:
     version = load(ROOT / "functions" / "curfew.yaml").version
-    assert set(re.findall(r"\(version ([0-9a-f]+)\)", read("README.md"))) == {version}
+    assert set(re.findall(r"\(version ([0-9a-f]+)\)", read(page))) == {version}
 
 
 def test_every_link_between_the_documents_leads_somewhere() -> None:

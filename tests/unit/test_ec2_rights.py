@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curfew.aws.roles import session_name
 from curfew.core.errors import ProviderError, RefusedError, ThrottledError
-from curfew.core.instance import Target
 from curfew.core.report import Result
+from curfew.core.target import Target
 from curfew.providers.base import Launch
 from curfew.providers.ec2.provider import LABELLED
 from curfew.providers.ec2.scoped_credentials import (
@@ -20,7 +21,6 @@ from curfew.providers.ec2.scoped_credentials import (
     borrowing,
     cancelling,
     launching,
-    session_name,
 )
 from curfew.sweep.execution import BATCH
 from tests.builders import HERE, an_id

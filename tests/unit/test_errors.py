@@ -2,7 +2,7 @@
 
 import pytest
 
-from curfew.core.errors import ConflictError, ProviderError, unexpected
+from curfew.core.errors import ConflictError, PacedError, ProviderError, unexpected
 
 
 def fails_deep_inside() -> None:
@@ -22,6 +22,13 @@ def test_a_provider_error_keeps_the_clouds_code_and_what_its_support_asks_for() 
 
     assert (str(error), error.code, error.request_id) == ("no", "AuthFailure", "r-1")
     assert (ProviderError("no").code, ProviderError("no").request_id) == ("", "")
+
+
+def test_a_call_that_the_rate_keeps_back_is_late_only_if_it_says_so() -> None:
+    early, late = PacedError("in 3 seconds"), PacedError("in 99 seconds", late=True)
+
+    assert (str(early), early.late) == ("in 3 seconds", False)
+    assert (str(late), late.late) == ("in 99 seconds", True)
 
 
 def test_an_unexpected_error_leads_to_the_innermost_place() -> None:

@@ -9,13 +9,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curfew.core.instance import ActionKind, Instance, State, Target, Volume
+from curfew.core.instance import ActionKind, Instance, State, Volume
 from curfew.core.launch import Answer, Attempt, Order
 from curfew.core.lease import Fleet, Lease, Step
 from curfew.core.plan import Action, Kept
 from curfew.core.report import Outcome, Result
+from curfew.core.target import Target
 from curfew.ledger.dynamodb import fleet_items, plan_items
-from curfew.ledger.protocols import PlanRecord, Verdict
+from curfew.ledger.records import PlanRecord, Verdict
 from tests.builders import HERE, NOW
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -1,9 +1,12 @@
 """The mutation gate itself: what it knows a mutant by, and what it lets through."""
 
+import tomllib
+from fnmatch import fnmatch
+
 import pytest
 
 from tools.leftovers import leftovers
-from tools.mutants import LIST, Mutant, Verdict, changed_lines, explained, judge, told
+from tools.mutants import LIST, ROOT, Mutant, Verdict, changed_lines, explained, judge, told
 
 ONE = Mutant(module="curfew.core.plan", place="guard", change="- a\n+ b\n")
 TWO = Mutant(module="curfew.core.plan", place="guard", change="- a\n+ c\n")
@@ -88,6 +91,19 @@ def test_the_count_says_what_became_of_all() -> None:
 
 def test_the_list_can_be_read() -> None:
     assert all(explained(LIST.read_text("utf-8")).values())
+
+
+def test_a_module_that_has_mutants_is_judged_by_its_own_tests() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
+    judges = settings["pytest_add_cli_args_test_selection"]
+
+    assert all((ROOT / tests).is_file() for tests in judges)
+    for pattern in settings["only_mutate"]:
+        modules = list((ROOT / "functions").glob(pattern))
+        assert modules, pattern
+        for module in modules:
+            own = f"tests/*/test_{module.stem}*.py"
+            assert not list(ROOT.glob(own)) or any(fnmatch(tests, own) for tests in judges), own
 
 
 def test_what_runs_at_import_or_behind_a_decorator_has_mutants_and_plain_functions_none() -> None:

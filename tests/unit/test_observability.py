@@ -18,7 +18,9 @@ from curfew.core.report import Report, Result
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.memory import MemoryProvider
 from curfew.reporting.telemetry import logger, publish
-from curfew.sweep.planner import Sweep, act, plan
+from curfew.sweep.context import Sweep
+from curfew.sweep.executor import act
+from curfew.sweep.planner import plan
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id, an_instance
 
 CANARY = "hunter2-canary"

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from curfew.core.instance import State, Target
+from curfew.core.instance import State
 from curfew.core.plan import decide
 from curfew.core.policy import TagFilter
+from curfew.core.target import Target
 from curfew.providers.openstack.filters import query
 from curfew.providers.openstack.servers import instance_of
 from tests.builders import NOW, a_policy, a_selector

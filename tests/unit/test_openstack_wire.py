@@ -22,12 +22,14 @@ from curfew.core.errors import (
     RefusedError,
     ThrottledError,
 )
-from curfew.core.instance import Mode, State, Target
+from curfew.core.instance import State
 from curfew.core.report import Report, Result, Status
+from curfew.core.target import Mode, Target
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.base import Launch
 from curfew.providers.openstack.provider import OpenstackProvider, connected
-from curfew.sweep.planner import Sweep, run
+from curfew.sweep.context import Sweep
+from curfew.sweep.executor import run
 from tests.builders import NOW, a_policy
 from tests.unit.test_openstack_servers import a_server
 

@@ -96,6 +96,14 @@ def test_an_old_instance_goes_by_its_age() -> None:
     assert (action.rule, action.reason) == ("older-than", "is running, env=dev, 4d old")
 
 
+def test_an_instance_that_is_younger_than_the_policy_asks_is_kept() -> None:
+    policy = a_policy(older_than=timedelta(days=3))
+
+    (kept,) = decide([an_instance(age=timedelta(days=2))], policy, NOW).kept
+
+    assert (kept.rule, kept.reason) == ("older-than", "is 2d old; the policy waits for 3d")
+
+
 def test_the_action_is_the_policys() -> None:
     made = decide(fleet(2), a_policy(action=ActionKind.STOP), NOW)
 
@@ -114,6 +122,14 @@ def test_an_instance_that_is_not_selected_is_kept_as_such_even_if_protected() ->
     made = decide([an_instance(tags={"env": "prod", "curfew:keep": ""})], a_policy(), NOW)
 
     assert [kept.rule for kept in made.kept] == ["not-selected"]
+
+
+def test_a_plan_knows_its_policy_and_when_it_was_made() -> None:
+    policy = a_policy()
+
+    made = decide([an_instance()], policy, NOW)
+
+    assert (made.policy, made.made_at, made.refused) == (policy, NOW, None)
 
 
 def test_nothing_found_is_an_empty_plan() -> None:
@@ -278,6 +294,12 @@ def test_a_plan_without_actions_is_never_over_a_limit() -> None:
     made = decide([an_instance(tags={})], a_policy(limits=nothing), NOW)
 
     assert guard(made, 100) == made
+
+
+def test_a_refused_plan_says_why() -> None:
+    finding = Finding(rule="limit-test", reason="for the test")
+
+    assert refuse(decide([an_instance()], a_policy(), NOW), finding).refused == finding
 
 
 def test_a_refusal_leaves_what_was_kept_before_as_it_was() -> None:

@@ -1,6 +1,7 @@
 """What is exempt, and that it says why."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from curfew.core.instance import ActionKind, Attributes, Instance
 from curfew.core.policy import Policy, Protection
 from curfew.core.protection import RULES, SERVICE_TAGS, protected, shielded
-from tests.builders import NOW, a_policy, a_selector, an_instance
+from tests.builders import HERE, NOW, a_policy, a_selector, an_instance
 from tests.unit.test_lease import a_lease
 
 DEV = {"env": "dev"}
@@ -213,6 +214,57 @@ def test_a_tag_that_nobody_reads_may_stand_twice() -> None:
     assert rule_for({**DEV, "owner": "kim", "Owner": "ali"}) is None
 
 
+def test_a_third_spelling_of_a_tag_is_counted() -> None:
+    assert finding(an_instance(tags={"env": "dev", "Env": "dev", "ENV": "dev"})) == (
+        "ambiguous-tag",
+        "has the tag env in 3 spellings: which one counts?",
+    )
+
+
+def test_a_later_tag_in_two_spellings_protects() -> None:
+    tags = {**DEV, "a": "1", "A": "2", "b": "1", "zone": "x", "Zone": "y"}
+    policy = a_policy(selector=a_selector(with_tags=("b", "zone")))
+
+    assert finding(an_instance(tags=tags), policy) == (
+        "ambiguous-tag",
+        "has the tag zone in 2 spellings: which one counts?",
+    )
+
+
+@pytest.mark.parametrize("key", ["env", "ENV", " Env "])
+def test_a_tag_with_several_values_protects_in_any_spelling(key: str) -> None:
+    assert finding(an_instance(ambiguous=("owner", key))) == (
+        "ambiguous-tag",
+        f"has several values of the tag {key}: which one counts?",
+    )
+
+
+def test_a_tag_with_several_values_that_no_selector_reads_is_harmless() -> None:
+    assert protected(an_instance(ambiguous=("owner",)), a_policy(), NOW) is None
+
+
+# Locks, leases and launches
+
+
+def test_a_locked_instance_is_kept_with_the_reason() -> None:
+    assert finding(an_instance(locked=True)) == ("locked", "is locked")
+
+
+def test_an_instance_under_a_lease_is_kept_until_the_lease_ends() -> None:
+    assert finding(an_instance(lease=a_lease(timedelta(hours=1)))) == (
+        "leased",
+        "has a lease until 2026-03-04T03:00:00Z",
+    )
+    assert protected(an_instance(lease=a_lease(timedelta(0))), a_policy(), NOW) is None
+
+
+def test_an_instance_of_an_unfinished_launch_is_kept_with_its_fleet() -> None:
+    assert finding(an_instance(launching="lab")) == (
+        "being-launched",
+        "is of the fleet lab, whose launch has not come to an end",
+    )
+
+
 # Stopping
 
 
@@ -238,6 +290,27 @@ def test_a_spot_instance_is_never_stopped() -> None:
         "is a Spot Instance, which may not be stopped",
     )
     assert protected(spot, a_policy(), NOW) is None
+
+
+# Shelving
+
+
+def on(provider: str) -> Instance:
+    return an_instance(target=replace(HERE, provider=provider))
+
+
+def test_an_instance_is_shelved_only_by_a_provider_that_has_a_shelf() -> None:
+    shelve = a_policy(action=ActionKind.SHELVE)
+
+    assert finding(on("ec2"), shelve) == ("cannot-shelve", "ec2 has no shelf: use stop")
+    assert finding(on("openstack-2"), shelve)[0] == "cannot-shelve"
+    assert protected(on("openstack"), shelve, NOW) is None
+    assert protected(on("memory"), shelve, NOW) is None
+
+
+@pytest.mark.parametrize("action", [ActionKind.STOP, ActionKind.TERMINATE])
+def test_an_action_other_than_shelving_needs_no_shelf(action: ActionKind) -> None:
+    assert protected(on("ec2"), a_policy(action=action), NOW) is None
 
 
 # Age

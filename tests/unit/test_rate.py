@@ -13,7 +13,8 @@ from curfew.aws.rate_limit import RECOVERY, Rates, Spent
 from curfew.core.errors import PacedError
 from curfew.core.report import Report, Result, Status
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.sweep.planner import act, plan
+from curfew.sweep.executor import act
+from curfew.sweep.planner import plan
 from tests.builders import HERE, NOW, an_id
 from tests.night import Night, Time
 from tests.stub_ec2 import Fault, Machine, StubEc2

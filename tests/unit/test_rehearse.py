@@ -151,9 +151,12 @@ def test_another_process_has_the_same_output() -> None:
     assert json.loads(ran[0])["violations"] == []
 
 
-def test_the_readme_shows_what_is_printed(rehearse: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_of_simulator_shows_real_output(
+    rehearse: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
-    shown = (ROOT / "README.md").read_text().partition("curfew rehearse functions/curfew.yaml")[2]
+    page = (ROOT / "docs" / "hostile-cloud.md").read_text()
+    shown = page.partition("curfew rehearse functions/curfew.yaml")[2]
     words, _, rest = shown.partition("\n")
     printed, _, _ = rest.partition("\n```")
     before, _, after = printed.partition("\n  …\n")
@@ -333,7 +336,7 @@ def test_faults_that_there_are_not_are_refused(rehearse: Run) -> None:
 
 
 def test_without_the_extra_the_error_says_what_to_do() -> None:
-    with pytest.raises(ConfigError, match=r"pip install 'curfew\[dance\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[dance\]' in a checkout"):
         plugins.command("dance")
 
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from curfew.cli.output import table_of
-from curfew.core.instance import Instance, Mode
+from curfew.core.instance import Instance
 from curfew.core.plan import decide, refuse
 from curfew.core.policy import Finding
 from curfew.core.report import Outcome, Report, Result, Status
+from curfew.core.target import Mode
 from curfew.reporting import render
 from curfew.reporting.render import answer, matters, metrics, plain, rows, sentence, summary
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance

@@ -1,7 +1,7 @@
 """No night is lost and none is doubled, in any zone, whatever the clocks, the triggers and the sweeps do."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -9,14 +9,10 @@ from random import Random
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from curfew.core.schedule import Schedule
 
 ZURICH = ZoneInfo("Europe/Zurich")
-NIGHTLY = Schedule(name="nightly", policy="nightly", at=time(2, 30))
-HOUR = timedelta(hours=1)
 # Beside a year like others: the year in which Samoa had no 30th of December, and one in which Kwajalein had no 21st
 # of August. Lord Howe's clocks change by half an hour, Troll's by two, and Morocco's four times in a year.
 YEARS = {"Pacific/Apia": 2011, "Pacific/Kwajalein": 1993}
@@ -25,73 +21,6 @@ YEAR = 2026
 
 def utc(*when: int) -> datetime:
     return datetime(*when, tzinfo=UTC)  # type: ignore[misc,arg-type]
-
-
-def latest(now: datetime, schedule: Schedule = NIGHTLY, zone: ZoneInfo = ZURICH) -> datetime | None:
-    return schedule.latest(zone, now)
-
-
-def test_a_window_is_there_from_its_beginning_for_as_long_as_it_may_be_caught_up() -> None:
-    night = utc(2026, 3, 4, 1, 30)
-    assert latest(night - timedelta(seconds=1)) is None
-    assert latest(night) == night
-    assert latest(night + 4 * HOUR) == night
-    assert latest(night + 4 * HOUR + timedelta(seconds=1)) is None
-
-
-def test_a_time_that_the_clock_skips_comes_as_much_later() -> None:
-    assert latest(utc(2026, 3, 29, 1, 29)) is None
-    assert latest(utc(2026, 3, 29, 1, 30)) == utc(2026, 3, 29, 1, 30)  # 03:30 in summer
-
-
-def test_a_time_that_the_clock_repeats_comes_the_first_time() -> None:
-    first = utc(2026, 10, 25, 0, 30)
-    assert latest(first) == first
-    assert latest(first + HOUR) == first  # 02:30 once more
-    assert latest(first + 2 * HOUR) == first
-
-
-def test_only_the_days_that_are_named_have_a_window() -> None:
-    weekdays = Schedule(name="n", policy="n", at=time(2, 30), days=frozenset(range(5)))
-    saturday = utc(2026, 3, 7, 1, 30)
-    assert latest(saturday, weekdays) is None
-    assert latest(saturday - timedelta(days=1), weekdays) == saturday - timedelta(days=1)
-    assert weekdays.following(ZURICH, saturday) == utc(2026, 3, 9, 1, 30)
-
-
-def test_every_so_often_has_its_windows_on_a_grid_that_does_not_move() -> None:
-    often = Schedule(name="leases", policy="leases", every=timedelta(minutes=15))
-    now = utc(2026, 3, 4, 10, 44, 59)
-    assert latest(now, often) == utc(2026, 3, 4, 10, 30)
-    assert often.following(ZURICH, now) == utc(2026, 3, 4, 10, 45)
-
-
-def test_a_zone_that_skips_a_date_has_no_night_of_it() -> None:
-    apia = ZoneInfo("Pacific/Apia")
-    nights = {NIGHTLY._night(apia, date(2011, 12, day)) for day in (29, 30, 31)}
-    assert len(nights) == 2
-
-
-@given(
-    st.sampled_from(["Europe/Zurich", "Australia/Lord_Howe", "Antarctica/Troll", "America/Havana"]),
-    st.integers(0, 15 * 366 * 24 * 60).map(
-        lambda minutes: utc(2020, 1, 1) + minutes * timedelta(minutes=1)
-    ),
-    st.times(),
-)
-def test_the_following_window_is_the_next_that_is_ever_the_latest(
-    name: str, now: datetime, at: time
-) -> None:
-    zone = ZoneInfo(name)
-    schedule = Schedule(name="n", policy="n", at=at.replace(tzinfo=None, fold=0))
-    following = schedule.following(zone, now)
-    assert following > now
-    assert schedule.latest(zone, following) == following
-    between = now + (following - now) * 0.99
-    assert schedule.latest(zone, between) in {None, schedule.latest(zone, now)}
-
-
-# A year.
 
 
 @cache

@@ -16,8 +16,9 @@ from jsonschema import Draft202012Validator
 from curfew.config.policy_file import load
 from curfew.config.settings import SHIPPED_POLICIES
 from curfew.core.errors import ConfigError, RequestError
-from curfew.core.instance import ActionKind, Mode, State
+from curfew.core.instance import ActionKind, State
 from curfew.core.policy import ALWAYS_PROTECTED, Limits, Selector, TagFilter
+from curfew.core.target import Mode
 from curfew.schemas.messages import SweepRequest
 from curfew.schemas.policy_file import File
 

@@ -6,7 +6,7 @@ import pytest
 
 from curfew.config.settings import SHIPPED_POLICIES, Settings
 from curfew.core.errors import ConfigError
-from curfew.core.instance import Mode
+from curfew.core.target import Mode
 
 
 def test_an_empty_environment_reports_and_remembers_nothing() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from curfew.config import policy_file
+from curfew.config.targets import Atlas
 from curfew.core.errors import ConfigError, ProviderError, RequestError
-from curfew.core.instance import Place
 from curfew.core.policy import Policy
-from curfew.orchestration.targets import Atlas
+from curfew.core.target import Place
 from curfew.schemas.messages import SweepRequest
 from curfew.schemas.targets import Targets
 

@@ -4,13 +4,25 @@ The words stand in ledgers, tags and logs already: to change one is to forget wh
 defaults decide how much may be lost, and what an absent key means.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from curfew import concurrency
 from curfew.clock import Clock
-from curfew.core import audit, instance, launch, lease, plan, policy, protection, report
+from curfew.core import (
+    audit,
+    instance,
+    launch,
+    lease,
+    plan,
+    policy,
+    protection,
+    report,
+    target,
+)
 from curfew.core.access import Caller
 from curfew.fleets import launcher
 from curfew.sweep import batch, execution, run_state, zone_worker
@@ -31,7 +43,7 @@ HASH = "f60cda5fc26f5ea8a022ee931b3a321118535917378bea85852092c8bd733d28"
             "pending running stopping stopped shutting-down terminated unknown",
         ),
         (instance.ActionKind, "terminate stop shelve"),
-        (instance.Mode, "report act"),
+        (target.Mode, "report act"),
         (
             report.Result,
             "verified accepted kept-at-recheck failed unknown not-attempted",
@@ -64,6 +76,8 @@ def test_what_act_goes_by() -> None:
     assert timedelta(minutes=15) == run_state.SHELF_LIFE
     assert execution.WAITS == (0, 2, 4, 8, 16, 30)
     assert zone_worker.PATIENCE == 4
+    assert concurrency.LANES == 4
+    assert concurrency.LANES == 4
 
 
 def test_what_a_launch_goes_by() -> None:
@@ -220,7 +234,36 @@ def test_a_report_begins_with_nothing_done() -> None:
     bare = a_report(report.Status.COMPLETED)
 
     assert (bare.listed, bare.plan, bare.outcomes, bare.settled) == (0, None, (), ())
-    assert bare.problem == ""
+    assert (bare.problem, bare.cut) == ("", False)
+    assert (bare.throttles, bare.paced) == (0, 0.0)
+    assert (bare.root, bare.hop) == ("", 0)
+
+
+def test_a_report_counts_the_outcomes_of_one_result() -> None:
+    actions = plan.decide([an_instance(n) for n in (1, 2, 3)], NIGHTLY, NOW).actions
+    ends = (report.Result.VERIFIED, report.Result.FAILED, report.Result.VERIFIED)
+    outcomes = tuple(
+        report.Outcome(action=action, result=end) for action, end in zip(actions, ends, strict=True)
+    )
+    made = replace(a_report(report.Status.FAILED), outcomes=outcomes)
+
+    counted = {result: made.count(result) for result in report.Result if made.count(result)}
+
+    assert counted == {report.Result.VERIFIED: 2, report.Result.FAILED: 1}
+
+
+def test_a_sweep_may_be_asked_for_again_after_three_of_its_ends() -> None:
+    assert {
+        report.Status.INCOMPLETE,
+        report.Status.STOPPED,
+        report.Status.FAILED,
+    } == report.PASSING
+
+
+def test_a_place_is_in_the_deployments_own_account_unless_it_names_one() -> None:
+    place = target.Place(region="eu-central-1")
+
+    assert (place.account, place.problem) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -239,7 +282,7 @@ def test_somebody_has_to_look_at_all_that_did_not_end_as_it_should(
     status: report.Status, in_report_mode: bool, in_act_mode: bool
 ) -> None:
     assert a_report(status).failed is in_report_mode
-    assert a_report(status, mode=instance.Mode.ACT).failed is in_act_mode
+    assert a_report(status, mode=target.Mode.ACT).failed is in_act_mode
 
 
 def test_an_outcome_that_is_plain_has_no_detail_and_a_run_that_ended_well_no_problem() -> None:
@@ -274,7 +317,7 @@ def test_the_halves_of_a_group_are_all_of_it_were_tried_as_often_and_are_to_be_l
     assert [half.looked_at for half in halves] == [None, None]
 
 
-def a_report(status: report.Status, mode: instance.Mode = instance.Mode.REPORT) -> report.Report:
+def a_report(status: report.Status, mode: target.Mode = target.Mode.REPORT) -> report.Report:
     return report.Report(
         sweep_id="sweep-1",
         target=HERE,

@@ -1,22 +1,14 @@
-"""AWS, put together: every client of Curfew is made here, guarded, and once for each account and region.
-
-The own account is read with the process's own credentials, any other through its read role. Whatever changes
-something goes through a lender, if roles are configured; in report mode there is neither a lender nor a client.
-"""
+"""The AWS clients of one process: each is made here, for one purpose, and can make no other calls."""
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from functools import cache, cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
-from ..concurrency import LANES, threads
 from ..config.settings import Settings
+from ..config.version import VERSION
 from ..core.errors import ConfigError, RefusedError
-from ..core.instance import Mode, Target
-from ..providers.base import Provider
 from . import allowed_calls
 from .allowed_calls import Purpose
 
@@ -27,22 +19,17 @@ if TYPE_CHECKING:
 
 
 MEMBERS_KEPT = 900  # seconds
-LOOKS = 8  # at protections, at a time, in each lane
-LOOKING = threads(LOOKS)
-# A client keeps so many connections; what goes beyond would be connected anew for each call.
-CONNECTIONS = LANES * LOOKS
 NO_REGION = "no region is set: set AWS_REGION, or a region in the AWS profile"
 
 
 class Aws:
-    """The clients and the providers of one process. The SDK is imported when the first of them is made."""
+    """The sessions and clients of one process. The SDK is imported with the first of them."""
 
     def __init__(
         self,
         settings: Settings,
         rates: "Rates | None" = None,
         *,
-        now: Callable[[], datetime],
         wanted: bool = True,
     ) -> None:
         """``rates`` hold back the clients of EC2. Not ``wanted``, nothing of AWS has to be there unless it is used.
@@ -62,12 +49,8 @@ class Aws:
             raise ConfigError(NO_REGION)
         self.settings = settings.in_region(region)
         self._rates = rates
-        self._now = now
         self._making = Lock()
         self._abroad = cache(self._assumed)
-        self._reader = cache(self._look)
-        self._hands = cache(self._lent)
-        self._made = cache(self._provider)
         self._members = lru_cache(maxsize=2)(self._listed)
 
     @cached_property
@@ -76,16 +59,6 @@ class Aws:
         from .account import identity_of
 
         return identity_of(self.guarded(allowed_calls.ACCOUNT))
-
-    def provider(self, region: str, account: str = "", *, mode: Mode) -> Provider:
-        """The provider of a region, in the own account unless another is named. Raises ProviderError."""
-        return self._made(region, account or self.identity[1], mode)
-
-    def regions(self, account: str = "") -> frozenset[str]:
-        """The regions that an account may use. Raises ProviderError."""
-        from .account import enabled_regions
-
-        return enabled_regions(self._reader(self.settings.region, account or self.identity[1]))
 
     def members(self, units: Sequence[str]) -> frozenset[str]:
         """The active accounts of the organization's units, and of the units below them. Raises ProviderError."""
@@ -127,7 +100,7 @@ class Aws:
             retries={"mode": "standard", "total_max_attempts": attempts},
             # The SDK's own is long, and made anew for each call, in a tenth of the call's time.
             user_agent=f"Botocore/{sdk_version}",
-            user_agent_extra=f"curfew/{__version__}",
+            user_agent_extra=f"curfew/{VERSION}",
         )
         try:
             with self._making:
@@ -141,80 +114,15 @@ class Aws:
 
     def once(self, purpose: Purpose, **more: Any) -> Callable[[], Any]:
         """A client that is made when it is first wanted."""
-        return _once(lambda: self.guarded(purpose, **more))
+        return once(lambda: self.guarded(purpose, **more))
 
-    def _provider(self, region: str, account: str, mode: Mode) -> Provider:
-        from ..providers.ec2.provider import Ec2Provider
-
-        target = Target(provider="ec2", account=account, region=region)
-        read = self._reader(region, account)
-        ssm = self.once(allowed_calls.PARAMETERS, region=region, session=self._of(account))
-        enabled = partial(self.regions, account)
-        act, lender = self._hands(region, account) if mode is Mode.ACT else (None, None)
-        return Ec2Provider(
-            target=target,
-            read=read,
-            act=act,
-            lender=lender,
-            ssm=ssm,
-            enabled=enabled,
-            abreast=LOOKING,
-        )
-
-    def _look(self, region: str, account: str) -> Any:
-        from ..providers.ec2 import page_parser
-
-        session = self._of(account)
-        client = self.guarded(allowed_calls.LOOK, region, session=session, connections=CONNECTIONS)
-        page_parser.hasten(client)
-        return self._paced(client, region, account)
-
-    def _paced(self, client: Any, region: str, account: str) -> Any:
+    def rate_limited(self, client: Any, region: str, account: str) -> Any:
+        """The client, held back by the rate of the account's region."""
         if self._rates:
             self._rates.pace(client, lambda: (account, region))
         return client
 
-    def _acting(self, region: str, account: str, session: "Session | None") -> Callable[[], Any]:
-        """What makes the client that acts, which never tries again by itself."""
-        make = partial(self.guarded, allowed_calls.ACT, region, session=session, attempts=1)
-        return _once(lambda: self._paced(make(), region, account))
-
-    def _lent(self, region: str, account: str) -> tuple[Callable[[], Any], Any]:
-        """What makes the client that acts, and whoever lends it the right to."""
-        settings = self.settings
-        if not settings.roles:
-            return self._acting(region, account, self._of(account)), None
-        from ..providers.ec2.scoped_credentials import Arns, Lender
-
-        borrowed, sts, proof = self._bank
-        target = Target(provider="ec2", account=account, region=region)
-        lender = Lender(
-            sts=sts,
-            proof=proof,
-            arns=Arns(partition=self.identity[0], target=target),
-            roles=settings.roles,
-            external_id=settings.external_id,
-            now=self._now,
-        )
-        return self._acting(region, account, borrowed), lender
-
-    @cached_property
-    def _bank(self) -> tuple["Session", Any, Any]:
-        """The session that signs with what is on loan, whoever lends, and whoever tells whose that is.
-
-        Asked between the last look and the order: whoever does not answer soon is not asked again.
-        """
-        from ..providers.ec2.scoped_credentials import borrowing
-
-        home = self.settings.region
-        borrowed = borrowing(home)
-        sts = self.guarded(allowed_calls.LENDER, home, attempts=1, read_timeout=5)
-        proof = self.guarded(
-            allowed_calls.ACCOUNT, home, session=borrowed, attempts=1, read_timeout=5
-        )
-        return borrowed, sts, proof
-
-    def _of(self, account: str) -> "Session | None":
+    def session_of(self, account: str) -> "Session | None":
         """The session that reads an account; none for the own one. Raises ProviderError."""
         if account == self.identity[1]:
             return None
@@ -226,8 +134,8 @@ class Aws:
                 f"the account {account} is not the one of these credentials: set CURFEW_ROLES to what the names of "
                 "the roles begin with that spoke.yaml makes there"
             )
-        from ..providers.ec2.scoped_credentials import reading
         from .account import identity_of
+        from .roles import reading
 
         home = self.settings.region
         partition, _ = self.identity
@@ -247,8 +155,8 @@ class Aws:
         return session
 
 
-def _once(make: Callable[[], Any]) -> Callable[[], Any]:
-    """What is made when it is first wanted, by the thread that comes first; the others wait for it."""
+def once(make: Callable[[], Any]) -> Callable[[], Any]:
+    """What is made when it is first needed, by the thread that comes first; the others wait for it."""
     lock, made = Lock(), list[Any]()
 
     def get() -> Any:

@@ -12,20 +12,24 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from .. import __version__, bootstrap
+from .. import bootstrap
 from ..app import App
 from ..config.policy_file import load
 from ..config.settings import Settings
+from ..config.version import VERSION
 from ..core.audit import Draft, EntryKind, broken
 from ..core.errors import ConfigError, CurfewError, LedgerError, RequestError
-from ..core.instance import Mode
 from ..core.policy import spoken
 from ..core.report import Report, Status
-from ..ledger.protocols import Ledger, Pause
+from ..core.target import Mode
+from ..ledger.protocols import Ledger
+from ..ledger.records import Pause
 from ..reporting import render
 from ..schemas.messages import SweepRequest
 from ..schemas.policy_file import File
-from ..sweep.planner import Sweep, act, plan
+from ..sweep.context import Sweep
+from ..sweep.executor import act
+from ..sweep.planner import plan
 from . import plugins
 from .output import Exit, err, exit_code, out, show, text
 
@@ -222,7 +226,7 @@ def version(
 ) -> None:
     """Print what was asked of the program itself."""
     if show:
-        out.print(__version__)
+        out.print(VERSION)
         raise typer.Exit
 
 

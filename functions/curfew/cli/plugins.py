@@ -16,4 +16,6 @@ def command(name: str) -> Callable[..., int]:
             return cast("Callable[..., int]", found.load())
         except ModuleNotFoundError:  # registered once, and taken away since
             break
-    raise ConfigError(f"`curfew {name}` is not installed: run pip install 'curfew[{name}]'")
+    raise ConfigError(
+        f"`curfew {name}` is not installed: run pip install '.[{name}]' in a checkout of Curfew"
+    )

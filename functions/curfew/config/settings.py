@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from ..core.errors import ConfigError
-from ..core.instance import Mode
+from ..core.target import Mode
 
 RATE_PERCENT = 25
 SHIPPED_POLICIES = Path(__file__).parents[2] / "curfew.yaml"

@@ -1,16 +1,15 @@
-"""The nouns: what is found, and where.
+"""An instance, as every stage of the pipeline sees it.
 
-Every later stage of the pipeline speaks in these. All instants are aware and in UTC.
+All instants are aware and in UTC.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .lease import Lease
+from .lease import Lease
+from .target import Target
 
 
 class State(StrEnum):
@@ -43,37 +42,6 @@ class ActionKind(StrEnum):
                 return frozenset({State.SHUTTING_DOWN, State.TERMINATED})
             case ActionKind.STOP | ActionKind.SHELVE:
                 return frozenset({State.STOPPING, State.STOPPED})
-
-
-class Mode(StrEnum):
-    """``REPORT`` shows the plan, ``ACT`` executes it."""
-
-    REPORT = "report"
-    ACT = "act"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where to look, as a configuration names it; without an account it is the deployment's own.
-
-    With a ``problem``, it stands for an account of which nobody can say now in which regions to look.
-    """
-
-    region: str
-    account: str = ""
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where one sweep looks: a provider, an account, a region."""
-
-    provider: str
-    account: str
-    region: str
-
-    def __str__(self) -> str:
-        return f"{self.provider}:{self.account}:{self.region}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +82,7 @@ class Instance:
     state_reason: str = ""
     ambiguous: tuple[str, ...] = ()
     locked: bool = False
-    lease: "Lease | None" = None
+    lease: Lease | None = None
     launching: str = ""
 
     @property

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .instance import Target
 from .lease import Step
+from .target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from .instance import Target
+from .target import Target
 
 FLEET_TAG = "curfew:fleet"
 OWNER_TAG = "curfew:owner"

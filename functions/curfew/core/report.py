@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from .instance import Mode, Target
 from .plan import Action, Plan
+from .target import Mode, Target
 
 
 class Result(StrEnum):

@@ -17,7 +17,8 @@ from ..core.instance import ActionKind, Instance, State
 from ..core.launch import Order
 from ..core.lease import LEASE_TAG, Fleet, Member, tags_of, told
 from ..core.policy import EVERYTHING, Limits, Policy, Protection, Selector, TagFilter, spoken
-from ..ledger.protocols import Key, Ledger
+from ..ledger.protocols import Ledger
+from ..ledger.records import Key
 from ..providers.base import Provider
 from ..schemas.policy_file import shielding
 from ..schemas.templates import CloudFleetEntry, FleetEntry

@@ -8,10 +8,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from .. import bootstrap
 from ..app import App
 from ..core.errors import LaunchFailedError
-from ..core.instance import Mode
 from ..core.lease import Step, instant_of, told
+from ..core.target import Mode
 from ..fleets import lifecycle
-from ..ledger.protocols import Key
+from ..ledger.records import Key
 from ..orchestration import jobs
 from ..orchestration.admission import refuse_stale
 from ..reporting import render

@@ -8,8 +8,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from .. import bootstrap
 from ..app import App
 from ..core.errors import CurfewError, RequestError, SweepFailedError
-from ..core.instance import Mode
 from ..core.report import Report
+from ..core.target import Mode
 from ..orchestration import jobs
 from ..orchestration.admission import permitted, refuse_stale
 from ..orchestration.fan_out import Dispatched, dispatch
@@ -18,7 +18,7 @@ from ..reporting import render
 from ..reporting.telemetry import logger, publish
 from ..schemas.messages import SweepRequest, TickRequest, WorkRequest
 from ..sweep.continuation import hand_on
-from ..sweep.planner import run
+from ..sweep.executor import run
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord

@@ -6,7 +6,7 @@ from datetime import datetime
 from ..core.errors import ConflictError, LedgerError, ReusedKeyError
 from ..core.lease import Member, Step
 from ..core.report import Report
-from .protocols import Page, Verdict
+from .records import Page, Verdict
 
 
 def over(step: Step, members: Sequence[Member], *, nobody: datetime | None) -> datetime | None:

@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from ..core.errors import RequestError, StaleTriggerError
-from ..core.instance import Mode
 from ..core.policy import spoken
+from ..core.target import Mode
 from ..schemas.messages import LaunchRequest, SweepRequest
 
 # One that comes later than this is not obeyed: people have started to work by then.

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from ..app import App
 from ..core.errors import RequestError, StaleTriggerError
-from ..core.instance import Mode, Place
 from ..core.policy import spoken
 from ..core.report import Report
+from ..core.target import Mode, Place
 from ..schemas.messages import SweepRequest, TargetRequest
 from ..sweep.continuation import hand_on
-from ..sweep.planner import run
+from ..sweep.executor import run
 from .admission import LATEST, permitted
 
 # Later than this after it was asked for, nobody expects a sweep any more; a message may come from a dead-letter queue,

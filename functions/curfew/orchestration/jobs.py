@@ -11,16 +11,18 @@ from datetime import datetime, timedelta
 from ..app import App
 from ..core.access import Caller
 from ..core.errors import ConflictError, NotFoundError, ProviderError, QueueError
-from ..core.instance import Mode
 from ..core.lease import Fleet
 from ..core.report import Report
+from ..core.target import Mode
 from ..fleets import launcher
 from ..fleets import lifecycle as fleets
-from ..ledger.protocols import PlanRecord, PlanStep
+from ..ledger.records import PlanRecord, PlanStep
 from ..schemas.messages import WorkRequest
 from ..schemas.policy_file import SweepLimits
 from ..sweep import continuation, stored_plans
-from ..sweep.planner import Sweep, act, plan
+from ..sweep.context import Sweep
+from ..sweep.executor import act
+from ..sweep.planner import plan
 
 # Orders with so many looks take about ten seconds; more of them would outlast the request.
 AT_ONCE = 20

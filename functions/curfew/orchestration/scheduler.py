@@ -7,9 +7,9 @@ some target lacks it; so a tick may come late, twice, or not at all.
 from datetime import datetime, timedelta
 
 from ..app import App
-from ..core.instance import Mode
 from ..core.schedule import Schedule
-from ..ledger.protocols import Round
+from ..core.target import Mode
+from ..ledger.records import Round
 from ..schemas.messages import SweepRequest
 
 # A window whose sweep failed is begun again so long after it was begun, and then no more: it was told three times. By

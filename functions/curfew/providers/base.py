@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..core.errors import ProviderError
-from ..core.instance import Attributes, Instance, State, Target
+from ..core.instance import Attributes, Instance, State
 from ..core.policy import Selector
+from ..core.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

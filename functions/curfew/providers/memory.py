@@ -17,9 +17,10 @@ from ..core.errors import (
     RefusedError,
     RequestError,
 )
-from ..core.instance import ActionKind, Attributes, Instance, State, Target
+from ..core.instance import ActionKind, Attributes, Instance, State
 from ..core.launch import Pool
 from ..core.policy import Selector, mismatch
+from ..core.target import Target
 from . import own_tags
 from .base import Capabilities, Launch, Listing
 

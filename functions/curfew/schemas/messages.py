@@ -18,9 +18,8 @@ from pydantic import (
 )
 
 from ..core.errors import RequestError
-from ..core.instance import Mode
+from ..core.target import Mode
 from .fields import (
-    CloudName,
     CloudRegion,
     Duration,
     Instant,
@@ -47,7 +46,6 @@ def _possible(ttl: timedelta) -> timedelta:
 
 
 type Count = Annotated[StrictInt, Field(ge=1, le=100)]
-type Reason = Annotated[StrictStr, Field(min_length=1, max_length=500)]
 type Ttl = Annotated[Duration, AfterValidator(_possible)]
 type Words = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 
@@ -167,59 +165,6 @@ class WorkRequest(Request):
     work: Literal["launch", "terminate", "plan", "apply", "resume"]
     id: Annotated[StrictStr, Matching(r"[A-Za-z0-9-]{1,80}", "is not an id")]
     fleet: Name | None = None
-
-
-class LaunchBody(Strict):
-    """A fleet to launch. Everything that is not asked for is the template's."""
-
-    template: Name
-    name: Name | None = Field(None, description="How the fleet is called; else it gets a name.")
-    count: Count | None = Field(
-        None, description="How many instances; else the template's default."
-    )
-    ttl: Ttl | None = Field(None, description="How long the lease lasts, as in 8h.")
-    until: Instant | None = Field(None, description="When the lease ends, instead of ttl.")
-    region: Region | None = Field(None, description="Where; else the region of the deployment.")
-    tags: LaunchTags = Field(default_factory=dict, description="Tags beside the template's.")
-
-    @model_validator(mode="after")
-    def _one_length(self) -> Self:
-        if self.ttl and self.until:
-            raise ValueError(LEASE_LENGTH)
-        return self
-
-
-class LeaseBody(Strict):
-    """Another end of a lease: so long from now, or at an instant."""
-
-    ttl: Ttl | None = None
-    until: Instant | None = None
-
-    @model_validator(mode="after")
-    def _one_length(self) -> Self:
-        if bool(self.ttl) == bool(self.until):
-            raise ValueError(LEASE_LENGTH)
-        return self
-
-    def expires_at(self, now: datetime) -> datetime:
-        """The end that is asked for."""
-        return self.until or now + (self.ttl or timedelta(0))
-
-
-class PlanBody(Strict):
-    """A policy of which a plan is to be made."""
-
-    policy: Name
-    region: CloudRegion | None = Field(
-        None, description="Needed where the policy, or the cloud, has several."
-    )
-    cloud: CloudName | None = Field(None, description="An OpenStack cloud of the targets, instead.")
-
-
-class PauseBody(Strict):
-    """Why no batch may begin."""
-
-    reason: Reason
 
 
 def _together(schedule: str, scheduled_at: datetime | None) -> None:

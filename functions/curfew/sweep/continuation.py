@@ -4,7 +4,7 @@ What is handed on is who was meant, and nothing that was decided: whoever carrie
 decides anew, and acts on no other. What the sweep has taken from the day's budget is theirs already.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,12 +18,15 @@ from ..core.errors import (
     QueueError,
     unexpected,
 )
-from ..core.instance import Mode
-from ..core.plan import Action, Kept, Plan, decide, protect
+from ..core.plan import Action, Kept, Plan
 from ..core.report import Outcome, Report, Result, Status
-from ..ledger.protocols import PlanRecord, Plans, PlanStep
+from ..core.target import Mode
+from ..ledger.protocols import Plans
+from ..ledger.records import PlanRecord, PlanStep
 from ..schemas.messages import WorkRequest
-from .planner import Sweep, act, meant
+from .context import Sweep
+from .executor import act
+from .recheck import recheck
 from .stored_plans import REST, verdicts_of
 
 # Lambda cuts off a chain of messages after about sixteen.
@@ -148,15 +151,8 @@ def _planned(record: PlanRecord, sweep: Sweep) -> Report:
     made, problem, status = _plan(sweep, []), "", Status.COMPLETED
     outcomes: tuple[Outcome, ...] = ()
     try:
-        seen = sweep.provider.describe([action.instance.id for action in left])
-        known = [
-            replace(seen[a.instance.id], first_seen_at=a.instance.first_seen_at)
-            for a in left
-            if a.instance.id in seen
-        ]
-        made = replace(decide(meant(sweep, known, now), sweep.policy, now), asked_by=sweep.asked_by)
-        made = protect(made, sweep.provider.protections([a.instance.id for a in made.actions]))
-        made = _with_the_gone(made, [a for a in left if a.instance.id not in seen])
+        again = recheck(left, sweep.policy, provider=sweep.provider, ledger=sweep.ledger, now=now)
+        made = _with_the_gone(replace(again.plan, asked_by=sweep.asked_by), again.missing)
     except PacedError as error:
         # There was no time to look at them: whoever comes next does.
         made, status, problem = _plan(sweep, left), Status.STOPPED, f"nothing is decided: {error}"
@@ -183,7 +179,7 @@ def _planned(record: PlanRecord, sweep: Sweep) -> Report:
     )
 
 
-def _with_the_gone(made: Plan, gone: list[Action]) -> Plan:
+def _with_the_gone(made: Plan, gone: Sequence[Action]) -> Plan:
     """Everybody who was left is accounted for."""
     kept = [
         Kept(instance=a.instance, rule="not-seen", reason="is not to be seen any more")

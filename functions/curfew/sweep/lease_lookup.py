@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from ..core.instance import Instance, Target
+from ..core.instance import Instance
 from ..core.lease import OPERATION_TAG
+from ..core.policy import NOT_SELECTED, Selector, out_of_lease
+from ..core.target import Target
 from ..ledger.protocols import Fleets
 
 
@@ -28,4 +31,24 @@ def remembered(instances: Sequence[Instance], fleets: Fleets, target: Target) ->
             else launching.get(instance.tags.get(OPERATION_TAG, ""), ""),
         )
         for instance in instances
+    ]
+
+
+def meant(
+    instances: Sequence[Instance],
+    selector: Selector,
+    fleets: Fleets,
+    target: Target,
+    now: datetime,
+) -> list[Instance]:
+    """The instances with their leases, less those that the selector excludes by them. Raises LedgerError.
+
+    It only keeps the plan small: ``judge`` asks the same of each that is left.
+    """
+    known = remembered(instances, fleets, target)
+    findings = [out_of_lease(instance, selector, now) for instance in known]
+    return [
+        instance
+        for instance, finding in zip(known, findings, strict=True)
+        if finding is None or finding.rule != NOT_SELECTED
     ]

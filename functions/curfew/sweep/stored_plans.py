@@ -10,13 +10,16 @@ from datetime import datetime
 from typing import Any
 
 from ..core.errors import ConflictError, LedgerError, NotFoundError
-from ..core.instance import Mode
 from ..core.lease import told
 from ..core.plan import Action, Kept, Plan
 from ..core.report import Report, Status
-from ..ledger.protocols import PlanRecord, Plans, PlanStep, Verdict
+from ..core.target import Mode
+from ..ledger.protocols import Plans
+from ..ledger.records import PlanRecord, PlanStep, Verdict
 from ..reporting import render
-from .planner import Sweep, act, plan
+from .context import Sweep
+from .executor import act
+from .planner import plan
 from .run_state import SHELF_LIFE
 
 ALL = 500  # verdicts that are read at once

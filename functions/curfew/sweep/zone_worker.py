@@ -5,7 +5,6 @@ cloud is looked at before anything else is decided. Only here is an instance's e
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import batched
 
@@ -21,10 +20,10 @@ from ..core.errors import (
     unexpected,
 )
 from ..core.instance import ActionKind, State
-from ..core.plan import Action, Kept, decide, protect
+from ..core.plan import Action, Kept
 from ..core.report import Outcome, Result
 from .batch import Group
-from .lease_lookup import remembered
+from .recheck import recheck
 from .run_state import ROOM, Run
 
 PATIENCE = 4
@@ -76,24 +75,15 @@ class Lane:
         Of what was touched, only an end that is seen is a success; what is neither ended nor due is unknown.
         """
         now = self._looked_at = self._clock.now()
-        ids = [action.instance.id for action in actions]
-        seen = self._provider.describe(ids)
-        shown = [
-            replace(seen[a.instance.id], first_seen_at=a.instance.first_seen_at)
-            for a in actions
-            if a.instance.id in seen
-        ]
-        fresh = remembered(shown, self._ledger.fleets, self._provider.target)
-        again = decide(fresh, self._plan.policy, now)
-        again = protect(again, self._provider.protections([a.instance.id for a in again.actions]))
-        kept = {k.instance.id: k for k in again.kept}
-        for action in actions:
-            id_ = action.instance.id
-            if id_ in kept:
-                self._spare(action, kept[id_])
-            elif id_ not in seen:
-                self._settle_kept(action, "not to be seen any more, which proves nothing")
-        return list(again.actions)
+        again = recheck(
+            actions, self._plan.policy, provider=self._provider, ledger=self._ledger, now=now
+        )
+        by_id = {action.instance.id: action for action in actions}
+        for kept in again.plan.kept:
+            self._spare(by_id[kept.instance.id], kept)
+        for action in again.missing:
+            self._settle_kept(action, "not to be seen any more, which proves nothing")
+        return list(again.plan.actions)
 
     def _spare(self, action: Action, kept: Kept) -> None:
         ours = action.instance.id in self._touched | self._released

@@ -15,9 +15,9 @@ from ...orchestration import jobs
 from ...reporting import render
 from ...reporting.telemetry import logger, publish
 from ...schemas.fields import Name
-from ...schemas.messages import LeaseBody
 from . import pagination
 from .presenters import about, shown, there, to_the_second, told
+from .request_bodies import LeaseBody
 from .responses import EndAnswer, FleetAnswer, FleetPage, FleetView, LeaseAnswer
 from .router import After, Asked, Flag, Limit, answers, asked, example, json_answer, routes
 from .verdicts import rows_of, summary_of

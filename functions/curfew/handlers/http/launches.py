@@ -11,11 +11,11 @@ from pydantic import Field
 from ...core.errors import ProviderError
 from ...core.lease import Fleet
 from ...fleets import lifecycle as fleets
-from ...ledger.protocols import Key
+from ...ledger.records import Key
 from ...orchestration import jobs
 from ...reporting.telemetry import logger
-from ...schemas.messages import LaunchBody
 from .presenters import about, shown, to_the_second
+from .request_bodies import LaunchBody
 from .responses import FleetView
 from .router import Asked, answers, asked, example, json_answer, routes
 

@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi import swagger_ui
 from aws_lambda_powertools.event_handler.openapi.models import Tag
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from ... import __version__
+from ...config.version import VERSION
 from .problems import PROBLEM_JSON
 from .router import MEANING, answers, routes
 
@@ -133,7 +133,7 @@ def document(api: ApiGatewayResolver) -> str:
     found = json.loads(
         api.get_openapi_json_schema(
             title=TITLE,
-            version=__version__,
+            version=VERSION,
             openapi_version="3.1.0",
             summary=SUMMARY,
             description=DESCRIPTION,

@@ -6,9 +6,9 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from ...core.access import only_administrator
-from ...ledger.protocols import Pause
+from ...ledger.records import Pause
 from ...reporting.telemetry import logger
-from ...schemas.messages import PauseBody
+from .request_bodies import PauseBody
 from .responses import PauseAnswer
 from .router import answers, asked, example, json_answer, routes
 

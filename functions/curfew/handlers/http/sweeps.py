@@ -9,13 +9,14 @@ from pydantic import Field
 
 from ...core.access import only_administrator
 from ...core.errors import RequestError
-from ...ledger.protocols import PlanRecord, PlanStep
+from ...ledger.records import PlanRecord, PlanStep
 from ...orchestration import jobs
 from ...reporting.telemetry import logger, publish
-from ...schemas.messages import PlanBody, SweepRequest
+from ...schemas.messages import SweepRequest
 from ...sweep import stored_plans
 from ...sweep.run_state import SHELF_LIFE
 from . import pagination
+from .request_bodies import PlanBody
 from .responses import PlanAnswer
 from .router import After, Asked, Limit, answers, asked, example, json_answer, routes
 from .verdicts import row_of, summary_of

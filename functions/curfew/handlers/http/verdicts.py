@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.report import Report
-from ...ledger.protocols import Verdict
+from ...ledger.records import Verdict
 from ...reporting import render
 from .responses import Row, Summary
 

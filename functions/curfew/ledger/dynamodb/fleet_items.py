@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from ...core.instance import Target
 from ...core.launch import Answer, Attempt, Order
 from ...core.lease import Fleet, Member, Step
+from ...core.target import Target
 from .items import Item, expiry, instant, key, number, text
 
 FLEETS = "fleet"

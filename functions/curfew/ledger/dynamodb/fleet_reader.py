@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from ...core.instance import Target
 from ...core.launch import Attempt, Order
 from ...core.lease import Fleet, Lease, Member, Step
+from ...core.target import Target
 from .. import rules
-from ..protocols import Key, Page
+from ..records import Key, Page
 from . import fleet_items as items
 from .items import key as place
 from .items import text

@@ -18,11 +18,11 @@ from itertools import batched
 from typing import Any
 from uuid import uuid4
 
-from ...core.instance import Target
 from ...core.launch import Answer, Attempt, Order
 from ...core.lease import CLAIM, Fleet, Step
+from ...core.target import Target
 from .. import rules
-from ..protocols import Key
+from ..records import Key
 from . import fleet_items as items
 from .fleet_reader import NOT_ENDED, FleetRecords
 from .items import Item, key, text

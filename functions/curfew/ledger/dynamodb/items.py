@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ...core.audit import Draft, Entry, EntryKind
-from ...core.instance import Target
-from ..protocols import Round, Watermark
+from ...core.target import Target
+from ..records import Round, Watermark
 
 type Item = Mapping[str, Any]
 

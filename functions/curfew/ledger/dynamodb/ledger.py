@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING
 
 from ...core.audit import GENESIS, Draft, Entry, link, unsettled
 from ...core.errors import LedgerError
-from ...core.instance import Target
-from ..protocols import Pause, Round, Watermark
+from ...core.target import Target
+from ..records import Pause, Round, Watermark
 from . import items
 from .fleets import DynamoFleets
 from .plans import DynamoPlans

@@ -5,11 +5,12 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from ...core.instance import ActionKind, Instance, State, Target, Volume
+from ...core.instance import ActionKind, Instance, State, Volume
 from ...core.lease import Lease
 from ...core.plan import Action, Kept
 from ...core.report import Outcome, Result
-from ..protocols import PlanRecord, PlanStep, Verdict
+from ...core.target import Target
+from ..records import PlanRecord, PlanStep, Verdict
 from .fleet_items import of_target, target_of
 from .items import Item, instant, key, number, text
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from ...core.report import Report
 from .. import rules
-from ..protocols import Page, PlanRecord, PlanStep, Verdict
+from ..records import Page, PlanRecord, PlanStep, Verdict
 from . import plan_items as items
 from .items import key, text
 from .table import NEW, Table, Write, check, put, update

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import RLock
 
-from ...core.instance import Target
 from ...core.launch import Answer, Attempt, Order
 from ...core.lease import Fleet, Lease, Member, Step
+from ...core.target import Target
 from .. import rules
-from ..protocols import Key, Page
+from ..records import Key, Page
 from .synchronized import alone
 
 

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from threading import RLock
 
 from ...core.audit import GENESIS, Draft, Entry, link, unsettled
-from ...core.instance import Target
-from ..protocols import Pause, Round, Watermark
+from ...core.target import Target
+from ..records import Pause, Round, Watermark
 from .fleets import MemoryFleets
 from .plans import MemoryPlans
 from .synchronized import alone

@@ -5,7 +5,7 @@ from threading import RLock
 
 from ...core.report import Report
 from .. import rules
-from ..protocols import Page, PlanRecord, PlanStep, Verdict
+from ..records import Page, PlanRecord, PlanStep, Verdict
 from .synchronized import alone
 
 

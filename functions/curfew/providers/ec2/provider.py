@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from ...aws.errors import PAGE_CODES, SDK_ERRORS, code_of, refused_launch, translated
 from ...concurrency import Abreast, in_turn
 from ...core.errors import AmbiguousError, ListingError, ProviderError, RefusedError, RequestError
-from ...core.instance import Attributes, Instance, State, Target
+from ...core.instance import Attributes, Instance, State
 from ...core.policy import Selector, mismatch
+from ...core.target import Target
 from .. import own_tags
 from ..base import Capabilities, Launch, Listing
 from .filters import FILTER_VALUES, filters, literal

@@ -6,7 +6,6 @@ Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,29 +15,27 @@ from typing import TYPE_CHECKING, Any, override
 
 from botocore.credentials import (
     Credentials,
-    DeferredRefreshableCredentials,
     ReadOnlyCredentials,
 )
 from botocore.session import Session
 
 from ...aws import session
 from ...aws.errors import SDK_ERRORS, translated
+from ...aws.roles import role_arn, session_name
 from ...core.errors import AmbiguousError, ProviderError, RefusedError, ThrottledError
-from ...core.instance import Target
+from ...core.target import Target
 from ..base import Launch
 
 if TYPE_CHECKING:
     from mypy_boto3_sts.client import STSClient
 
-# As many characters as AssumeRole takes of a policy, and of a name.
+# As many characters as AssumeRole takes of a policy.
 LONGEST_POLICY = 2_048
-LONGEST_NAME = 64
 # The shortest there is: a loan is for one call.
 SECONDS = 900
 MANY_GROUPS = 5  # as many as EC2 takes where nobody has asked for more
 # It may take so long to borrow; what was seen before that is too old for an order then.
 LENDING = timedelta(seconds=20)
-_UNFIT = re.compile(r"[^\w+=,.@-]", re.ASCII)
 _LOAN: ContextVar[ReadOnlyCredentials | None] = ContextVar("loan", default=None)
 
 
@@ -121,11 +118,6 @@ def launching(arns: Arns, launch: Launch, *, by: str) -> Errand:
     return Errand(role="launch", statements=tuple(statements), by=by)
 
 
-def session_name(by: str) -> str:
-    """A name for the session of a loan, by which CloudTrail can be joined to the ledger."""
-    return f"curfew-{_UNFIT.sub('-', by)}"[:LONGEST_NAME]
-
-
 class Lender:
     """Borrows from the roles of one account, for one call at a time.
 
@@ -195,11 +187,6 @@ class Lender:
         return role_arn(self.arns.partition, self.arns.target.account, self._roles, errand.role)
 
 
-def role_arn(partition: str, account: str, roles: str, kind: str) -> str:
-    """The role of a kind in an account: read, act or launch."""
-    return f"arn:{partition}:iam::{account}:role/{roles}-{kind}"
-
-
 @contextmanager
 def holding(credentials: ReadOnlyCredentials) -> Iterator[None]:
     """In this thread, and inside, whoever borrows has these credentials."""
@@ -213,29 +200,6 @@ def holding(credentials: ReadOnlyCredentials) -> Iterator[None]:
 def borrowing(region: str) -> Session:
     """A session whose clients sign with what is on loan at the moment, and refuse to sign at any other."""
     return session.session(region, _Borrowed())
-
-
-def reading(
-    sts: "STSClient", region: str, *, partition: str, account: str, roles: str, external_id: str
-) -> Session:
-    """A session whose clients read another account, as long as they like: what they sign with is renewed in time."""
-    more: Any = {"ExternalId": external_id} if external_id else {}
-
-    def renewed() -> dict[str, Any]:
-        lent = sts.assume_role(
-            RoleArn=role_arn(partition, account, roles, "read"),
-            RoleSessionName=session_name("read"),
-            SourceIdentity=session_name("read"),
-            **more,
-        )["Credentials"]
-        return {
-            "access_key": lent["AccessKeyId"],
-            "secret_key": lent["SecretAccessKey"],
-            "token": lent["SessionToken"],
-            "expiry_time": lent["Expiration"].isoformat(),
-        }
-
-    return session.session(region, DeferredRefreshableCredentials(renewed, method="curfew-read"))
 
 
 class _Borrowed(Credentials):

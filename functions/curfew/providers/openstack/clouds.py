@@ -13,14 +13,14 @@ from typing import Any
 import yaml
 
 from ...core.errors import ConfigError, RefusedError
-from ...core.instance import Mode, Target
+from ...core.target import Mode, Target
 from ...schemas.fields import ACCOUNT
 from ...schemas.targets import Cloud
 from ..base import Provider
 
 MISSING = (
-    "targets.clouds needs the OpenStack SDK, which is not here: on a terminal run pip install "
-    "'curfew[openstack]', on Lambda deploy with OpenStack=true"
+    "targets.clouds needs the OpenStack SDK, which is not installed: run pip install '.[openstack]' "
+    "in a checkout of Curfew; on Lambda, deploy with OpenStack=true"
 )
 
 

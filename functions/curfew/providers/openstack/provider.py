@@ -24,8 +24,9 @@ from ...core.errors import (
     RefusedError,
     RequestError,
 )
-from ...core.instance import Attributes, Instance, State, Target
+from ...core.instance import Attributes, Instance, State
 from ...core.policy import Selector, mismatch
+from ...core.target import Target
 from .. import own_tags
 from ..base import Capabilities, Launch, Listing
 from .allowed_calls import guarded

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ...core.instance import Instance, State, Target, Volume
+from ...core.instance import Instance, State, Volume
+from ...core.target import Target
 from .tags import tags_of
 
 # A server that does nothing at the moment. Whatever is not here is unknown, and so is what is busy with a task.

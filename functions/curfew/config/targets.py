@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core.errors import ProviderError, RequestError
-from ..core.instance import Place
 from ..core.policy import Policy
+from ..core.target import Place
 from ..schemas.messages import SweepRequest
 from ..schemas.targets import Targets
 

@@ -1,0 +1,238 @@
+"""Act on a cloud in memory: which calls it makes, in whose name, with how many instances, after which look."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from curfew.clock import Clock
+from curfew.core.audit import Draft, EntryKind
+from curfew.core.errors import LedgerError, PacedError, ProviderError
+from curfew.core.instance import ActionKind, Instance, State
+from curfew.core.plan import Plan, decide
+from curfew.core.target import Target
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.providers.memory import HERE, MemoryProvider
+from curfew.sweep.execution import Executed, execute
+from tests.builders import NOW, a_policy, an_id, an_instance
+from tests.night import Time
+
+SWEEP = "sweep-7"
+
+
+class Watched(MemoryProvider):
+    """Notes each look and each order as name, number of instances and in whose name it is made."""
+
+    def __init__(self, count: int) -> None:
+        self.time = Time()
+        self.noted: list[tuple[str, int, str]] = []
+        self.before: dict[int, Callable[[], object]] = {}  # by the number of the call
+        super().__init__(an_instance(number, target=HERE) for number in range(1, count + 1))
+
+    def note(self, name: str, things: Sequence[object], by: str = "") -> None:
+        self.noted.append((name, len(things), by))
+        self.before.get(len(self.noted), lambda: None)()
+
+    def describe(self, ids: Sequence[str]) -> Mapping[str, Instance]:
+        self.note("describe", ids)
+        return super().describe(ids)
+
+    def release(
+        self, instances: Sequence[Instance], *, by: str
+    ) -> Mapping[str, ProviderError | None]:
+        self.note("release", instances, by)
+        return super().release(instances, by=by)
+
+    def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        self.note("terminate", ids, by)
+        return super().terminate(ids, by=by)
+
+    def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        self.note("stop", ids, by)
+        return super().stop(ids, by=by)
+
+    def shelve(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
+        self.note("shelve", ids, by)
+        return super().shelve(ids, by=by)
+
+    def slow(self) -> None:
+        """A call takes longer than a look may be old."""
+        self.time.at += timedelta(seconds=41)
+
+    def show(self, state: State) -> None:
+        """The first instance is in another state now."""
+        self.instances[an_id(1)] = replace(self.instances[an_id(1)], state=state)
+
+    def carry_out(
+        self,
+        kind: ActionKind = ActionKind.TERMINATE,
+        *,
+        plan: Plan | None = None,
+        ledger: MemoryLedger | None = None,
+    ) -> Executed:
+        """Carry out a plan, by default the one for all that is there."""
+        return execute(
+            plan or decide(self.instances.values(), a_policy(action=kind), NOW),
+            sweep_id=SWEEP,
+            provider=self,
+            ledger=ledger or MemoryLedger(),
+            clock=Clock(now=self.time.now, sleep=self.time.sleep),
+        )
+
+
+class TwoByTwo(Watched):
+    """A cloud that takes two instances with one order."""
+
+    capabilities = replace(MemoryProvider.capabilities, order=2)
+
+
+class SlowEnd(Watched):
+    """A cloud on which an end that has begun may still fail."""
+
+    capabilities = replace(MemoryProvider.capabilities, ends_for_sure=False)
+
+
+def told(executed: Executed) -> list[tuple[str, str]]:
+    """What became of each action, with the detail."""
+    return [(str(outcome.result), outcome.detail) for outcome in executed.outcomes]
+
+
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        (ActionKind.TERMINATE, State.TERMINATED),
+        (ActionKind.STOP, State.STOPPED),
+        (ActionKind.SHELVE, State.STOPPED),
+    ],
+)
+def test_each_action_is_the_order_of_its_name_for_the_sweep(kind: ActionKind, end: State) -> None:
+    cloud = Watched(2)
+    bound = 2 if kind is ActionKind.TERMINATE else 0
+
+    executed = cloud.carry_out(kind)
+
+    assert cloud.noted == [
+        ("describe", 2, ""),
+        ("release", bound, SWEEP),
+        (str(kind), 2, SWEEP),
+        ("describe", 2, ""),
+    ]
+    assert cloud.calls == [(str(kind), (an_id(1), an_id(2)))]
+    assert told(executed) == [("verified", f"seen {end}")] * 2
+    assert (executed.problem, executed.cut) == ("", False)
+
+
+def test_an_order_names_no_more_than_the_cloud_takes_and_follows_its_own_look() -> None:
+    cloud = TwoByTwo(5)
+
+    executed = cloud.carry_out()
+
+    assert cloud.noted == [
+        ("describe", 5, ""),
+        ("release", 5, SWEEP),
+        ("terminate", 2, SWEEP),
+        ("describe", 2, ""),
+        ("terminate", 2, SWEEP),
+        ("describe", 1, ""),
+        ("terminate", 1, SWEEP),
+        ("describe", 5, ""),
+    ]
+    assert cloud.calls == [
+        ("terminate", (an_id(1), an_id(2))),
+        ("terminate", (an_id(3), an_id(4))),
+        ("terminate", (an_id(5),)),
+    ]
+    assert told(executed) == [("verified", "seen terminated")] * 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "begun", "end"),
+    [
+        (ActionKind.TERMINATE, State.SHUTTING_DOWN, State.TERMINATED),
+        (ActionKind.STOP, State.STOPPING, State.STOPPED),
+        (ActionKind.SHELVE, State.STOPPING, State.STOPPED),
+    ],
+)
+def test_an_end_that_has_begun_is_verified_only_where_it_ends_for_sure(
+    kind: ActionKind, begun: State, end: State
+) -> None:
+    sure, slow = Watched(1), SlowEnd(1)
+    for cloud in (sure, slow):
+        # The fourth call is the first look for the end.
+        cloud.before = {4: partial(cloud.show, begun), 5: partial(cloud.show, end)}
+
+    assert told(sure.carry_out(kind)) == [("verified", f"seen {begun}")]
+    assert told(slow.carry_out(kind)) == [("verified", f"seen {end}")]
+    assert (sure.time.slept, slow.time.slept) == ([0], [0, 2])
+
+
+def test_an_age_that_only_the_plan_knows_still_counts_at_the_last_look() -> None:
+    cloud = Watched(1)
+    first_seen = replace(cloud.instances[an_id(1)], first_seen_at=NOW - timedelta(days=9))
+    plan = decide([first_seen], a_policy(older_than=timedelta(days=3)), NOW)
+
+    assert told(cloud.carry_out(plan=plan)) == [("verified", "seen terminated")]
+
+
+def test_a_batch_whose_look_takes_too_long_is_looked_at_in_halves() -> None:
+    cloud = Watched(3)
+    cloud.before = {1: cloud.slow, 3: cloud.slow}
+
+    executed = cloud.carry_out()
+
+    assert cloud.noted == [
+        ("describe", 3, ""),
+        ("release", 3, SWEEP),
+        ("describe", 3, ""),
+        ("describe", 1, ""),
+        ("terminate", 1, SWEEP),
+        ("describe", 2, ""),
+        ("terminate", 2, SWEEP),
+        ("describe", 3, ""),
+    ]
+    assert told(executed) == [("verified", "seen terminated")] * 3
+    assert executed.problem == ""
+
+
+def test_an_order_that_the_rate_keeps_back_is_the_next_one_after_a_look() -> None:
+    def keep_back() -> None:
+        raise PacedError("looked at again first")
+
+    cloud = TwoByTwo(3)
+    cloud.before = {3: keep_back}
+
+    executed = cloud.carry_out()
+
+    assert cloud.noted == [
+        ("describe", 3, ""),
+        ("release", 3, SWEEP),
+        ("terminate", 2, SWEEP),
+        ("describe", 2, ""),
+        ("terminate", 2, SWEEP),
+        ("describe", 1, ""),
+        ("terminate", 1, SWEEP),
+        ("describe", 3, ""),
+    ]
+    assert told(executed) == [("verified", "seen terminated")] * 3
+
+
+class Full(MemoryLedger):
+    """A ledger that takes intents and no outcomes."""
+
+    def append(self, target: Target, drafts: Sequence[Draft]) -> None:
+        if any(draft.kind is EntryKind.OUTCOME for draft in drafts):
+            raise LedgerError("the table is full")
+        super().append(target, drafts)
+
+
+def test_outcomes_that_the_ledger_does_not_take_are_the_problem_of_the_run() -> None:
+    ledger = Full()
+
+    executed = Watched(1).carry_out(ledger=ledger)
+
+    assert told(executed) == [("verified", "seen terminated")]
+    assert executed.problem == "outcomes are not written down: the table is full"
+    assert executed.cut is False
+    assert len(ledger.open_intents(HERE)) == 1

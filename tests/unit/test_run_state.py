@@ -1,0 +1,150 @@
+"""What all parts of one run share: how much time there is, what halts it, who is claimed."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from curfew.clock import Clock
+from curfew.core import audit
+from curfew.core.plan import Plan, decide
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.records import Pause
+from curfew.providers.memory import MemoryProvider
+from curfew.sweep.run_state import Run
+from tests.builders import HERE, NOW, a_policy, an_id, an_instance
+from tests.night import Time
+
+SECOND = timedelta(seconds=1)
+OUT_OF_TIME = "out of time: the next sweep takes it up"
+STALE = "the plan is stale: it has to be made anew"
+
+
+def a_plan(count: int = 2) -> Plan:
+    return decide([an_instance(number) for number in range(1, count + 1)], a_policy(), NOW)
+
+
+def a_run(
+    *, at: datetime = NOW, left: timedelta | None = None, ledger: MemoryLedger | None = None
+) -> Run:
+    """A run of a plan that was made at NOW, with so much time left."""
+    time = Time(at=at)
+    return Run(
+        a_plan(),
+        sweep_id="sweep-7",
+        provider=MemoryProvider(target=HERE),
+        ledger=ledger or MemoryLedger(),
+        clock=Clock(now=time.now, sleep=time.sleep, deadline=None if left is None else at + left),
+    )
+
+
+def test_a_run_begins_with_its_plan_and_nothing_halted_or_claimed() -> None:
+    run = a_run()
+
+    assert run.planned == {action.instance.id: action for action in run.plan.actions}
+    assert set(run.planned) == {an_id(1), an_id(2)}
+    assert (run.sweep_id, run.claims) == ("sweep-7", {})
+    assert (run.halted, run.cut) == ("", False)
+
+
+def test_a_run_is_in_time_while_a_minute_is_left() -> None:
+    run = a_run(left=timedelta(seconds=60))
+
+    assert run.in_time() is True
+    assert (run.halted, run.cut) == ("", False)
+
+
+def test_a_run_with_less_than_a_minute_left_is_halted_and_cut() -> None:
+    run = a_run(left=timedelta(seconds=59))
+
+    assert run.in_time() is False
+    assert (run.halted, run.cut) == (OUT_OF_TIME, True)
+
+
+def test_a_plan_of_a_quarter_of_an_hour_ago_is_still_in_time() -> None:
+    run = a_run(at=NOW + timedelta(minutes=15))
+
+    assert run.in_time() is True
+    assert run.halted == ""
+
+
+def test_an_older_plan_is_stale_and_its_run_is_cut() -> None:
+    run = a_run(at=NOW + timedelta(minutes=15) + SECOND)
+
+    assert run.in_time() is False
+    assert (run.halted, run.cut) == (STALE, True)
+
+
+def test_a_run_that_is_out_of_time_is_not_called_stale_as_well() -> None:
+    run = a_run(at=NOW + timedelta(hours=1), left=SECOND)
+
+    assert run.in_time() is False
+    assert run.halted == OUT_OF_TIME
+
+
+def test_a_halted_run_is_not_in_time_however_much_is_left() -> None:
+    run = a_run()
+    run.halt("not today")
+
+    assert run.in_time() is False
+    assert run.may_go_on() is False
+    assert (run.halted, run.cut) == ("not today", False)
+
+
+def test_a_run_goes_on_while_nothing_halts_it() -> None:
+    run = a_run()
+
+    assert run.may_go_on() is True
+    assert (run.halted, run.cut) == ("", False)
+
+
+def test_a_pause_halts_a_run_with_who_and_why_and_cuts_nothing() -> None:
+    ledger = MemoryLedger()
+    pause = Pause(since=NOW, by="kim", reason="exam today")
+    ledger.pause(pause)
+    run = a_run(ledger=ledger)
+
+    assert run.may_go_on() is False
+    assert (run.halted, run.cut) == (str(pause), False)
+
+
+class Unasked(MemoryLedger):
+    """A ledger that must not be asked for a pause."""
+
+    def paused(self) -> Pause | None:
+        raise AssertionError
+
+
+def test_a_run_that_is_out_of_time_asks_for_no_pause() -> None:
+    run = a_run(left=SECOND, ledger=Unasked())
+
+    assert run.may_go_on() is False
+    assert run.halted == OUT_OF_TIME
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (("a", False), ("b", False), ("a", False)),
+        (("a", False), ("b", True), ("a", False)),
+        (("a", True), ("b", True), ("a", True)),
+        (("a", True), ("b", False), ("b", False)),
+    ],
+)
+def test_the_first_reason_counts_unless_it_was_the_time_and_the_second_is_not(
+    first: tuple[str, bool], second: tuple[str, bool], told: tuple[str, bool]
+) -> None:
+    run = a_run()
+
+    for reason, cut in (first, second):
+        run.halt(reason, cut=cut)
+
+    assert (run.halted, run.cut) == told
+
+
+def test_a_run_writes_into_the_chain_of_its_own_target() -> None:
+    ledger = MemoryLedger()
+    run = a_run(ledger=ledger)
+
+    run.append(audit.intents(run.plan.actions, run.plan, sweep_id="sweep-7", at=NOW))
+
+    assert [entry.draft.instance_id for entry in ledger.entries(HERE)] == [an_id(1), an_id(2)]
