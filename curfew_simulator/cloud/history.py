@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -72,6 +73,13 @@ class Journal:
         """Count a call, and return which one of its operation it is, from 1."""
         self._counts[operation] += 1
         return self._counts[operation]
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Count what happens inside to no call, even in the middle of one."""
+        current, self.current = self.current, 0
+        yield
+        self.current = current
 
     def record(
         self, change: Change, id_: str, *, account: str, region: str, at: datetime, before: Any

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from ..cloud.history import Change
+from .night import Night
 from .promises import PROMISES, Violation, judged
-from .runner import Night, Rehearsal
+from .runner import Rehearsal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

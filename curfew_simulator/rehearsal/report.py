@@ -11,8 +11,8 @@ from rich.table import Table
 from curfew.cli.output import out, text
 
 if TYPE_CHECKING:
+    from .night import Night, Swept
     from .outcome import Outcome
-    from .runner import Night, Swept
 
 DONE = {"terminate": "terminated", "stop": "stopped"}
 COUNTS = ("verified", "accepted", "kept_at_recheck", "failed", "unknown", "not_attempted")

@@ -5,8 +5,8 @@ The ledger is a table of the same hostile cloud. In the middle of a sweep somebo
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from functools import cache
 from random import Random
@@ -32,6 +32,7 @@ from ..history.history import History
 from ..history.invocation import Invocation
 from ..simulation.process import KilledError
 from .application import Context, Parameters, RehearsedApp, client, listening
+from .night import Night, Swept
 from .population import Population
 
 HOME = "eu-central-1"
@@ -40,41 +41,6 @@ BEDTIME = time(22)
 TIMEOUT = timedelta(seconds=900)  # as the template has it
 FIRST_SHARE = 0.7  # of the machines are there on the first night; the others come later
 MOST_OF_A_FLEET = 3
-
-
-@dataclass(slots=True, kw_only=True)
-class Swept:
-    """One policy in one night. ``first`` and ``last`` are the numbers of its calls.
-
-    ``there`` has the instances of each region when it began. ``summaries`` has one for each region, ``rows`` every
-    verdict
-    that is worth a line, ``problem`` is that of a sweep which never came to a report.
-    """
-
-    policy: str
-    begun_at: datetime
-    cut_off: datetime
-    first: int
-    there: Mapping[str, frozenset[str]]
-    last: int = 0
-    ended_at: datetime | None = None
-    summaries: list[Mapping[str, Any]] = field(default_factory=list)
-    rows: list[Mapping[str, Any]] = field(default_factory=list)
-    problem: str = ""
-    error: str = ""
-    killed: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class Night:
-    """One night, with what the cloud did in it, and others."""
-
-    number: int
-    began: datetime
-    sweeps: list[Swept] = field(default_factory=list)
-    calls: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    meanwhile: list[str] = field(default_factory=list)
 
 
 def _on_ec2(policies: PolicyFile) -> PolicyFile:

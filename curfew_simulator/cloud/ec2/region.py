@@ -160,9 +160,8 @@ class Region:
         """Let something happen on its own, after a while; it belongs to no call."""
 
         def happen() -> None:
-            call, self.journal.current = self.journal.current, 0
-            do()
-            self.journal.current = call
+            with self.journal.aside():
+                do()
 
         self.clock.after(self.chance.between(use, *span), happen)
 
