@@ -1,4 +1,4 @@
-"""The ledger and the reports: everything is written before it is done, and everybody is accounted for."""
+"""The ledger and the reports: everything is written before it is done, and every candidate is accounted for."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ def the_chain_is_whole(history: History) -> Iterator[str]:
 
 @rule("S8-seen")
 def success_is_seen(history: History) -> Iterator[str]:
-    """Design 8: verified is only who has ended, and of whom a good answer came after the last order."""
+    """Design 8: an instance is verified only if it has ended and a good answer showed it after the last order."""
     for region, entries in _chains(history):
         for entry in entries:
             draft = entry.draft
@@ -83,7 +83,7 @@ def success_is_seen(history: History) -> Iterator[str]:
                 continue
             id_, at = draft.instance_id, draft.at + history.clock_error
             if not _seen(history, region, entry, at):
-                yield f"{id_} is verified at {at:%H:%M:%S}, and nobody has looked"
+                yield f"{id_} is verified at {at:%H:%M:%S}, and no description shows it"
             if not _has_ended(region, id_, draft.body["action"], at):
                 yield f"{id_} is verified at {at:%H:%M:%S}, and is {region.last(id_).state}"
 

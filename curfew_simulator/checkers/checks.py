@@ -1,6 +1,6 @@
 """What has to be true of every world, each as one small function with its letter in docs/safety.
 
-They judge by what the cloud saw, by what people were told, and by what stands in the ledger. The letters are those of
+They judge by what the cloud saw, by what callers were answered, and by what is in the ledger. The letters are those of
 the project's list of invariants.
 """
 

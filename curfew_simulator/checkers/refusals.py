@@ -1,4 +1,4 @@
-"""What must not be done at all: too much, too late, twice, while paused, by whoever may not."""
+"""What must not be done at all: too much, too late, twice, while paused, by a caller without the right."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -79,7 +79,7 @@ def no_day_ends_more_than_it_may(history: History) -> Iterator[str]:
 
 @rule("S13")
 def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str]:
-    """S13: once a schedule's sweep of some time was completed, it orders nobody any more, nor does an earlier one."""
+    """S13: once a schedule's sweep of some time was completed, it gives no order any more, nor does an earlier one."""
     done: dict[tuple[str, str], tuple[datetime, Invocation]] = {}
     for invocation in history.invocations:
         schedule, at = invocation.about.get("schedule"), meant_for(invocation)
@@ -96,7 +96,7 @@ def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str
 
 @rule("S13")
 def a_plan_is_carried_out_once(history: History) -> Iterator[str]:
-    """S13: after somebody was told that a plan was carried out, nobody is ordered by it."""
+    """S13: after the answer that a plan was applied, it gives no order."""
     for order in history.orders:
         plan = history.plan_of(order.by)
         for other in history.invocations if plan else ():
@@ -139,7 +139,7 @@ def a_stale_plan_orders_nobody(history: History) -> Iterator[str]:
     """S14: a plan has a shelf life, and is void once the policies have changed."""
     for order in history.orders:
         plan = history.plan_of(order.by)
-        # Whoever carries a sweep on has decided anew.
+        # A continuation decides again.
         anew = plan is None or order.by.about.get("work") == "resume"
         made = order.by.begun_at if anew or plan is None else plan.begun_at
         if order.ready_at - made > SHELF_LIFE + SLACK:
@@ -150,7 +150,7 @@ def a_stale_plan_orders_nobody(history: History) -> Iterator[str]:
 
 @rule("S14")
 def nobody_is_ordered_while_paused(history: History) -> Iterator[str]:
-    """S14: from the answer to whoever threw the switch until somebody releases it."""
+    """S14: from the answer to the pause until an administrator resumes."""
     paused: list[tuple[Invocation, int]] = []
     for invocation in history.invocations:
         if invocation.kind == "PUT /pause" and invocation.good:
@@ -194,7 +194,7 @@ def nobody_is_ordered_at_the_last_moment(history: History) -> Iterator[str]:
 
 @rule("S28")
 def a_stranger_is_refused(history: History) -> Iterator[str]:
-    """S28: whoever is neither owner nor administrator is told no, and nothing happens."""
+    """S28: a caller that is neither owner nor administrator is refused, and nothing happens."""
     owned = {b.operation: b.machine.tags.get("curfew:owner", "") for b in history.births.values()}
     for invocation in history.invocations:
         if invocation.who != "lee":
@@ -236,7 +236,7 @@ def _at_least_ten(
     since: datetime,
     until: datetime,
 ) -> bool:
-    """Whether every listing in that time must have shown so many: somebody may come or go in the middle of it."""
+    """Whether every listing in that time must have shown so many: instances may come or go in the middle of it."""
 
     def always(id_: str) -> bool:
         seen = versions(there, id_, since, until)

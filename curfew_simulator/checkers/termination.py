@@ -1,4 +1,4 @@
-"""Orders: whom they name, and what was known just before."""
+"""Orders: which instances they name, and what was known just before."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -113,7 +113,7 @@ def a_reporting_stack_changes_nothing(history: History) -> Iterator[str]:
 
 @rule("S7")
 def only_calls_that_are_known_are_made(history: History) -> Iterator[str]:
-    """S7, S30: nothing outside the frozen list, so that no volume, address or image can ever go."""
+    """S7, S30: nothing outside the allow-list, so that no volume, address or image can ever go."""
     # Without roles in its world, Curfew has no need of STS.
     may = {call for call in MAY_CALL if call[0] != "sts" or history.world.identities.roles}
     for service, operation in sorted(history.world.journal.called() - may):
@@ -122,7 +122,7 @@ def only_calls_that_are_known_are_made(history: History) -> Iterator[str]:
 
 @rule("S30")
 def only_instances_and_their_spot_requests_end(history: History) -> Iterator[str]:
-    """S30: of what calls did, nothing concerns anything else; and whoever is tagged is a member."""
+    """S30: calls change nothing else, and each tagged instance is a member."""
     allowed = {
         Change.TERMINATED,
         Change.STOPPED,
@@ -152,14 +152,14 @@ def orders_stay_where_they_belong(history: History) -> Iterator[str]:
 
 @rule("S18")
 def rights_are_borrowed_for_exactly_what_is_ordered(history: History) -> Iterator[str]:
-    """S18: whoever changes something on EC2 signs with a session whose policy names what the call names."""
+    """S18: each call that changes something on EC2 is signed with a session whose policy names what the call names."""
     for call in history.world.journal.calls:
         if call.service != "ec2" or (call.service, call.operation) not in MAY_CHANGE:
             continue
         session = history.world.identities.sessions.get(call.access_key)
         policy = session.session_policy if session else None
         if policy is None:
-            yield f"{call.operation} at {call.at:%H:%M:%S} with nobody's policy"
+            yield f"{call.operation} at {call.at:%H:%M:%S} without a session policy"
             continue
         resources = {r.rpartition("/")[2] for one in policy for r in one.resources}
         if call.ids and resources != set(call.ids):
@@ -180,7 +180,7 @@ def a_batch_is_small_and_of_one_zone(history: History) -> Iterator[str]:
 
 @rule("S12")
 def batches_are_disjoint(history: History) -> Iterator[str]:
-    """S12: nobody is ordered again by an invocation that had a good answer for it."""
+    """S12: no instance is ordered again by an invocation that had a good answer for it."""
     done: set[tuple[int, str, str]] = set()
     for order in history.orders:
         for id_ in order.call.ids:
@@ -193,7 +193,7 @@ def batches_are_disjoint(history: History) -> Iterator[str]:
 
 @rule("S-spot")
 def no_spot_request_is_left_to_launch_anew(history: History) -> Iterator[str]:
-    """Design 13: the persistent request of whoever is terminated was cancelled, and its end was seen, before."""
+    """Design 13: the persistent request of a terminated instance was cancelled, and its end was seen, before."""
     cancelled: set[str] = set()
     terminating = {c.number for c in history.world.journal.made("TerminateInstances")}
     for effect in history.world.journal.effects:
@@ -208,7 +208,7 @@ def no_spot_request_is_left_to_launch_anew(history: History) -> Iterator[str]:
 
 @rule("S19")
 def an_unknown_error_stops_the_sweep(history: History) -> Iterator[str]:
-    """S19: after an error that nobody knows, an invocation orders nobody in that region, whatever the zone.
+    """S19: after an unknown error, an invocation gives no order in that region, whatever the zone.
 
     Another zone's order may be on its way already: then its look came before the error, and no other look after it.
     """

@@ -104,5 +104,5 @@ class Journal:
         return {(call.service, call.operation) for call in self.calls}
 
     def by_calls(self, change: Change) -> Iterator[Effect]:
-        """The effects of one kind that somebody ordered."""
+        """The effects of one kind that calls made."""
         return (e for e in self.effects if e.change is change and e.call)

@@ -65,7 +65,7 @@ class Invocation:
 
     @property
     def good(self) -> bool:
-        """Whether whoever asked was told that it is done."""
+        """Whether the caller had the answer that it is done."""
         return not (self.killed or self.error) and self.status < 300
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What came of a rehearsal, for whoever shows it."""
+"""What came of a rehearsal, for the report."""
 
 from collections import Counter
 from dataclasses import dataclass

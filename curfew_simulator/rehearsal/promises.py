@@ -7,12 +7,12 @@ from ..checkers.rule import Check, Finding
 from ..history.history import History
 
 PROMISES: dict[str, tuple[Check, ...]] = {
-    "nobody who is protected is ended or stopped": (
+    "no protected instance is ended or stopped": (
         termination.whoever_is_protected_is_not_named,
         termination.whoever_is_protected_by_attribute_is_not_named,
         launches.no_lease_is_cut_short,
     ),
-    "nobody is ended or stopped whom the policy does not mean": (
+    "no instance is ended or stopped that the policy does not mean": (
         termination.whoever_is_named_was_meant,
         launches.only_what_has_run_out_is_ended_as_such,
     ),
@@ -37,10 +37,10 @@ PROMISES: dict[str, tuple[Check, ...]] = {
     "a batch is of one zone and has at most twenty": (
         termination.a_batch_is_small_and_of_one_zone,
     ),
-    "no Spot request is left that would launch its instance anew": (
+    "no Spot request is left that would launch its instance again": (
         termination.no_spot_request_is_left_to_launch_anew,
     ),
-    "whoever is called verified has really ended or stopped": (audit.success_is_seen,),
+    "each verified instance has really ended or stopped": (audit.success_is_seen,),
     "every candidate is accounted for": (audit.everybody_is_accounted_for,),
     "nothing unexpected is raised": (audit.nothing_unexpected_is_raised,),
 }

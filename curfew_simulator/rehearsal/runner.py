@@ -1,6 +1,6 @@
 """Some nights: every policy of the file, as its schedule would start it, through the real handler in act mode.
 
-The ledger is a table of the same hostile cloud. In the middle of a sweep somebody may give a tag that protects.
+The ledger is a table of the same simulated cloud. In the middle of a sweep an operator may give a tag that protects.
 """
 
 import logging
@@ -44,7 +44,7 @@ MOST_OF_A_FLEET = 3
 
 
 def _on_ec2(policies: PolicyFile) -> PolicyFile:
-    """The same file without its OpenStack clouds, and what is launched there: the hostile cloud is EC2's."""
+    """The same file without its OpenStack clouds, and what is launched there: the simulated cloud is EC2's."""
     content = policies.content
     fleets = {n: e for n, e in content.fleets.items() if isinstance(e, FleetEntry)}
     targets = content.targets.model_copy(update={"clouds": {}})
@@ -73,7 +73,7 @@ class Rehearsal:
         self._cloud = Cloud(self.world)
         self._swept: Swept | None = None
         self._cut_off = start
-        self._tag_at = 0  # the step of the current sweep at which somebody gives a tag
+        self._tag_at = 0  # the step of the current sweep at which an operator gives a tag
         entries = policies.content.policies
         self.names = {name: entry.select.regions or (HOME,) for name, entry in entries.items()}
         self.regions = {
@@ -233,15 +233,15 @@ class Rehearsal:
             self._swept.summaries.append(summary)
 
     def _step(self, **_: Any) -> None:
-        """Before a call: time passes, and perhaps somebody does something."""
+        """Before a call: time passes, and perhaps an operator does something."""
         self._sleep(round(0.02 + self._dice.random() * 0.2, 3))
         if self._swept and self._tag_at:
             self._tag_at -= 1
             if not self._tag_at:
-                self._protect_somebody(self._swept.policy)
+                self._protect_one(self._swept.policy)
 
-    def _protect_somebody(self, policy: str) -> None:
-        """One of those whom the policy is just about to be after."""
+    def _protect_one(self, policy: str) -> None:
+        """Protect one of the instances that the policy is after."""
         region, now = self.regions[self._dice.choice(self.names[policy])], self.world.clock.now()
         file = self.policies.content
         leases = bool(file.policies[policy].select.lease)
@@ -259,7 +259,7 @@ class Rehearsal:
         if due:
             id_ = self._dice.choice(sorted(due))
             region.tag(id_, **{ALWAYS.title(): "please"})
-            said = f"during {policy} somebody gives {id_} the tag {ALWAYS.title()}"
+            said = f"during {policy} an operator gives {id_} the tag {ALWAYS.title()}"
             self.nights[-1].meanwhile.append(said)
 
     def _sleep(self, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """One application on one world: its handlers, its ledger, its queue, and a hand that can stop it at any step.
 
-A step is a call of the cloud or of the ledger. At each, time passes, and what the story has set down for that step
+A step is a call of the cloud or of the ledger. At each, time passes, and what the generator has set for that step
 happens: another whole invocation, a person's doing, the end of the process.
 """
 
@@ -75,8 +75,8 @@ class Stage:
         self._meddling: dict[int, dict[int, Callable[[], object]]] = {}
         self._late: dict[int, int] = {}
         self._turns: dict[int, Turns] = {}
-        self._dice = world.chance.of("stage")
-        self._lanes = world.chance.of("lanes")
+        self._dice = world.chance.of("harness")
+        self._lanes = world.chance.of("threads")
         desk().seat(self)
         world.every_call(self._seen)
         self.ledger = self._ledger()
@@ -86,7 +86,7 @@ class Stage:
     # Invocations.
 
     def sweep(self, event: Mapping[str, Any], meddling: Meddling | None = None) -> Invocation:
-        """EventBridge Scheduler, or somebody directly."""
+        """Sweep, by EventBridge Scheduler or by a caller directly."""
         kind = "schedule" if event.get("schedule") else "sweep"
         return self._invoke(
             kind, "schedule", event, meddling,
@@ -115,7 +115,7 @@ class Stage:
         who: str,
         meddling: Meddling | None = None,
     ) -> Invocation:
-        """Somebody asks over HTTP."""
+        """A caller sends a request over HTTP."""
         return self._invoke(
             str(event["routeKey"]), who, about, meddling,
             lambda app, context: http_api.answer(dict(event), context, app),
@@ -124,7 +124,7 @@ class Stage:
     def deliver(
         self, message: Message, about: Mapping[str, Any], meddling: Meddling | None = None
     ) -> Invocation:
-        """A queue hands a message over, and keeps it unless it is told that it was carried out."""
+        """A queue delivers a message, and keeps it unless the answer says that it is done."""
         message.received += 1
         answer = sweep_target.answer if message.kind == "target" else sweep.carry_on
         event = {"Records": [delivery(message)]}

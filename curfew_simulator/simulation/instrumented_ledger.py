@@ -1,4 +1,4 @@
-"""A ledger in memory of which every call is a step: somebody is told before it and after it."""
+"""A ledger in memory of which every call is a step of the harness."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -10,7 +10,7 @@ PARTS = ("fleets", "plans")
 
 
 class Watched:
-    """Stands in front of a thing and lets everything through."""
+    """Pass every call through, with a call before it and one after it."""
 
     def __init__(
         self, thing: Any, before: Callable[[str], None], after: Callable[[str], None]

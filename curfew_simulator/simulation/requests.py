@@ -15,7 +15,7 @@ from .clients import REGIONS
 def request(
     method: str, path: str, *, who: str, body: Any = None, key: str = "", route: str = ""
 ) -> dict[str, Any]:
-    """A request by whoever API Gateway says it is."""
+    """A request, by the caller that API Gateway names."""
     headers: dict[str, str] = {"host": "api.example.com"}
     if key:
         headers["idempotency-key"] = key

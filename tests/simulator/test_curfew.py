@@ -1,4 +1,4 @@
-"""Curfew itself on the hostile cloud: its provider and its ledger keep their contracts there, and sweeps end well."""
+"""Curfew itself on the simulated cloud: its provider and its ledger keep their contracts there, and sweeps end well."""
 
 import inspect
 from collections.abc import Callable

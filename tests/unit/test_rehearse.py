@@ -155,7 +155,7 @@ def test_page_of_simulator_shows_real_output(
     rehearse: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    page = (ROOT / "docs" / "hostile-cloud.md").read_text()
+    page = (ROOT / "docs" / "simulator.md").read_text()
     shown = page.partition("curfew rehearse functions/curfew.yaml")[2]
     words, _, rest = shown.partition("\n")
     printed, _, _ = rest.partition("\n```")
@@ -260,8 +260,8 @@ def test_what_the_cloud_did_is_counted_by_kind(rehearse: Run) -> None:
 @pytest.mark.parametrize(
     ("change", "broken"),
     [
-        (("min_age: 15m", "min_age: 52w"), "nobody who is protected"),
-        (("env: [dev, sandbox]", "env: [nothing]"), "whom the policy does not mean"),
+        (("min_age: 15m", "min_age: 52w"), "no protected instance"),
+        (("env: [dev, sandbox]", "env: [nothing]"), "that the policy does not mean"),
         (("per_sweep: 20", "per_sweep: 1"), "no sweep goes beyond its limits"),
         (("percent: 50", "percent: 1"), "no sweep goes beyond its limits"),
         (("per_day: 50", "per_day: 0"), "no day goes beyond its limit"),
