@@ -107,7 +107,7 @@ def test_no_sweep_may_outlive_its_claim() -> None:
 
 
 def test_no_two_sweeps_may_have_one_id() -> None:
-    """They would hold one claim, and whoever ends first lets go of it: so each invocation makes an id of its own."""
+    """They would share one claim, and the first that ends releases it: so each invocation makes an id of its own."""
     replay = shown(SHARED)
 
     assert replay.promised

@@ -60,7 +60,7 @@ def test_the_real_code_with_the_guard_does_not_fail_like_the_model(guarded: Laun
 
 @pytest.mark.parametrize("hang", HANGS)
 def test_a_worker_that_hangs_for_longer_than_its_lock_launches_too_many(hang: str) -> None:
-    """What the protocol rests on, for the real code does the same. Its calls give up after 23 seconds, LOCK is 180."""
+    """What the protocol rests on, for the real code does the same. Its calls end after 23 seconds, LOCK is 180."""
     found = launch(HANGS[hang])
     assert broken(found) == "S15"
     assert len(played(HANGS[hang]).launched) > ASKED

@@ -1,4 +1,4 @@
-"""What is not on the frozen list is not sent; what changes something is not sent by a client that looks, nor in report
+"""What is not on the allow-list is not sent; what changes something is not sent by a client that looks, nor in report
 mode by any. Each of these safeguards holds, and is detected when it is disabled.
 """
 
@@ -57,7 +57,7 @@ KEY = {"pk": {"S": "a"}, "sk": {"S": "b"}}
 
 
 def parameters(call: Call, *, table: str = TABLE, queue: str = QUEUE) -> dict[str, Any]:
-    """What the SDK would accept for a call, so that nothing but the guard stands in its way."""
+    """What the SDK would accept for a call, so that nothing but the guard refuses it."""
     known: dict[str, dict[str, Any]] = {
         "TerminateInstances": {"InstanceIds": [ONE]},
         "StopInstances": {"InstanceIds": [ONE]},
@@ -97,7 +97,7 @@ class Wire:
 
 
 def ask(client: Any, call: Call, **places: str) -> None:
-    """Make a call; that the wire has no answer is nobody's fault."""
+    """Make a call; that the wire has no answer is no fault."""
     with suppress(ClientError):
         client._make_api_call(call.operation, parameters(call, **places))
 
@@ -461,7 +461,7 @@ def by_command(*words: str) -> None:
 
 
 def by_request() -> None:
-    """A plan that a request asks for, carried on by a message as well."""
+    """A plan that a request asks for, resumed by a message as well."""
     app = bootstrap.app()
     record = PlanRecord(
         id="one",

@@ -485,7 +485,7 @@ def swallowed(handler: ast.ExceptHandler) -> bool:
 
 
 def test_no_handler_swallows_what_it_does_not_know() -> None:
-    """Whoever catches everything says what it was: in an outcome, a report, an answer or the log."""
+    """A handler that catches everything says what it was: in an outcome, a report, an answer or the log."""
     handlers = [
         (path.name, part)
         for path in SOURCE.rglob("*.py")

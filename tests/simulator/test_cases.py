@@ -217,7 +217,7 @@ def roles_deny() -> Mapping[str, Any]:
 
 
 def as_a_role(cloud: Reach) -> Reach:
-    """The same world for whoever acts with the rights of a function's role."""
+    """The same world for a client that acts with the rights of a function's role."""
     arn = f"arn:aws:iam::{HERE.account}:role/curfew-sweep"
     cloud.world.role(arn, roles_deny())
     given = cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="curfew")["Credentials"]

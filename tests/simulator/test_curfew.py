@@ -197,7 +197,7 @@ def test_a_failed_page_means_no_order(house: House) -> None:
 
 
 def meddle(region: Region) -> Callable[[object], None]:
-    """Somebody who now and then, in the middle of a sweep, tags a machine to be kept."""
+    """An operator that now and then, in the middle of a sweep, tags a machine to be kept."""
     dice = region.chance.of("meddling")
 
     def somebody(_: object) -> None:
@@ -209,7 +209,7 @@ def meddle(region: Region) -> Callable[[object], None]:
 
 
 def spared(machine: Machine) -> bool:
-    """Whether nobody may end it."""
+    """Whether nothing may end it."""
     kept = any(key.lower() == "curfew:keep" for key in machine.tags)
     foreign = bool(machine.managed_by or machine.group)
     wanted = machine.tags.get("env") in {"dev", "sandbox"} and machine.state == "running"

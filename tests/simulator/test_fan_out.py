@@ -220,7 +220,7 @@ def test_each_target_is_swept_once_and_each_problem_is_logged(
         company.world.clock.sleep(timedelta(hours=7).total_seconds())
         assert not company.deliver(late)
 
-    # Everybody who should be gone is gone, once, and nobody else.
+    # Each instance that should be gone is gone, once, and no other.
     unreached = {(REFUSING, HOME), DISABLED, LATE, (REFUSING, REGIONS[3])}
     expected = Counter(id_ for place, id_ in company.victims.items() if place not in unreached)
     assert company.ended() == expected
@@ -252,7 +252,7 @@ def test_each_target_is_swept_once_and_each_problem_is_logged(
 
 
 def test_redelivered_messages_sweep_nothing_twice(company: Company) -> None:
-    """Every message once more, an hour later: whoever completed is not even listed."""
+    """Every message once more, an hour later: a completed target is not even listed."""
     before = company.ended()
     listed = len(company.world.journal.made("DescribeInstances"))
     redelivered = [

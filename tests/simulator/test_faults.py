@@ -207,7 +207,7 @@ class TestThrottling:
     """Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html"""
 
     def spent(self, call: Any, world: World) -> int:
-        """How often a call passes while the clock stands still."""
+        """How often a call passes while the clock does not move."""
         for number in range(200):
             try:
                 call()

@@ -23,7 +23,7 @@ from tests.stub_ec2 import Fault, Machine, StubEc2
 
 
 def test_a_delayed_call_is_made_only_after_another_description() -> None:
-    """The ledger takes minutes to write the intents, and meanwhile somebody protects an instance."""
+    """The ledger takes minutes to write the intents, and meanwhile an operator protects an instance."""
     night = Night(cloud=StubEc2(Machine(id=an_id(1)), Machine(id=an_id(2))))
     ledger: Any = night.ledger
     append = ledger.append
@@ -78,7 +78,7 @@ def test_a_deferred_plan_is_made_in_report_mode_too() -> None:
 
 
 def of_a_launch() -> Night:
-    """A night on a machine whose launch nobody has taken up, and on a copy of its tags with another operation."""
+    """A night on an instance whose launch no job has taken up, and on a copy of its tags with another operation."""
     there = Launching()
     begun = there.begin()
     mine, copied = (
