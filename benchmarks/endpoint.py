@@ -1,6 +1,6 @@
 """``python -m benchmarks.endpoint``: the endpoint of a benchmark on the loopback, in a process of its own.
 
-One port serves EC2 and STS (``ec2``), and DynamoDB from the hostile cloud on a calm day, for the ledger. Every answer
+One port serves EC2 and STS (``ec2``), and DynamoDB from the simulated cloud on a calm day, for the ledger. Every answer
 waits for ``--latency-ms`` first, without holding up another. A request says in its signature which account, region
 and service it is for; signatures are not checked. Beside them, for whoever measures:
 

@@ -1,4 +1,4 @@
-"""``python -m curfew_simulator``: a populated world on the loopback, for whatever can be told an endpoint."""
+"""``python -m curfew_simulator``: a populated world on the loopback, for every client that takes an endpoint."""
 
 import argparse
 import time

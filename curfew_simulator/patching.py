@@ -1,4 +1,4 @@
-"""The ways of taking a belt out: what is set in the place of what."""
+"""Replace attributes for a while: how a safeguard is disabled."""
 
 import builtins
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ def patching() -> Iterator[Put]:
 
 
 def returning(value: Any, *places: tuple[Any, str]) -> Remove:
-    """Something that always says the same."""
+    """Return a removal that makes functions return one value."""
 
     def remove(put: Put) -> None:
         for owner, name in places:
@@ -50,12 +50,12 @@ def returning(value: Any, *places: tuple[Any, str]) -> Remove:
 
 
 def setting(owner: Any, name: str, value: Any) -> Remove:
-    """Another value."""
+    """Return a removal that sets another value."""
     return lambda put: put(owner, name, value)
 
 
 def rules(*names: str) -> Remove:
-    """No such protections."""
+    """Return a removal of some protections. Raises ValueError for an unknown one."""
     left = tuple(rule for rule in protection.RULES if rule.__name__ not in names)
     if len(left) != len(protection.RULES) - len(names):
         raise ValueError(f"there is no such rule: {names}")
@@ -63,7 +63,7 @@ def rules(*names: str) -> Remove:
 
 
 def everything_at_once(*removes: Remove) -> Remove:
-    """Several, where one alone would be held by another."""
+    """Return several removals as one, where another safeguard would hold for one alone."""
 
     def remove(put: Put) -> None:
         for one in removes:

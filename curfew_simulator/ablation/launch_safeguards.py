@@ -21,7 +21,7 @@ new_token_for_every_call = setting(launcher, "token", lambda *_: uuid4().hex)
 
 
 def without_locks(put: Put) -> None:
-    """Whoever comes works at a launch."""
+    """Several workers process one launch at the same time."""
 
     def attempt(self: MemoryFleets, fleet: Fleet, worker: str, attempt: Attempt, **_: Any) -> bool:
         self._attempts[fleet.operation][attempt.number] = (worker, attempt)
@@ -83,7 +83,7 @@ def ignore_plan_policies(put: Put) -> None:
 
 
 def apply_twice(put: Put) -> None:
-    """A plan is applied as often as somebody asks."""
+    """A plan is applied as often as a caller asks."""
     applicable = stored_plans.applicable
 
     def again(record: Any, **more: Any) -> None:

@@ -129,7 +129,7 @@ SAFEGUARDS: Mapping[str, Remove] = {
         setting(sts, "LONGEST_POLICY", 10**9),
     ),
     "session-policy": widen_session_policies,
-    "own-loan": share_credentials,
+    "own-credentials": share_credentials,
     "look-between": reuse_old_descriptions,
     "fresh-look": setting(zone_worker, "FRESH", FOREVER),
     "deadline": returning(True, (Clock, "has")),

@@ -47,7 +47,7 @@ def without_limit(**wide: int) -> Remove:
 
 
 def skip_verification(put: Put) -> None:
-    """What was accepted is called verified, and nobody looks."""
+    """An accepted order counts as verified without another description."""
 
     def verify(self: Any) -> None:
         self._settle(list(self.accepted.values()), Result.VERIFIED, "surely")
@@ -93,7 +93,7 @@ def trust_cancels(put: Put) -> None:
 
 
 def widen_session_policies(put: Put) -> None:
-    """A loan is for everything that the role may do."""
+    """Scoped credentials allow everything that the role allows."""
 
     def policy(_self: scoped_credentials.Errand) -> str:
         statement = {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}

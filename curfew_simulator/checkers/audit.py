@@ -1,4 +1,4 @@
-"""The ledger and the reports: everything is written before it is done, and everybody is accounted for."""
+"""The ledger and the reports: everything is written before it is done, and every candidate is accounted for."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ def the_intent_is_written_before_the_order(history: History) -> Iterator[str]:
     """S3: for each machine that a call ended or stopped, with the action and all that would be gone."""
     written = {
         (target.region, e.draft.instance_id): e.draft.at
-        for target in history.targets
-        for e in reversed(list(history.ledger.entries(target)))
+        for target, entries in history.chains.items()
+        for e in reversed(entries)
         if e.draft.kind is EntryKind.INTENT and e.draft.body["instance"]["id"]
     }
     for effect in history.effects(Change.TERMINATED, Change.STOPPED):
@@ -35,9 +35,9 @@ def the_intent_is_written_before_the_order(history: History) -> Iterator[str]:
 
 
 @rule("S3")
-def every_intent_has_one_outcome(history: History) -> Iterator[str]:
-    """S3, S25: once all is calm; none has two, and no outcome comes before its intent."""
-    for region, entries in _chains(history):
+def no_outcome_is_without_its_intent(history: History) -> Iterator[str]:
+    """S3: no intent has two outcomes, and no outcome comes before its intent."""
+    for _, entries in _chains(history):
         open_: Counter[tuple[str, str]] = Counter()
         for entry in entries:
             place = (entry.draft.sweep_id, entry.draft.instance_id)
@@ -47,9 +47,22 @@ def every_intent_has_one_outcome(history: History) -> Iterator[str]:
                 if not open_[place]:
                     yield f"an outcome too many of {place}: {entry.draft.body}"
                 open_[place] -= bool(open_[place])
+
+
+@rule("S3")
+def every_intent_has_an_outcome(history: History) -> Iterator[str]:
+    """S3, S25: once all is calm, no intent is left open."""
+    for region, entries in _chains(history):
+        open_: Counter[tuple[str, str]] = Counter()
+        for entry in entries:
+            place = (entry.draft.sweep_id, entry.draft.instance_id)
+            if entry.draft.kind is EntryKind.INTENT:
+                open_[place] += 1
+            elif entry.draft.kind is EntryKind.OUTCOME:
+                open_[place] -= bool(open_[place])
         for (sweep, id_), count in open_.items():
             if count > 0:
-                yield f"nobody knows in {region.name} what became of {id_} in {sweep}"
+                yield f"no entry in {region.name} says what became of {id_} in {sweep}"
 
 
 @rule("S3")
@@ -62,15 +75,15 @@ def the_chain_is_whole(history: History) -> Iterator[str]:
 
 @rule("S8-seen")
 def success_is_seen(history: History) -> Iterator[str]:
-    """Design 8: verified is only who has ended, and of whom a good answer came after the last order."""
+    """Design 8: an instance is verified only if it has ended and a good answer showed it after the last order."""
     for region, entries in _chains(history):
         for entry in entries:
             draft = entry.draft
             if draft.kind is not EntryKind.OUTCOME or draft.body["result"] != "verified":
                 continue
-            id_, at = draft.instance_id, draft.at + STALE  # by as much the clock may be slow
+            id_, at = draft.instance_id, draft.at + history.clock_error
             if not _seen(history, region, entry, at):
-                yield f"{id_} is verified at {at:%H:%M:%S}, and nobody has looked"
+                yield f"{id_} is verified at {at:%H:%M:%S}, and no description shows it"
             if not _has_ended(region, id_, draft.body["action"], at):
                 yield f"{id_} is verified at {at:%H:%M:%S}, and is {region.last(id_).state}"
 
@@ -101,11 +114,8 @@ def nothing_unexpected_is_raised(history: History) -> Iterator[str]:
 
 
 def _chains(history: History) -> Iterator[tuple[Region, list[Entry]]]:
-    for target in history.targets:
-        yield (
-            history.world.region(name=target.region),
-            list(history.ledger.entries(target)),
-        )
+    for target, entries in history.chains.items():
+        yield history.world.region(name=target.region), entries
 
 
 def _seen(history: History, region: Region, entry: Entry, at: datetime) -> bool:

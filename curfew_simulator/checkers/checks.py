@@ -1,6 +1,6 @@
 """What has to be true of every world, each as one small function with its letter in docs/safety.
 
-They judge by what the cloud saw, by what people were told, and by what stands in the ledger. The letters are those of
+They judge by what the cloud saw, by what callers were answered, and by what is in the ledger. The letters are those of
 the project's list of invariants.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..history.history import History
 from . import audit, launches, liveness, refusals, termination
-from .rule import RULES
+from .rule import RULES, Finding
 
 __all__ = [
     "RULES",
@@ -38,5 +38,5 @@ class Violation:
 def judged(history: History) -> Iterator[Violation]:
     """Every violation in a world that has ended."""
     for rule in RULES:
-        for detail in rule.check(history):
-            yield Violation(letter=rule.letter, rule=rule.name, detail=detail)
+        for found in map(Finding.of, rule.check(history)):
+            yield Violation(letter=rule.letter, rule=rule.name, detail=str(found))

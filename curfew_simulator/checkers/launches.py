@@ -9,7 +9,7 @@ from curfew.schemas.templates import FleetEntry
 from ..cloud.ec2.machine import State
 from ..history.history import Birth, History, Order
 from ..history.invocation import Invocation
-from .rule import rule
+from .rule import Finding, rule
 
 
 @rule("S15")
@@ -24,7 +24,7 @@ def no_launch_makes_more_than_was_asked_for(history: History) -> Iterator[str]:
 
 @rule("S15")
 def one_key_launches_one_fleet(history: History) -> Iterator[str]:
-    """S15: whoever repeats a request is told of the same launch, and with another body is refused."""
+    """S15: a repeated request is answered with the same launch; with another body it is refused."""
     told: dict[tuple[str, str], str] = {}
     for invocation in history.invocations:
         if invocation.kind == "POST /fleets" and invocation.good:
@@ -36,7 +36,7 @@ def one_key_launches_one_fleet(history: History) -> Iterator[str]:
 
 @rule("S16")
 def no_launch_leaves_an_orphan(history: History) -> Iterator[str]:
-    """S16: once all is calm, whoever was launched and lives is in the ledger, with a lease that ends."""
+    """S16: once all is calm, each launched instance that lives is in the ledger, with a lease that ends."""
     for birth in history.births.values():
         target = history.target(birth.region)
         if birth.region.last(birth.id).state.ended:
@@ -65,28 +65,32 @@ def what_is_launched_is_the_templates(history: History) -> Iterator[str]:
 
 
 @rule("S24")
-def no_lease_is_cut_short(history: History) -> Iterator[str]:
-    """S24, S26: no policy orders a member before the end of which its owner was told last."""
+def no_lease_is_cut_short(history: History) -> Iterator[str | Finding]:
+    """S24, S26: no policy orders a member before the end that its owner was answered last."""
     for order, birth in _members(history):
         kind, _ = history.about(order.by)
         until = history.leased_until(birth, order.moment)
         if kind == "policy" and order.call.at < until:
-            yield f"{order}: {birth.id} of {birth.fleet} has a lease until {until:%d %b %H:%M:%S}"
+            detail = (
+                f"{order}: {birth.id} of {birth.fleet} has a lease until {until:%d %b %H:%M:%S}"
+            )
+            yield Finding(detail, birth.id)
 
 
 @rule("S24")
-def only_what_has_run_out_is_ended_as_such(history: History) -> Iterator[str]:
+def only_what_has_run_out_is_ended_as_such(history: History) -> Iterator[str | Finding]:
     """S24: who carries tags of a fleet and was not launched for it, has no lease that could run out."""
     for order in history.orders:
-        if history.about(order.by) == ("policy", "leases"):
+        kind, name = history.about(order.by)
+        if kind == "policy" and order.by.policies.content.policies[name].select.lease:
             for id_ in history.machines_of(order):
                 if id_ not in history.births:
-                    yield f"{order}: {id_} was never launched by Curfew"
+                    yield Finding(f"{order}: {id_} was never launched by Curfew", id_)
 
 
 @rule("S26")
 def a_renewal_that_was_told_is_kept(history: History) -> Iterator[str]:
-    """S26: whoever gives a fleet up and renews it later, and is told so, keeps what is left of it."""
+    """S26: an owner who terminates a fleet early and renews it later, with a good answer, keeps what is left of it."""
     for order, birth in _members(history):
         kind, _ = history.about(order.by)
         given_up = _given_up(history, order.by)
@@ -101,7 +105,7 @@ def a_renewal_that_was_told_is_kept(history: History) -> Iterator[str]:
 
 @rule("S24")
 def only_what_was_launched_for_a_fleet_ends_with_it(history: History) -> Iterator[str]:
-    """S24, case 78: whoever copies the tags of a fleet onto a stranger does not have it ended."""
+    """S24, case 78: an instance with the copied tags of a fleet does not end with it."""
     for order in history.orders:
         kind, name = history.about(order.by)
         for id_ in history.machines_of(order) if kind == "fleet" else ():
@@ -112,7 +116,7 @@ def only_what_was_launched_for_a_fleet_ends_with_it(history: History) -> Iterato
 
 @rule("S24")
 def a_lease_stays_within_its_bounds(history: History) -> Iterator[str]:
-    """Nobody is told of a lease that is longer than the template allows."""
+    """No caller gets a lease that is longer than the template allows."""
     for invocation in history.invocations:
         long = invocation.about.get("ttl") == "9d"
         if invocation.kind == "PATCH /fleets/<id>" and long and invocation.good:
@@ -121,7 +125,7 @@ def a_lease_stays_within_its_bounds(history: History) -> Iterator[str]:
 
 @rule("S16")
 def births_that_failed_are_not_called_good(history: History) -> Iterator[str]:
-    """Case 61: a launch of which nothing was ever alive is not told as launched once all is calm."""
+    """Case 61: once all is calm, a launch of which no instance ever ran does not count as launched."""
     for birth in history.births.values():
         versions = [m for _, m in birth.region.history(birth.id) if m]
         doomed = all(
@@ -131,7 +135,7 @@ def births_that_failed_are_not_called_good(history: History) -> Iterator[str]:
         same = fleet and fleet.operation == birth.operation
         open_ = fleet and fleet.ended_at is None and fleet.step is not Step.ATTENTION
         if doomed and birth.machine.doomed and same and fleet and open_:
-            yield f"{birth.id} died at birth, and {birth.fleet} is {fleet.step}, not ended"
+            yield f"{birth.id} died at launch, and {birth.fleet} is {fleet.step}, not ended"
 
 
 def _members(history: History) -> Iterator[tuple[Order, Birth]]:

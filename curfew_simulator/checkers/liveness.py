@@ -1,4 +1,4 @@
-"""What is owed once all trouble has ended: whoever is due has gone, and every operation has come to an end."""
+"""What is owed once all faults have ended: every due instance has gone, and every operation has come to an end."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,7 +8,7 @@ from ..history.history import History
 from .oracle import ALIVE, kept, meant
 from .rule import rule
 
-# Whoever is not to be seen so long after the end of its lease has ended; until then its fleet may wait.
+# An instance that is not to be seen so long after the end of its lease has ended; until then its fleet may wait.
 # With these limits everything that is due may go.
 WIDE = {"per_sweep": 50, "percent": 100, "per_day": 100}
 GONE = timedelta(days=1)
@@ -19,27 +19,33 @@ def whoever_is_due_has_gone(history: History) -> Iterator[str]:
     """L1: two rounds of calm sweeps after the last fault, where no limit is in the way."""
     if history.mode != "act" or not _wide(history):
         return
+    file = history.policies.content
     region, target = history.world.region(), history.targets[0]
     now = history.world.clock.now()
     leases = history.ledger.fleets.leases(target, list(region.machines))
     for machine in region.alive():
         lease = leases.get(machine.id)
-        due = meant(machine, "nightly") and not (lease and lease.runs(now))
-        if due and not machine.protected and not kept(machine, "nightly", now):
+        due = meant(file, machine, "nightly") and not (lease and lease.runs(now))
+        if due and not machine.protected and not kept(file, machine, "nightly", now):
             yield f"{machine.id} runs still: {dict(machine.tags)}"
 
 
 @rule("L1")
 def every_lease_ends(history: History) -> Iterator[str]:
-    """L1: whoever was launched has gone once its lease has run out, in every region, unless something protects it."""
+    """L1: each launched instance has gone once its lease has run out, in every region, unless something protects it."""
     now = history.world.clock.now()
     if history.mode != "act" or not _wide(history):
         return
+    file = history.policies.content
     for birth in history.births.values():
         machine = birth.region.last(birth.id)
         leases = history.ledger.fleets.leases(history.target(birth.region), [birth.id])
         lease = leases.get(birth.id)
-        free = machine.state in ALIVE and not machine.protected and not kept(machine, "leases", now)
+        free = (
+            machine.state in ALIVE
+            and not machine.protected
+            and not kept(file, machine, "leases", now)
+        )
         if free and lease and not lease.runs(now):
             yield f"{birth.id} of {birth.fleet} in {birth.region.name} runs since its lease ended at {lease.expires_at}"
 
@@ -86,7 +92,7 @@ def no_night_is_lost(history: History) -> Iterator[str]:
 
 @rule("L4")
 def no_message_is_lost(history: History) -> Iterator[str]:
-    """L4: the queue is empty, and what nobody could do is among the dead letters."""
+    """L4: the queue is empty, and what failed too often is among the dead letters."""
     for message in history.queue:
         yield f"{message.body} was received {message.received} times"
 

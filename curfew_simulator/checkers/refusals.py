@@ -1,9 +1,10 @@
-"""What must not be done at all: too much, too late, twice, while paused, by whoever may not."""
+"""What must not be done at all: too much, too late, twice, while paused, by a caller without the right."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 
+from ..cloud.ec2.machine import Machine
 from ..cloud.ec2.region import Region
 from ..history.history import History, Order, answered, instant, versions
 from ..history.invocation import Invocation
@@ -39,17 +40,22 @@ def no_sweep_ends_more_than_its_share(history: History) -> Iterator[str]:
         kind, name = history.about(invocation)
         if kind != "policy" or not name:
             continue
-        percent = invocation.policies.content.policy(name, "").limits.percent
+        policy = invocation.policies.content.policy(name, "")
+        percent, states = policy.limits.percent, frozenset(map(str, policy.selector.states))
         # A plan that is carried out later was judged by the population of its own time.
         made = history.plan_of(invocation) or invocation
         there = history.world.region(name=region)
         since = made.begun_at - timedelta(seconds=30)
         until = made.ended_at or made.begun_at
-        everybody = [id_ for id_ in there.everybody if versions(there, id_, since, until)]
+        everybody = [
+            id_
+            for id_ in _there(made, there)
+            if any(_is_listed(m, states) for m in versions(there, id_, since, until))
+        ]
         if percent == 0 or len(everybody) * percent < 100 * len(ids):
             orders = [] if made is not invocation else _of(history, invocation, region)
             listed_by = min((order.call.at for order in orders), default=until) - MOMENT
-            if percent == 0 or _at_least_ten(there, since, listed_by):
+            if percent == 0 or _at_least_ten(_there(made, there), there, states, since, listed_by):
                 yield f"{invocation}: {len(ids)} of {len(everybody)} in {region}, {percent} % allowed"
 
 
@@ -73,7 +79,7 @@ def no_day_ends_more_than_it_may(history: History) -> Iterator[str]:
 
 @rule("S13")
 def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str]:
-    """S13: once a schedule's sweep of some time was completed, it orders nobody any more, nor does an earlier one."""
+    """S13: once a schedule's sweep of some time was completed, it gives no order any more, nor does an earlier one."""
     done: dict[tuple[str, str], tuple[datetime, Invocation]] = {}
     for invocation in history.invocations:
         schedule, at = invocation.about.get("schedule"), meant_for(invocation)
@@ -90,7 +96,7 @@ def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str
 
 @rule("S13")
 def a_plan_is_carried_out_once(history: History) -> Iterator[str]:
-    """S13: after somebody was told that a plan was carried out, nobody is ordered by it."""
+    """S13: after the answer that a plan was applied, it gives no order."""
     for order in history.orders:
         plan = history.plan_of(order.by)
         for other in history.invocations if plan else ():
@@ -133,7 +139,7 @@ def a_stale_plan_orders_nobody(history: History) -> Iterator[str]:
     """S14: a plan has a shelf life, and is void once the policies have changed."""
     for order in history.orders:
         plan = history.plan_of(order.by)
-        # Whoever carries a sweep on has decided anew.
+        # A continuation decides again.
         anew = plan is None or order.by.about.get("work") == "resume"
         made = order.by.begun_at if anew or plan is None else plan.begun_at
         if order.ready_at - made > SHELF_LIFE + SLACK:
@@ -144,7 +150,7 @@ def a_stale_plan_orders_nobody(history: History) -> Iterator[str]:
 
 @rule("S14")
 def nobody_is_ordered_while_paused(history: History) -> Iterator[str]:
-    """S14: from the answer to whoever threw the switch until somebody releases it."""
+    """S14: from the answer to the pause until an administrator resumes."""
     paused: list[tuple[Invocation, int]] = []
     for invocation in history.invocations:
         if invocation.kind == "PUT /pause" and invocation.good:
@@ -188,7 +194,7 @@ def nobody_is_ordered_at_the_last_moment(history: History) -> Iterator[str]:
 
 @rule("S28")
 def a_stranger_is_refused(history: History) -> Iterator[str]:
-    """S28: whoever is neither owner nor administrator is told no, and nothing happens."""
+    """S28: a caller that is neither owner nor administrator is refused, and nothing happens."""
     owned = {b.operation: b.machine.tags.get("curfew:owner", "") for b in history.births.values()}
     for invocation in history.invocations:
         if invocation.who != "lee":
@@ -218,13 +224,29 @@ def _of(history: History, invocation: Invocation, region: str) -> list[Order]:
     return [o for o in history.orders if o.by is invocation and o.call.region == region]
 
 
-def _at_least_ten(there: Region, since: datetime, until: datetime) -> bool:
-    """Whether every listing in that time must have shown so many: somebody may come or go in the middle of it."""
+def _there(invocation: Invocation, region: Region) -> Iterable[str]:
+    """The instances that a listing of the invocation could show."""
+    return region.everybody if invocation.there is None else invocation.there[region.name]
+
+
+def _at_least_ten(
+    ids: Iterable[str],
+    there: Region,
+    states: frozenset[str],
+    since: datetime,
+    until: datetime,
+) -> bool:
+    """Whether every listing in that time must have shown so many: instances may come or go in the middle of it."""
 
     def always(id_: str) -> bool:
         seen = versions(there, id_, since, until)
         return there.version(id_, since) is not None and all(
-            machine.state == "running" and not machine.hidden for machine in seen
+            _is_listed(machine, states) for machine in seen
         )
 
-    return sum(map(always, there.everybody)) >= 10
+    return sum(map(always, ids)) >= 10
+
+
+def _is_listed(machine: Machine, states: frozenset[str]) -> bool:
+    """Whether a listing of these states shows a version of an instance."""
+    return str(machine.state) in states and not machine.hidden

@@ -5,7 +5,24 @@ from dataclasses import dataclass
 
 from ..history.history import History
 
-type Check = Callable[[History], Iterator[str]]
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong; ``instance`` is one that ended or stopped and had to be kept."""
+
+    detail: str
+    instance: str = ""
+
+    @classmethod
+    def of(cls, found: "str | Finding") -> "Finding":
+        """The finding that a check has yielded, which is mostly only its text."""
+        return found if isinstance(found, Finding) else Finding(found)
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+type Check = Callable[[History], Iterator[str | Finding]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +41,7 @@ def rule(letter: str) -> Callable[[Check], Check]:
     """Add a check to the rules."""
 
     def added(check: Check) -> Check:
-        RULES.append(Rule(letter=letter, name=check.__name__, check=check))
+        RULES.append(Rule(letter=letter, name=getattr(check, "__name__", ""), check=check))
         return check
 
     return added

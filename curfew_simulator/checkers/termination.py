@@ -1,16 +1,19 @@
-"""Orders: whom they name, and what was known just before."""
+"""Orders: which instances they name, and what was known just before."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import combinations
 
+from ..cloud.ec2.machine import Machine
 from ..cloud.history import Change
-from ..history.history import ORDERS, History, Order, answered
-from .oracle import ALIVE, THREE_DAYS, kept, meant
-from .rule import rule
+from ..history.history import ORDERS, History, Order, answered, versions
+from .oracle import ALIVE, kept, meant, old_enough
+from .rule import Finding, rule
 
 # An order comes so soon after its look. What happens in between only the cloud itself could see: P of the list.
 FRESH = timedelta(seconds=60)
+# What came later than this before an order, no look could show: it may be so old, and its answer stale.
+BLIND = timedelta(seconds=90)
 BATCH = 20
 MAY_CHANGE = {
     ("ec2", "TerminateInstances"), ("ec2", "StopInstances"), ("ec2", "CancelSpotInstanceRequests"),
@@ -54,46 +57,49 @@ def the_group_was_looked_at_after_every_other_order_of_its_zone(
 
 
 @rule("S9")
-def whoever_is_named_was_meant(history: History) -> Iterator[str]:
+def whoever_is_named_was_meant(history: History) -> Iterator[str | Finding]:
     """S1, S9: the policy's own words, applied to what the look may have shown."""
     for order, id_ in _named(history):
         kind, name = history.about(order.by)
-        look = history.look(order, id_)
-        if look is None:
-            continue
-        if kind == "policy" and not any(meant(m, name) for m in look.shown):
-            yield f"{order}: {id_} is not meant by {name}: {_shown(look.shown)}"
+        file, (shown, _) = order.by.policies.content, _seen(history, order, id_)
+        if kind == "policy" and not any(meant(file, m, name) for m in shown):
+            detail = f"{order}: {id_} is not meant by {name}: {_shown(shown)}"
+            yield Finding(detail, _gone(history, order, id_))
         if kind == "fleet" and not any(
-            m.tags.get("curfew:fleet") == name and m.state in ALIVE for m in look.shown
+            m.tags.get("curfew:fleet") == name and m.state in ALIVE for m in shown
         ):
-            yield f"{order}: {id_} does not carry the tag of the fleet {name}: {_shown(look.shown)}"
-        if name == "ownerless":
-            versions = order.region.history(id_)
-            born = min(m.launched_at for at, m in versions if m and at <= order.call.at)
-            if order.call.at - born < THREE_DAYS:
-                yield f"{order}: {id_} is younger than three days"
+            yield f"{order}: {id_} does not carry the tag of the fleet {name}: {_shown(shown)}"
+        if kind == "policy":
+            known = order.region.history(id_)
+            first = min(
+                (m.launched_at for at, m in known if m and at <= order.call.at), default=None
+            )
+            if first and not old_enough(file, first, name, order.call.at):
+                detail = f"{order}: {id_} is younger than {name} waits for"
+                yield Finding(detail, _gone(history, order, id_))
 
 
 @rule("S2")
-def whoever_is_protected_is_not_named(history: History) -> Iterator[str]:
+def whoever_is_protected_is_not_named(history: History) -> Iterator[str | Finding]:
     """S2: by any tag, by a service, by a group, by youth, as the look before must have shown."""
     for order, id_ in _named(history):
         kind, name = history.about(order.by)
-        look = history.look(order, id_)
-        if look and look.shown:
-            policy = name if kind == "policy" else ""
-            shields = [kept(m, policy, look.call.at) for m in look.shown]
-            if all(shields):
-                yield f"{order}: {id_} is protected: {shields[-1]}"
+        shown, at = _seen(history, order, id_)
+        policy, file = name if kind == "policy" else "", order.by.policies.content
+        protections = [kept(file, m, policy, at) for m in shown]
+        if protections and all(protections):
+            detail = f"{order}: {id_} is protected: {protections[-1]}"
+            yield Finding(detail, _gone(history, order, id_))
 
 
 @rule("S2")
-def whoever_is_protected_by_attribute_is_not_named(history: History) -> Iterator[str]:
+def whoever_is_protected_by_attribute_is_not_named(history: History) -> Iterator[str | Finding]:
     """S2: termination protection and stop protection."""
     for order, id_ in _named(history):
-        look = history.look(order, id_, operation="DescribeInstanceAttribute")
-        if look and look.shown and all(m.protected for m in look.shown):
-            yield f"{order}: {id_} is protected by an attribute"
+        shown, _ = _seen(history, order, id_, operation="DescribeInstanceAttribute")
+        if shown and all(m.protected for m in shown):
+            detail = f"{order}: {id_} is protected by an attribute"
+            yield Finding(detail, _gone(history, order, id_))
 
 
 @rule("S6")
@@ -107,14 +113,16 @@ def a_reporting_stack_changes_nothing(history: History) -> Iterator[str]:
 
 @rule("S7")
 def only_calls_that_are_known_are_made(history: History) -> Iterator[str]:
-    """S7, S30: nothing outside the frozen list, so that no volume, address or image can ever go."""
-    for service, operation in history.world.journal.called() - MAY_CALL:
+    """S7, S30: nothing outside the allow-list, so that no volume, address or image can ever go."""
+    # Without roles in its world, Curfew has no need of STS.
+    may = {call for call in MAY_CALL if call[0] != "sts" or history.world.identities.roles}
+    for service, operation in sorted(history.world.journal.called() - may):
         yield f"{service}:{operation}"
 
 
 @rule("S30")
 def only_instances_and_their_spot_requests_end(history: History) -> Iterator[str]:
-    """S30: of what calls did, nothing concerns anything else; and whoever is tagged is a member."""
+    """S30: calls change nothing else, and each tagged instance is a member."""
     allowed = {
         Change.TERMINATED,
         Change.STOPPED,
@@ -134,8 +142,8 @@ def orders_stay_where_they_belong(history: History) -> Iterator[str]:
     """S11: each id is of the region and the account whose intent names it."""
     known = {
         (target.region, entry.draft.instance_id)
-        for target in history.targets
-        for entry in history.ledger.entries(target)
+        for target, entries in history.chains.items()
+        for entry in entries
     }
     for effect in history.effects(Change.TERMINATED, Change.STOPPED):
         if (effect.region, effect.id) not in known:
@@ -144,14 +152,14 @@ def orders_stay_where_they_belong(history: History) -> Iterator[str]:
 
 @rule("S18")
 def rights_are_borrowed_for_exactly_what_is_ordered(history: History) -> Iterator[str]:
-    """S18: whoever changes something on EC2 signs with a session whose policy names what the call names."""
+    """S18: each call that changes something on EC2 is signed with a session whose policy names what the call names."""
     for call in history.world.journal.calls:
         if call.service != "ec2" or (call.service, call.operation) not in MAY_CHANGE:
             continue
         session = history.world.identities.sessions.get(call.access_key)
         policy = session.session_policy if session else None
         if policy is None:
-            yield f"{call.operation} at {call.at:%H:%M:%S} with nobody's policy"
+            yield f"{call.operation} at {call.at:%H:%M:%S} without a session policy"
             continue
         resources = {r.rpartition("/")[2] for one in policy for r in one.resources}
         if call.ids and resources != set(call.ids):
@@ -172,7 +180,7 @@ def a_batch_is_small_and_of_one_zone(history: History) -> Iterator[str]:
 
 @rule("S12")
 def batches_are_disjoint(history: History) -> Iterator[str]:
-    """S12: nobody is ordered again by an invocation that had a good answer for it."""
+    """S12: no instance is ordered again by an invocation that had a good answer for it."""
     done: set[tuple[int, str, str]] = set()
     for order in history.orders:
         for id_ in order.call.ids:
@@ -185,7 +193,7 @@ def batches_are_disjoint(history: History) -> Iterator[str]:
 
 @rule("S-spot")
 def no_spot_request_is_left_to_launch_anew(history: History) -> Iterator[str]:
-    """Design 13: the persistent request of whoever is terminated was cancelled, and its end was seen, before."""
+    """Design 13: the persistent request of a terminated instance was cancelled, and its end was seen, before."""
     cancelled: set[str] = set()
     terminating = {c.number for c in history.world.journal.made("TerminateInstances")}
     for effect in history.world.journal.effects:
@@ -200,7 +208,7 @@ def no_spot_request_is_left_to_launch_anew(history: History) -> Iterator[str]:
 
 @rule("S19")
 def an_unknown_error_stops_the_sweep(history: History) -> Iterator[str]:
-    """S19: after an error that nobody knows, an invocation orders nobody in that region, whatever the zone.
+    """S19: after an unknown error, an invocation gives no order in that region, whatever the zone.
 
     Another zone's order may be on its way already: then its look came before the error, and no other look after it.
     """
@@ -224,6 +232,21 @@ def _named(history: History) -> Iterator[tuple[Order, str]]:
     for order in history.orders:
         for id_ in history.machines_of(order):
             yield order, id_
+
+
+def _seen(
+    history: History, order: Order, id_: str, *, operation: str = "DescribeInstances"
+) -> tuple[tuple[Machine, ...], datetime]:
+    """What the last look before an order may have shown of an instance, and when; without a look, what there was."""
+    if look := history.look(order, id_, operation=operation):
+        return look.shown, look.call.at
+    return versions(order.region, id_, order.call.at - BLIND, order.call.at), order.call.at
+
+
+def _gone(history: History, order: Order, id_: str) -> str:
+    """The id of an instance that an order has ended or stopped; empty if it has not."""
+    changes = history.effects(Change.TERMINATED, Change.STOPPED)
+    return id_ if any((e.id, e.call) == (id_, order.call.number) for e in changes) else ""
 
 
 def _order_before(history: History, order: Order) -> Order | None:

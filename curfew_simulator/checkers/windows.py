@@ -1,4 +1,4 @@
-"""For which window a tick was, worked out anew from the file and the clock."""
+"""For which window a tick was, worked out again from the file and the clock."""
 
 from datetime import datetime, time, timedelta
 

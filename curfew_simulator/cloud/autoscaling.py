@@ -1,4 +1,4 @@
-"""Auto Scaling, as far as it gets in a janitor's way: groups whose members come back when somebody else ends them.
+"""Auto Scaling, as far as it gets in a janitor's way: groups whose members come back when another principal ends them.
 
 Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_Operations.html
 """

@@ -1,4 +1,4 @@
-"""The world's time: it moves when it is told to, or when somebody sleeps, and what was due happens on the way."""
+"""The world's time: it moves when a test moves it or a caller sleeps, and what was due happens on the way."""
 
 import heapq
 from collections.abc import Callable

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -73,6 +74,13 @@ class Journal:
         self._counts[operation] += 1
         return self._counts[operation]
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Count what happens inside to no call, even in the middle of one."""
+        current, self.current = self.current, 0
+        yield
+        self.current = current
+
     def record(
         self, change: Change, id_: str, *, account: str, region: str, at: datetime, before: Any
     ) -> None:
@@ -96,5 +104,5 @@ class Journal:
         return {(call.service, call.operation) for call in self.calls}
 
     def by_calls(self, change: Change) -> Iterator[Effect]:
-        """The effects of one kind that somebody ordered."""
+        """The effects of one kind that calls made."""
         return (e for e in self.effects if e.change is change and e.call)

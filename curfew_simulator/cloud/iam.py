@@ -76,7 +76,7 @@ def _statement(raw: Mapping[str, Any]) -> Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Whoever signed a call. Without ``policies`` it is the whole account's administrator."""
+    """The principal that signed a call. Without ``policies`` it is the whole account's administrator."""
 
     account: str
     arn: str
@@ -168,7 +168,7 @@ _TESTS: Mapping[str, Callable[[str, str], bool]] = {
 
 
 def tagged(prefix: str, tags: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Condition keys of tags. Of two keys that differ only in case IAM sees one, and nobody says which: here the first.
+    """Condition keys of tags. Of two keys that differ only in case IAM sees one, undocumented which: here the first.
 
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """

@@ -60,7 +60,7 @@ def managed(region: Region, dice: Random) -> list[str]:
 
 
 def claimed(region: Region, dice: Random) -> list[str]:
-    """A machine with a tag of AWS's own: somebody's stack, cluster or fleet."""
+    """A machine with a tag of AWS's own: a stack, a cluster or a fleet."""
     key = dice.choice(
         (
             "aws:cloudformation:stack-id", "aws:ec2:fleet-id", "aws:elasticmapreduce:job-flow-id",
@@ -73,7 +73,7 @@ def claimed(region: Region, dice: Random) -> list[str]:
 
 
 def odd(region: Region, dice: Random) -> list[str]:
-    """A machine with tags that nobody would expect."""
+    """A machine with tags with unexpected characters."""
     fields = _fields(region, dice)
     fields["tags"] |= {dice.choice(("env", "Env", "owner", "na me")): dice.choice(ODD_VALUES)}
     return [region.add(**fields).id]

@@ -88,7 +88,7 @@ class Xml(str):
 
 
 def read(request: Request) -> Message:
-    """Understand a request. Raises ApiError for one that nobody signed."""
+    """Understand a request. Raises ApiError for an unsigned one."""
     signed = _CREDENTIAL.search(request.headers.get("authorization", ""))
     if not signed:
         raise ApiError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)

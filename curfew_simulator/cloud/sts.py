@@ -1,4 +1,4 @@
-"""STS, and who there is: accounts, roles, and the sessions that were borrowed from them.
+"""STS, and who there is: accounts, roles, and the sessions that AssumeRole gave for them.
 
 Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 """
@@ -43,7 +43,7 @@ class Identities:
     def of(self, message: Message) -> iam.Principal:
         """Whose the signature is. Raises ApiError for a session that is over, or a token that is not its own.
 
-        A key that nobody gave out belongs to the administrator of the account that it names, or of the first one.
+        An unknown key belongs to the administrator of the account that it names, or of the first one.
         """
         session = self.sessions.get(message.access_key)
         if session is None:

@@ -43,7 +43,7 @@ class Cloud:
         region: str = "eu-central-1",
         *,
         access_key: str = "",
-        secret: str = "secret",  # noqa: S107  nobody checks a signature here
+        secret: str = "secret",  # noqa: S107  no signature is checked here
         token: str | None = None,
         attempts: int = 1,
         config: Config | None = None,
@@ -84,7 +84,7 @@ class Cloud:
 
         retries: Any = client.meta.config.retries or {}
         again = self._retries(retries.get("total_max_attempts", 3)).needs_retry
-        # The SDK asks everybody who listens, so whoever listened before must no more.
+        # The SDK asks every handler, so earlier handlers have to go.
         events, retrying = client.meta.events, f"retry-config-{name}"
         events.unregister(f"before-send.{name}", unique_id="curfew_simulator")
         events.register_first(f"before-send.{name}", send, unique_id="curfew_simulator")

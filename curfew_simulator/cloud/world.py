@@ -112,7 +112,7 @@ class World:
     def crash(
         self, operation: str, error: BaseException, *, on: int = 1, late: bool = False
     ) -> None:
-        """Break off whoever makes the ``on``-th call of an operation, before its effect or after."""
+        """Break off the caller that makes the ``on``-th call of an operation, before its effect or after."""
 
         def fall(_: object) -> None:
             raise error

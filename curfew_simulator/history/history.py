@@ -1,6 +1,6 @@
-"""What there is to judge a world by: every order with the looks before it, every birth, every promise.
+"""What there is to judge a world by: every order with the looks before it, every launched instance, every promise.
 
-All of it is what the cloud saw, and what people were told; what Curfew thinks of itself is not asked.
+All of it is what the cloud saw, and what callers were answered; what Curfew thinks of itself is not asked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from curfew.config.policy_file import PolicyFile
+from curfew.core.audit import Entry
 from curfew.core.target import Mode, Target
 from curfew.ledger.protocols import Ledger
 
@@ -34,7 +35,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A call that would end or stop somebody, whatever came of it.
+    """A call that would end or stop instances, whatever came of it.
 
     ``ready_at`` is when the invocation was about to make it: what happens after that, no code of ours can see.
     """
@@ -59,7 +60,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
-    """A machine that Curfew launched."""
+    """An instance that Curfew launched."""
 
     id: str
     call: Call
@@ -68,7 +69,7 @@ class Birth:
 
     @property
     def operation(self) -> str:
-        """The launch that it is of, as it said when it was born."""
+        """The launch that it is of, as its tags say at launch."""
         return self.machine.tags.get("curfew:operation", "")
 
     @property
@@ -78,13 +79,13 @@ class Birth:
 
     @property
     def lease(self) -> datetime:
-        """The end of the lease with which it was born."""
+        """The end of its first lease."""
         return instant(self.machine.tags.get("curfew:lease", "1970-01-01T00:00:00Z"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """An end of a lease that somebody was told, or may have set without being told."""
+    """An end of a lease that a caller was answered, or may have set without an answer."""
 
     by: Invocation
     until: datetime
@@ -97,7 +98,7 @@ class History:
 
     ``made_by`` says which invocation made a call, ``moments`` at which moment, ``reached`` when the invocation was
     about to make it; each is by the call's number. ``calm_from`` is the moment at which all faults end, ``window`` the
-    first time of the schedule after it.
+    first time of the schedule after it, ``clock_error`` by how much Curfew's clock may have been slow.
     """
 
     world: World
@@ -112,6 +113,7 @@ class History:
     queue: Sequence[Message] = ()
     calm_from: int = 0
     window: datetime | None = None
+    clock_error: timedelta = timedelta()
 
     @cached_property
     def orders(self) -> list[Order]:
@@ -155,6 +157,11 @@ class History:
     def targets(self) -> list[Target]:
         """All of them."""
         return [self.target(self.world.region(name=name)) for name in self.regions]
+
+    @cached_property
+    def chains(self) -> dict[Target, list[Entry]]:
+        """The audit of each target, read once."""
+        return {target: list(self.ledger.entries(target)) for target in self.targets}
 
     def machines_of(self, order: Order) -> tuple[str, ...]:
         """The machines that an order is about: a Spot request is about its instance if that would end with it."""
@@ -202,12 +209,12 @@ class History:
 
     @cached_property
     def plans(self) -> Mapping[str, Invocation]:
-        """By whom each plan was made, by its id."""
+        """The invocation that made each plan, by its id."""
         asked = [i for i in self.invocations if i.kind == "POST /sweeps" and i.good]
         return {str(i.body["id"]): i for i in asked}
 
     def root_of(self, invocation: Invocation) -> Invocation:
-        """Who planned the sweep that an invocation carries on."""
+        """The invocation that planned the sweep of a continuation."""
         root = str(invocation.about["id"]).rpartition("-hop-")[0]
         return next(
             one
@@ -224,7 +231,7 @@ class History:
         return self.plans.get(str(id_)) if id_ else None
 
     def promises(self, birth: Birth) -> list[Promise]:
-        """Whoever changed the lease of a machine, in order; what was not told may count or not."""
+        """Every change of the lease of an instance, in order; one without a good answer may count or not."""
         found = []
         for invocation in self.invocations:
             if invocation.kind != "PATCH /fleets/<id>" or invocation.about["fleet"] != birth.fleet:

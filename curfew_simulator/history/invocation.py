@@ -27,7 +27,8 @@ class Invocation:
 
     ``first`` and ``last`` are moments: all steps of all invocations of a world are numbered through. ``reached_at`` is
     when it came to its last step, before whatever happened in the middle. ``overlapped`` is how often another of its
-    threads went on than the one before.
+    threads went on than the one before. ``there`` has the instances of each region when it began, where the region's
+    own record cannot say it: a rehearsal adds instances between its nights as if they had been there before.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Invocation:
     cut_off: datetime
     policies: PolicyFile
     first: int
+    there: Mapping[str, frozenset[str]] | None = None
     within: int = 0
     last: int = 0
     ended_at: datetime | None = None
@@ -63,7 +65,7 @@ class Invocation:
 
     @property
     def good(self) -> bool:
-        """Whether whoever asked was told that it is done."""
+        """Whether the caller had the answer that it is done."""
         return not (self.killed or self.error) and self.status < 300
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The application of a rehearsal: Curfew's own, with clients of the hostile cloud and ears on what it logs."""
+"""The application of a rehearsal: Curfew's own, with clients of the simulated cloud and ears on what it logs."""
 
 import io
 import logging

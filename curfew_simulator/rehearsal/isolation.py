@@ -16,7 +16,7 @@ INSTEAD = {
 @contextmanager
 def alone() -> Iterator[None]:
     """Hide every variable that the SDK, Powertools or Curfew would read, and the SDK's files."""
-    environ = os.environ  # noqa: TID251  not read, but kept from whoever would
+    environ = os.environ  # noqa: TID251  not read, but hidden from libraries that would
     kept = {name: environ.pop(name) for name in list(environ) if name.startswith(HIDDEN)}
     environ.update(INSTEAD)
     try:

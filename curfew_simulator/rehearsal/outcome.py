@@ -1,12 +1,13 @@
-"""What came of a rehearsal, for whoever shows it."""
+"""What came of a rehearsal, for the report."""
 
 from collections import Counter
 from dataclasses import dataclass
 from typing import Self
 
 from ..cloud.history import Change
-from .promises import PROMISES, Evidence, Violation, judged
-from .runner import Night, Rehearsal
+from .night import Night
+from .promises import PROMISES, Violation, judged
+from .runner import Rehearsal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +22,18 @@ class Outcome:
     @classmethod
     def of(cls, rehearsal: Rehearsal) -> Self:
         """Judge a rehearsal, and count."""
-        ends = Evidence(rehearsal).ends
-        gone = {end.id: end.by.policy for end in ends if end.effect.change is Change.TERMINATED}
-        stopped = {end.id: end.by.policy for end in ends if end.effect.change is Change.STOPPED}
+        history = rehearsal.history()
+        gone, stopped = (
+            {
+                effect.id: by.about["policy"]
+                for effect in history.effects(change)
+                if (by := history.made_by.get(effect.call))
+            }
+            for change in (Change.TERMINATED, Change.STOPPED)
+        )
         return cls(
             rehearsal=rehearsal,
-            violations=judged(rehearsal),
+            violations=judged(history),
             terminated=Counter(gone.values()),
             stopped=Counter(stopped.values()),
         )
@@ -53,9 +60,9 @@ class Outcome:
         return sum((night.faults for night in self.nights), Counter[str]())
 
     @property
-    def spared(self) -> set[str]:
-        """Whoever went and should have been kept."""
-        return {violation.spared for violation in self.violations if violation.spared}
+    def wronged(self) -> set[str]:
+        """The instances that ended and had to be kept."""
+        return {violation.instance for violation in self.violations if violation.instance}
 
     @property
     def verdict(self) -> str:
@@ -64,7 +71,7 @@ class Outcome:
         counts = [f"{some.total()} {word}" for some, word in went if some or word == "terminated"]
         nights = f"{len(self.nights)} night{'s' * (len(self.nights) != 1)}"
         told = [nights, f"{self.rehearsal.population} instances", *counts]
-        return ", ".join([*told, f"{len(self.spared)} that should have been kept"])
+        return ", ".join([*told, f"{len(self.wronged)} that should have been kept"])
 
     def statuses(self, policy: str) -> Counter[str]:
         """How the sweeps of a policy ended."""

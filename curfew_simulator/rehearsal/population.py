@@ -1,7 +1,8 @@
-"""Who lives in a rehearsal: drawn from the policy file, so that each of its words has somebody whom it decides about.
+"""The instances of a rehearsal, drawn from the policy file so that each of its words decides about some.
 
-For every policy there are those whom it means, those who miss it by one condition, and those whom it means and who are
-protected, each in another way. Beside them live bystanders. Fleets are launched from the file's templates.
+For every policy there are instances that it means, instances that miss it by one condition, and instances that it
+means and that are protected, each in another way. Beside them are bystanders. Fleets are launched from the
+file's templates.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,11 +14,11 @@ from typing import Any, get_args
 from curfew.schemas.fields import Selectable
 from curfew.schemas.policy_file import File, PolicyEntry
 
+from ..checkers.oracle import ALWAYS, fits, read
 from ..cloud import population
 from ..cloud.autoscaling import found
 from ..cloud.ec2.machine import SpotRequest, SpotState, State
 from ..cloud.ec2.region import Region
-from .oracle import ALWAYS, fits, read
 
 TYPES = ("t2.micro", "t3.small", "t3.large", "m7i.xlarge", "c7g.4xlarge", "p5.48xlarge")
 SERVICE_TAGS = (
@@ -58,7 +59,7 @@ class Population:
                 kind(self, policy, region)
 
     def meant(self, policy: str, region: Region) -> None:
-        """Somebody whom the policy is after."""
+        """An instance that the policy is after."""
         self._add(region, self.fields(policy, region), "forgotten")
 
     def spot(self, policy: str, region: Region) -> None:
@@ -73,20 +74,20 @@ class Population:
         )  # fmt: skip
 
     def near(self, policy: str, region: Region) -> None:
-        """Somebody who misses the policy by one condition."""
+        """An instance that misses the policy by one condition."""
         misses = list(self._misses(policy, region))
         fields, why = self.dice.choice(misses)
         self._add(region, fields, why)
 
     def by_tag(self, policy: str, region: Region) -> None:
-        """Somebody with a protecting tag, in some spelling and with any value, "no" included."""
+        """An instance with a protecting tag, in some spelling and with any value, "no" included."""
         key = self.dice.choice([ALWAYS, *self.file.protect.tags])
         key = self.dice.choice((key, key.upper(), key.title()))
         value = self.dice.choice(("", "yes", "no", "false", "2020-01-01"))
         self._shielded(policy, region, "kept-by-tag", tags={key: value})
 
     def by_attribute(self, policy: str, region: Region) -> None:
-        """Somebody with termination or stop protection."""
+        """An instance with termination or stop protection."""
         which = self.dice.choice(("termination_protected", "stop_protected"))
         self._shielded(policy, region, which.replace("_", "-"), **{which: True})
 
@@ -97,7 +98,7 @@ class Population:
         found(region, name, 1, **tags | ({"Name": "in-a-group"} if self.named else {}))
 
     def managed(self, policy: str, region: Region) -> None:
-        """Somebody whom a service runs, by what EC2 says or by a tag."""
+        """An instance that a service runs, by what EC2 says or by a tag."""
         if self.dice.random() < 0.5:
             self._shielded(policy, region, "managed", managed_by="eks.amazonaws.com")
         else:
@@ -106,13 +107,13 @@ class Population:
             )
 
     def young(self, policy: str, region: Region) -> None:
-        """Somebody who has only just started."""
+        """An instance that has only just started."""
         seconds = int(self.file.protect.min_age.total_seconds())
         age = timedelta(seconds=self.dice.randint(0, max(seconds // 3, 1)))
         self._shielded(policy, region, "just-started", age=age)
 
     def special(self, policy: str, region: Region) -> None:
-        """Somebody with a tag in two spellings, capacity paid for ahead, or what cannot be stopped."""
+        """An instance with a tag in two spellings, capacity paid for ahead, or what cannot be stopped."""
         keys = [key for key in read(self.file.policies[policy]) if key.swapcase() != key]
         wanted = [key for key in keys if key not in self.file.policies[policy].select.without_tags]
         if self.file.policies[policy].action == "stop" and self.dice.random() < 0.5:
@@ -124,12 +125,12 @@ class Population:
             self._shielded(policy, region, "paid-ahead", lifecycle="capacity-block")
 
     def forged(self, policy: str, region: Region) -> None:
-        """Somebody who carries the tags of a fleet, and was never launched for it."""
+        """An instance that carries the tags of a fleet, and was never launched for it."""
         tags = {"curfew:fleet": "forged", "curfew:lease": "2020-01-01T00:00:00Z"}
         self._shielded(policy, region, "forged-lease", tags=tags)
 
     def fields(self, policy: str, region: Region) -> Fields:
-        """Somebody whom the policy is after, as ``Region.add`` wants it."""
+        """An instance that the policy is after, as ``Region.add`` wants it."""
         entry, dice = self.file.policies[policy], self.dice
         select = entry.select
         least = max(entry.older_than or timedelta(), self.file.protect.min_age * 2)
@@ -169,7 +170,7 @@ class Population:
                 yield from (cls.meant, cls.near, shield)
 
     def _misses(self, policy: str, region: Region) -> Iterator[tuple[Fields, str]]:
-        """Whoever matches but for one thing, each with a word about it."""
+        """Instances that match but for one thing, each with a word about it."""
         entry, fields = self.file.policies[policy], self.fields(policy, region)
         select, tags = entry.select, fields["tags"]
         for state in get_args(Selectable):

@@ -11,8 +11,8 @@ from rich.table import Table
 from curfew.cli.output import out, text
 
 if TYPE_CHECKING:
+    from .night import Night, Swept
     from .outcome import Outcome
-    from .runner import Night, Swept
 
 DONE = {"terminate": "terminated", "stop": "stopped"}
 COUNTS = ("verified", "accepted", "kept_at_recheck", "failed", "unknown", "not_attempted")
@@ -69,7 +69,7 @@ def as_json(outcome: "Outcome") -> None:
         "instances": rehearsal.population,
         "terminated": outcome.terminated.total(),
         "stopped": outcome.stopped.total(),
-        "should_have_been_kept": sorted(outcome.spared),
+        "should_have_been_kept": sorted(outcome.wronged),
         "promises": [
             {"promise": words, "broken": times} for words, times in outcome.promises.items()
         ],

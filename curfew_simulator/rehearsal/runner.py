@@ -1,12 +1,12 @@
 """Some nights: every policy of the file, as its schedule would start it, through the real handler in act mode.
 
-The ledger is a table of the same hostile cloud. In the middle of a sweep somebody may give a tag that protects.
+The ledger is a table of the same simulated cloud. In the middle of a sweep an operator may give a tag that protects.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from functools import cache
 from random import Random
@@ -24,12 +24,15 @@ from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.messages import LaunchRequest, SweepRequest
 from curfew.schemas.templates import FleetEntry
 
+from ..checkers.oracle import ALWAYS, kept, meant, old_enough
 from ..cloud.faults import PROFILES
 from ..cloud.transport import Cloud
 from ..cloud.world import ACCOUNT, World
+from ..history.history import History
+from ..history.invocation import Invocation
 from ..simulation.process import KilledError
 from .application import Context, Parameters, RehearsedApp, client, listening
-from .oracle import ALWAYS, Nature
+from .night import Night, Swept
 from .population import Population
 
 HOME = "eu-central-1"
@@ -40,40 +43,8 @@ FIRST_SHARE = 0.7  # of the machines are there on the first night; the others co
 MOST_OF_A_FLEET = 3
 
 
-@dataclass(slots=True, kw_only=True)
-class Swept:
-    """One policy in one night. ``first`` and ``last`` are the numbers of its calls.
-
-    ``there`` is who was in each region when it began. ``summaries`` has one for each region, ``rows`` every verdict
-    that is worth a line, ``problem`` is that of a sweep which never came to a report.
-    """
-
-    policy: str
-    begun_at: datetime
-    cut_off: datetime
-    first: int
-    there: Mapping[str, frozenset[str]]
-    last: int = 0
-    ended_at: datetime | None = None
-    summaries: list[Mapping[str, Any]] = field(default_factory=list)
-    rows: list[Mapping[str, Any]] = field(default_factory=list)
-    problem: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class Night:
-    """One night, with what the cloud did in it, and others."""
-
-    number: int
-    began: datetime
-    sweeps: list[Swept] = field(default_factory=list)
-    calls: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    meanwhile: list[str] = field(default_factory=list)
-
-
 def _on_ec2(policies: PolicyFile) -> PolicyFile:
-    """The same file without its OpenStack clouds, and what is launched there: the hostile cloud is EC2's."""
+    """The same file without its OpenStack clouds, and what is launched there: the simulated cloud is EC2's."""
     content = policies.content
     fleets = {n: e for n, e in content.fleets.items() if isinstance(e, FleetEntry)}
     targets = content.targets.model_copy(update={"clouds": {}})
@@ -102,7 +73,7 @@ class Rehearsal:
         self._cloud = Cloud(self.world)
         self._swept: Swept | None = None
         self._cut_off = start
-        self._tag_at = 0  # the step of the current sweep at which somebody gives a tag
+        self._tag_at = 0  # the step of the current sweep at which an operator gives a tag
         entries = policies.content.policies
         self.names = {name: entry.select.regions or (HOME,) for name, entry in entries.items()}
         self.regions = {
@@ -139,7 +110,44 @@ class Rehearsal:
         """A region in Curfew's words."""
         return Target(provider="ec2", account=ACCOUNT, region=region)
 
-    # The scene.
+    def history(self) -> History:
+        """What happened, for the checkers. Every sweep is judged by the policies that the rehearsal has now."""
+        calls = self.world.journal.calls
+        swept = [one for night in self.nights for one in night.sweeps]
+        invocations = [self._invocation(number, one) for number, one in enumerate(swept, 1)]
+        return History(
+            world=self.world,
+            ledger=self.ledger,
+            mode=Mode.ACT,
+            policies=self.policies,
+            regions=tuple(self.regions),
+            invocations=invocations,
+            made_by={call.number: one for one in invocations for call in one.calls},
+            moments={call.number: call.number for call in calls},
+            reached={call.number: call.at for call in calls},
+        )
+
+    def _invocation(self, number: int, swept: Swept) -> Invocation:
+        return Invocation(
+            number=number,
+            kind="schedule",
+            who="schedule",
+            about={"policy": swept.policy},
+            begun_at=swept.begun_at,
+            skew=timedelta(),
+            cut_off=swept.cut_off,
+            policies=self.policies,
+            first=swept.first,
+            there=swept.there,
+            last=swept.last,
+            ended_at=swept.ended_at,
+            calls=self.world.journal.calls[swept.first - 1 : swept.last],
+            reports=swept.summaries,
+            error=swept.error,
+            killed=swept.killed,
+        )
+
+    # The world before the first night.
 
     def _settle(self) -> None:
         """Ten hours before the first night: two fleets of each template, of which one runs out until then."""
@@ -207,10 +215,10 @@ class Rehearsal:
         try:
             sweep.sweep(SweepRequest.parse(event), self._context(), self._app())
         except KilledError as killed:
-            swept.problem = str(killed)
+            swept.problem = swept.killed = str(killed)
         except Exception as error:  # noqa: BLE001  what the platform calls a function that failed
-            if not swept.summaries:
-                swept.problem = f"{type(error).__name__}: {error}"
+            swept.error = f"{type(error).__name__}: {error}"
+            swept.problem = "" if swept.summaries else swept.error
         finally:
             self._swept = None
             swept.last, swept.ended_at = len(self.world.journal.calls), self.world.clock.now()
@@ -225,28 +233,33 @@ class Rehearsal:
             self._swept.summaries.append(summary)
 
     def _step(self, **_: Any) -> None:
-        """Before a call: time passes, and perhaps somebody does something."""
+        """Before a call: time passes, and perhaps an operator does something."""
         self._sleep(round(0.02 + self._dice.random() * 0.2, 3))
         if self._swept and self._tag_at:
             self._tag_at -= 1
             if not self._tag_at:
-                self._protect_somebody(self._swept.policy)
+                self._protect_one(self._swept.policy)
 
-    def _protect_somebody(self, policy: str) -> None:
-        """One of those whom the policy is just about to be after."""
+    def _protect_one(self, policy: str) -> None:
+        """Protect one of the instances that the policy is after."""
         region, now = self.regions[self._dice.choice(self.names[policy])], self.world.clock.now()
-        nature = Nature(file=self.policies.content, leases={})
-        leases = bool(self.policies.content.policies[policy].select.lease)
-        meant = [
+        file = self.policies.content
+        leases = bool(file.policies[policy].select.lease)
+        due = [
             machine.id
             for machine in region.alive()
-            if (OPERATION_TAG in machine.tags if leases else nature.meant(machine, policy, now))
-            and not nature.kept(machine, policy, now)
+            if (
+                OPERATION_TAG in machine.tags
+                if leases
+                else meant(file, machine, policy)
+                and old_enough(file, machine.launched_at, policy, now)
+            )
+            and not (machine.protected or kept(file, machine, policy, now))
         ]
-        if meant:
-            id_ = self._dice.choice(sorted(meant))
+        if due:
+            id_ = self._dice.choice(sorted(due))
             region.tag(id_, **{ALWAYS.title(): "please"})
-            said = f"during {policy} somebody gives {id_} the tag {ALWAYS.title()}"
+            said = f"during {policy} an operator gives {id_} the tag {ALWAYS.title()}"
             self.nights[-1].meanwhile.append(said)
 
     def _sleep(self, seconds: float) -> None:

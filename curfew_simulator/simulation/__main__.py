@@ -9,7 +9,7 @@ from collections import Counter
 from ..cloud.faults import PROFILES
 from .runner import Broken, Sum, many, one
 
-SHOWN = 5  # stories of broken worlds
+SHOWN = 5  # worlds with a violation
 
 
 def main() -> int:
@@ -35,10 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--count", type=int, default=1_000, help="how many worlds")
     parser.add_argument("--seed-from", type=int, default=0, help="the first one's seed")
-    parser.add_argument(
-        "--fresh", action="store_true", help="begin with a seed that nobody has had"
-    )
-    parser.add_argument("--seed", type=int, help="one world, with its story told")
+    parser.add_argument("--fresh", action="store_true", help="begin with a fresh seed")
+    parser.add_argument("--seed", type=int, help="one world, step by step")
     parser.add_argument(
         "--faults", choices=sorted(PROFILES), default="", help="else as the seed has it"
     )

@@ -1,4 +1,4 @@
-"""The clients of this process, and its ears: made once, whatever world is behind them.
+"""The clients of this process and its log handler: made once, whatever world is behind them.
 
 A client costs a tenth of a second and a world some microseconds, so that all worlds of a process share its clients.
 What is logged is not written anywhere; the summaries of sweeps in it are heard.
@@ -26,7 +26,7 @@ REGIONS = ("eu-central-1", "eu-west-1")
 
 
 class Player(Protocol):
-    """Whoever is told of every call that is about to be made, and of every one that came back."""
+    """What observes every call before it is made, and after its answer."""
 
     world: World
 

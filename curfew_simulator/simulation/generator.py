@@ -1,6 +1,6 @@
-"""What happens in one world, all of it drawn from the seed, and told as it goes.
+"""What happens in one world, all of it drawn from the seed.
 
-A world has some inhabitants, then a handful of happenings: triggers of Curfew, and deeds of others. In the middle of
+A world has some inhabitants, then a handful of happenings: triggers of Curfew, and what others do. In the middle of
 a trigger, at some step of it, another happening may run from beginning to end, the process may die, or the ledger may
 fail. After the last one all trouble ends, and Curfew has the time to put things right: what it owes by then is owed.
 """
@@ -18,7 +18,7 @@ from ..cloud.clock import DAWN
 from ..cloud.ec2.region import AT_ONCE
 from ..cloud.faults import CALM
 from ..cloud.world import World
-from ..history.history import History
+from ..history.history import STALE, History
 from ..history.invocation import Invocation
 from . import nemesis, policies, population, scenarios
 from .clients import REGIONS, listening
@@ -49,7 +49,7 @@ class Story:
     _depth: int = 0
 
     def __post_init__(self) -> None:
-        dice = self.dice = Random(f"{self.seed}/story")
+        dice = self.dice = Random(f"{self.seed}/generator")
         profile = dice.choices(("calm", "rough", "harsh"), weights=(40, 35, 25))[0]
         start = DAWN + timedelta(hours=dice.randint(0, 24 * 365), minutes=dice.randint(0, 59))
         self.faults = self.faults or profile
@@ -97,6 +97,7 @@ class Story:
             queue=stage.queue,
             calm_from=self.calm_from,
             window=self.window,
+            clock_error=STALE,
         )
 
     def happen(self) -> None:
@@ -132,7 +133,7 @@ class Story:
             region.doomed.clear()
             region.limits.capacity.clear()
         self.stage.ledger.resume()
-        # What died at birth is to be seen for an hour, and leases are swept each quarter of one.
+        # What died at launch is to be seen for an hour, and leases are swept each quarter of one.
         for hours, swept in ((0.25, ("leases",)), (1, EACH), (26, EACH)):
             self.world.clock.advance(timedelta(hours=hours))
             self._put_right(swept)
@@ -172,7 +173,7 @@ class Story:
         return drawn
 
     def _between(self) -> Callable[[], object]:
-        match self.dice.choices(("deed", "trigger", "death", "ledger"), (50, 24, 18, 8))[0]:
+        match self.dice.choices(("fault", "trigger", "death", "ledger"), (50, 24, 18, 8))[0]:
             case "trigger" if self._depth < DEEPEST:
                 return self.trigger
             case "death":

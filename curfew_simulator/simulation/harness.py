@@ -1,13 +1,12 @@
 """One application on one world: its handlers, its ledger, its queue, and a hand that can stop it at any step.
 
-A step is a call of the cloud or of the ledger. At each, time passes, and what the story has set down for that step
+A step is a call of the cloud or of the ledger. At each, time passes, and what the generator has set for that step
 happens: another whole invocation, a person's doing, the end of the process.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from curfew.app import App
@@ -19,7 +18,6 @@ from curfew.core.target import Mode
 from curfew.handlers import http_api, launch, sweep, sweep_target
 from curfew.ledger import protocols as ledgers
 from curfew.ledger.dynamodb.ledger import DynamoLedger
-from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.schemas.messages import (
     LaunchRequest,
     SweepRequest,
@@ -32,18 +30,15 @@ from ..cloud.history import Call
 from ..cloud.world import ACCOUNT, World
 from ..history.invocation import Invocation, Message
 from .clients import REGIONS, another_process, desk
-from .instrumented_ledger import Watched
-from .process import Context, KilledError
+from .instrumented_ledger import ledger_in_memory
+from .process import SECONDS, Context, KilledError
+from .requests import delivery
 from .thread_scheduler import Turns, taking
 from .wiring import lend, provider
 
 TABLE = "curfew-ledger"
 HOME = REGIONS[0]
 ADMINISTRATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/Operations/ada"
-# As the template has them.
-SECONDS = {
-    "schedule": 900, "tick": 900, "sweep": 900, "message": 900, "target": 900, "http": 90, "launch": 300,
-}  # fmt: skip
 
 type Meddling = Mapping[int, Callable[[], object]]
 
@@ -75,15 +70,13 @@ class Stage:
         self.moments: dict[int, int] = {}  # of the calls
         self.reached: dict[int, datetime] = {}  # when the invocation was about to make the call
         self.moment = 0
-        self.failing = (
-            ""  # how the ledger in memory fails the next time: before its effect, or after
-        )
+        self.failing = ""  # when the ledger in memory fails next: before its effect, or after it
         self._stack: list[Invocation] = []
         self._meddling: dict[int, dict[int, Callable[[], object]]] = {}
         self._late: dict[int, int] = {}
         self._turns: dict[int, Turns] = {}
-        self._dice = world.chance.of("stage")
-        self._lanes = world.chance.of("lanes")
+        self._dice = world.chance.of("harness")
+        self._lanes = world.chance.of("threads")
         desk().seat(self)
         world.every_call(self._seen)
         self.ledger = self._ledger()
@@ -93,7 +86,7 @@ class Stage:
     # Invocations.
 
     def sweep(self, event: Mapping[str, Any], meddling: Meddling | None = None) -> Invocation:
-        """EventBridge Scheduler, or somebody directly."""
+        """Sweep, by EventBridge Scheduler or by a caller directly."""
         kind = "schedule" if event.get("schedule") else "sweep"
         return self._invoke(
             kind, "schedule", event, meddling,
@@ -122,7 +115,7 @@ class Stage:
         who: str,
         meddling: Meddling | None = None,
     ) -> Invocation:
-        """Somebody asks over HTTP."""
+        """A caller sends a request over HTTP."""
         return self._invoke(
             str(event["routeKey"]), who, about, meddling,
             lambda app, context: http_api.answer(dict(event), context, app),
@@ -131,22 +124,18 @@ class Stage:
     def deliver(
         self, message: Message, about: Mapping[str, Any], meddling: Meddling | None = None
     ) -> Invocation:
-        """A queue hands a message over, and keeps it unless it is told that it was carried out."""
+        """A queue delivers a message, and keeps it unless the answer says that it is done."""
         message.received += 1
         answer = sweep_target.answer if message.kind == "target" else sweep.carry_on
-        record = {
-            "messageId": message.id, "receiptHandle": "x", "body": message.body, "attributes": {},
-            "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": HOME,
-            "eventSourceARN": f"arn:aws:sqs:{HOME}:{ACCOUNT}:work",
-        }  # fmt: skip
+        event = {"Records": [delivery(message)]}
         invocation = self._invoke(
             message.kind, "queue", about, meddling,
-            lambda app, context: answer({"Records": [record]}, context, app),
+            lambda app, context: answer(event, context, app),
         )  # fmt: skip
-        if invocation.good and not (invocation.answer or {}).get("batchItemFailures"):
-            self._take_off(message)
-        elif message.received >= 4:
-            self._take_off(message)
+        done = invocation.good and not (invocation.answer or {}).get("batchItemFailures")
+        if (done or message.received >= 4) and message in self.queue:
+            self.queue.remove(message)
+        if not done and message.received >= 4:
             self.dead_letters.append(message)
         return invocation
 
@@ -199,7 +188,7 @@ class Stage:
         invocation.reached_at = reached_at
         step = invocation.steps
         if do := self._meddling[invocation.number].pop(step, None):
-            with self._set_aside():
+            with self.world.journal.aside():
                 do()
             self.moment += 1
             self._check_time(invocation)
@@ -270,13 +259,6 @@ class Stage:
             invocation.ended_at = self.world.clock.now()
         return invocation
 
-    @contextmanager
-    def _set_aside(self) -> Iterator[None]:
-        """What happens in the middle of a call is nobody's call until an invocation makes it."""
-        current, self.world.journal.current = self.world.journal.current, 0
-        yield
-        self.world.journal.current = current
-
     def _seen(self, call: Call) -> None:
         self.moments[call.number] = self.moment
         if invocation := self.current:
@@ -288,16 +270,7 @@ class Stage:
         if self.dynamo:
             self.world.tables(region=HOME).make(TABLE)
             return DynamoLedger(desk().table, TABLE, sleep=self._sleep)
-        watched = Watched(MemoryLedger(), self._ledger_step, self._ledger_back)
-        return cast("ledgers.Ledger", watched)
-
-    def _ledger_step(self, what: str) -> None:
-        self.step(what)
-        self._fail("before")
-
-    def _ledger_back(self, what: str) -> None:
-        self.back(what)
-        self._fail("after")
+        return ledger_in_memory(self.step, self.back, self._fail)
 
     def _fail(self, how: str) -> None:
         if self.current and self.failing == how:
@@ -323,7 +296,3 @@ class Stage:
     def _post(self, kind: str, what: WorkRequest | TargetRequest) -> None:
         id_ = f"{kind}-{self.moment}-{len(self.queue)}"
         self.queue.append(Message(id_, what.model_dump_json(exclude_none=True), kind))
-
-    def _take_off(self, message: Message) -> None:
-        if message in self.queue:
-            self.queue.remove(message)

@@ -1,13 +1,16 @@
-"""A ledger in memory of which every call is a step: somebody is told before it and after it."""
+"""A ledger in memory of which every call is a step of the harness."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
+
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.protocols import Ledger
 
 PARTS = ("fleets", "plans")
 
 
 class Watched:
-    """Stands in front of a thing and lets everything through."""
+    """Pass every call through, with a call before it and one after it."""
 
     def __init__(
         self, thing: Any, before: Callable[[str], None], after: Callable[[str], None]
@@ -31,3 +34,19 @@ class Watched:
             return found
 
         return watched
+
+
+def ledger_in_memory(
+    step: Callable[[str], None], back: Callable[[str], None], fail: Callable[[str], None]
+) -> Ledger:
+    """Return a ledger of which each call is a step; ``fail`` may raise before the effect, or after it."""
+
+    def before(name: str) -> None:
+        step(name)
+        fail("before")
+
+    def after(name: str) -> None:
+        back(name)
+        fail("after")
+
+    return cast("Ledger", Watched(MemoryLedger(), before, after))

@@ -18,17 +18,17 @@ KEEPING = ("curfew:keep", "Curfew:Keep", "CURFEW:KEEP", "precious", "Precious")
 
 
 def protect(stage: Stage, dice: Random) -> str:
-    """Somebody tags a machine to be kept."""
+    """An operator tags a machine to be kept."""
     region, machine = _somebody(stage, dice)
     if machine is None:
-        return "nobody is there to protect"
+        return "no instance is there to protect"
     key = dice.choice(KEEPING)
     region.tag(machine.id, **{key: dice.choice(("", "yes", "no", "false"))})
     return f"{machine.id} gets the tag {key}"
 
 
 def unprotect(stage: Stage, dice: Random) -> str:
-    """Somebody takes such a tag off again."""
+    """An operator takes such a tag off again."""
     for region in _regions(stage):
         for machine in region.alive():
             if kept := [key for key in machine.tags if key.lower() in policies.PROTECTING]:
@@ -40,27 +40,27 @@ def unprotect(stage: Stage, dice: Random) -> str:
 
 
 def shield(stage: Stage, dice: Random) -> str:
-    """Somebody sets termination or stop protection."""
+    """An operator sets termination or stop protection."""
     region, machine = _somebody(stage, dice)
     if machine is None or machine.lifecycle == "spot":
-        return "nobody is there to shield"
+        return "no instance is there to protect"
     which = dice.choice(("termination_protected", "stop_protected"))
     region.change(machine.id, **{which: True})
     return f"{machine.id} is {which.replace('_', ' ')}"
 
 
 def rename(stage: Stage, dice: Random) -> str:
-    """Somebody gives a machine to another environment."""
+    """An operator gives a machine to another environment."""
     region, machine = _somebody(stage, dice)
     if machine is None:
-        return "nobody is there to be moved"
+        return "no instance is there to be moved"
     env = dice.choice(("dev", "prod", "prod", "Dev"))
     region.tag(machine.id, env=env)
     return f"{machine.id} is env={env} now"
 
 
 def copy(stage: Stage, dice: Random) -> str:
-    """Somebody writes all tags of a fleet's member onto a machine that is none."""
+    """An operator writes all tags of a fleet's member onto a machine that is no member."""
     for region in _regions(stage):
         members = [m for m in region.machines.values() if "curfew:operation" in m.tags]
         strangers = sorted(m.id for m in region.alive() if "curfew:operation" not in m.tags)
@@ -73,7 +73,7 @@ def copy(stage: Stage, dice: Random) -> str:
 
 
 def strip(stage: Stage, dice: Random) -> str:
-    """Somebody takes all of Curfew's tags off a member."""
+    """An operator takes all of Curfew's tags off a member."""
     for region in _regions(stage):
         members = sorted(m.id for m in region.alive() if "curfew:operation" in m.tags)
         if members:
@@ -87,24 +87,24 @@ def strip(stage: Stage, dice: Random) -> str:
 
 
 def end(stage: Stage, dice: Random) -> str:
-    """Somebody else terminates a machine."""
+    """Another operator terminates a machine."""
     region, machine = _somebody(stage, dice)
     if machine is None:
-        return "nobody is there to be ended"
+        return "no instance is there to be ended"
     lifecycle.terminate(region, machine)
-    return f"somebody else ends {machine.id}"
+    return f"another operator ends {machine.id}"
 
 
 def stop_or_start(stage: Stage, dice: Random) -> str:
-    """Somebody else stops a machine, or starts it."""
+    """Another operator stops a machine, or starts it."""
     region, machine = _somebody(stage, dice)
     if machine is None:
-        return "nobody is there to be stopped"
+        return "no instance is there to be stopped"
     if machine.state is State.STOPPED:
         lifecycle.start(region, machine)
-        return f"somebody starts {machine.id}"
+        return f"an operator starts {machine.id}"
     lifecycle.stop(region, machine)
-    return f"somebody stops {machine.id}"
+    return f"an operator stops {machine.id}"
 
 
 def interrupt(stage: Stage, dice: Random) -> str:
@@ -138,10 +138,10 @@ def capacity(stage: Stage, dice: Random) -> str:
 
 
 def sickness(stage: Stage, dice: Random) -> str:
-    """A type dies at birth, or does so no more."""
+    """Instances of a type die at launch, or do so no more."""
     region = dice.choice(_regions(stage))
     region.doomed ^= {dice.choice(policies.TEMPLATE["instance_types"])}
-    return f"what dies at birth in {region.name}: {', '.join(sorted(region.doomed)) or 'nothing'}"
+    return f"types that die at launch in {region.name}: {', '.join(sorted(region.doomed)) or 'nothing'}"
 
 
 def outage(stage: Stage, dice: Random) -> str:
@@ -180,7 +180,7 @@ def trouble(stage: Stage, dice: Random) -> str:
 
 
 def redeploy(stage: Stage, dice: Random) -> str:
-    """The policy file is deployed anew."""
+    """The policy file is deployed again."""
     stage.policies = policies.changed(stage.policies, dice)
     return f"the policies are {stage.policies.version} now: {stage.policies.content.limits}"
 

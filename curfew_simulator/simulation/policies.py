@@ -62,7 +62,7 @@ def draw(dice: Random, version: str = "v1") -> PolicyFile:
 def schedule(dice: Random) -> dict[str, Any]:
     """One, of any policy but the one for leases. No clock skips or repeats its hour, and each day has one.
 
-    A world that lets days pass at a stretch, with a group whose machines die at birth, has thousands of births.
+    A world that lets days pass at a stretch, with a group whose instances die at launch, has thousands of launches.
     """
     drawn: dict[str, Any] = {
         "policy": dice.choices(("nightly", "halt", "ownerless"), weights=(6, 2, 2))[0],
@@ -96,7 +96,7 @@ def made(content: dict[str, Any], version: str) -> PolicyFile:
 
 
 def changed(file: PolicyFile, dice: Random) -> PolicyFile:
-    """The same policies with other limits, deployed anew."""
+    """The same policies with other limits, deployed again."""
     number = int(file.version.removeprefix("v")) + 1
     return limited(file, limits(dice), f"v{number}")
 

@@ -4,6 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+# The time-outs of the functions, in seconds, as the template has them.
+SECONDS = {
+    "schedule": 900, "tick": 900, "sweep": 900, "message": 900, "target": 900, "http": 90, "launch": 300,
+}  # fmt: skip
+
 
 class KilledError(BaseException):
     """The process is gone: out of memory, out of time, or its host was lost. Nothing of ours may catch it."""

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..cloud.world import ACCOUNT
+from ..history.invocation import Message
+from .clients import REGIONS
 
 
 def request(
     method: str, path: str, *, who: str, body: Any = None, key: str = "", route: str = ""
 ) -> dict[str, Any]:
-    """A request by whoever API Gateway says it is."""
+    """A request, by the caller that API Gateway names."""
     headers: dict[str, str] = {"host": "api.example.com"}
     if key:
         headers["idempotency-key"] = key
@@ -43,6 +45,18 @@ def request(
         headers["content-type"] = "application/json"
         made["body"] = json.dumps(body)
     return made
+
+
+def delivery(message: Message) -> dict[str, Any]:
+    """Return a message as SQS delivers it to a function.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+    """
+    return {
+        "messageId": message.id, "receiptHandle": "x", "body": message.body, "attributes": {},
+        "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": REGIONS[0],
+        "eventSourceARN": f"arn:aws:sqs:{REGIONS[0]}:{ACCOUNT}:work",
+    }  # fmt: skip
 
 
 def _identity(who: str) -> Mapping[str, str]:

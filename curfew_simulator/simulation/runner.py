@@ -1,4 +1,4 @@
-"""Many worlds, on several cores: what was run, what was seen, and every violation with its seed and its story."""
+"""Many worlds, on several cores: what was run, what was seen, and every violation with its seed and its log."""
 
 import time
 from collections import Counter
@@ -102,7 +102,7 @@ def _count(found: Sum, story: Story) -> None:
     found.invocations["(in the middle of another)"] += sum(
         bool(i.within) for i in story.stage.invocations
     )
-    found.invocations["(lanes side by side)"] += sum(
+    found.invocations["(threads side by side)"] += sum(
         i.overlapped > 0 for i in story.stage.invocations
     )
     found.calls.update(call.operation for call in journal.calls)

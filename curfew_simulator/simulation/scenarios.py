@@ -1,4 +1,4 @@
-"""Short sequences that chance alone would bring about too seldom: each is the night on which one belt has to hold."""
+"""Short sequences that chance alone would bring too seldom: each is a night on which one safeguard has to hold."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -34,7 +34,7 @@ def renewal_beyond_bounds(triggers: Triggers, stage: Stage, dice: Random) -> str
 
 
 def copied_tags(triggers: Triggers, stage: Stage, dice: Random) -> str:
-    """A stranger carries the tags of a fleet that its owner gives up."""
+    """A stranger carries the tags of a fleet that its owner terminates early."""
     _launched(triggers, "copied", ttl="1h")
     region = stage.world.region()
     if members := [m for m in region.alive() if m.tags.get("curfew:fleet") == "copied"]:
@@ -54,7 +54,7 @@ def idle_cancel(triggers: Triggers, stage: Stage, dice: Random) -> str:
 
 
 def unknown_error(triggers: Triggers, stage: Stage, dice: Random) -> str:
-    """Two zones, and an error that nobody knows in the first."""
+    """Two zones, and an unknown error in the first."""
     for _ in range(4):
         population.doomed(stage.world.region(), dice)
     done = len(stage.world.journal.made("TerminateInstances"))
@@ -63,7 +63,7 @@ def unknown_error(triggers: Triggers, stage: Stage, dice: Random) -> str:
 
 
 def old_plan(triggers: Triggers, stage: Stage, dice: Random) -> str:
-    """A plan is applied after the policies have changed; or once more, when whom it spared is protected no longer."""
+    """A plan is applied after the policies have changed; or again, when what it kept is protected no longer."""
     region = stage.world.region()
     doomed = population.doomed(region, dice)
     ask = {"policy": "nightly", "region": HOME}
@@ -115,7 +115,7 @@ def lost_launch(triggers: Triggers, stage: Stage, dice: Random) -> str:
     stale = Fault(kind=Kind.STALE, seconds=29, share=share)
     stage.world.fail("DescribeInstances", stale, on=seen + 1, times=dice.choice((2, 12)))
     told = _launched(triggers, "lost", ttl="1h", count=3)
-    if dice.random() < 0.5:  # nobody takes it up before the night comes
+    if dice.random() < 0.5:  # no job takes it up before the night comes
         stage.world.clock.advance(timedelta(minutes=16))
         told += f"; {stage.sweep({'policy': 'nightly', 'regions': [HOME]})}"
     return told
@@ -142,7 +142,7 @@ def long_silence(triggers: Triggers, stage: Stage, dice: Random) -> str:
 
 
 def youth(triggers: Triggers, stage: Stage, dice: Random) -> str:
-    """A machine that nobody owns is younger than the policy waits for."""
+    """An instance without an owner is younger than the policy waits for."""
     for days in (1, 2, 5):
         stage.world.region(name=REGIONS[0]).add(
             arriving=True, age=timedelta(days=days), tags={"Name": "x"}

@@ -1,7 +1,7 @@
-"""Lanes side by side, and one seed still one world: real threads, of which one goes at a time, by chance.
+"""Threads side by side, and one seed still one world: real threads, of which one runs at a time, by chance.
 
-Who goes on is drawn before each call of the cloud or of the ledger, and nowhere else. Between its calls nobody sees
-what a lane does, so that every order in which the cloud could see the calls of several lanes can be drawn.
+Which thread runs is drawn before each call of the cloud or of the ledger, and nowhere else. Between its calls no
+other sees what a thread does, so that every order in which the cloud could see the calls of several can be drawn.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ STUCK = 60  # seconds of the real time
 
 
 class Turns:
-    """The lanes of one invocation, so many at a time. If one is killed, all are: they are one process."""
+    """The threads of one invocation, so many at a time. If one is killed, all are: they are one process."""
 
     def __init__(self, most: int, dice: Random) -> None:
         self.overlapped = 0  # how often another went on than the one before
@@ -42,9 +42,9 @@ class Turns:
         threads(self._most)([partial(self._go, n, piece) for n, piece in enumerate(pieces)])
 
     def give_way(self) -> None:
-        """Let chance say which lane goes on; return when it is this one again."""
-        if (mine := getattr(self._mine, "lane", None)) is None:
-            return  # before there are lanes, or after
+        """Let chance say which thread runs; return when it is this one again."""
+        if (mine := getattr(self._mine, "thread", None)) is None:
+            return  # before there are threads, or after
         with self._changed:
             self._draw()
             self._wait(mine)
@@ -52,14 +52,14 @@ class Turns:
     def _go(self, mine: int, piece: Callable[[], None]) -> None:
         with self._changed:
             self._wait(mine)
-        self._mine.lane = mine
+        self._mine.thread = mine
         try:
             piece()
         except BaseException:
             self._gone = True
             raise
         finally:
-            self._mine.lane = None
+            self._mine.thread = None
             with self._changed:
                 self._open.remove(mine)
                 self._open += [n for n in (next(self._coming, None),) if n is not None]
@@ -73,13 +73,13 @@ class Turns:
 
     def _wait(self, mine: int) -> None:
         if not self._changed.wait_for(lambda: self._gone or self._turn == mine, STUCK):
-            raise RuntimeError(f"lane {mine} waits for lane {self._turn}, which does not go on")
+            raise RuntimeError(f"thread {mine} waits for thread {self._turn}, which does not go on")
         if self._gone:
-            raise KilledError("killed with another lane")
+            raise KilledError("killed with another thread")
 
 
 class Lock:
-    """What lanes exclude each other with, where only one goes at a time: whoever finds it taken lets others go on."""
+    """What threads exclude each other with, where only one runs at a time: one that finds it taken lets others run."""
 
     def __init__(self, turns: Turns) -> None:
         self._turns, self._taken = turns, False

@@ -1,4 +1,4 @@
-"""What starts Curfew: schedules, requests over HTTP, messages; in time, late, twice, out of order, by whoever."""
+"""What starts Curfew: schedules, requests over HTTP, messages; in time, late, twice, out of order, by any caller."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -63,7 +63,7 @@ class Triggers:
         return window
 
     def directly(self, meddling: Meddling) -> Invocation:
-        """Somebody invokes the function."""
+        """A caller invokes the function."""
         event: dict[str, Any] = {
             "policy": self.dice.choice(("nightly", "nightly", "halt", "ownerless"))
         }
@@ -76,7 +76,7 @@ class Triggers:
         return self.stage.sweep({"policy": "leases"}, meddling)
 
     def launch(self, meddling: Meddling) -> Invocation:
-        """Somebody launches a fleet, or asks once more, or with the same key for something else."""
+        """A caller launches a fleet, or asks once more, or with the same key for something else."""
         dice = self.dice
         if self.launches and dice.random() < 0.4:
             who, key, body = dice.choice(self.launches)
@@ -121,17 +121,17 @@ class Triggers:
         )
 
     def terminate(self, meddling: Meddling) -> Invocation:
-        """Somebody gives a fleet up, or tries to."""
+        """A caller terminates a fleet early, or tries to."""
         fleet = self._fleet()
         return self.ask("DELETE", f"/fleets/{fleet}", self._who(), {"fleet": fleet}, meddling)
 
     def look(self, meddling: Meddling) -> Invocation:
-        """Somebody looks at a fleet."""
+        """A caller looks at a fleet."""
         fleet = self._fleet()
         return self.ask("GET", f"/fleets/{fleet}", self._who(), {"fleet": fleet}, meddling)
 
     def plan(self, meddling: Meddling) -> Invocation:
-        """Somebody asks for a plan."""
+        """A caller asks for a plan."""
         policy = self.dice.choice(("nightly", "nightly", "leases", "halt"))
         about = {"policy": policy}
         made = self.ask(
@@ -142,7 +142,7 @@ class Triggers:
         return made
 
     def apply(self, meddling: Meddling) -> Invocation:
-        """Somebody has a plan carried out: the last one or any, once or again, and who may or may not."""
+        """A caller has a plan applied: the last one or any, once or again, and who may or may not."""
         plan = self.plans[-1] if self.plans else NOWHERE
         if self.plans and self.dice.random() < 0.3:
             plan = self.dice.choice(self.plans)

@@ -1,4 +1,4 @@
-"""What an application needs of AWS in a world: the providers of its regions, and the roles that lend their rights."""
+"""What an application needs of AWS in a world: the providers of its regions, and its roles."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -21,7 +21,7 @@ LENT = {
 
 
 def provider(region: str, now: Callable[[], datetime]) -> Ec2Provider:
-    """The provider of a region, with a lender."""
+    """The provider of a region, with scoped credentials."""
     target = Target(provider="ec2", account=ACCOUNT, region=region)
     lender = Lender(
         sts=desk().lender,
@@ -37,7 +37,7 @@ def provider(region: str, now: Callable[[], datetime]) -> Ec2Provider:
 
 
 def lend(world: World) -> None:
-    """The roles, as spoke.yaml has them, but for what it denies: Curfew's own belts have to hold without."""
+    """The roles, as spoke.yaml has them, but for what it denies: Curfew's own safeguards have to hold without."""
     trusted = {"trusts": "*", "external_id": EXTERNAL_ID}
     for kind, actions in LENT.items():
         allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}

@@ -1,4 +1,4 @@
-"""What pip installs: the wheel brings the hostile cloud beside what ships to Lambda, and its command works."""
+"""What pip installs: the wheel brings the simulated cloud beside what ships to Lambda, and its command works."""
 
 import os
 import shutil

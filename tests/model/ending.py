@@ -1,7 +1,7 @@
 """A model of how sweeps end a fleet: every step is one atomic call of the real code, in the real order.
 
 Two sweeps come for the same expired fleet of two instances, and one of them is delivered twice. One invocation may
-crash for good, one order may go wrong, the owner renews once, somebody sets the protect tag on one instance once, and
+crash for good, one order may go wrong, the owner renews once, a tag protects one instance once, and
 the pause switch is thrown and released once, each at any moment. Curfew has no marks with grace yet: the mark of the
 protocol is the claim.
 
@@ -35,7 +35,7 @@ one that never came, so that a crash is only tried after a write.
 
 Time is one step, *late*: 20 minutes after a crash, the claim of the invocation has run out and its intents are stale.
 It needs the crash and nothing else, while the clock also has to outlast everybody who was there at the claim; so the
-model knows more than the clock allows, and the protocol asks only that whoever holds a claim is gone when it runs out.
+model knows more than the clock allows, and the protocol asks only that the holder of a claim is gone when it runs out.
 The event *hang* takes this away: the claim runs out while its holder is just before its order. (Anywhere else, the age
 of the plan stops a sweep that hung for so long; ``run.may_go_on`` looks at it.)
 """
@@ -137,14 +137,14 @@ class Ending:
 
     @cached_property
     def start(self) -> World:
-        """Nobody has begun. One more invocation waits for the calm at the end."""
+        """No invocation has begun. One more invocation waits for the calm at the end."""
         runs = tuple(Run() for _ in (*self.ids, NOBODY))
         return World(runs=runs, written=((0, 0),) * (2 * (max(self.ids) + 2)))
 
     # What happens next.
 
     def steps(self, world: World) -> Iterator[tuple[str, World]]:
-        """Whatever can happen now, each as the state that it leads to without what nobody will ask for again."""
+        """Whatever can happen now, each as the state that it leads to without what no step asks for again."""
         for step, after in self._steps(world):
             yield step, self._essence(after)
 
@@ -175,7 +175,7 @@ class Ending:
             yield from self._beside(world)
 
     def _alone(self, world: World, k: int) -> bool:
-        """Whether nobody can ever change what this step reads, nor read what it changes.
+        """Whether no other step can ever change what this step reads, nor read what it changes.
 
         Then it does the same whenever it is done, and it is enough to try it now.
         """
@@ -207,7 +207,7 @@ class Ending:
             yield self.renewal(world)
         if "tag" in self.events and world.running & TAGGED and not world.tagged:
             yield (
-                "somebody sets the protect tag on the first instance",
+                "an operator sets the protect tag on the first instance",
                 changed(world, tagged=TAGGED),
             )
         if "pause" in self.events and world.paused < OFF_AGAIN:
@@ -542,7 +542,7 @@ class Ending:
         return world.wrong
 
     def end(self, world: World) -> Iterator[Hashable]:
-        """If nobody is at work, one more sweep in the calm after everything, and what is left then."""
+        """If no invocation is at work, one more sweep in the calm after everything, and what is left then."""
         if any(run.at not in (UNBEGUN, DONE, DEAD) for run in world.runs):
             return
         if world.claim != NOBODY and (world.crashed == NOBODY or world.late):

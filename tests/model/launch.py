@@ -1,7 +1,7 @@
 """A model of how a fleet is launched: one operation of two instances, two workers, two pools, a cloud with a memory.
 
 One worker may crash for good, one answer may be lost, with its effect or without, what was launched may not be to be
-seen yet, the capacity of the first pool appears or disappears once, and the fleet may be given up once.
+seen yet, the capacity of the first pool appears or disappears once, and the fleet may be terminated early once.
 
     step        stands for
     begin       ``launching.carry_on``: ``fleets.lock``
@@ -18,7 +18,7 @@ seen yet, the capacity of the first pool appears or disappears once, and the fle
     advance     ``work``: ``fleets.advance``
     let-go      the same, with the launch unfinished
 
-Left out: ``fleets.order``, which never changes; the births' looks (``_delivered``) and audit; refusals and
+Left out: ``fleets.order``, which never changes; the looks after a launch (``_delivered``) and audit; refusals and
 mismatches, which end a launch at once; the deadline, after which a worker lets go as after a lost lock.
 
 The protocol is safe if a worker that is alive comes from each ``lock`` of its launch to the next, or to the end, in
@@ -30,7 +30,7 @@ less time than ``LOCK``. So the lock runs out for a worker that crashed and for 
     late effect           a call whose answer was lost has its effect when the worker has long gone on
 
 ``fences`` has changes that the code does not have, and that would do without a part of it: *keep only* never takes a
-lock that was lost anew in the middle of a launch, *settle under lock* refuses the "no" of a worker that lost it.
+lock that was lost again in the middle of a launch, *settle under lock* refuses the "no" of a worker that lost it.
 """
 
 from collections.abc import Hashable, Iterator
@@ -54,7 +54,7 @@ CRASHES = frozenset(("keep", "read", "find", "hold", "call", "record", "settle",
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """One worker: at which step, at which attempt, and what the cloud told it."""
+    """One worker: at which step, at which attempt, and what the cloud answered it."""
 
     at: str = UNBEGUN
     attempt: int = -1
@@ -104,7 +104,7 @@ class Launch:
 
     @cached_property
     def start(self) -> World:
-        """Nobody has begun. One more worker waits for the calm at the end."""
+        """No worker has begun. One more worker waits for the calm at the end."""
         workers = tuple(Worker() for _ in (*self.names, "the last"))
         return World(workers=workers, capacity=self.capacity, changes=self.changes)
 
@@ -327,7 +327,7 @@ class Launch:
         return world.wrong
 
     def end(self, world: World) -> Iterator[Hashable]:
-        """If nobody is at work, one more worker in the calm after everything, and what is there then."""
+        """If no worker is at work, one more worker in the calm after everything, and what is there then."""
         if any(worker.at not in (UNBEGUN, DONE, DEAD) for worker in world.workers):
             return
         if world.flying != NOBODY:

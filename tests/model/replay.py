@@ -1,9 +1,9 @@
 """Plays a schedule of the model of the ending with the real ``sweep``, and compares the two after every step.
 
 The real calls have to be those that the model names, in its order. Only reads that can change nothing are passed over:
-the leases of nobody, the looks of ``verify`` after the first, the pause switch for the status at the end.
+empty reads of leases, the looks of ``verify`` after the first, the pause switch for the status at the end.
 
-Of the 20 minutes after a crash, 11 pass at the crash and 10 at the model's step *late*: whoever began after the crash
+Of the 20 minutes after a crash, 11 pass at the crash and 10 at the model's step *late*: what began after the crash
 is then not too old to go on. One who began before it would be stopped by the age of its plan, of which the model knows
 nothing; a schedule in which it is still at work then cannot be played.
 """
@@ -234,7 +234,7 @@ def _first(at: str) -> str:
 
 
 def playable(path: Path) -> bool:
-    """Whether nobody is at work at *late* who began before the crash."""
+    """Whether no invocation that began before the crash is at work at *late*."""
     old: set[int] = set()
     for step, world in path:
         at_work = {k for k, run in enumerate(world.runs) if run.at not in (UNBEGUN, DONE, DEAD)}

@@ -1,6 +1,6 @@
 """Plays a schedule of the model of the launch with the real ``launching``, and compares the two after every step.
 
-Passed over is what the model leaves out: the frozen order, the audit, the looks at the births, and the further looks
+Passed over is what the model leaves out: the frozen order, the audit, the looks after a launch, and the further looks
 of one ``_found``. The lock runs out by the clock, which moves past ``LOCK`` at once; no claim outlives a schedule.
 """
 
@@ -113,7 +113,7 @@ class LaunchReplay:
 
     @property
     def launched(self) -> Mapping[str, Any]:
-        """Whoever was ever launched."""
+        """Every instance that was ever launched."""
         return self.cloud.instances
 
     def _step(self, step: str, before: World, after: World) -> None:
@@ -151,7 +151,7 @@ class LaunchReplay:
         if did == "finds nothing by the token":
             player.bend = "blind"
         if at in TIMED:
-            # Whoever breaks off reads the fleet and then the clock, everybody else first the clock.
+            # A worker that breaks off reads the fleet and then the clock, every other one first the clock.
             calls = (CALLS[at], "now") if at == "break-off" else ("now", CALLS[at])
             player.go()
             self._stands(player, calls[1])

@@ -78,7 +78,7 @@ GUARDS = [
     ),
 ]
 
-# The claim runs out while its holder only hangs: what the protocol rests on, and no belt can replace.
+# The claim runs out while its holder only hangs: what the protocol rests on, and no safeguard can replace.
 HANGING = replace(TWO, events=TWO.events | {"hang"})
 
 # Two invocations under one id: what the protocol rests on is that ids are never shared.
@@ -130,7 +130,7 @@ LAUNCH_GUARDS = [
     LaunchGuarded(guard="attempt first", breaks="S16"),
     LaunchGuarded(guard="record first", breaks="S16"),
     LaunchGuarded(guard="claim blocks attempts", breaks="given up"),
-    # With locks that run out only for the dead, whoever began to hold one holds it still.
+    # With locks that run out only for the dead, a worker that began to hold one holds it still.
     LaunchGuarded(guard="lock before the call", breaks="S15", model=FENCED),
 ]
 HANGS = {

@@ -1,7 +1,7 @@
-"""The real code, step by step: each invocation stands still before each call of a port until it is told to go on.
+"""The real code, step by step: each invocation stops before each call of a port until it may go on.
 
-Every invocation has a thread of its own, and only one of them ever runs: whoever is told to make its next step runs up
-to the step after it, and everybody else stands still. So any interleaving of port calls can be played.
+Every invocation has a thread of its own, and only one of them ever runs: the one that may make its next step runs up
+to the step after it, and all others wait. So any interleaving of port calls can be played.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class Player:
 
     def __init__(self, name: str, act: Callable[["Player"], object]) -> None:
         self.name = name
-        self.at = ""  # the call that it stands before; empty before its begin and after its end
+        self.at = ""  # the call that it waits before; empty before its begin and after its end
         self.calls: list[str] = []
         self.bend = ""  # how the next order goes wrong
         self._act = act
@@ -35,23 +35,23 @@ class Player:
         self._wait()
 
     def go(self) -> None:
-        """Make the call that it stands before, and go on up to the next one."""
+        """Make the call that it waits before, and go on up to the next one."""
         self._go.release()
         self._wait()
 
     def crash(self) -> None:
-        """It never makes the call that it stands before, nor anything else."""
+        """It never makes the call that it waits before, nor anything else."""
         self._crashes = True
         self.go()
         self._thread.join(PATIENCE)
 
     def leave(self) -> None:
-        """Whoever still stands somewhere goes home."""
+        """End every invocation that still waits."""
         if self.at:
             self.crash()
 
     def port(self, inner: Any, names: frozenset[str]) -> Any:
-        """A port at whose calls, as far as they are named, the invocation stands still."""
+        """A port at whose calls, as far as they are named, the invocation waits."""
         return _Port(self, inner, names)
 
     def stand(self, call: str) -> None:

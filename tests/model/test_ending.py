@@ -45,7 +45,7 @@ def test_no_interleaving_breaks_a_promise(name: str) -> None:
     assert found.ends
 
 
-def test_the_steps_that_are_not_tried_in_every_place_hide_no_end() -> None:
+def test_steps_that_the_model_leaves_out_hide_no_outcome() -> None:
     whole = ending(replace(TWO, reduced=False))
 
     assert whole.violation is None, str(whole.violation)
@@ -53,7 +53,7 @@ def test_the_steps_that_are_not_tried_in_every_place_hide_no_end() -> None:
 
 
 @pytest.mark.parametrize("event", ["renew", "crash", "trouble", "pause", "tag"])
-def test_a_trigger_that_comes_twice_leads_to_no_other_end(event: str) -> None:
+def test_a_repeated_trigger_leads_to_the_same_outcomes(event: str) -> None:
     events = frozenset((event, "renew"))
     once = replace(TWO, events=events, limit=6)
 
@@ -61,13 +61,13 @@ def test_a_trigger_that_comes_twice_leads_to_no_other_end(event: str) -> None:
 
 
 @pytest.mark.parametrize("guarded", GUARDS, ids=GUARD_NAMES)
-def test_the_model_misses_each_guard(guarded: Guarded) -> None:
+def test_the_model_detects_each_missing_guard(guarded: Guarded) -> None:
     wrong, _ = worst(guarded.removed)
 
     assert wrong.partition(":")[0] == guarded.breaks
 
 
-def test_the_leases_at_the_look_are_a_second_belt_behind_the_claim() -> None:
+def test_the_leases_at_the_recheck_are_a_second_safeguard_behind_the_claim() -> None:
     look = "leases at the look"
 
     assert ending(replace(TWO, without=frozenset((look,)))).violation is None
@@ -76,7 +76,7 @@ def test_the_leases_at_the_look_are_a_second_belt_behind_the_claim() -> None:
 
 
 @pytest.mark.parametrize("guarded", GUARDS, ids=GUARD_NAMES)
-def test_without_the_guard_the_real_code_does_the_same_wrong(
+def test_the_real_code_without_the_guard_fails_like_the_model(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = guarded.removed
@@ -87,7 +87,7 @@ def test_without_the_guard_the_real_code_does_the_same_wrong(
 
 
 @pytest.mark.parametrize("guarded", GUARDS, ids=GUARD_NAMES)
-def test_with_the_guard_the_real_code_does_not_follow(guarded: Guarded) -> None:
+def test_the_real_code_with_the_guard_does_not_fail_like_the_model(guarded: Guarded) -> None:
     model = guarded.removed
     _, path = worst(model)
 
@@ -107,7 +107,7 @@ def test_no_sweep_may_outlive_its_claim() -> None:
 
 
 def test_no_two_sweeps_may_have_one_id() -> None:
-    """They would hold one claim, and whoever ends first lets go of it: so each invocation makes an id of its own."""
+    """They would share one claim, and the first that ends releases it: so each invocation makes an id of its own."""
     replay = shown(SHARED)
 
     assert replay.promised
@@ -153,21 +153,21 @@ def shown(model: Ending) -> Replay:
     return replay
 
 
-def test_two_sweeps_settle_the_same_intent() -> None:
+def test_two_sweeps_may_resolve_the_same_intent() -> None:
     replay = known("two sweeps settle the same intent")
 
     settled = Counter((sweep, id_) for sweep, id_, _ in replay.outcomes)
     assert set(settled.values()) == {2}
 
 
-def test_two_sweeps_take_the_credit_for_one_end() -> None:
+def test_two_sweeps_may_claim_the_same_termination() -> None:
     replay = known("two sweeps take the credit for one end")
 
     verified = Counter(id_ for _, id_, result in replay.outcomes if result == "verified")
     assert set(verified.values()) == {2}
 
 
-def test_a_lease_is_renewed_of_which_nothing_is_left() -> None:
+def test_a_lease_without_instances_may_be_renewed() -> None:
     replay = known("a lease is renewed of which nothing is left")
 
     assert replay.promised

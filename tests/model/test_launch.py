@@ -31,7 +31,7 @@ def played(model: Launch) -> LaunchReplay:
 
 
 @pytest.mark.parametrize("name", LAUNCHES)
-def test_never_more_is_launched_than_was_asked_for_and_all_of_it_is_recorded(name: str) -> None:
+def test_a_launch_never_exceeds_its_request_and_is_recorded(name: str) -> None:
     found = launch(LAUNCHES[name])
 
     assert found.violation is None, str(found.violation)
@@ -39,12 +39,12 @@ def test_never_more_is_launched_than_was_asked_for_and_all_of_it_is_recorded(nam
 
 
 @pytest.mark.parametrize("guarded", LAUNCH_GUARDS, ids=lambda guarded: guarded.guard)
-def test_the_model_misses_each_guard(guarded: LaunchGuarded) -> None:
+def test_the_model_detects_each_missing_guard(guarded: LaunchGuarded) -> None:
     assert broken(launch(guarded.removed)) == guarded.breaks
 
 
 @pytest.mark.parametrize("guarded", REAL, ids=lambda guarded: guarded.guard)
-def test_without_the_guard_the_real_code_does_the_same_wrong(
+def test_the_real_code_without_the_guard_fails_like_the_model(
     guarded: LaunchGuarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     REMOVED_FROM_LAUNCH[guarded.guard](monkeypatch)
@@ -53,28 +53,28 @@ def test_without_the_guard_the_real_code_does_the_same_wrong(
 
 
 @pytest.mark.parametrize("guarded", REAL, ids=lambda guarded: guarded.guard)
-def test_with_the_guard_the_real_code_does_not_follow(guarded: LaunchGuarded) -> None:
+def test_the_real_code_with_the_guard_does_not_fail_like_the_model(guarded: LaunchGuarded) -> None:
     with pytest.raises(AssertionError):
         played(guarded.removed)
 
 
 @pytest.mark.parametrize("hang", HANGS)
 def test_a_worker_that_hangs_for_longer_than_its_lock_launches_too_many(hang: str) -> None:
-    """What the protocol rests on, for the real code does the same. Its calls give up after 23 seconds, LOCK is 180."""
+    """What the protocol rests on, for the real code does the same. Its calls end after 23 seconds, LOCK is 180."""
     found = launch(HANGS[hang])
     assert broken(found) == "S15"
     assert len(played(HANGS[hang]).launched) > ASKED
 
 
 @pytest.mark.parametrize("fence", FENCED.fences)
-def test_each_fence_would_do_without_one_assumption(fence: str) -> None:
+def test_each_fence_replaces_one_assumption(fence: str) -> None:
     hang = {"keep only": "hang elsewhere", "settle under lock": "hang after the call"}[fence]
     for model in LAUNCHES.values():
         fenced = replace(model, events=model.events | {hang}, fences=frozenset((fence,)))
         assert launch(fenced).violation is None
 
 
-def test_with_both_fences_only_the_moment_before_the_call_counts() -> None:
+def test_both_fences_leave_only_the_moment_before_the_call() -> None:
     for model in LAUNCHES.values():
         fenced = replace(model, events=FENCED.events, fences=FENCED.fences)
         assert launch(fenced).violation is None

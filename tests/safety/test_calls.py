@@ -1,4 +1,4 @@
-"""What is not on the frozen list is not sent; what changes something is not sent by a client that looks, nor in report
+"""What is not on the allow-list is not sent; what changes something is not sent by a client that looks, nor in report
 mode by any. Each of these safeguards holds, and is detected when it is disabled.
 """
 
@@ -57,7 +57,7 @@ KEY = {"pk": {"S": "a"}, "sk": {"S": "b"}}
 
 
 def parameters(call: Call, *, table: str = TABLE, queue: str = QUEUE) -> dict[str, Any]:
-    """What the SDK would accept for a call, so that nothing but the guard stands in its way."""
+    """What the SDK would accept for a call, so that nothing but the guard refuses it."""
     known: dict[str, dict[str, Any]] = {
         "TerminateInstances": {"InstanceIds": [ONE]},
         "StopInstances": {"InstanceIds": [ONE]},
@@ -97,7 +97,7 @@ class Wire:
 
 
 def ask(client: Any, call: Call, **places: str) -> None:
-    """Make a call; that the wire has no answer is nobody's fault."""
+    """Make a call; that the wire has no answer is no fault."""
     with suppress(ClientError):
         client._make_api_call(call.operation, parameters(call, **places))
 
@@ -162,7 +162,7 @@ def test_a_client_makes_the_calls_of_its_purpose_and_no_others(mode: Mode, call:
 
 
 @pytest.mark.parametrize("call", [*ENDS, *LAUNCHES, *LABELS], ids=str)
-def test_in_report_mode_no_client_can_change_a_machine(call: Call) -> None:
+def test_no_client_of_report_mode_can_change_an_instance(call: Call) -> None:
     found, wire = built(Mode.REPORT)
     wire.sent.clear()
     (client,) = (one for one in found.values() if one.meta.service_model.service_name == "ec2")
@@ -173,7 +173,7 @@ def test_in_report_mode_no_client_can_change_a_machine(call: Call) -> None:
     assert wire.sent == []
 
 
-def test_every_change_is_of_a_machine_or_of_curfews_own() -> None:
+def test_every_change_is_of_an_instance_or_of_curfews_own_resources() -> None:
     """Whatever is added to the list has to find its place in the tests above or below."""
     own = {
         call
@@ -198,7 +198,7 @@ def test_no_client_makes_a_call_that_is_on_no_list(operation: str) -> None:
     assert wire.sent == []
 
 
-def test_a_call_is_refused_before_its_parameters_are_even_looked_at() -> None:
+def test_a_call_is_refused_before_its_parameters_are_read() -> None:
     client = StubEc2().client()
 
     with pytest.raises(RefusedError):
@@ -207,7 +207,7 @@ def test_a_call_is_refused_before_its_parameters_are_even_looked_at() -> None:
         client.describe_instances(MaxResults="x")  # type: ignore[arg-type]
 
 
-def test_nobody_gets_a_signed_address_for_a_call_either() -> None:
+def test_no_client_signs_an_address_for_an_unlisted_call() -> None:
     client = StubEc2(Machine(id=ONE)).client()
 
     with pytest.raises(RefusedError, match="ec2:TerminateInstances"):
@@ -287,7 +287,7 @@ ORDERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_in_report_mode_a_provider_has_nothing_to_act_with(order: str) -> None:
+def test_a_provider_in_report_mode_has_no_client_that_acts(order: str) -> None:
     cloud = StubEc2(Machine(id=ONE))
 
     with pytest.raises(RefusedError, match="report mode has no client"):
@@ -296,7 +296,7 @@ def test_in_report_mode_a_provider_has_nothing_to_act_with(order: str) -> None:
     assert cloud.calls == []
 
 
-def test_in_report_mode_no_spot_request_is_cancelled() -> None:
+def test_report_mode_cancels_no_spot_request() -> None:
     cloud = StubEc2(Machine(id=ONE, lifecycle="spot", spot_request="sir-1"))
     cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
     spot = an_instance(id=ONE, lifecycle="spot", spot_request="sir-1")
@@ -387,7 +387,7 @@ def test_the_disabled_safeguard_is_detected(scenario: Scenario, made: list[Made]
 # What watches the tests.
 
 
-def test_the_watch_sees_what_the_code_calls(made: list[Made]) -> None:
+def test_the_watcher_sees_the_calls_of_the_code(made: list[Made]) -> None:
     cloud = StubEc2(Machine(id=ONE))
     bare = boto3.client("ec2", HERE.region)  # neither guarded nor marked
     events: Any = bare.meta.events
@@ -399,7 +399,7 @@ def test_the_watch_sees_what_the_code_calls(made: list[Made]) -> None:
     assert "providers/ec2/provider.py" in made[0].where
 
 
-def test_the_watch_leaves_the_tests_own_calls_alone(made: list[Made]) -> None:
+def test_the_watcher_ignores_the_calls_of_tests(made: list[Made]) -> None:
     wire = Wire()
 
     ask(wire_client(wire=wire), Call("ec2", "CreateVpc", ""))
@@ -409,7 +409,7 @@ def test_the_watch_leaves_the_tests_own_calls_alone(made: list[Made]) -> None:
     assert made == []
 
 
-def test_a_stray_of_the_code_would_fail_its_test(made: list[Made]) -> None:
+def test_an_unlisted_call_of_the_code_fails_its_test(made: list[Made]) -> None:
     """An operation that is on no list, called through a client of Curfew's without its guard."""
     config = Config(user_agent_extra="curfew/0", retries={"total_max_attempts": 1})
     client = Wire().on(boto3.client("ec2", HERE.region, config=config))
@@ -461,7 +461,7 @@ def by_command(*words: str) -> None:
 
 
 def by_request() -> None:
-    """A plan that a request asks for, carried on by a message as well."""
+    """A plan that a request asks for, resumed by a message as well."""
     app = bootstrap.app()
     record = PlanRecord(
         id="one",
@@ -493,14 +493,14 @@ ACTS: dict[str, Callable[[], None]] = {
 
 
 @pytest.mark.parametrize("way", REPORTS)
-def test_whoever_only_reports_never_makes_a_client_that_acts(way: str, purposes: list[str]) -> None:
+def test_report_mode_never_makes_a_client_that_acts(way: str, purposes: list[str]) -> None:
     REPORTS[way]()
 
     assert {"account", "ledger", "look"} == set(purposes)
 
 
 @pytest.mark.parametrize("way", ACTS)
-def test_whoever_acts_makes_one_and_only_once_there_is_something_to_do(
+def test_act_mode_makes_one_acting_client_once_something_is_due(
     way: str, purposes: list[str]
 ) -> None:
     ACTS[way]()

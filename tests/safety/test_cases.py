@@ -49,9 +49,7 @@ def kill() -> None:
 # ------------------------------------------------------------------------------------------------------------- listing
 
 
-def test_a_listing_of_nothing_after_a_full_one_does_nothing_and_says_that_nothing_was_listed() -> (
-    None
-):
+def test_an_empty_listing_acts_on_nothing_and_reports_that_0_are_listed() -> None:
     night = Night(cloud=StubEc2(*machines(30, tags={"env": "prod"})), policy=a_policy(limits=WIDE))
     assert night.sweep().listed == 30
     night.cloud.machines.clear()
@@ -66,7 +64,7 @@ def test_a_listing_of_nothing_after_a_full_one_does_nothing_and_says_that_nothin
     assert mark.listed == 0
 
 
-def test_the_few_that_a_collapsed_listing_shows_are_still_bound_by_the_limit_of_a_sweep() -> None:
+def test_the_limit_of_a_sweep_holds_for_a_listing_with_few_instances() -> None:
     """Below ten listed instances a per cent counts no more; the number does."""
     night = Night(cloud=StubEc2(*machines(9)), policy=a_policy(limits=replace(WIDE, per_sweep=8)))
 
@@ -74,7 +72,7 @@ def test_the_few_that_a_collapsed_listing_shows_are_still_bound_by_the_limit_of_
     assert night.cloud.orders == []
 
 
-def test_a_value_that_is_longer_than_any_tag_can_be_is_refused_with_the_file(
+def test_a_policy_with_a_longer_value_than_a_tag_can_have_is_refused(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "curfew.yaml"
@@ -89,7 +87,7 @@ def test_a_value_that_is_longer_than_any_tag_can_be_is_refused_with_the_file(
         load(file)
 
 
-def test_whoever_shows_its_tags_only_at_the_second_look_is_not_taken_for_untagged() -> None:
+def test_an_instance_with_tags_only_at_the_recheck_is_not_untagged() -> None:
     night = Night(
         cloud=StubEc2(Machine(id=ONE, tags={}), Machine(id=TWO, tags={})),
         policy=a_policy(selector=a_selector(tags=(), without_tags=("owner",))),
@@ -101,7 +99,7 @@ def test_whoever_shows_its_tags_only_at_the_second_look_is_not_taken_for_untagge
 
 
 @pytest.mark.parametrize("at", ["listed", "looked at again"])
-def test_a_state_that_nobody_has_heard_of_keeps_its_instance(at: str) -> None:
+def test_an_unknown_state_keeps_its_instance(at: str) -> None:
     night = Night(cloud=StubEc2(*machines(2)))
     night.cloud.loose = True  # the cloud's filters let it through
     strange = night.cloud.machines[ONE]
@@ -115,7 +113,7 @@ def test_a_state_that_nobody_has_heard_of_keeps_its_instance(at: str) -> None:
     assert report.count(Result.VERIFIED) == 1
 
 
-def test_whoever_is_missing_in_one_listing_keeps_its_age() -> None:
+def test_an_instance_missing_from_one_listing_keeps_its_age() -> None:
     night = Night(cloud=StubEc2(*machines(1)), policy=a_policy(older_than=timedelta(days=3)))
     machine = night.cloud.machines[ONE]
     assert kept(night.sweep()) == {ONE: "older-than"}
@@ -130,7 +128,7 @@ def test_whoever_is_missing_in_one_listing_keeps_its_age() -> None:
     assert results(night.sweep()) == {ONE: Result.VERIFIED}
 
 
-def test_whoever_is_missing_in_one_listing_keeps_its_lease() -> None:
+def test_an_instance_missing_from_one_listing_keeps_its_lease() -> None:
     night = Night(cloud=StubEc2(*machines(2)))
     leased(night, ONE, ends_in=timedelta(days=1))
     machine = night.cloud.machines.pop(ONE)
@@ -143,7 +141,7 @@ def test_whoever_is_missing_in_one_listing_keeps_its_lease() -> None:
     assert lab.ended_at is None
 
 
-def test_whoever_was_taken_for_gone_and_comes_back_still_has_its_end() -> None:
+def test_an_instance_that_comes_back_still_has_its_expired_lease() -> None:
     """A day after the end of a lease, what is not to be seen counts as ended, and may be there all the same."""
     night = Night(
         cloud=StubEc2(Machine(id=ONE, tags={"curfew:keep": ""})),
@@ -166,9 +164,7 @@ def test_whoever_was_taken_for_gone_and_comes_back_still_has_its_end() -> None:
 # -------------------------------------------------------------------------------------------------------------- acting
 
 
-def test_what_is_protected_between_the_look_and_the_call_is_refused_by_iam_and_not_asked_again() -> (
-    None
-):
+def test_iam_refuses_what_is_tagged_after_the_recheck_and_no_call_repeats_it() -> None:
     night = Night(cloud=StubEc2(*machines(6)))
 
     def protect() -> None:
@@ -184,7 +180,7 @@ def test_what_is_protected_between_the_look_and_the_call_is_refused_by_iam_and_n
     assert sum(ONE in ids for _, ids in night.cloud.orders) == 1
 
 
-def test_of_two_sweeps_at_once_each_machine_is_ended_once_and_claimed_once() -> None:
+def test_two_concurrent_sweeps_end_and_claim_each_instance_once() -> None:
     night = Night(cloud=StubEc2(*machines(5)))
     others = []
     night.cloud.before("TerminateInstances", lambda: others.append(night.sweep()))
@@ -200,7 +196,7 @@ def test_of_two_sweeps_at_once_each_machine_is_ended_once_and_claimed_once() -> 
     assert broken(entries) is None
 
 
-def test_of_two_sweeps_at_once_no_more_go_than_the_day_allows() -> None:
+def test_two_concurrent_sweeps_stay_within_the_budget_of_the_day() -> None:
     night = Night(
         cloud=StubEc2(*machines(3)), policy=a_policy(limits=replace(NO_LIMITS, per_day=3))
     )
@@ -213,7 +209,7 @@ def test_of_two_sweeps_at_once_no_more_go_than_the_day_allows() -> None:
     assert [other.status for other in others] == [Status.REFUSED]
 
 
-def test_two_regions_at_once_share_what_the_day_has_left() -> None:
+def test_two_concurrent_regions_share_the_budget_of_the_day() -> None:
     policy = a_policy(limits=replace(NO_LIMITS, per_day=5))
     here = Night(cloud=StubEc2(*machines(3)), policy=policy)
     there = Night(cloud=StubEc2(*machines(3)), policy=policy, ledger=here.ledger)
@@ -232,7 +228,7 @@ def test_two_regions_at_once_share_what_the_day_has_left() -> None:
     assert there.cloud.orders == []
 
 
-def test_a_sweep_that_is_killed_after_a_cancel_is_finished_by_the_next_one() -> None:
+def test_the_next_sweep_finishes_one_that_was_killed_after_a_cancel() -> None:
     night = Night(cloud=StubEc2(Machine(id=ONE, spot_request="sir-1")))
     night.cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
     night.cloud.before("TerminateInstances", kill)
@@ -250,7 +246,7 @@ def test_a_sweep_that_is_killed_after_a_cancel_is_finished_by_the_next_one() -> 
 
 
 @pytest.mark.parametrize("action", [ActionKind.TERMINATE, ActionKind.STOP])  # EC2 has no shelf
-def test_an_order_names_its_instances_and_asks_for_nothing_more(action: ActionKind) -> None:
+def test_a_call_names_its_instances_and_nothing_more(action: ActionKind) -> None:
     """No force, no skipped shutdown, no hibernation: what hangs in its end is left to hang."""
     night = Night(cloud=StubEc2(*machines(2)), policy=a_policy(action=action))
     asked: list[dict[str, str]] = []
@@ -273,7 +269,7 @@ def test_an_order_names_its_instances_and_asks_for_nothing_more(action: ActionKi
 
 
 @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
-def test_what_is_on_its_way_out_is_not_ordered_again_however_long_it_takes(state: str) -> None:
+def test_an_instance_that_shuts_down_slowly_is_not_called_again(state: str) -> None:
     night = Night(cloud=StubEc2(*machines(2)), policy=a_policy(limits=WIDE))
     night.cloud.machines[ONE].state = state
     night.sweep()
@@ -283,7 +279,7 @@ def test_what_is_on_its_way_out_is_not_ordered_again_however_long_it_takes(state
     assert all(ONE not in ids for _, ids in night.cloud.orders)
 
 
-def test_a_machine_under_an_old_name_and_with_old_tags_begins_a_life_of_its_own() -> None:
+def test_an_instance_with_the_name_and_tags_of_an_old_one_has_its_own_age() -> None:
     night = Night(
         cloud=StubEc2(Machine(id=ONE, tags={"env": "dev", "Name": "web"})),
         policy=a_policy(older_than=timedelta(days=3)),
@@ -316,7 +312,7 @@ CALENDAR = {
 
 
 @pytest.mark.parametrize("at", CALENDAR.values(), ids=CALENDAR)
-def test_a_lease_lasts_as_long_as_it_says_whatever_the_calendar_does(at: str) -> None:
+def test_a_lease_has_its_length_whatever_the_calendar_does(at: str) -> None:
     policy = a_policy(selector=a_selector(tags=(), expired=True))
     begun = datetime.fromisoformat(at)
     night = Night(cloud=StubEc2(*machines(1, launched_at=begun)), policy=policy)
@@ -341,7 +337,7 @@ def test_a_lease_lasts_as_long_as_it_says_whatever_the_calendar_does(at: str) ->
         ("2028-02-28T23:00:00+00:00", "2028-02-29T22:59:59+00:00", True),
     ],
 )
-def test_the_day_of_the_budget_is_the_one_on_the_wall(first: str, second: str, same: bool) -> None:
+def test_the_day_of_the_budget_is_the_local_day(first: str, second: str, same: bool) -> None:
     long_ago = datetime(2026, 1, 1, tzinfo=UTC)
     policy = a_policy(limits=replace(NO_LIMITS, per_day=1))
     night = Night(cloud=StubEc2(*machines(1, launched_at=long_ago)), policy=policy)
@@ -353,7 +349,7 @@ def test_the_day_of_the_budget_is_the_one_on_the_wall(first: str, second: str, s
     assert (night.sweep().status is Status.REFUSED) is same
 
 
-def test_a_clock_that_is_put_back_makes_nobody_older() -> None:
+def test_a_clock_that_is_set_back_makes_no_instance_older() -> None:
     protection = Protection(min_age=timedelta(minutes=15))
     young = NOW - timedelta(minutes=20)
     night = Night(
@@ -369,7 +365,7 @@ def test_a_clock_that_is_put_back_makes_nobody_older() -> None:
     assert results(night.sweep()) == {ONE: Result.KEPT, TWO: Result.VERIFIED}
 
 
-def test_by_a_clock_that_is_behind_no_lease_has_run_out() -> None:
+def test_a_slow_clock_ends_no_lease_early() -> None:
     night = Night(
         cloud=StubEc2(*machines(2)), policy=a_policy(selector=a_selector(tags=(), expired=True))
     )
@@ -447,7 +443,7 @@ TROUBLES: dict[str, Callable[[StubEc2], object]] = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-def test_whatever_happens_every_candidate_and_every_intent_is_accounted_for_once(
+def test_every_candidate_and_every_intent_is_accounted_for_once(
     trouble: Callable[[StubEc2], object],
 ) -> None:
     cloud = StubEc2(*machines(25), *(Machine(id=an_id(n), zone="b") for n in range(100, 105)))
@@ -489,7 +485,7 @@ def swallowed(handler: ast.ExceptHandler) -> bool:
 
 
 def test_no_handler_swallows_what_it_does_not_know() -> None:
-    """Whoever catches everything says what it was: in an outcome, a report, an answer or the log."""
+    """A handler that catches everything says what it was: in an outcome, a report, an answer or the log."""
     handlers = [
         (path.name, part)
         for path in SOURCE.rglob("*.py")
@@ -509,7 +505,7 @@ def test_no_function_is_restored_from_a_snapshot() -> None:
 
 
 @pytest.mark.parametrize("attribute", ["disableApiTermination", "disableApiStop"])
-def test_a_protection_of_which_the_answer_says_nothing_is_not_known_and_keeps(
+def test_a_protection_missing_from_the_answer_is_unknown_and_keeps(
     attribute: str,
 ) -> None:
     cloud = StubEc2(Machine(id=an_id(1)), Machine(id=an_id(2)))

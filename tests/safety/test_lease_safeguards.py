@@ -48,7 +48,7 @@ def renewed_at(action: str, *, on: int = 1) -> tuple[Night, list[bool]]:
 
 
 def a_promise_is_kept(night: Night, answers: list[bool]) -> None:
-    """Whoever was told that the lease is renewed keeps the machines."""
+    """An owner with the answer that the lease is renewed keeps the instances."""
     assert len(answers) == 1
     running = night.cloud.ids("running")
     assert not answers[0] or running == {ONE, TWO}
@@ -191,7 +191,7 @@ def killed_after_the_call_it_is_found_again() -> None:
 
 @contextmanager
 def interrupted(there: Launching) -> Iterator[None]:
-    """The table does not answer when the births are to be recorded."""
+    """The table does not answer when the instances are to be recorded."""
     ledger: Any = there.ledger
     record = ledger.fleets.record
 
@@ -257,7 +257,7 @@ def a_record(**more: Any) -> PlanRecord:
 
 
 def a_kept_plan_is_the_plan_that_was_made() -> None:
-    """Somebody has changed the verdicts, so what they would do is not what was planned."""
+    """An operator has changed the verdicts, so what they would do is not what was planned."""
     night = Night(cloud=StubEc2(Machine(id=ONE)))
     record = stored_plans.make(a_record(), night.prepared())
     forged = replace(record, step=PlanStep.APPLYING, hash="another")
@@ -313,7 +313,7 @@ def test_the_disabled_safeguard_is_detected(scenario: Scenario) -> None:
 
 
 def test_a_tag_ends_nothing() -> None:
-    """Somebody writes all the tags of an expired fleet onto another machine."""
+    """An operator writes all the tags of an expired fleet onto another machine."""
     night, _ = expired()
     copied = {**MEMBER, "curfew:lease": "2020-01-01T00:00:00Z", "curfew:operation": "op-lab"}
     night.cloud.machines[STRANGER] = Machine(id=STRANGER, tags=copied)

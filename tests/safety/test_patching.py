@@ -28,7 +28,7 @@ def test_an_attribute_that_does_not_exist_is_refused(owner: type | ModuleType) -
     assert not hasattr(owner, "renamed")
 
 
-def test_what_was_replaced_is_restored_in_its_own_place() -> None:
+def test_a_replaced_attribute_is_restored_in_its_own_place() -> None:
     with patching() as put:
         put(Child, "limit", 2)
         put(Child, "limit", 3)

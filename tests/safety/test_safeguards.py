@@ -226,7 +226,7 @@ def each_batch_is_looked_at_again() -> None:
 
 
 def every_group_is_looked_at_again() -> None:
-    """IAM refuses one of four; while its half is tried, somebody protects one of the other half."""
+    """IAM refuses one of four; while its half is tried, an operator protects one of the other half."""
     night = Night(cloud=many(4))
     night.cloud.denied = {ONE}
     other = night.cloud.machines[an_id(4)]
@@ -248,7 +248,7 @@ def a_cancel_is_an_order_too() -> None:
 
 
 def a_cancel_is_seen() -> None:
-    """A cancel that is agreed to and not carried out leaves a request that launches the instance anew."""
+    """A cancel that is agreed to and not carried out leaves a request that launches the instance again."""
     night = Night(cloud=StubEc2(Machine(id=ONE, spot_request="sir-1")))
     night.cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
     night.cloud.idle = True

@@ -1,4 +1,4 @@
-"""What the tests of the hostile cloud ask for again and again."""
+"""What the tests of the simulated cloud ask for again and again."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Worlds for the tests of the hostile cloud, behind clients that are made once: in this process, or over HTTP."""
+"""Worlds for the tests of the simulated cloud, behind clients that are made once: in this process, or over HTTP."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -156,7 +156,7 @@ CAREFULLY = settings(
         {":s": texts.filter(bool), ":t": texts, ":i": numbers, ":j": numbers}
     ),
 )
-def test_conditions_hold_for_the_same_items(
+def test_conditions_hold_for_the_same_items_as_in_moto(
     moto: Any, at: Any, item: dict[str, Any], condition: str, values: dict[str, Any]
 ) -> None:
     asked = {
@@ -175,7 +175,7 @@ def test_conditions_hold_for_the_same_items(
         {":s": texts, ":i": numbers, ":j": numbers, ":l": st.lists(scalars, max_size=2)}
     ),
 )
-def test_updates_leave_the_same_items(
+def test_updates_leave_the_same_items_as_in_moto(
     moto: Any, at: Any, item: dict[str, Any], update: str, values: dict[str, Any]
 ) -> None:
     asked = {"UpdateExpression": update, **used(update, values)}
@@ -201,7 +201,7 @@ def test_updates_leave_the_same_items(
     forward=st.booleans(),
     limit=st.integers(1, 9),
 )
-def test_queries_give_the_same_pages(
+def test_queries_give_the_same_pages_as_in_moto(
     moto: Any, at: Any, places: set[str], bounds: list[str], key: str, *, forward: bool, limit: int
 ) -> None:
     condition = f"pk = :p AND {key}" if key else "pk = :p"

@@ -84,7 +84,7 @@ def abroad(cloud: Reach, house: House, region: str) -> Report:
 # ------------------------------------------------------------------------------------------------------------- listing
 
 
-def test_the_same_token_twice_is_a_listing_that_is_not_whole(house: House) -> None:
+def test_a_repeated_page_token_makes_a_listing_incomplete(house: House) -> None:
     house.region.page_size = 5
     for _ in range(12):
         house.region.add(tags=DEV)
@@ -97,7 +97,7 @@ def test_the_same_token_twice_is_a_listing_that_is_not_whole(house: House) -> No
     assert orders(house) == []
 
 
-def test_while_a_zone_is_dark_nothing_is_done_in_its_region_and_everything_in_another(
+def test_an_outage_of_a_zone_stops_its_region_and_no_other(
     cloud: Reach,
 ) -> None:
     world = cloud.world
@@ -117,7 +117,7 @@ def test_while_a_zone_is_dark_nothing_is_done_in_its_region_and_everything_in_an
     assert outcomes(here.sweep())[lit.id] is Result.VERIFIED
 
 
-def test_a_zone_that_goes_dark_after_the_plan_stops_the_sweep_before_its_call(house: House) -> None:
+def test_an_outage_of_a_zone_after_the_plan_stops_the_sweep_before_its_call(house: House) -> None:
     house.region.add(tags=DEV, zone=house.region.zones[1])
 
     def darken(_: object) -> None:
@@ -132,7 +132,7 @@ def test_a_zone_that_goes_dark_after_the_plan_stops_the_sweep_before_its_call(ho
     assert orders(house) == []
 
 
-def test_a_region_that_is_not_enabled_any_more_is_a_failure_and_no_empty_region(
+def test_a_region_disabled_meanwhile_is_a_failure_and_not_empty(
     cloud: Reach,
 ) -> None:
     report = abroad(cloud, House(cloud), "ap-east-1")
@@ -161,7 +161,7 @@ ODD_VALUES = {
     "percent", [99, 100], ids=["matched here", "a filter at the cloud as well"]
 )
 @pytest.mark.parametrize(("wanted", "other"), ODD_VALUES.values(), ids=ODD_VALUES)
-def test_a_value_is_meant_to_the_letter_whatever_it_is_made_of(
+def test_a_tag_value_matches_to_the_letter_whatever_it_contains(
     house: House, wanted: str, other: str, percent: int
 ) -> None:
     meant = house.region.add(tags={"env": wanted}).id
@@ -179,7 +179,7 @@ def test_a_value_is_meant_to_the_letter_whatever_it_is_made_of(
     ("wanted", "other"),
     [("team*", "team-a"), ("te?m", "team"), ("a\\b", "ab"), ("owner:\N{GRINNING FACE}", "owner:x")],
 )
-def test_a_key_is_meant_to_the_letter_as_well(
+def test_a_tag_key_matches_to_the_letter_whatever_it_contains(
     house: House, wanted: str, other: str, percent: int
 ) -> None:
     meant = house.region.add(tags={wanted: "x"}).id
@@ -217,7 +217,7 @@ def roles_deny() -> Mapping[str, Any]:
 
 
 def as_a_role(cloud: Reach) -> Reach:
-    """The same world for whoever acts with the rights of a function's role."""
+    """The same world for a client that acts with the rights of a function's role."""
     arn = f"arn:aws:iam::{HERE.account}:role/curfew-sweep"
     cloud.world.role(arn, roles_deny())
     given = cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="curfew")["Credentials"]
@@ -230,7 +230,7 @@ def as_a_role(cloud: Reach) -> Reach:
 
 
 @pytest.mark.parametrize("key", ["curfew:keep", "CURFEW:Keep"])
-def test_what_is_protected_just_before_the_call_is_refused_by_the_role_and_asked_for_once(
+def test_the_role_refuses_what_is_tagged_just_before_the_call_and_it_is_kept(
     cloud: Reach, key: str
 ) -> None:
     house = House(as_a_role(cloud))
@@ -245,9 +245,7 @@ def test_what_is_protected_just_before_the_call_is_refused_by_the_role_and_asked
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
-def test_a_sweep_that_is_killed_at_its_call_is_settled_by_the_next_one(
-    house: House, *, late: bool
-) -> None:
+def test_the_next_sweep_resolves_the_intents_of_a_killed_one(house: House, *, late: bool) -> None:
     ids = {house.region.add(tags=DEV).id for _ in range(3)}
     house.world.crash("TerminateInstances", Killed(), late=late)
     with pytest.raises(Killed):
@@ -267,7 +265,7 @@ def test_a_sweep_that_is_killed_at_its_call_is_settled_by_the_next_one(
 
 
 @pytest.mark.parametrize("on", range(1, 5))
-def test_an_entry_whose_writing_was_never_answered_is_written_once(house: House, on: int) -> None:
+def test_an_entry_is_written_once_when_its_answer_is_lost(house: House, on: int) -> None:
     ids = {house.region.add(tags=DEV).id for _ in range(3)}
     house.world.fail("TransactWriteItems", Fault(kind=Kind.CUT_AFTER), on=on)
 
@@ -281,7 +279,7 @@ def test_an_entry_whose_writing_was_never_answered_is_written_once(house: House,
     )
 
 
-def test_a_budget_whose_answer_was_lost_counts_too_much_and_never_too_little(house: House) -> None:
+def test_a_lost_answer_of_the_budget_counts_too_much_and_never_too_little(house: House) -> None:
     limits = replace(NO_LIMITS, per_day=5)
     for _ in range(2):
         house.region.add(tags=DEV)
@@ -294,7 +292,7 @@ def test_a_budget_whose_answer_was_lost_counts_too_much_and_never_too_little(hou
     assert len(ended(house)) == 2
 
 
-def test_an_expired_session_stops_the_sweep_and_no_other_rights_are_looked_for(
+def test_an_expired_session_stops_the_sweep_without_another_assume_role(
     cloud: Reach,
 ) -> None:
     house = House(as_a_role(cloud))
@@ -317,7 +315,7 @@ def test_an_expired_session_stops_the_sweep_and_no_other_rights_are_looked_for(
     assert len(house.world.journal.made("AssumeRole")) == 1
 
 
-def test_what_a_machine_leaves_behind_is_left_and_stands_in_its_entry(house: House) -> None:
+def test_the_volumes_that_an_instance_leaves_are_in_its_entry(house: House) -> None:
     volumes = (Volume(id="vol-1"), Volume(id="vol-2", delete_on_termination=False))
     id_ = house.region.add(tags=DEV, volumes=volumes).id
 
@@ -336,7 +334,7 @@ def test_what_a_machine_leaves_behind_is_left_and_stands_in_its_entry(house: Hou
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_once_the_faults_are_over_two_sweeps_end_everything_that_is_due(at: Any, seed: int) -> None:
+def test_two_sweeps_without_faults_end_everything_that_is_due(at: Any, seed: int) -> None:
     house = House(at(World(seed=seed, faults="harsh")))
     populate(house.region, 30)
     for _ in range(2):

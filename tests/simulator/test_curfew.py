@@ -1,4 +1,4 @@
-"""Curfew itself on the hostile cloud: its provider and its ledger keep their contracts there, and sweeps end well."""
+"""Curfew itself on the simulated cloud: its provider and its ledger keep their contracts there, and sweeps end well."""
 
 import inspect
 from collections.abc import Callable
@@ -131,7 +131,7 @@ def house(request: pytest.FixtureRequest, both: Reach) -> House:
     return House(both)
 
 
-def test_a_night_ends_what_it_should_and_spares_what_it_should(house: House) -> None:
+def test_a_sweep_ends_what_is_due_and_keeps_what_is_protected(house: House) -> None:
     region = house.region
     doomed = {region.add(tags={"env": "dev"}, zone=zone).id for zone in region.zones for _ in "12"}
     shields: list[dict[str, Any]] = [
@@ -175,7 +175,9 @@ def test_a_persistent_spot_instance_stays_gone(house: House) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.CUT_AFTER, Kind.ERROR_AFTER, Kind.CUT, Kind.THROTTLED])
-def test_whatever_the_answer_to_an_order_is_nobody_is_lost(house: House, kind: Kind) -> None:
+def test_every_action_has_an_outcome_whatever_the_answer_to_its_order_is(
+    house: House, kind: Kind
+) -> None:
     ids = {house.region.add(tags={"env": "dev"}).id for _ in range(3)}
     house.world.fail("TerminateInstances", Fault(kind=kind))
     report = house.sweep()
@@ -185,7 +187,7 @@ def test_whatever_the_answer_to_an_order_is_nobody_is_lost(house: House, kind: K
     assert house.world.journal.of(Change.TERMINATED) == dict.fromkeys(ids, 1)
 
 
-def test_a_page_that_fails_lets_nothing_happen(house: House) -> None:
+def test_a_failed_page_means_no_order(house: House) -> None:
     house.region.page_size = 5
     for _ in range(12):
         house.region.add(tags={"env": "dev"})
@@ -195,7 +197,7 @@ def test_a_page_that_fails_lets_nothing_happen(house: House) -> None:
 
 
 def meddle(region: Region) -> Callable[[object], None]:
-    """Somebody who now and then, in the middle of a sweep, tags a machine to be kept."""
+    """An operator that now and then, in the middle of a sweep, tags a machine to be kept."""
     dice = region.chance.of("meddling")
 
     def somebody(_: object) -> None:
@@ -207,7 +209,7 @@ def meddle(region: Region) -> Callable[[object], None]:
 
 
 def spared(machine: Machine) -> bool:
-    """Whether nobody may end it."""
+    """Whether nothing may end it."""
     kept = any(key.lower() == "curfew:keep" for key in machine.tags)
     foreign = bool(machine.managed_by or machine.group)
     wanted = machine.tags.get("env") in {"dev", "sandbox"} and machine.state == "running"
@@ -216,7 +218,7 @@ def spared(machine: Machine) -> bool:
 
 @pytest.mark.parametrize("seed", range(15))
 @pytest.mark.parametrize("faults", ["rough", "harsh"])
-def test_in_no_world_is_a_machine_ended_that_was_to_be_spared_or_without_an_entry_before(
+def test_no_world_ends_a_protected_instance_or_one_without_an_entry(
     at: Any, faults: str, seed: int
 ) -> None:
     world = World(seed=seed, faults=faults)

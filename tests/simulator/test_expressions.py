@@ -49,13 +49,13 @@ class TestConditions:
             ("m.deep[1] = s", {}, True),
         ],
     )
-    def test_they_mean_what_the_guide_says(
+    def test_condition_expressions_mean_what_the_guide_says(
         self, db: Any, condition: str, values: dict[str, Any], *, expected: bool
     ) -> None:
         shop = Shop(db, n=5, s="hello", l=["x", 1], tags={"x", "y"}, m={"deep": [0, "hello"]})
         assert shop.holds(condition, **values) is expected
 
-    def test_numbers_are_equal_however_they_are_written(self, db: Any) -> None:
+    def test_equal_numbers_may_be_written_in_different_ways(self, db: Any) -> None:
         shop = Shop(db, n=1)
         db.put_item(TableName="t", Item={**KEY, "n": {"N": "100.50"}})
         assert db.get_item(TableName="t", Key=KEY)["Item"]["n"] == {"N": "100.5"}
@@ -97,7 +97,7 @@ class TestConditions:
         ],
         ids=str,
     )
-    def test_what_makes_no_sense_is_a_validation_error_that_says_why(
+    def test_an_invalid_expression_is_a_validation_error_with_its_reason(
         self, db: Any, wrong: dict[str, Any], message: str
     ) -> None:
         Shop(db, n=5, s="x")
@@ -105,7 +105,7 @@ class TestConditions:
         assert said == "ValidationException"
         assert message in why
 
-    def test_a_failed_condition_shows_the_item_if_it_is_asked_to(self, both: Reach) -> None:
+    def test_a_failed_condition_shows_the_item_on_request(self, both: Reach) -> None:
         """Source: API_PutItem.html, ReturnValuesOnConditionCheckFailure."""
         both.world.tables().make("t")
         db = both.client("dynamodb")
@@ -147,7 +147,7 @@ class TestUpdates:
              {"x": 1, "l": None, "n": 6, "tags": {"y"}}),
         ],
     )  # fmt: skip
-    def test_they_do_what_the_guide_says(
+    def test_update_expressions_do_what_the_guide_says(
         self, db: Any, update: str, values: dict[str, Any], expected: dict[str, Any]
     ) -> None:
         start = {"n": 5, "l": ["a", "b", "c"], "m": {"y": 1}, "tags": {"x", "y"}}
@@ -158,11 +158,11 @@ class TestUpdates:
                 there["tags"] = {"SS": sorted(there["tags"]["SS"])}
         assert after == wanted
 
-    def test_what_is_not_there_is_made(self, db: Any) -> None:
+    def test_an_update_makes_a_missing_item(self, db: Any) -> None:
         db.update_item(TableName="t", Key=KEY, UpdateExpression="ADD n :v", **bound({"v": 1}))
         assert db.get_item(TableName="t", Key=KEY)["Item"] == item(n=1)
 
-    def test_the_answer_has_what_was_asked_for(self, db: Any) -> None:
+    def test_an_update_returns_the_requested_values(self, db: Any) -> None:
         Shop(db, n=1, s="x")
         update = {"UpdateExpression": "SET n = n + :v", **bound({"v": 1})}
         answers = {

@@ -198,7 +198,7 @@ def metrics(printed: str) -> Counter[str]:
     return found
 
 
-def test_each_target_is_swept_once_and_each_odd_one_is_said(
+def test_each_target_is_swept_once_and_each_problem_is_logged(
     company: Company, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = company.dispatch()
@@ -220,7 +220,7 @@ def test_each_target_is_swept_once_and_each_odd_one_is_said(
         company.world.clock.sleep(timedelta(hours=7).total_seconds())
         assert not company.deliver(late)
 
-    # Everybody who should be gone is gone, once, and nobody else.
+    # Each instance that should be gone is gone, once, and no other.
     unreached = {(REFUSING, HOME), DISABLED, LATE, (REFUSING, REGIONS[3])}
     expected = Counter(id_ for place, id_ in company.victims.items() if place not in unreached)
     assert company.ended() == expected
@@ -251,8 +251,8 @@ def test_each_target_is_swept_once_and_each_odd_one_is_said(
     assert len(company.dead) == len(REGIONS) + 1
 
 
-def test_a_whole_second_night_of_messages_does_nothing_twice(company: Company) -> None:
-    """Every message once more, an hour later: whoever completed is not even listed."""
+def test_redelivered_messages_sweep_nothing_twice(company: Company) -> None:
+    """Every message once more, an hour later: a completed target is not even listed."""
     before = company.ended()
     listed = len(company.world.journal.made("DescribeInstances"))
     redelivered = [
@@ -269,7 +269,7 @@ def test_a_whole_second_night_of_messages_does_nothing_twice(company: Company) -
     assert len(company.world.journal.made("DescribeInstances")) == listed
 
 
-def test_a_target_that_is_not_configured_is_not_swept(company: Company) -> None:
+def test_an_unconfigured_target_is_not_swept(company: Company) -> None:
     stranger = company.sent[0].model_copy(
         update={"account": "999999999999", "asked_at": company.world.clock.now()}
     )
@@ -279,14 +279,12 @@ def test_a_target_that_is_not_configured_is_not_swept(company: Company) -> None:
     assert len(company.world.journal.calls) == calls
 
 
-def test_one_target_that_cannot_be_reached_is_a_report_of_its_own(company: Company) -> None:
+def test_an_unreachable_target_has_a_report_of_its_own(company: Company) -> None:
     one = company.app.sweep(company.app.policies.policy("nightly"), HOME, REFUSING)
     assert one.provider.target == Target(provider="ec2", account=REFUSING, region=HOME)
 
 
-def test_when_the_units_leave_nobody_nobody_is_even_listed(
-    company: Company, tmp_path: Path
-) -> None:
+def test_units_without_accounts_mean_no_listing(company: Company, tmp_path: Path) -> None:
     """Not the hub in their stead: not by its schedule, and not by a message that names it."""
     path = tmp_path / "curfew.yaml"
     path.write_text(

@@ -43,16 +43,16 @@ class TestScripted:
         assert (call.code, call.effect, call.faults) == ("InternalError", late, (kind,))
 
     @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
-    def test_a_cut_connection_says_nothing_of_the_effect(self, both: Reach, *, late: bool) -> None:
+    def test_a_cut_connection_may_come_before_or_after_the_effect(
+        self, both: Reach, *, late: bool
+    ) -> None:
         both.world.fail("TerminateInstances", Fault(kind=Kind.CUT_AFTER if late else Kind.CUT))
         with pytest.raises(ConnectionClosedError):
             terminate(both)()
         assert both.world.journal.of(Change.TERMINATED).total() == late
         assert both.world.journal.calls[0].code == "(cut)"
 
-    def test_a_slow_answer_takes_time_and_one_that_is_too_slow_is_not_waited_for(
-        self, at: Any
-    ) -> None:
+    def test_a_client_waits_for_a_slow_answer_until_its_time_out(self, at: Any) -> None:
         world = World()
         client = at(world).client("ec2")
         timeout = client.meta.config.read_timeout
@@ -74,7 +74,7 @@ class TestScripted:
         get = partial(cloud.client("dynamodb").get_item, TableName="t", Key=KEY)
         assert code(get) == "ProvisionedThroughputExceededException"
 
-    def test_any_code_can_be_asked_for(self, cloud: Reach) -> None:
+    def test_a_scripted_fault_may_have_any_code(self, cloud: Reach) -> None:
         cloud.world.fail(
             "TerminateInstances", Fault(kind=Kind.ERROR, code="Unavailable", status=503)
         )
@@ -97,7 +97,7 @@ class TestScripted:
         assert "Item" not in db.get_item(TableName="t", Key=KEY)
         assert "Item" in db.get_item(TableName="t", Key=KEY)
 
-    def test_an_order_may_be_answered_without_one_of_its_ids_or_agreed_to_and_forgotten(
+    def test_an_answer_may_omit_an_id_or_confirm_what_is_not_done(
         self, cloud: Reach, ec2: Any
     ) -> None:
         region = cloud.world.region()
@@ -111,7 +111,7 @@ class TestScripted:
         assert change["CurrentState"]["Name"] == "shutting-down"
         assert region.ids("running") == {idle}
 
-    def test_only_the_calls_that_were_meant_go_wrong(self, cloud: Reach, ec2: Any) -> None:
+    def test_only_the_scripted_calls_fail(self, cloud: Reach, ec2: Any) -> None:
         cloud.world.fail("DescribeInstances", Fault(kind=Kind.ERROR), on=2, times=2)
         codes = []
         for _ in range(4):
@@ -125,7 +125,7 @@ class TestScripted:
 
 
 class TestHooks:
-    def test_the_world_changes_just_before_a_call(self, both: Reach) -> None:
+    def test_a_hook_changes_the_world_just_before_a_call(self, both: Reach) -> None:
         region = both.world.region()
         end = terminate(both)
         (id_,) = region.machines
@@ -134,7 +134,7 @@ class TestHooks:
         )
         assert code(end) == "OperationNotPermitted"
 
-    def test_every_call_is_seen_with_who_and_what(self, cloud: Reach) -> None:
+    def test_a_hook_sees_every_call_with_its_caller(self, cloud: Reach) -> None:
         seen: list[Call] = []
         cloud.world.every_call(seen.append)
         terminate(cloud)()
@@ -154,7 +154,7 @@ class TestHooks:
             terminate(cloud)()
         assert cloud.world.journal.of(Change.TERMINATED).total() == late
 
-    def test_over_http_a_crash_is_a_cut_that_the_server_remembers(self) -> None:
+    def test_a_crash_over_http_is_a_cut_connection(self) -> None:
         world = World()
         world.crash("DescribeInstances", RuntimeError("gone"))
         with Server(world) as server:
@@ -167,7 +167,7 @@ class TestHooks:
 
 
 class TestTheSdksOwnRetries:
-    def test_they_wait_on_the_clock_of_the_world(self) -> None:
+    def test_retries_of_the_sdk_wait_on_the_clock_of_the_world(self) -> None:
         world = World(seed=1)
         client = Cloud(world).client("ec2", attempts=3)
         world.fail("DescribeInstances", Fault(kind=Kind.THROTTLED), times=2)
@@ -176,21 +176,21 @@ class TestTheSdksOwnRetries:
         assert world.clock.now() > before
         assert [call.code for call in world.journal.calls] == ["RequestLimitExceeded"] * 2 + [""]
 
-    def test_they_give_up_after_their_attempts(self) -> None:
+    def test_retries_of_the_sdk_end_after_their_attempts(self) -> None:
         world = World()
         client = Cloud(world).client("ec2", attempts=3)
         world.fail("DescribeInstances", Fault(kind=Kind.ERROR), times=9)
         assert code(client.describe_instances) == "InternalError"
         assert len(world.journal.calls) == 3
 
-    def test_a_launch_that_is_repeated_with_its_token_launches_once(self) -> None:
+    def test_a_launch_repeated_with_its_token_launches_once(self) -> None:
         world = World()
         client = Cloud(world).client("ec2", attempts=3)
         world.fail("RunInstances", Fault(kind=Kind.CUT_AFTER))
         assert launch(client) == list(world.region().machines)
         assert len(world.journal.calls) == 2
 
-    def test_a_write_that_is_repeated_may_fail_on_its_own_first_try(self) -> None:
+    def test_a_repeated_write_may_fail_on_its_own_first_try(self) -> None:
         """Recorded: aws/aws-sdk-java#2667."""
         world = World()
         world.tables().make("t")
@@ -207,7 +207,7 @@ class TestThrottling:
     """Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html"""
 
     def spent(self, call: Any, world: World) -> int:
-        """How often a call passes while the clock stands still."""
+        """How often a call passes while the clock does not move."""
         for number in range(200):
             try:
                 call()
@@ -244,7 +244,7 @@ class TestThrottling:
         world.clock.sleep(1)
         assert self.spent(call, world) == refill
 
-    def test_instances_are_counted_as_well(self, at: Any) -> None:
+    def test_buckets_count_instances_as_well(self, at: Any) -> None:
         world = World(throttled=True)
         ec2 = at(world).client("ec2")
         launch(ec2, 600)
@@ -259,7 +259,7 @@ class TestThrottling:
 
 
 class TestChance:
-    def test_every_kind_of_a_profile_comes_and_is_counted(self) -> None:
+    def test_every_fault_of_a_profile_occurs_and_is_counted(self) -> None:
         world = World(seed=3, faults="harsh")
         world.tables().make("t")
         cloud = Cloud(world)
@@ -277,7 +277,7 @@ class TestChance:
                     call()
         assert world.faults.injected.keys() == HARSH.keys()
 
-    def test_a_calm_world_has_none(self) -> None:
+    def test_a_calm_world_has_no_faults(self) -> None:
         assert PROFILES["calm"] == {}
 
     def test_a_consistent_read_is_never_stale_by_chance(self) -> None:

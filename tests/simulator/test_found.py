@@ -22,8 +22,8 @@ from tests.night import Night
 from tests.stub_ec2 import Fault, Machine, StubEc2
 
 
-def test_an_order_that_was_held_up_is_given_only_after_another_look() -> None:
-    """The ledger takes minutes to write the intents, and meanwhile somebody protects an instance."""
+def test_a_delayed_call_is_made_only_after_another_description() -> None:
+    """The ledger takes minutes to write the intents, and meanwhile an operator protects an instance."""
     night = Night(cloud=StubEc2(Machine(id=an_id(1)), Machine(id=an_id(2))))
     ledger: Any = night.ledger
     append = ledger.append
@@ -41,7 +41,7 @@ def test_an_order_that_was_held_up_is_given_only_after_another_look() -> None:
     assert night.cloud.ids("running") == {an_id(1)}
 
 
-def test_whoever_is_found_of_a_lost_launch_is_not_taken_for_all() -> None:
+def test_a_partial_listing_of_a_lost_launch_is_not_the_whole_launch() -> None:
     """The answer is lost, and the first look by the token shows two of the three."""
     there = Launching()
     there.cloud.fail("RunInstances", Fault(after_effect=True))
@@ -62,7 +62,7 @@ def test_whoever_is_found_of_a_lost_launch_is_not_taken_for_all() -> None:
     assert looks
 
 
-def test_a_plan_that_was_put_off_is_made_in_report_mode_too() -> None:
+def test_a_deferred_plan_is_made_in_report_mode_too() -> None:
     service = Service(mode=Mode.REPORT, queue=True)
     record = PlanRecord(
         id="plan-1", policy="nightly", policy_version="v1", target=HERE, asked_by="kim",
@@ -78,7 +78,7 @@ def test_a_plan_that_was_put_off_is_made_in_report_mode_too() -> None:
 
 
 def of_a_launch() -> Night:
-    """A night on a machine whose launch nobody has taken up, and on a copy of its tags with another operation."""
+    """A night on an instance whose launch no job has taken up, and on a copy of its tags with another operation."""
     there = Launching()
     begun = there.begin()
     mine, copied = (
@@ -88,7 +88,7 @@ def of_a_launch() -> Night:
     return Night(cloud=StubEc2(mine, copied), ledger=there.ledger)
 
 
-def test_the_night_spares_whoever_is_of_a_launch_that_nobody_has_taken_up() -> None:
+def test_a_sweep_keeps_the_instances_of_an_unfinished_launch() -> None:
     """The answer to a launch was lost, and the process with it; what it launched has the tags that the policy means."""
     night = of_a_launch()
 
@@ -101,7 +101,9 @@ def test_the_night_spares_whoever_is_of_a_launch_that_nobody_has_taken_up() -> N
     assert kept.reason == "is of the fleet lab, whose launch has not come to an end"
 
 
-def test_the_look_before_the_call_spares_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recheck_keeps_the_instances_of_an_unfinished_launch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     night = of_a_launch()
     monkeypatch.setattr(lease_lookup, "remembered", lambda instances, *_: list(instances))
 
@@ -112,7 +114,7 @@ def test_the_look_before_the_call_spares_it_too(monkeypatch: pytest.MonkeyPatch)
     assert outcomes[an_id(1)].detail.startswith("being-launched: ")
 
 
-def test_whoever_is_recorded_while_the_ledger_is_read_has_its_lease() -> None:
+def test_an_instance_recorded_while_the_ledger_is_read_has_its_lease() -> None:
     """Its launch comes to an end between two reads: then it is of no launch any more, and no stranger either."""
     night = of_a_launch()
     fleets: Any = night.ledger.fleets

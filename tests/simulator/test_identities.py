@@ -67,7 +67,7 @@ class TestIdentity:
         ],
         ids=str,
     )
-    def test_what_is_not_in_order_gives_no_session(
+    def test_an_invalid_request_gives_no_session(
         self, cloud: Reach, wrong: dict[str, Any], error: str
     ) -> None:
         cloud.world.role(ROLE, {"Statement": ALL}, external_id="ours")
@@ -75,7 +75,7 @@ class TestIdentity:
         assert code(lambda: cloud.client("sts").assume_role(**asked)) == error
         assert cloud.world.identities.sessions == {}
 
-    def test_a_role_trusts_only_whom_it_says(self, cloud: Reach) -> None:
+    def test_a_role_trusts_only_the_principals_that_it_names(self, cloud: Reach) -> None:
         cloud.world.role(ROLE, {"Statement": ALL}, trusts=f"arn:aws:iam::{ACCOUNT}:*")
         asked = {"RoleArn": ROLE, "RoleSessionName": "me"}
         cloud.client("sts").assume_role(**asked)
@@ -86,7 +86,7 @@ class TestIdentity:
         policy = json.dumps({"Statement": ALL})
         assumed(cloud, ALL, Policy=policy + " " * (2_048 - len(policy)))
 
-    def test_a_session_that_is_over_is_refused(self, cloud: Reach) -> None:
+    def test_an_expired_session_is_refused(self, cloud: Reach) -> None:
         """Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html, RequestExpired."""
         ec2 = assumed(cloud, ALL, DurationSeconds=900)
         ec2.describe_instances()
@@ -101,7 +101,7 @@ class TestIdentity:
 
 
 class TestPolicies:
-    def test_what_is_not_allowed_is_refused_with_an_encoded_message(self, both: Reach) -> None:
+    def test_a_denial_has_an_encoded_message(self, both: Reach) -> None:
         """Recorded in public: "is not authorized to perform: ... because no identity-based policy allows"."""
         region = both.world.region(SPOKE)
         id_ = region.add().id
@@ -115,7 +115,7 @@ class TestPolicies:
         )
         assert "Encoded authorization failure message: " in message
 
-    def test_a_session_policy_names_whom_the_session_may_end(self, both: Reach) -> None:
+    def test_a_session_policy_names_the_instances_that_may_end(self, both: Reach) -> None:
         region = both.world.region(SPOKE)
         named, other = region.add().id, region.add(zone="eu-central-1b").id
         only = {"Effect": "Allow", "Action": "ec2:TerminateInstances", "Resource": [arn(named)]}
@@ -133,9 +133,7 @@ class TestPolicies:
         assert code(lambda: ec2.terminate_instances(InstanceIds=[id_])) == "UnauthorizedOperation"
 
     @pytest.mark.parametrize("key", ["curfew:keep", "Curfew:Keep", "CURFEW:KEEP"])
-    def test_a_deny_on_a_tag_holds_in_whatever_case_the_key_is(
-        self, cloud: Reach, key: str
-    ) -> None:
+    def test_a_deny_on_a_tag_holds_in_every_case_of_its_key(self, cloud: Reach, key: str) -> None:
         """Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"""
         region = cloud.world.region(SPOKE)
         kept, other = region.add(tags={key: ""}).id, region.add().id
@@ -150,7 +148,7 @@ class TestPolicies:
         ec2.terminate_instances(InstanceIds=[other])
         assert region.ids("running") == {kept}
 
-    def test_a_tag_is_known_to_iam_only_when_it_has_got_about(self, cloud: Reach) -> None:
+    def test_iam_knows_a_tag_only_after_a_while(self, cloud: Reach) -> None:
         region = cloud.world.region(SPOKE)
         region.tag_lag = timedelta(seconds=30)
         early, late = region.add().id, region.add().id
@@ -165,7 +163,7 @@ class TestPolicies:
         cloud.world.clock.sleep(30)
         assert code(lambda: ec2.terminate_instances(InstanceIds=[late])) == "UnauthorizedOperation"
 
-    def test_a_launch_is_judged_by_what_is_asked_for(self, cloud: Reach) -> None:
+    def test_iam_judges_a_launch_by_its_request(self, cloud: Reach) -> None:
         """Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html"""
         small = {
             "Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*",
@@ -207,7 +205,7 @@ class TestPolicies:
         ):
             assert code(call) == "UnauthorizedOperation"
 
-    def test_dynamodb_has_its_own_word_for_it(self, cloud: Reach) -> None:
+    def test_dynamodb_has_its_own_denial_code(self, cloud: Reach) -> None:
         cloud.world.tables(SPOKE).make("t")
         assumed(cloud, {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "*"})
         (session,) = cloud.world.identities.sessions.values()
@@ -225,13 +223,13 @@ class TestPolicies:
         ],
         ids=str,
     )
-    def test_what_the_evaluator_does_not_know_is_an_error_and_never_a_yes(
+    def test_an_unknown_policy_element_is_an_error_and_never_allows(
         self, statement: dict[str, Any]
     ) -> None:
         with pytest.raises((ValueError, KeyError)):
             World().role(ROLE, {"Statement": statement})
 
-    def test_for_all_values_is_true_of_nothing(self) -> None:
+    def test_for_all_values_is_true_without_values(self) -> None:
         """Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_multi-value-conditions.html"""
         assert iam.holds("ForAllValues:StringLike", "aws:tagkeys", ("a*",), {})
         assert not iam.holds("ForAnyValue:StringLike", "aws:tagkeys", ("a*",), {})

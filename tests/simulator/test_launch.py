@@ -17,20 +17,20 @@ A, B = "eu-central-1a", "eu-central-1b"
 class TestTokens:
     """Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html"""
 
-    def test_the_same_token_launches_once_and_says_the_same(self, both: Reach) -> None:
+    def test_the_same_token_launches_once_with_the_same_answer(self, both: Reach) -> None:
         ec2 = both.client("ec2")
         first = launch(ec2, 2, ClientToken="t")
         assert launch(ec2, 2, ClientToken="t") == first
         assert len(both.world.region().machines) == 2
         assert filtered(ec2, client_token=["t"]) == set(first)
 
-    def test_other_parameters_with_it_are_a_mismatch(self, ec2: Any) -> None:
+    def test_other_parameters_with_the_same_token_are_a_mismatch(self, ec2: Any) -> None:
         launch(ec2, ClientToken="t")
         said, message, status = refusal(lambda: launch(ec2, 2, ClientToken="t"))
         assert (said, status) == ("IdempotentParameterMismatch", 400)
         assert message.startswith("Arguments on this idempotent request are inconsistent with")
 
-    def test_in_another_zone_it_launches_again(self, cloud: Reach, ec2: Any) -> None:
+    def test_the_same_token_launches_again_in_another_zone(self, cloud: Reach, ec2: Any) -> None:
         """With a zone or a subnet the memory is the zone's own."""
         first = launch(ec2, ClientToken="t", Placement={"AvailabilityZone": A})
         second = launch(ec2, ClientToken="t", Placement={"AvailabilityZone": B})
@@ -42,7 +42,7 @@ class TestTokens:
         assert len(launch(ec2, ClientToken="t")) == 1
         assert len(cloud.world.region().machines) == 3
 
-    def test_a_failed_launch_is_not_remembered(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_failed_launch_does_not_use_up_its_token(self, cloud: Reach, ec2: Any) -> None:
         limits = cloud.world.region().limits
         limits.capacity["t2.micro", A] = 0
         zone = {"Placement": {"AvailabilityZone": A}}
@@ -51,7 +51,7 @@ class TestTokens:
         assert len(launch(ec2, ClientToken="t", **zone)) == 1
 
     @pytest.mark.parametrize("after", [1, 7_200], ids=["terminated", "gone"])
-    def test_with_the_token_of_a_terminated_instance_nothing_is_launched_any_more(
+    def test_the_token_of_a_terminated_instance_launches_nothing_more(
         self, cloud: Reach, ec2: Any, after: int
     ) -> None:
         """Recorded: boto/boto3#4406; it used to succeed, and the reference still says that it does."""
@@ -62,7 +62,7 @@ class TestTokens:
         assert code(lambda: launch(ec2, ClientToken="t")) == "IdempotentInstanceTerminated"
         assert cloud.world.journal.of(Change.LAUNCHED) == {first[0]: 1}
 
-    def test_without_one_every_call_launches(self, ec2: Any) -> None:
+    def test_every_call_without_a_token_launches(self, ec2: Any) -> None:
         """boto3 makes one up for each call, so that only its own retries are safe."""
         assert launch(ec2) != launch(ec2)
 
@@ -70,16 +70,12 @@ class TestTokens:
 class TestNumbers:
     """Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html"""
 
-    def test_the_largest_number_is_launched_that_there_is_room_for(
-        self, cloud: Reach, ec2: Any
-    ) -> None:
+    def test_a_launch_makes_the_largest_number_with_capacity(self, cloud: Reach, ec2: Any) -> None:
         cloud.world.region().limits.capacity["t2.micro", A] = 3
         zone = {"AvailabilityZone": A}
         assert len(launch(ec2, MinCount=1, MaxCount=5, Placement=zone)) == 3
 
-    def test_below_the_minimum_nothing_is_launched_and_the_error_is_a_500(
-        self, cloud: Reach, ec2: Any
-    ) -> None:
+    def test_capacity_below_the_minimum_is_an_error_500(self, cloud: Reach, ec2: Any) -> None:
         """That it is a 500, which clients repeat: aws-sdk-ruby#568, hammertime#29 (statusCode: 500)."""
         cloud.world.region().limits.capacity["t2.micro", A] = 3
         zone = {"AvailabilityZone": A}
@@ -89,7 +85,7 @@ class TestNumbers:
         assert (said, status) == ("InsufficientInstanceCapacity", 500)
         assert cloud.world.region().machines == {}
 
-    def test_without_a_zone_ec2_chooses_one_with_room(self, cloud: Reach, ec2: Any) -> None:
+    def test_ec2_chooses_a_zone_with_capacity(self, cloud: Reach, ec2: Any) -> None:
         region = cloud.world.region()
         region.limits.capacity |= {("t2.micro", z): 0 for z in region.zones[:2]}
         (id_,) = launch(ec2)
@@ -119,7 +115,7 @@ class TestNumbers:
         ],
         ids=str,
     )
-    def test_what_makes_no_sense_is_refused_and_launches_nothing(
+    def test_invalid_parameters_launch_nothing(
         self, cloud: Reach, ec2: Any, wrong: dict[str, Any], error: str
     ) -> None:
         assert code(lambda: launch(ec2, **wrong)) == error
@@ -127,7 +123,9 @@ class TestNumbers:
 
 
 class TestBirth:
-    def test_everything_is_born_with_its_tags(self, cloud: Reach, ec2: Any) -> None:
+    def test_instances_volumes_and_requests_have_their_tags_from_launch(
+        self, cloud: Reach, ec2: Any
+    ) -> None:
         """Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html"""
         kinds = ("instance", "volume", "network-interface", "spot-instances-request")
         specs = [{"ResourceType": k, "Tags": [{"Key": "of", "Value": k}]} for k in kinds]
@@ -145,14 +143,14 @@ class TestBirth:
         assert code(lambda: launch(ec2, TagSpecifications=bad)) == "InvalidParameterValue"
         assert cloud.world.journal.effects == []
 
-    def test_it_is_pending_first_and_running_later(self, at: Any) -> None:
+    def test_a_launched_instance_is_pending_first_and_running_later(self, at: Any) -> None:
         world = World(seed=4)
         (id_,) = launch(at(world).client("ec2"))
         assert world.region().machines[id_].state == "pending"
         world.clock.sleep(30)
         assert world.region().machines[id_].state == "running"
 
-    def test_some_die_at_once(self, cloud: Reach, ec2: Any) -> None:
+    def test_some_launched_instances_die_at_once(self, cloud: Reach, ec2: Any) -> None:
         """From pending to terminated; source:
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html#troubleshooting-launch-internal
         """
@@ -165,7 +163,7 @@ class TestBirth:
             "Code": "Server.InternalError", "Message": "Server.InternalError: Internal error on launch",
         }  # fmt: skip
 
-    def test_metadata_options_and_subnet_are_kept(self, cloud: Reach, ec2: Any) -> None:
+    def test_an_instance_keeps_metadata_options_and_subnet(self, cloud: Reach, ec2: Any) -> None:
         subnet, zone = next(iter(cloud.world.region().subnets.items()))
         options = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
         launch(ec2, SubnetId=subnet, MetadataOptions=options)
@@ -173,7 +171,7 @@ class TestBirth:
         assert instance["MetadataOptions"].items() >= options.items()
         assert (instance["SubnetId"], instance["Placement"]["AvailabilityZone"]) == (subnet, zone)
 
-    def test_disks_stay_behind_if_they_are_meant_to(self, cloud: Reach, ec2: Any) -> None:
+    def test_volumes_stay_without_delete_on_termination(self, cloud: Reach, ec2: Any) -> None:
         disk = {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 8, "DeleteOnTermination": False}}
         (id_,) = launch(ec2, BlockDeviceMappings=[disk])
         (instance,) = ec2.describe_instances()["Reservations"][0]["Instances"]
@@ -185,7 +183,7 @@ class TestBirth:
             other["VolumeId"]
         }
 
-    def test_a_machine_that_shuts_itself_down_ends_if_it_was_launched_so(
+    def test_a_shutdown_from_inside_terminates_if_the_launch_said_so(
         self, cloud: Reach, ec2: Any
     ) -> None:
         """Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingInstanceInitiatedShutdownBehavior.html"""
@@ -204,7 +202,7 @@ class TestBirth:
         assert code(lambda: launch(ec2, DryRun=True)) == "DryRunOperation"
         assert cloud.world.journal.of(Change.LAUNCHED) == {}
 
-    def test_a_spot_instance_cannot_be_born_protected_nor_persist_without_a_stop(
+    def test_a_spot_instance_cannot_launch_protected_nor_persist_without_a_stop(
         self, ec2: Any
     ) -> None:
         spot = {"MarketType": "spot"}

@@ -14,7 +14,7 @@ from tests.simulator.conftest import Reach
 class TestFilters:
     """Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html"""
 
-    def test_values_are_or_and_filters_are_and(self, cloud: Reach, ec2: Any) -> None:
+    def test_values_of_a_filter_are_or_and_filters_are_and(self, cloud: Reach, ec2: Any) -> None:
         region = cloud.world.region()
         dev, test = region.add(tags={"env": "dev"}).id, region.add(tags={"env": "test"}).id
         stopped = region.add(tags={"env": "dev"}, state="stopped").id
@@ -35,7 +35,7 @@ class TestFilters:
             ("d.v", set()),
         ],
     )
-    def test_values_are_patterns_that_a_backslash_makes_literal(
+    def test_a_backslash_makes_a_pattern_of_a_filter_literal(
         self, cloud: Reach, ec2: Any, pattern: str, found: set[str]
     ) -> None:
         region = cloud.world.region()
@@ -43,23 +43,23 @@ class TestFilters:
         region.add(tags={})
         assert {by_id[id_] for id_ in filtered(ec2, **{"tag:env": [pattern]})} == found
 
-    def test_keys_are_case_sensitive(self, cloud: Reach, ec2: Any) -> None:
+    def test_filters_distinguish_the_case_of_tag_keys(self, cloud: Reach, ec2: Any) -> None:
         cloud.world.region().add(tags={"Env": "dev"})
         assert filtered(ec2, **{"tag:env": ["dev"]}) == set()
         assert filtered(ec2, tag_key=["env"]) == set()
 
-    def test_200_values_pass_and_201_do_not(self, ec2: Any) -> None:
+    def test_a_filter_takes_200_values_and_not_201(self, ec2: Any) -> None:
         values = [f"v{n}" for n in range(201)]
         assert filtered(ec2, **{"tag:a": values[:200]}) == set()
         assert code(lambda: filtered(ec2, **{"tag:a": values[:101], "tag:b": values[:100]})) == (
             "FilterLimitExceeded"
         )
 
-    def test_a_filter_that_there_is_not_is_refused(self, ec2: Any) -> None:
+    def test_an_unknown_filter_is_refused(self, ec2: Any) -> None:
         said, message, _ = refusal(lambda: filtered(ec2, nonsense=["x"]))
         assert (said, message) == ("InvalidParameterValue", "The filter 'nonsense' is invalid")
 
-    def test_the_other_names_find_what_they_say(self, cloud: Reach, ec2: Any) -> None:
+    def test_every_other_filter_finds_what_its_name_says(self, cloud: Reach, ec2: Any) -> None:
         region = cloud.world.region()
         spot = region.add(lifecycle="spot", spot_request="sir-00000001", zone="eu-central-1c").id
         managed = region.add(managed_by="eks.amazonaws.com", type="m7i.xlarge").id
@@ -74,7 +74,7 @@ class TestFilters:
         ]:
             assert filtered(ec2, **{name: [value]}) == {found}, name
 
-    def test_an_id_that_is_gone_is_no_error_in_a_filter(self, ec2: Any) -> None:
+    def test_a_missing_id_in_a_filter_is_no_error(self, ec2: Any) -> None:
         assert filtered(ec2, instance_id=["i-0000000000000dead"]) == set()
 
 
@@ -85,14 +85,14 @@ class TestPages:
         )
         return [ids(page) for page in listing]
 
-    def test_every_instance_comes_once_and_pages_count_instances(self, both: Reach) -> None:
+    def test_pages_count_instances_and_show_each_once(self, both: Reach) -> None:
         """Moto counts reservations."""
         made = [both.world.region().add(reservation="r-1").id for _ in range(12)]
         pages = self.pages(both.client("ec2"))
         assert [len(page) for page in pages] == [5, 5, 2]
         assert [id_ for page in pages for id_ in page] == made
 
-    def test_a_page_may_be_smaller_than_was_asked_for(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_page_may_be_smaller_than_requested(self, cloud: Reach, ec2: Any) -> None:
         cloud.world.region().page_size = 2
         for _ in range(5):
             cloud.world.region().add()
@@ -106,25 +106,25 @@ class TestPages:
             f"Value ( {size} ) for parameter maxResults is invalid. Expecting"
         )
 
-    def test_ids_and_pages_do_not_go_together(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_page_size_together_with_ids_is_refused(self, cloud: Reach, ec2: Any) -> None:
         id_ = cloud.world.region().add().id
         assert code(lambda: ec2.describe_instances(InstanceIds=[id_], MaxResults=5)) == (
             "InvalidParameterCombination"
         )
 
-    def test_a_token_that_nobody_gave_is_refused(self, ec2: Any) -> None:
+    def test_an_unknown_page_token_is_refused(self, ec2: Any) -> None:
         assert code(lambda: ec2.describe_instances(NextToken="x", MaxResults=5)) == (
             "InvalidParameterValue"
         )
 
-    def test_a_page_that_is_asked_for_again_comes_again(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_page_can_be_requested_twice(self, cloud: Reach, ec2: Any) -> None:
         for _ in range(12):
             cloud.world.region().add()
         token = ec2.describe_instances(MaxResults=5)["NextToken"]
         again = [ids(ec2.describe_instances(MaxResults=5, NextToken=token)) for _ in range(2)]
         assert again[0] == again[1]
 
-    def test_a_page_shows_what_has_changed_since_the_first(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_later_page_shows_changes_since_the_first(self, cloud: Reach, ec2: Any) -> None:
         region = cloud.world.region()
         made = [region.add().id for _ in range(7)]
         running: dict[str, Any] = {
@@ -141,20 +141,18 @@ class TestPages:
         cloud.world.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE), on=1, times=2)
         assert [len(page) for page in self.pages(ec2)] == [0, 0, 5, 2]
 
-    def test_even_the_last_page_may_be_empty_with_a_token_before_it(
-        self, cloud: Reach, ec2: Any
-    ) -> None:
+    def test_the_last_page_may_be_empty(self, cloud: Reach, ec2: Any) -> None:
         cloud.world.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE))
         assert self.pages(ec2) == [[], []]
 
-    def test_the_same_token_twice_makes_the_sdk_give_up(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_repeated_page_token_makes_the_sdk_raise(self, cloud: Reach, ec2: Any) -> None:
         for _ in range(12):
             cloud.world.region().add()
         cloud.world.fail("DescribeInstances", Fault(kind=Kind.SAME_TOKEN), on=2)
         with pytest.raises(PaginationError):
             self.pages(ec2)
 
-    def test_the_order_may_be_any_and_all_may_come_twice(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_listing_may_be_shuffled_or_have_duplicates(self, cloud: Reach, ec2: Any) -> None:
         made = [cloud.world.region().add().id for _ in range(20)]
         cloud.world.fail("DescribeInstances", Fault(kind=Kind.SHUFFLED))
         shuffled = ids(ec2.describe_instances())
@@ -165,16 +163,14 @@ class TestPages:
 
 
 class TestWhatIsNotThere:
-    def test_an_instance_without_tags_has_no_such_member(self, cloud: Reach, ec2: Any) -> None:
+    def test_an_instance_without_tags_has_no_tags_element(self, cloud: Reach, ec2: Any) -> None:
         cloud.world.region().add(tags={})
         (instance,) = ec2.describe_instances()["Reservations"][0]["Instances"]
         assert "Tags" not in instance
         assert "InstanceLifecycle" not in instance
         assert "SpotInstanceRequestId" not in instance
 
-    def test_a_hidden_instance_comes_only_when_it_is_asked_for(
-        self, cloud: Reach, ec2: Any
-    ) -> None:
+    def test_a_hidden_instance_is_listed_only_on_request(self, cloud: Reach, ec2: Any) -> None:
         """``IncludeManagedResources``: source:
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
         """
@@ -189,7 +185,7 @@ class TestWhatIsNotThere:
             "Managed": True, "Principal": "eks.amazonaws.com", "HiddenByDefault": True,
         }  # fmt: skip
 
-    def test_ids_that_are_not_there_are_named(self, ec2: Any) -> None:
+    def test_an_error_names_the_missing_ids(self, ec2: Any) -> None:
         one, two = "i-0000000000000dead", "i-00000000"
         said, message, _ = refusal(lambda: ec2.describe_instances(InstanceIds=[one, two]))
         assert said == "InvalidInstanceID.NotFound"
@@ -199,7 +195,7 @@ class TestWhatIsNotThere:
 class TestStaleReads:
     """Source: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
 
-    def test_a_late_reader_sees_how_it_was(self, at: Any) -> None:
+    def test_a_stale_read_shows_an_earlier_state(self, at: Any) -> None:
         world = World(seed=1)
         ec2, region = at(world).client("ec2"), world.region()
         old = region.add(tags={"env": "dev"}).id
@@ -226,7 +222,7 @@ class TestStaleReads:
             == "InvalidInstanceID.NotFound"
         )
 
-    def test_the_news_may_have_come_of_some_and_not_of_others(self, at: Any) -> None:
+    def test_a_stale_read_may_show_only_some_instances_as_they_were(self, at: Any) -> None:
         world = World(seed=1)
         ec2, region = at(world).client("ec2"), world.region()
         made = [region.add(tags={}).id for _ in range(50)]
@@ -239,7 +235,7 @@ class TestStaleReads:
 
 
 class TestOutages:
-    def test_while_a_zone_is_dark_only_ids_of_the_others_can_be_asked_for(
+    def test_only_ids_of_other_zones_are_described_during_an_outage_of_a_zone(
         self, cloud: Reach, ec2: Any
     ) -> None:
         """Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html"""
@@ -251,12 +247,12 @@ class TestOutages:
         assert code(lambda: ec2.describe_instances(InstanceIds=[lit, dark])) == "Unavailable"
         assert code(ec2.describe_instances) == "Unavailable"
 
-    def test_a_region_that_is_not_enabled_is_no_empty_one(self, cloud: Reach) -> None:
+    def test_a_disabled_region_is_an_error_and_not_empty(self, cloud: Reach) -> None:
         away = cloud.client("ec2", "ap-east-1")
         assert refusal(away.describe_instances)[0::2] == ("AuthFailure", 401)
 
 
-def test_regions_are_those_that_are_enabled_or_all(ec2: Any) -> None:
+def test_regions_are_listed_when_enabled_or_all_on_request(ec2: Any) -> None:
     """Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html"""
     enabled = {r["RegionName"] for r in ec2.describe_regions()["Regions"]}
     every = ec2.describe_regions(AllRegions=True)["Regions"]

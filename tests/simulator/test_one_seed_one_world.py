@@ -42,7 +42,7 @@ def story(reach: Reach) -> tuple[list[str], World]:
 
 
 @pytest.mark.parametrize("faults", ["calm", "rough", "harsh"])
-def test_a_world_can_be_lived_again(at: Any, faults: str) -> None:
+def test_the_same_seed_gives_the_same_journal(at: Any, faults: str) -> None:
     first, one = story(at(World(seed=11, faults=faults)))
     second, two = story(at(World(seed=11, faults=faults)))
     assert first == second
@@ -83,7 +83,7 @@ def test_a_client_is_in_one_cloud_at_a_time() -> None:
     assert (len(one.world.journal.calls), len(other.world.journal.calls)) == (0, 1)
 
 
-def test_a_population_has_every_kind_that_has_to_be_spared() -> None:
+def test_a_population_has_every_kind_that_has_to_be_kept() -> None:
     region = World(seed=5).region()
     populate(region, 400)
     machines = list(region.machines.values())

@@ -48,7 +48,7 @@ class TestTermination:
         ("bad", "error"),
         [(MISSING, "InvalidInstanceID.NotFound"), ("i-xyz", "InvalidInstanceID.Malformed")],
     )
-    def test_one_bad_id_fails_the_call_and_nothing_happens(
+    def test_one_bad_id_fails_the_call_and_ends_nothing(
         self, both: Reach, bad: str, error: str
     ) -> None:
         """The reference has it: "none of the instances are terminated"."""
@@ -58,11 +58,11 @@ class TestTermination:
         assert code(lambda: ec2.terminate_instances(InstanceIds=[good, bad])) == error
         assert region.ids("running") == {good}
 
-    def test_no_id_at_all_is_refused(self, ec2: Any) -> None:
+    def test_a_call_without_ids_is_refused(self, ec2: Any) -> None:
         assert code(lambda: ec2.terminate_instances(InstanceIds=[])) == "MissingParameter"
 
     @pytest.mark.parametrize("shield", ["termination_protected", "stop_protected"])
-    def test_a_protected_instance_saves_its_zone_and_no_other_and_the_call_fails(
+    def test_a_protected_instance_saves_only_its_zone_and_fails_the_call(
         self, both: Reach, shield: str
     ) -> None:
         """The example of the reference: A and B in one zone go, C, which is protected, and D in the other stay.
@@ -97,7 +97,7 @@ class TestTermination:
         assert (said, status) == ("DryRunOperation", 412)
         assert cloud.world.region().ids("running") == {id_}
 
-    def test_it_takes_its_time_and_stays_to_be_seen_for_about_an_hour_while_its_tags_go(
+    def test_a_terminated_instance_stays_visible_for_an_hour_while_its_tags_go(
         self, at: Any
     ) -> None:
         """Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html"""
@@ -118,7 +118,7 @@ class TestTermination:
             code(lambda: ec2.describe_instances(InstanceIds=[id_])) == "InvalidInstanceID.NotFound"
         )
 
-    def test_other_accounts_and_regions_have_nothing_to_do_with_it(self, cloud: Reach) -> None:
+    def test_another_account_or_region_does_not_know_the_instance(self, cloud: Reach) -> None:
         world = cloud.world
         here = world.region()
         there, theirs = world.region(name="eu-west-1"), world.region("210987654321")
@@ -172,7 +172,7 @@ class TestStopAndStart:
         ],
         ids=str,
     )
-    def test_what_cannot_be_stopped_refuses_the_others_too(
+    def test_one_instance_that_cannot_stop_fails_the_whole_call(
         self, cloud: Reach, ec2: Any, how: dict[str, Any], error: str
     ) -> None:
         """Sources: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html, and
@@ -190,11 +190,11 @@ class TestStopAndStart:
         cloud.world.clock.sleep(0)
         assert cloud.world.region().ids("stopped") == {id_}
 
-    def test_what_was_terminated_is_not_started(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_terminated_instance_cannot_start(self, cloud: Reach, ec2: Any) -> None:
         id_ = cloud.world.region().add(state="terminated").id
         assert code(lambda: ec2.start_instances(InstanceIds=[id_])) == "IncorrectInstanceState"
 
-    def test_what_was_stopped_while_it_was_terminated_does_not_come_back(self, at: Any) -> None:
+    def test_an_instance_terminated_while_it_stops_does_not_come_back(self, at: Any) -> None:
         world = World(seed=3, pace=Pace(stopping=(50, 50), shutting_down=(10, 10)))
         ec2 = at(world).client("ec2")
         id_ = world.region().add().id
@@ -208,7 +208,7 @@ class TestAttributes:
     """Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html"""
 
     @pytest.mark.parametrize("attribute", ["disableApiTermination", "disableApiStop"])
-    def test_a_protection_is_read_as_it_was_set_in_either_way_of_saying_it(
+    def test_a_protection_is_read_as_it_was_set_by_either_parameter(
         self, cloud: Reach, ec2: Any, attribute: str
     ) -> None:
         id_ = cloud.world.region().add().id
@@ -224,7 +224,9 @@ class TestAttributes:
         ec2.modify_instance_attribute(InstanceId=id_, Attribute=attribute, Value="false")
         assert read() is False
 
-    def test_a_type_changes_only_while_the_machine_is_stopped(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_type_changes_only_while_the_instance_is_stopped(
+        self, cloud: Reach, ec2: Any
+    ) -> None:
         region = cloud.world.region()
         running, stopped = region.add().id, region.add(state="stopped").id
         wanted = {"InstanceType": {"Value": "t3.large"}}

@@ -27,9 +27,7 @@ def request_of(ec2: Any) -> Any:
 class TestSpotRequests:
     """Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html"""
 
-    def test_a_persistent_one_launches_anew_when_its_instance_is_terminated(
-        self, both: Reach
-    ) -> None:
+    def test_a_persistent_request_launches_again_after_a_termination(self, both: Reach) -> None:
         ec2, region = both.client("ec2"), both.world.region()
         first = spot(ec2, "persistent")
         both.world.clock.sleep(1)
@@ -43,9 +41,7 @@ class TestSpotRequests:
         (anew,) = [e for e in both.world.journal.effects if e.id == second]
         assert (anew.change, anew.call) == (Change.LAUNCHED, 0)
 
-    def test_cancelled_first_it_does_not_and_the_instance_runs_on_until_then(
-        self, cloud: Reach, ec2: Any
-    ) -> None:
+    def test_a_cancelled_request_does_not_launch_again(self, cloud: Reach, ec2: Any) -> None:
         id_ = spot(ec2, "persistent")
         cloud.world.clock.sleep(1)
         request = request_of(ec2)["SpotInstanceRequestId"]
@@ -58,13 +54,13 @@ class TestSpotRequests:
         cloud.world.clock.sleep(600)
         assert cloud.world.region().ids("running", "pending") == set()
 
-    def test_one_of_one_time_is_closed_with_its_instance(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_one_time_request_closes_with_its_instance(self, cloud: Reach, ec2: Any) -> None:
         ec2.terminate_instances(InstanceIds=[spot(ec2, "one-time")])
         cloud.world.clock.sleep(600)
         assert request_of(ec2)["State"] == "closed"
         assert cloud.world.region().ids("running", "pending") == set()
 
-    def test_cancelling_a_disabled_one_terminates_its_stopped_instance(
+    def test_cancelling_a_disabled_request_terminates_its_stopped_instance(
         self, cloud: Reach, ec2: Any
     ) -> None:
         id_ = spot(ec2, "persistent")
@@ -79,7 +75,7 @@ class TestSpotRequests:
         assert cloud.world.journal.of(Change.TERMINATED) == {id_: 1}
         assert cloud.world.journal.of(Change.SPOT_CANCELLED).total() == 1
 
-    def test_a_stopped_one_is_active_again_after_a_start(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_disabled_request_is_active_again_after_a_start(self, cloud: Reach, ec2: Any) -> None:
         id_ = spot(ec2, "persistent")
         cloud.world.clock.sleep(1)
         ec2.stop_instances(InstanceIds=[id_])
@@ -87,7 +83,7 @@ class TestSpotRequests:
         ec2.start_instances(InstanceIds=[id_])
         assert request_of(ec2)["State"] == "active"
 
-    def test_after_a_cancellation_nothing_is_stopped_any_more(self, cloud: Reach, ec2: Any) -> None:
+    def test_an_instance_of_a_cancelled_request_cannot_stop(self, cloud: Reach, ec2: Any) -> None:
         id_ = spot(ec2, "persistent")
         cloud.world.clock.sleep(1)
         ec2.cancel_spot_instance_requests(
@@ -95,7 +91,7 @@ class TestSpotRequests:
         )
         assert code(lambda: ec2.stop_instances(InstanceIds=[id_])) == "UnsupportedOperation"
 
-    def test_one_that_is_not_there_cancels_no_other(self, ec2: Any) -> None:
+    def test_a_missing_request_id_cancels_no_other(self, ec2: Any) -> None:
         spot(ec2, "persistent")
         request = request_of(ec2)["SpotInstanceRequestId"]
         both = [request, "sir-0000dead"]
@@ -105,13 +101,13 @@ class TestSpotRequests:
         )
         assert request_of(ec2)["State"] == "active"
 
-    def test_they_are_found_by_filter(self, ec2: Any) -> None:
+    def test_spot_requests_are_found_by_filter(self, ec2: Any) -> None:
         id_ = spot(ec2, "one-time")
         for name, value in [("instance-id", id_), ("state", "active"), ("type", "one-time")]:
             found = ec2.describe_spot_instance_requests(Filters=[{"Name": name, "Values": [value]}])
             assert len(found["SpotInstanceRequests"]) == 1, name
 
-    def test_an_interruption_is_no_call_and_brings_a_persistent_one_back(
+    def test_an_interruption_is_no_call_and_a_persistent_request_launches_again(
         self, cloud: Reach, ec2: Any
     ) -> None:
         id_ = spot(ec2, "persistent")
@@ -125,7 +121,7 @@ class TestSpotRequests:
 class TestGroups:
     """Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-health-checks.html"""
 
-    def test_a_member_that_somebody_ends_is_replaced(self, both: Reach) -> None:
+    def test_a_terminated_member_of_a_group_is_replaced(self, both: Reach) -> None:
         region = both.world.region()
         autoscaling.found(region, "web", 2, env="dev")
         both.world.clock.sleep(1)
@@ -138,14 +134,14 @@ class TestGroups:
         members = both.client("autoscaling").describe_auto_scaling_instances()
         assert {m["InstanceId"] for m in members["AutoScalingInstances"]} == region.ids("running")
 
-    def test_termination_protection_is_not_lifted_for_it(self, cloud: Reach, ec2: Any) -> None:
+    def test_a_group_does_not_lift_termination_protection(self, cloud: Reach, ec2: Any) -> None:
         region = cloud.world.region()
         autoscaling.found(region, "web", 1)
         (id_,) = region.machines
         region.change(id_, termination_protected=True)
         assert code(lambda: ec2.terminate_instances(InstanceIds=[id_])) == "OperationNotPermitted"
 
-    def test_ended_through_the_group_with_its_place_it_is_not_replaced(self, cloud: Reach) -> None:
+    def test_a_member_ended_with_its_place_is_not_replaced(self, cloud: Reach) -> None:
         """Source:
         https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_TerminateInstanceInAutoScalingGroup.html
         """
@@ -159,7 +155,7 @@ class TestGroups:
             cloud.world.clock.sleep(1)
             assert len(region.ids("running")) == left
 
-    def test_a_group_has_as_many_as_are_desired(self, cloud: Reach) -> None:
+    def test_a_group_has_its_desired_number_of_members(self, cloud: Reach) -> None:
         region, scaling = cloud.world.region(), cloud.client("autoscaling")
         autoscaling.found(region, "web", 3)
         for desired in (0, 5):

@@ -16,7 +16,7 @@ SEEDS = st.integers(0, 10**6)
 
 
 class Worlds(RuleBasedStateMachine):
-    """One world, in which Hypothesis says what happens; whom it happens to is drawn from the seed."""
+    """One world, in which Hypothesis says what happens; the seed draws to which instance."""
 
     story: Story | None = None
 

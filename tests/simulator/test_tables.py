@@ -40,7 +40,9 @@ class TestQueries:
             ("pk = :p AND begins_with(sk, :a)", {":a": "00"}, 7),
         ],
     )
-    def test_key_conditions(self, db: Any, key: str, values: dict[str, str], expected: int) -> None:
+    def test_key_conditions_select_items(
+        self, db: Any, key: str, values: dict[str, str], expected: int
+    ) -> None:
         self.fill(db)
         given = {name: {"S": value} for name, value in values.items()}
         assert self.ask(db, key, values=given)["Count"] == expected
@@ -154,7 +156,7 @@ class TestQueries:
         answer = db.query(TableName="n", KeyConditionExpression="pk = :p", **bound({"p": "p"}))
         assert [found["sk"]["N"] for found in answer["Items"]] == ["-1", "9", "9.5", "10"]
 
-    def test_only_what_is_asked_for_is_shown(self, db: Any) -> None:
+    def test_a_query_shows_only_the_requested_attributes(self, db: Any) -> None:
         Shop(db, m={"a": 1, "b": 2}, l=[0, 1, 2], n=1, s="x")
         names = {"#m": "m"}
         answer = db.get_item(
@@ -173,7 +175,9 @@ class TestTransactions:
     def put(self, sk: str, **more: Any) -> dict[str, Any]:
         return {"Put": {"TableName": "t", "Item": {"pk": {"S": "a"}, "sk": {"S": sk}}, **more}}
 
-    def test_all_is_done_or_nothing_and_each_action_has_its_reason(self, both: Reach) -> None:
+    def test_a_transaction_is_all_or_nothing_with_a_reason_for_each_action(
+        self, both: Reach
+    ) -> None:
         both.world.tables().make("t")
         db = both.client("dynamodb")
         Shop(db, n=5)
@@ -207,7 +211,7 @@ class TestTransactions:
         assert db.get_item(TableName="t", Key=KEY)["Item"] == item(n=1)
         assert db.scan(TableName="t")["Count"] == 2
 
-    def test_a_delete_is_part_of_it(self, cloud: Reach, db: Any) -> None:
+    def test_a_transaction_may_delete(self, cloud: Reach, db: Any) -> None:
         Shop(db)
         db.transact_write_items(
             TransactItems=[{"Delete": {"TableName": "t", "Key": KEY}}, self.put("c")]
@@ -215,7 +219,9 @@ class TestTransactions:
         assert cloud.world.journal.of(Change.DELETED) == {"t/a/b": 1}
         assert cloud.world.journal.of(Change.WRITTEN) == {"t/a/b": 1, "t/a/c": 1}
 
-    def test_the_same_token_does_it_once_within_ten_minutes(self, cloud: Reach, db: Any) -> None:
+    def test_the_same_token_runs_a_transaction_once_within_ten_minutes(
+        self, cloud: Reach, db: Any
+    ) -> None:
         add = {
             "Update": {
                 "TableName": "t",
@@ -236,7 +242,7 @@ class TestTransactions:
         db.transact_write_items(**request)
         assert db.get_item(TableName="t", Key=KEY)["Item"] == item(n=2)
 
-    def test_one_item_twice_and_more_than_100_are_refused(self, db: Any) -> None:
+    def test_a_transaction_with_one_item_twice_or_more_than_100_is_refused(self, db: Any) -> None:
         twice = partial(db.transact_write_items, TransactItems=[self.put("x"), self.put("x")])
         assert "multiple operations on one item" in refusal(twice)[1]
         many = partial(
@@ -256,7 +262,7 @@ class TestTransactions:
         assert code(single) == "TransactionConflictException"
 
 
-def test_of_many_who_write_at_once_one_wins(both: Reach) -> None:
+def test_one_of_many_concurrent_writers_wins(both: Reach) -> None:
     both.world.tables().make("t")
     db = both.client("dynamodb")
 
@@ -276,7 +282,7 @@ def test_of_many_who_write_at_once_one_wins(both: Reach) -> None:
 
 
 class TestReads:
-    def test_a_late_read_is_late_and_a_consistent_one_is_not(self, cloud: Reach, db: Any) -> None:
+    def test_a_consistent_read_is_never_stale(self, cloud: Reach, db: Any) -> None:
         Shop(db, n=1)
         cloud.world.clock.sleep(10)
         Shop(db, n=2)
@@ -294,7 +300,7 @@ class TestReads:
             answer = db.batch_get_item(RequestItems=asked)
             assert answer["Responses"]["t"] == [item(n=n)]
 
-    def test_keys_may_be_left_unread(self, cloud: Reach, db: Any) -> None:
+    def test_batch_get_may_leave_keys_unprocessed(self, cloud: Reach, db: Any) -> None:
         Shop(db)
         cloud.world.fail("BatchGetItem", Fault(kind=Kind.UNPROCESSED))
         keys = [{"pk": {"S": "a"}, "sk": {"S": str(n)}} for n in range(9)]
@@ -310,7 +316,7 @@ class TestReads:
         [([KEY, KEY], "duplicates"), ([{"pk": {"S": "a"}}], "schema"), ([{**KEY, "sk": {"N": "1"}}], "schema")],
         ids=["twice", "half", "type"],
     )  # fmt: skip
-    def test_keys_that_are_none_are_refused(self, db: Any, keys: list[Any], message: str) -> None:
+    def test_invalid_keys_are_refused(self, db: Any, keys: list[Any], message: str) -> None:
         read = partial(db.batch_get_item, RequestItems={"t": {"Keys": keys}})
         assert message in refusal(read)[1]
 
@@ -323,12 +329,10 @@ class TestReads:
         ],
         ids=lambda bad: str(bad)[:60],
     )  # fmt: skip
-    def test_items_that_cannot_be_are_refused(self, db: Any, bad: dict[str, Any]) -> None:
+    def test_invalid_items_are_refused(self, db: Any, bad: dict[str, Any]) -> None:
         assert code(partial(db.put_item, TableName="t", Item=bad)) == "ValidationException"
 
-    def test_a_table_that_is_not_there_is_an_error_and_one_that_is_cannot_be_made(
-        self, db: Any
-    ) -> None:
+    def test_a_missing_table_and_a_second_create_are_errors(self, db: Any) -> None:
         nowhere = partial(db.get_item, TableName="missing", Key=KEY)
         assert code(nowhere) == "ResourceNotFoundException"
         again = partial(
@@ -338,7 +342,7 @@ class TestReads:
         )  # fmt: skip
         assert code(again) == "ResourceInUseException"
 
-    def test_new_values_are_given_back_only_by_an_update_and_refused_before_anything_is_written(
+    def test_return_values_that_only_an_update_has_are_refused_before_a_write(
         self, db: Any
     ) -> None:
         put = partial(db.put_item, TableName="t", Item=KEY, ReturnValues="ALL_NEW")

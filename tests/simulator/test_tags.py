@@ -25,7 +25,7 @@ def test_tags_are_added_and_written_over(both: Reach) -> None:
     assert both.world.journal.of(Change.TAGGED) == {one: 1, two: 1}
 
 
-def test_the_51st_tag_is_refused_for_all_and_those_of_aws_do_not_count(
+def test_a_51st_tag_is_refused_for_all_without_counting_those_of_aws(
     cloud: Reach, ec2: Any
 ) -> None:
     region = cloud.world.region()
@@ -42,20 +42,20 @@ def test_the_51st_tag_is_refused_for_all_and_those_of_aws_do_not_count(
 @pytest.mark.parametrize(
     "bad", [{"aws_x": ""}, {"AWS_X": ""}, {"k" * 129: ""}, {"k": "v" * 257}], ids=["aws", "AWS", "key", "value"]
 )  # fmt: skip
-def test_what_breaks_the_rules_is_refused(cloud: Reach, ec2: Any, bad: dict[str, str]) -> None:
+def test_an_invalid_tag_is_refused(cloud: Reach, ec2: Any, bad: dict[str, str]) -> None:
     id_ = cloud.world.region().add().id
     wrong = [{"Key": k.replace("_", ":"), "Value": v} for k, v in bad.items()]
     assert code(lambda: ec2.create_tags(Resources=[id_], Tags=wrong)) == "InvalidParameterValue"
 
 
-def test_the_longest_that_are_allowed_pass(cloud: Reach, ec2: Any) -> None:
+def test_the_longest_allowed_tags_are_accepted(cloud: Reach, ec2: Any) -> None:
     id_ = cloud.world.region().add(tags={}).id
     face = "\N{GRINNING FACE}"
     ec2.create_tags(Resources=[id_], Tags=[{"Key": face * 128, "Value": face * 256}])
     assert cloud.world.region().machines[id_].tags == {face * 128: face * 256}
 
 
-def test_deleting_looks_at_a_value_that_is_given(cloud: Reach, ec2: Any) -> None:
+def test_a_tag_is_deleted_only_with_a_matching_value(cloud: Reach, ec2: Any) -> None:
     """Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html"""
     region = cloud.world.region()
     id_ = region.add(tags={"a": "1", "b": "2", "c": "3"}).id
@@ -63,7 +63,7 @@ def test_deleting_looks_at_a_value_that_is_given(cloud: Reach, ec2: Any) -> None
     assert region.machines[id_].tags == {"b": "2", "c": "3"}
 
 
-def test_deleting_all_leaves_those_of_aws(cloud: Reach, ec2: Any) -> None:
+def test_deleting_all_tags_leaves_those_of_aws(cloud: Reach, ec2: Any) -> None:
     region = cloud.world.region()
     id_ = region.add(tags={"a": "1", "aws:x": "2"}).id
     ec2.delete_tags(Resources=[id_])
@@ -73,7 +73,7 @@ def test_deleting_all_leaves_those_of_aws(cloud: Reach, ec2: Any) -> None:
     )
 
 
-def test_a_resource_that_is_not_there_refuses_the_others(cloud: Reach, ec2: Any) -> None:
+def test_a_missing_resource_fails_the_whole_tagging(cloud: Reach, ec2: Any) -> None:
     region = cloud.world.region()
     id_ = region.add(tags={}).id
     for missing, error in [

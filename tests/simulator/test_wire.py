@@ -124,7 +124,7 @@ def spot_request(reach: Reach) -> str:
     return next(iter(reach.world.region().spot_requests))
 
 
-def test_every_operation_is_answered_so_that_the_sdk_reads_it_and_with_nothing_it_does_not_know(
+def test_every_answer_has_only_elements_that_the_sdk_knows(
     both: Reach,
 ) -> None:
     seen: dict[str, Any] = {}
@@ -218,7 +218,7 @@ class TestErrors:
         )
         assert body.decode().startswith(said)
 
-    def test_an_error_of_sts_says_whose_fault_it_is(self, both: Reach) -> None:
+    def test_an_error_of_sts_says_whether_the_sender_is_at_fault(self, both: Reach) -> None:
         """Source: https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html"""
         role = f"arn:aws:iam::{ACCOUNT}:role/missing"
         body = self.body(both, "sts", lambda c: c.assume_role(RoleArn=role, RoleSessionName="me"))
@@ -233,7 +233,7 @@ class TestErrors:
             "message": "Requested resource not found",
         }
 
-    def test_an_operation_that_there_is_not_is_refused(self, both: Reach) -> None:
+    def test_an_unknown_operation_is_refused(self, both: Reach) -> None:
         assert code(lambda: both.client("ec2").describe_volumes()) == "InvalidAction"
         assert code(lambda: both.client("dynamodb").list_tables()) == "UnknownOperationException"
 
@@ -250,7 +250,7 @@ class TestErrors:
         assert (said, status) == ("MissingAuthenticationToken", 403)
 
 
-def test_hostile_tags_come_through_as_they_are(both: Reach) -> None:
+def test_hostile_tags_arrive_unchanged(both: Reach) -> None:
     region: Region = both.world.region()
     tags = {"a": "<b>&\"'", "b": "x\r\ny\tz", "c": "\N{GRINNING FACE}", "ü": "", " ": " "}
     machine = region.add(tags=tags)

@@ -45,7 +45,7 @@ def test_every_target_that_the_readme_names_is_there() -> None:
     assert named <= targets
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/hostile-cloud.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/simulator.md"])
 def test_page_shows_version_of_policy_file(page: str) -> None:
     version = load(ROOT / "functions" / "curfew.yaml").version
     assert set(re.findall(r"\(version ([0-9a-f]+)\)", read(page))) == {version}

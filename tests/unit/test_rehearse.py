@@ -17,6 +17,7 @@ from curfew.cli.output import Exit
 from curfew.config.policy_file import load
 from curfew.config.settings import SHIPPED_POLICIES
 from curfew.core.errors import ConfigError
+from curfew_simulator.checkers.rule import Finding
 from curfew_simulator.cloud.history import Change
 from curfew_simulator.rehearsal.outcome import Outcome
 from curfew_simulator.rehearsal.promises import PROMISES, judged
@@ -154,7 +155,7 @@ def test_page_of_simulator_shows_real_output(
     rehearse: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    page = (ROOT / "docs" / "hostile-cloud.md").read_text()
+    page = (ROOT / "docs" / "simulator.md").read_text()
     shown = page.partition("curfew rehearse functions/curfew.yaml")[2]
     words, _, rest = shown.partition("\n")
     printed, _, _ = rest.partition("\n```")
@@ -189,13 +190,13 @@ def test_every_policy_of_the_file_is_rehearsed_every_night(rehearse: Run, whimsi
 def test_the_shipped_file_ends_nobody_who_should_be_kept(seed: int) -> None:
     rehearsal = rehearsed(SHIPPED, seed, instances=20)
 
-    assert judged(rehearsal) == []
+    assert judged(rehearsal.history()) == []
     assert rehearsal.world.faults.injected.total() > 20
 
 
 @pytest.mark.parametrize("faults", ["calm", "rough", "harsh"])
 def test_neither_does_a_file_with_every_kind_of_condition(whimsical: str, faults: str) -> None:
-    assert judged(rehearsed(whimsical, 3, faults, instances=80)) == []
+    assert judged(rehearsed(whimsical, 3, faults, instances=80).history()) == []
 
 
 def test_a_file_with_strange_words_is_rehearsed_too(tmp_path: Path) -> None:
@@ -259,8 +260,8 @@ def test_what_the_cloud_did_is_counted_by_kind(rehearse: Run) -> None:
 @pytest.mark.parametrize(
     ("change", "broken"),
     [
-        (("min_age: 15m", "min_age: 52w"), "nobody who is protected"),
-        (("env: [dev, sandbox]", "env: [nothing]"), "whom the policy does not mean"),
+        (("min_age: 15m", "min_age: 52w"), "no protected instance"),
+        (("env: [dev, sandbox]", "env: [nothing]"), "that the policy does not mean"),
         (("per_sweep: 20", "per_sweep: 1"), "no sweep goes beyond its limits"),
         (("percent: 50", "percent: 1"), "no sweep goes beyond its limits"),
         (("per_day: 50", "per_day: 0"), "no day goes beyond its limit"),
@@ -276,11 +277,11 @@ def test_a_promise_that_is_broken_is_seen(
     stricter = tmp_path / "stricter.yaml"
     assert change[0] in SHIPPED_POLICIES.read_text()
     stricter.write_text(SHIPPED_POLICIES.read_text().replace(*change))
-    assert judged(calm) == []
+    assert judged(calm.history()) == []
 
     monkeypatch.setattr(calm, "policies", load(stricter))
 
-    assert any(broken in str(violation) for violation in judged(calm))
+    assert any(broken in str(violation) for violation in judged(calm.history()))
 
 
 def test_whoever_should_have_been_kept_is_counted(
@@ -293,15 +294,15 @@ def test_whoever_should_have_been_kept_is_counted(
     outcome = Outcome.of(calm)
 
     journal = calm.world.journal
-    assert outcome.spared
-    assert outcome.spared <= {*journal.of(Change.TERMINATED), *journal.of(Change.STOPPED)}
-    assert outcome.verdict.endswith(f", {len(outcome.spared)} that should have been kept")
+    assert outcome.wronged
+    assert outcome.wronged <= {*journal.of(Change.TERMINATED), *journal.of(Change.STOPPED)}
+    assert outcome.verdict.endswith(f", {len(outcome.wronged)} that should have been kept")
 
 
 def test_a_broken_promise_is_told_and_fails_the_command(
     rehearse: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PROMISES, "it never rains", lambda _: iter([("drops", "i-1")]))
+    monkeypatch.setitem(PROMISES, "it never rains", (lambda _: iter([Finding("drops", "i-1")]),))
 
     code, out, _ = rehearse(SHIPPED, "--nights", "1", "--instances", "5")
 

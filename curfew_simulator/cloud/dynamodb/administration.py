@@ -1,4 +1,4 @@
-"""The operations on whole tables. A table is ready at once: waiting for it is nobody's subject here.
+"""The operations on whole tables. A table is ready at once: no caller has to wait for it.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html
 """

@@ -32,7 +32,7 @@ class Remembered:
 
 
 def run_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
-    """Launch as many as there is room for, if that is not less than the minimum; all are born with their tags."""
+    """Launch as many as there is room for, if that is not less than the minimum; all have their tags from launch."""
     arguments = asked.arguments
     least, most = _count(arguments, "MinCount"), _count(arguments, "MaxCount")
     if least > most:
@@ -48,7 +48,7 @@ def run_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
     token = arguments.get("ClientToken", "")
     if len(token) > 64 or not token.isascii():
         raise errors.invalid("Invalid value for ClientToken: at most 64 ASCII characters")
-    # With a zone, the memory is the zone's own: the same token launches anew in the next.
+    # With a zone, the memory is the zone's own: the same token launches again in the next.
     place = (zone or "", token)
     said = repr(sorted((k, v) for k, v in arguments.items() if k not in {"ClientToken", "DryRun"}))
     if token and (remembered := region.launches.get(place)):

@@ -19,7 +19,7 @@ BY_FAULT = "Server.InternalError"
 
 
 def launch(region: Region, blueprint: Machine) -> Machine:
-    """Bring a machine into being, with an id of its own."""
+    """Launch an instance, with an id of its own."""
     now = region.clock.now()
     machine = replace(
         blueprint,
@@ -60,7 +60,7 @@ def stop(region: Region, machine: Machine) -> Machine:
 
 
 def terminate(region: Region, machine: Machine, *, reason: str = BY_USER) -> Machine:
-    """End a machine. Whoever wants one in its place gets it, after a while."""
+    """Terminate an instance. Its Spot request or its group replaces it after a while."""
     if machine.state.ended:
         return machine
     region.record(Change.TERMINATED, machine.id, machine)

@@ -18,7 +18,7 @@ LEAST, MOST = 5, 1_000
 
 
 def page(region: "Region", asked: Asked, found: Sequence[str]) -> tuple[Sequence[str], str | None]:
-    """One page of what was found, and the token for the next. Raises ApiError for a token that nobody gave out."""
+    """One page of what was found, and the token for the next. Raises ApiError for an unknown token."""
     token = asked.arguments.get("NextToken")
     if token:
         if token not in region.cursors:

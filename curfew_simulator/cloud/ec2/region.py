@@ -72,7 +72,7 @@ class Region:
     def add(self, **fields: Any) -> Machine:
         """Put a machine there, as if it had long been; what is not said is ordinary. ``age`` is since its launch.
 
-        One that is ``arriving`` was there for nobody before now, however old it is.
+        One that is ``arriving`` was visible to no reader before now, however old it is.
         """
         now = self.clock.now()
         launched = now - fields.pop("age", timedelta(hours=9))
@@ -91,13 +91,13 @@ class Region:
         return machine
 
     def change(self, id_: str, **fields: Any) -> Machine:
-        """Change a machine, now, behind everybody's back."""
+        """Change a machine, now, as another principal would."""
         machine = replace(self.machines[id_], **fields)
         self.put(machine)
         return machine
 
     def tag(self, id_: str, **tags: str) -> Machine:
-        """Give a machine more tags, behind everybody's back."""
+        """Give a machine more tags, as another principal would."""
         return self.change(id_, tags={**self.machines[id_].tags, **tags})
 
     def put(self, machine: Machine, *, since: datetime | None = None) -> None:
@@ -111,7 +111,7 @@ class Region:
         self._history[id_].append((self.clock.now(), None))
 
     def seen(self, lag: timedelta, *, share: float = 1.0) -> dict[str, Machine]:
-        """What a reader sees whom the news of some machines have not reached: those are as they were a while ago."""
+        """What a stale reader sees: some instances are as they were a while ago."""
         then, draw = self.clock.now() - lag, self.chance.of("stale").random
         seen: dict[str, Machine] = {}
         for id_ in self._history:
@@ -160,9 +160,8 @@ class Region:
         """Let something happen on its own, after a while; it belongs to no call."""
 
         def happen() -> None:
-            call, self.journal.current = self.journal.current, 0
-            do()
-            self.journal.current = call
+            with self.journal.aside():
+                do()
 
         self.clock.after(self.chance.between(use, *span), happen)
 

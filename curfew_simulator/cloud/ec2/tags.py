@@ -54,7 +54,7 @@ def delete_tags(region: Region, asked: Asked) -> Mapping[str, Any]:
 def specified(
     specifications: Sequence[Mapping[str, Any]], kinds: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """The tags that each kind of resource is to be born with. Raises ApiError."""
+    """The tags that each kind of resource has at its launch. Raises ApiError."""
     wanted: dict[str, dict[str, str]] = {kind: {} for kind in kinds}
     for one in specifications:
         kind = one.get("ResourceType", "")

@@ -142,7 +142,7 @@ def rehearse(  # noqa: PLR0917  typer makes options of them
     ] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
-    """Run all policies of a file, some nights long, on a hostile cloud made up for it. Nothing real is reached.
+    """Run all policies of a file, some nights long, on a simulated cloud made up for it. Nothing real is reached.
 
     Exit codes: 0 every promise was kept, 1 one was broken, 2 invalid input.
     """
