@@ -38,14 +38,15 @@ class Kind(StrEnum):
 class Fault:
     """One way for a call to go wrong.
 
-    ``code`` and ``status`` are those of an error, else the service's own; ``seconds`` is how slow, or how stale;
-    ``share`` is the part of what is read that is stale; ``ids`` are those that an answer leaves out, else it is one by
-    chance; ``edit`` changes the body of an answer that is altered.
+    ``code``, ``status`` and ``message`` are those of an error, else the service's own; ``seconds`` is how slow, or how
+    stale; ``share`` is the part of what is read that is stale; ``ids`` are those that an answer leaves out, else it is
+    one by chance; ``edit`` changes the body of an answer that is altered.
     """
 
     kind: Kind
     code: str = ""
     status: int = 0
+    message: str = ""
     seconds: float = 20.0
     share: float = 1.0
     ids: frozenset[str] = frozenset()
@@ -58,7 +59,8 @@ class Fault:
         message = "An internal error has occurred" if causes is TROUBLE else "Rate exceeded"
         if service == "ec2" and causes is THROTTLE:
             message = "Request limit exceeded."
-        return ApiError(self.code or code, message, self.status or (400 if self.code else status))
+        status = self.status or (400 if self.code else status)
+        return ApiError(self.code or code, self.message or message, status)
 
 
 # Sources: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html,
