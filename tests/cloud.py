@@ -215,14 +215,14 @@ class SimulatedEc2:
         return [dict(call.arguments) for call in self.made("RunInstances") if call.account]
 
     @property
-    def loans(self) -> list[dict[str, Any]]:
+    def credential_requests(self) -> list[dict[str, Any]]:
         """The requests for scoped credentials that were granted."""
         return [dict(call.arguments) for call in self.made("AssumeRole") if not call.code]
 
     @property
     def policies(self) -> list[dict[str, Any]]:
         """The session policies of the scoped credentials."""
-        return [json.loads(loan["Policy"]) for loan in self.loans]
+        return [json.loads(request["Policy"]) for request in self.credential_requests]
 
     def named(self, token: str) -> set[str]:
         """The ids that the scoped credentials with this session token are for."""

@@ -153,7 +153,7 @@ def test_each_batch_has_a_loan_of_its_own_that_names_it() -> None:
     lent = [sorted(p["Statement"][0]["Resource"]) for p in night.cloud.policies]
     assert lent == [sorted(INSTANCE + id_ for id_ in ids) for _, ids in night.cloud.orders]
     assert len(lent) == 2
-    for loan in night.cloud.loans:
+    for loan in night.cloud.credential_requests:
         assert loan["RoleArn"] == f"arn:aws:iam::{HERE.account}:role/curfew-act"
         assert loan["ExternalId"] == EXTERNAL_ID
         assert loan["RoleSessionName"] == loan["SourceIdentity"] == "curfew-sweep-1"
@@ -246,8 +246,8 @@ def test_a_launch_that_could_not_borrow_has_launched_nothing() -> None:
     assert cloud.machines == {}
     with suppress(ProviderError):
         cloud.provider().launch(a_launch(), by="op")
-    assert cloud.loans[0]["RoleArn"].endswith(":role/curfew-launch")
-    assert cloud.loans[0]["RoleSessionName"] == "curfew-op"
+    assert cloud.credential_requests[0]["RoleArn"].endswith(":role/curfew-launch")
+    assert cloud.credential_requests[0]["RoleSessionName"] == "curfew-op"
 
 
 def test_labels_are_written_with_rights_to_twenty_at_a_time() -> None:
