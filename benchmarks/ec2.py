@@ -1,6 +1,7 @@
 """The part of EC2 and STS that the benchmark's sweeps ask, answered from pages that are made once.
 
-It is fast, and agreeable: it measures clients, and proves nothing about safety. `curfew_simulator/` is for that.
+It is fast, and agreeable: it measures clients, and proves nothing about safety. `curfew_simulator/` is for that, whose
+code writes the answers.
 """
 
 import base64
@@ -155,16 +156,20 @@ class Ec2:
         name = params.get("Attribute", "")
         if name not in {"disableApiTermination", "disableApiStop"}:
             raise RefusedError("InvalidParameterValue", f"The attribute '{name}' is not known here")
-        content = f"<instanceId>{machine.id}</instanceId><{name}><value>false</value></{name}>"
-        return rendering.answer("DescribeInstanceAttribute", content)
+        return rendering.answer(
+            "DescribeInstanceAttribute", {"instanceId": machine.id, name: {"value": False}}
+        )
 
     def _describe_regions(self, _params: Params, _account: str, _region: str) -> bytes:
-        items = "".join(
-            f"<item><regionName>{name}</regionName><regionEndpoint>ec2.{name}.amazonaws.com</regionEndpoint>"
-            "<optInStatus>opt-in-not-required</optInStatus></item>"
+        items = [
+            {
+                "regionName": name,
+                "regionEndpoint": f"ec2.{name}.amazonaws.com",
+                "optInStatus": "opt-in-not-required",
+            }
             for name in self.names
-        )
-        return rendering.answer("DescribeRegions", f"<regionInfo>{items}</regionInfo>")
+        ]
+        return rendering.answer("DescribeRegions", {"regionInfo": items})
 
     def _terminate(self, params: Params, account: str, region: str) -> bytes:
         ids = _listed(params, "InstanceId")
@@ -173,10 +178,9 @@ class Ec2:
         if len(ids) > PAGE:
             raise RefusedError("InvalidParameterValue", f"No more than {PAGE} ids at once")
         here = self.region(account, region)
-        before = [(m, here.state(m)) for m in self._named(ids, account, region)]
+        changes = [rendering.change(m, here.state(m)) for m in self._named(ids, account, region)]
         here.ended.update(ids)
-        content = f"<instancesSet>{rendering.changes(before)}</instancesSet>"
-        return rendering.answer("TerminateInstances", content)
+        return rendering.answer("TerminateInstances", {"instancesSet": changes})
 
     def _named(self, ids: Sequence[str], account: str, region: str) -> list[Machine]:
         here = self.region(account, region).by_id
@@ -188,21 +192,20 @@ class Ec2:
 
     def _assume(self, params: Params, account: str, _region: str) -> bytes:
         owner = params.get("RoleArn", "::::").split(":")[4] or account
-        until = (self.now + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return _sts(
-            "AssumeRole",
-            f"<AssumedRoleUser><Arn>arn:aws:sts::{owner}:assumed-role/sweep/bench</Arn>"
-            "<AssumedRoleId>AROAEXAMPLE:bench</AssumedRoleId></AssumedRoleUser>"
-            f"<Credentials><AccessKeyId>{owner}</AccessKeyId><SecretAccessKey>any</SecretAccessKey>"
-            f"<SessionToken>any</SessionToken><Expiration>{until}</Expiration></Credentials>",
-        )
+        content = {
+            "AssumedRoleUser": {"Arn": _arn(owner), "AssumedRoleId": "AROAEXAMPLE:bench"},
+            "Credentials": {
+                "AccessKeyId": owner,
+                "SecretAccessKey": "any",
+                "SessionToken": "any",
+                "Expiration": self.now + timedelta(days=1),
+            },
+        }
+        return rendering.answer("AssumeRole", content, service="sts")
 
     def _who(self, _params: Params, account: str, _region: str) -> bytes:
-        return _sts(
-            "GetCallerIdentity",
-            f"<Arn>arn:aws:sts::{account}:assumed-role/sweep/bench</Arn><UserId>AROAEXAMPLE:bench</UserId>"
-            f"<Account>{account}</Account>",
-        )
+        content = {"Arn": _arn(account), "UserId": "AROAEXAMPLE:bench", "Account": account}
+        return rendering.answer("GetCallerIdentity", content, service="sts")
 
 
 def digest(ids: set[str]) -> str:
@@ -210,12 +213,8 @@ def digest(ids: set[str]) -> str:
     return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:16]
 
 
-def _sts(action: str, content: str) -> bytes:
-    return (
-        f'<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result>{content}'
-        f"</{action}Result><ResponseMetadata><RequestId>{rendering.REQUEST}</RequestId></ResponseMetadata>"
-        f"</{action}Response>"
-    ).encode()
+def _arn(account: str) -> str:
+    return f"arn:aws:sts::{account}:assumed-role/sweep/bench"
 
 
 def _filters(params: Params) -> Iterator[tuple[str, tuple[str, ...]]]:

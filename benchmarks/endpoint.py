@@ -24,12 +24,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from curfew_simulator.cloud import gateway
+from curfew_simulator.cloud.ec2.machine import State
 from curfew_simulator.cloud.protocols import Request
 from curfew_simulator.cloud.world import World
 
 from . import rendering
 from .ec2 import Ec2, RefusedError, digest
-from .fleet import ACCOUNT, CODES
+from .fleet import ACCOUNT
 
 TABLE = "curfew-ledger"
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/([^/]+)/([^/]+)/aws4_request")
@@ -96,7 +97,7 @@ class Endpoint:
                     "digest": digest(due),
                     "ids": sorted(due),
                     "candidates": self.ec2.tagged(["running"]),
-                    "tagged": self.ec2.tagged([*CODES]),
+                    "tagged": self.ec2.tagged([*State]),
                 }
             case "/_stats":
                 ended = self.ec2.ended()

@@ -33,14 +33,6 @@ REGIONS = (
 ACCOUNT = "123456789012"
 DAYS = 7
 TAG, VALUE = "janitor", "ephemeral"
-CODES = {
-    "pending": 0,
-    "running": 16,
-    "shutting-down": 32,
-    "terminated": 48,
-    "stopping": 64,
-    "stopped": 80,
-}
 TYPES = ("t3.medium", "t3.large", "m6i.large", "m7g.xlarge", "c6i.2xlarge", "r6i.xlarge")
 STAGES = ("dev", "test", "staging", "demo")
 

@@ -1,4 +1,4 @@
-"""One launch on the stubbed EC2: the real use case and the real provider, a ledger in memory and a clock by hand."""
+"""One launch on the simulated EC2: the real use case and the real provider, a ledger in memory and a clock by hand."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ from curfew.ledger.records import Key
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.templates import FleetEntry
 from tests.builders import HERE
+from tests.cloud import SimulatedEc2
 from tests.night import Time
-from tests.stub_ec2 import StubEc2
 
 TEMPLATE: dict[str, Any] = {
     "image": "ami-08111162",
@@ -31,7 +31,7 @@ FIRST, SECOND = ("t2.micro", "eu-central-1a"), ("t2.small", "eu-central-1a")
 class Launching:
     """A cloud, a template, a ledger and a clock; ``go`` works at the launch as one invocation does."""
 
-    cloud: StubEc2 = field(default_factory=StubEc2)
+    cloud: SimulatedEc2 = field(default_factory=SimulatedEc2)
     ledger: Ledger = field(default_factory=MemoryLedger)
     time: Time = field(default_factory=Time)
     template: dict[str, Any] = field(default_factory=lambda: dict(TEMPLATE))
@@ -39,6 +39,7 @@ class Launching:
     provider: Ec2Provider = field(init=False)
 
     def __post_init__(self) -> None:
+        self.cloud.now = self.time.now
         self.provider = self.cloud.provider()
 
     def wish(self, **more: Any) -> lifecycle.Wish:
@@ -93,7 +94,7 @@ class Launching:
     @property
     def launched(self) -> set[str]:
         """Whoever was ever launched."""
-        return {machine.id for machine in self.cloud.machines.values() if machine.token}
+        return {machine.id for machine in self.cloud.machines.values() if machine.client_token}
 
     def leased(self) -> set[str]:
         """Whoever the ledger gives a lease that ends."""
@@ -105,7 +106,7 @@ class Launching:
         assert len(self.launched) <= asked, "more than asked for"
         assert self.launched == self.leased(), "launched without a lease"
         tokens = [asked_["ClientToken"] for asked_ in self.cloud.asked]
-        calls = {tuple(sorted(asked_.items())) for asked_ in self.cloud.asked}
+        calls = {repr(sorted(asked_.items())) for asked_ in self.cloud.asked}
         assert len(calls) == len(set(tokens)), "a token was sent with two calls"
 
 

@@ -1,4 +1,4 @@
-"""One night on the stubbed EC2: the real use case and the real provider, a ledger in memory and a clock by hand."""
+"""One night on the simulated EC2: the real use case and the real provider, a ledger in memory and a clock by hand."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from curfew.sweep.context import Sweep
 from curfew.sweep.executor import act
 from curfew.sweep.planner import plan
 from tests.builders import HERE, NOW, a_policy
-from tests.stub_ec2 import StubEc2
+from tests.cloud import SimulatedEc2
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Time:
 class Night:
     """A cloud, a policy, a ledger and a clock; ``sweep`` runs one sweep over them."""
 
-    cloud: StubEc2
+    cloud: SimulatedEc2
     policy: Policy = field(default_factory=a_policy)
     ledger: Ledger = field(default_factory=MemoryLedger)
     time: Time = field(default_factory=Time)
@@ -48,6 +48,9 @@ class Night:
     scheduled_at: datetime | None = None
     sweeps: int = 0
     counts: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cloud.now = self.time.now
 
     def sweep(self, mode: Mode = Mode.ACT) -> Report:
         """Plan, and in act mode carry out."""

@@ -1,7 +1,7 @@
 """How answers go wrong: exactly as a test scripts it, or by chance as a profile has it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -28,6 +28,8 @@ class Kind(StrEnum):
     TWICE = "twice"
     UNNAMED = "unnamed"
     IDLE = "idle"
+    UNFILTERED = "unfiltered"
+    ALTERED = "altered"
     UNPROCESSED = "unprocessed"
     CONFLICT = "conflict"
 
@@ -36,15 +38,19 @@ class Kind(StrEnum):
 class Fault:
     """One way for a call to go wrong.
 
-    ``code`` and ``status`` are those of an error, else the service's own; ``seconds`` is how slow, or how stale;
-    ``share`` is the part of what is read that is stale.
+    ``code``, ``status`` and ``message`` are those of an error, else the service's own; ``seconds`` is how slow, or how
+    stale; ``share`` is the part of what is read that is stale; ``ids`` are those that an answer leaves out, else it is
+    one by chance; ``edit`` changes the body of an answer that is altered.
     """
 
     kind: Kind
     code: str = ""
     status: int = 0
+    message: str = ""
     seconds: float = 20.0
     share: float = 1.0
+    ids: frozenset[str] = frozenset()
+    edit: Callable[[bytes], bytes] | None = None
 
     def error(self, service: str) -> ApiError:
         """The error as which this fault shows."""
@@ -53,7 +59,8 @@ class Fault:
         message = "An internal error has occurred" if causes is TROUBLE else "Rate exceeded"
         if service == "ec2" and causes is THROTTLE:
             message = "Request limit exceeded."
-        return ApiError(self.code or code, message, self.status or (400 if self.code else status))
+        status = self.status or (400 if self.code else status)
+        return ApiError(self.code or code, self.message or message, status)
 
 
 # Sources: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html,
@@ -139,6 +146,11 @@ class Faults:
         self.injected.update(faults.keys())
         return faults
 
+    def edit(self, operation: str, nth: int) -> Callable[[bytes], bytes] | None:
+        """How the body of one call's answer is altered, if a test scripts it."""
+        fault = self._scripted.get((operation, nth), {}).get(Kind.ALTERED)
+        return fault.edit if fault else None
+
     def _drawn(self, message: Message) -> dict[Kind, Fault]:
         draw = self._chance.random
         drawn: dict[Kind, Fault] = {}
@@ -150,7 +162,7 @@ class Faults:
 
 
 def applies(kind: Kind, message: Message) -> bool:
-    """Whether a kind of fault means anything for a call. By chance a call is never just ignored (IDLE)."""
+    """Whether a kind of fault means anything for a call. IDLE, UNFILTERED and ALTERED never come by chance."""
     operation: str = message.operation
     arguments: Mapping[str, Any] = message.arguments
     if kind in PAGES:
@@ -170,7 +182,7 @@ def applies(kind: Kind, message: Message) -> bool:
             return operation == "BatchGetItem"
         case Kind.CONFLICT:
             return operation in WRITES
-        case Kind.IDLE:
+        case Kind.IDLE | Kind.UNFILTERED | Kind.ALTERED:
             return False
         case _:
             return True

@@ -1,9 +1,10 @@
 """One call from end to end: who it is, whether it may pass, how it goes wrong, what it does, what is written down."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from . import autoscaling, protocols, sts
+from . import autoscaling, protocols, ssm, sts
 from .call import Asked
 from .dynamodb.operations import OPERATIONS as DYNAMODB
 from .ec2.operations import OPERATIONS as EC2
@@ -46,10 +47,10 @@ def answer(world: World, request: Request) -> Response:
             world.journal.current = 0
         if Kind.GARBLED in call.faults:
             response = _garbled(message, response)
+        if edit := world.faults.edit(message.operation, call.nth):
+            response = replace(response, body=edit(response.body))
         took = (world.clock.now() - asked_at).total_seconds()
-        return Response(
-            status=response.status, headers=response.headers, body=response.body, took=took
-        )
+        return replace(response, took=took)
 
 
 def _arrived(world: World, message: Message) -> Call:
@@ -64,6 +65,7 @@ def _arrived(world: World, message: Message) -> Call:
         caller="",
         access_key=message.access_key,
         at=world.clock.now(),
+        arguments=message.arguments,
     )
     world.journal.calls.append(call)
     return call
@@ -118,7 +120,9 @@ def _dispatched(world: World, message: Message, asked: Asked) -> Mapping[str, An
             return store(world.tables(*here), asked)
         case "sts" if identify := sts.OPERATIONS.get(operation):
             return identify(world.identities, asked)
-    if message.service == "dynamodb":
+        case "ssm" if read := ssm.OPERATIONS.get(operation):
+            return read(world.parameters(*here), asked)
+    if message.service in protocols.JSON:
         raise ApiError("UnknownOperationException", f"not modelled: {operation}")
     raise ApiError("InvalidAction", f"The action {operation} is not valid for this web service.")
 

@@ -1,7 +1,7 @@
 """What happened in a world: every call that was seen and every change that was made, for invariants to look at."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -43,7 +43,10 @@ class Effect:
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One call as the world saw it. ``code`` is empty if it was answered well; ``faults`` are how it was bent."""
+    """One call as the world saw it. ``code`` is empty if it was answered well; ``faults`` are how it was bent.
+
+    ``account`` is empty for a call that a hook broke off before it reached the service.
+    """
 
     number: int
     nth: int
@@ -58,6 +61,7 @@ class Call:
     effect: bool = False
     code: str = ""
     faults: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(slots=True)

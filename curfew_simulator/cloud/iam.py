@@ -83,6 +83,7 @@ class Principal:
     access_key: str
     user_id: str = ""
     token: str = ""
+    role: str = ""
     policies: tuple[Policy, ...] | None = None
     session_policy: Policy | None = None
     source_identity: str = ""

@@ -1,8 +1,8 @@
 """The wire protocols: what a client sent, as names and values; and answers, as what a client can read.
 
-EC2 and the query protocol differ in how a list and an error look; DynamoDB speaks JSON 1.0.
+EC2 and the query protocol differ in how a list and an error look; DynamoDB speaks JSON 1.0, Systems Manager 1.1.
 Source: https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html, .../aws-query-protocol.html,
-.../aws-json-1_0-protocol.html; the shape of an EC2 error is that of
+.../aws-json-1_0-protocol.html, .../aws-json-1_1-protocol.html; the shape of an EC2 error is that of
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """
 
@@ -21,6 +21,8 @@ NAMESPACES = {
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
     "autoscaling": "http://autoscaling.amazonaws.com/doc/2011-01-01/",
 }
+# The services that speak JSON, and which version of the protocol.
+JSON = {"dynamodb": "1.0", "ssm": "1.1"}
 DYNAMODB = "com.amazonaws.dynamodb.v20120810#"
 # Errors that DynamoDB's front door makes have another prefix than its own.
 FRONT_DOOR = {
@@ -133,8 +135,8 @@ def _listed(node: Any) -> Any:
 
 def answered(message: Message, answer: Mapping[str, Any] | Xml, request_id: str) -> Response:
     """A good answer."""
-    if message.service == "dynamodb" and isinstance(answer, Mapping):
-        return _json(200, answer, request_id)
+    if message.service in JSON and isinstance(answer, Mapping):
+        return _json(message.service, 200, answer, request_id)
     name, namespace = message.operation, NAMESPACES[message.service]
     if message.service == "ec2":
         inside = f"<requestId>{request_id}</requestId>{xml(answer, 'item')}"
@@ -151,7 +153,10 @@ def refused(service: str, error: ApiError, request_id: str) -> Response:
     if service == "dynamodb":
         words = {} if "Message" in error.more else {"message": error.message}
         body = {"__type": FRONT_DOOR.get(error.code, DYNAMODB) + error.code, **words, **error.more}
-        return _json(error.status, body, request_id)
+        return _json(service, error.status, body, request_id)
+    if service in JSON:
+        body = {"__type": error.code, "message": error.message}
+        return _json(service, error.status, body, request_id)
     said = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
     if service == "ec2":
         text = (
@@ -199,10 +204,10 @@ def _xml(status: int, text: str, request_id: str) -> Response:
     return Response(status=status, headers=headers, body=body)
 
 
-def _json(status: int, value: Mapping[str, Any], request_id: str) -> Response:
+def _json(service: str, status: int, value: Mapping[str, Any], request_id: str) -> Response:
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     headers = {
-        "content-type": "application/x-amz-json-1.0",
+        "content-type": f"application/x-amz-json-{JSON[service]}",
         "x-amzn-requestid": request_id,
         # Clients check it, and take an answer that does not fit for no answer.
         "x-amz-crc32": str(zlib.crc32(body)),

@@ -6,7 +6,7 @@ Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -56,7 +56,17 @@ class Identities:
             raise _credentials(message.service, "token included in the request is invalid")
         if session.expires_at and session.expires_at <= self.clock.now():
             raise _credentials(message.service, "token included in the request is expired")
-        return session
+        return self._with_current_policies(session)
+
+    def _with_current_policies(self, session: iam.Principal) -> iam.Principal:
+        """A session with the policies that its role has now: IAM evaluates them at each request.
+
+        Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_disable-perms.html
+        """
+        role = self.roles.get(session.role)
+        if role is None or role.policies is session.policies:
+            return session
+        return replace(session, policies=role.policies)
 
 
 def get_caller_identity(_identities: Identities, asked: Asked) -> Mapping[str, Any]:
@@ -116,6 +126,7 @@ def _session(identities: Identities, role: Role, asked: Asked, source: str) -> i
         access_key=f"ASIA{unique:016X}",
         user_id=f"{_role_id(role)}:{name}",
         token=identities.chance.id("token", 64),
+        role=role.arn,
         policies=role.policies,
         session_policy=session_policy,
         source_identity=source,

@@ -25,7 +25,7 @@ from botocore.retries.standard import (
 )
 
 from . import gateway
-from .protocols import CutError, Request
+from .protocols import CutError, Request, Response
 from .world import World
 
 HEADERS = ("authorization", "x-amz-target", "x-amz-security-token")
@@ -98,16 +98,22 @@ class Cloud:
 
     def _answer(self, request: AWSPreparedRequest, timeout: float) -> AWSResponse:
         try:
-            response = gateway.answer(self.world, _request(request))
+            response = gateway.answer(self.world, received(request))
         except CutError:
             raise ConnectionClosedError(endpoint_url=request.url) from None
         if response.took > timeout:
             raise ReadTimeoutError(endpoint_url=request.url)
-        headers: Any = dict(response.headers)
-        return AWSResponse(request.url, response.status, headers, _Raw(response.body))
+        return answered(request, response)
 
 
-def _request(request: AWSPreparedRequest) -> Request:
+def answered(request: AWSPreparedRequest, response: Response) -> AWSResponse:
+    """A response as botocore takes it from the socket."""
+    headers: Any = dict(response.headers)
+    return AWSResponse(request.url, response.status, headers, _Raw(response.body))
+
+
+def received(request: AWSPreparedRequest) -> Request:
+    """A request of botocore as a service receives it."""
     given: Any = request.headers
     headers = {name: _text(given[name]) for name in HEADERS if name in given}
     body: Any = request.body or b""

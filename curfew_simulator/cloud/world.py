@@ -58,6 +58,7 @@ class World:
         self.identities = Identities(self.clock, self.chance, account)
         self._regions: dict[tuple[str, str], Region] = {}
         self._tables: dict[tuple[str, str], Tables] = {}
+        self._parameters: dict[tuple[str, str], dict[str, str]] = {}
 
     def region(self, account: str = ACCOUNT, name: str = "eu-central-1") -> Region:
         """One account's EC2 in one region. Nothing is shared with any other."""
@@ -79,6 +80,10 @@ class World:
                 journal=self.journal,
             )  # fmt: skip
         return self._tables[place]
+
+    def parameters(self, account: str = ACCOUNT, region: str = "eu-central-1") -> dict[str, str]:
+        """One account's parameters of Systems Manager in one region, by name."""
+        return self._parameters.setdefault((account, region), {})
 
     def role(
         self, arn: str, *policies: Mapping[str, Any] | str, trusts: str = "*", external_id: str = ""

@@ -1,4 +1,4 @@
-"""What every provider keeps: in memory, EC2 as moto has it and as it is, stubbed at the wire, and OpenStack, recorded.
+"""What every provider keeps: in memory, EC2 as moto and as the simulator have it, and OpenStack, recorded.
 
 What a cloud cannot do it says by its capabilities, and the tests go by those.
 """
@@ -27,8 +27,8 @@ from curfew.providers.base import Capabilities, Launch, Provider
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.providers.memory import MemoryProvider
 from tests.builders import HERE, NOW, a_selector, an_id
+from tests.cloud import SimulatedEc2, a_machine
 from tests.contract.openstack import recorded
-from tests.stub_ec2 import Machine, StubEc2
 
 ZONES = (f"{HERE.region}a", f"{HERE.region}b")
 EVERYTHING = a_selector(states=frozenset(State) - {State.UNKNOWN, State.TERMINATED}, tags=())
@@ -113,19 +113,19 @@ def memory() -> Iterator[Case]:
     yield Case(provider, put, protect, subnets, limit, provider.parameters.__setitem__)
 
 
-def stub() -> Iterator[Case]:
-    cloud = StubEc2(page_size=3)
+def simulated() -> Iterator[Case]:
+    cloud = SimulatedEc2(page_size=3)
 
     def put(tags: dict[str, str], zone: str) -> str:
-        machine = Machine(id=an_id(len(cloud.machines) + 1), tags=tags, zone=zone)
-        cloud.machines[machine.id] = machine
-        return machine.id
+        id_ = an_id(len(cloud.machines) + 1)
+        cloud.add(a_machine(id=id_, tags=tags, zone=zone))
+        return id_
 
     def protect(id_: str) -> None:
-        cloud.machines[id_].termination_protected = True
+        cloud.change(id_, termination_protected=True)
 
     def limit(type_: str, subnet: str, count: int) -> None:
-        cloud.capacity[type_, cloud.subnets[subnet]] = count
+        cloud.capacity[type_, cloud.region.subnets[subnet]] = count
 
     subnets = ("subnet-a", "subnet-b")
     name = cloud.parameters.__setitem__
@@ -190,7 +190,8 @@ def openstack(request: pytest.FixtureRequest) -> Iterator[Case]:
 
 
 @pytest.fixture(
-    params=[memory, stub, moto, openstack], ids=["memory", "ec2-stub", "ec2-moto", "openstack"]
+    params=[memory, simulated, moto, openstack],
+    ids=["memory", "ec2-simulated", "ec2-moto", "openstack"],
 )
 def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     make: Callable[..., Iterator[Case]] = request.param

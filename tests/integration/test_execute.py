@@ -15,19 +15,21 @@ from curfew.ledger.records import Pause
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep.execution import BATCH
 from curfew.sweep.zone_worker import PATIENCE
+from curfew_simulator.cloud.ec2.machine import Machine
+from curfew_simulator.cloud.faults import Fault, Kind
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
+from tests.cloud import BROKEN, LOST, NOTHING, ORDERS, THROTTLED, SimulatedEc2, a_machine, refusal
 from tests.night import Night, kept, results
-from tests.stub_ec2 import Fault, Machine, StubEc2
 
 A, B = "eu-central-1a", "eu-central-1b"
 
 
 def machines(count: int, *, zone: str = A, start: int = 1) -> list[Machine]:
-    return [Machine(id=an_id(number), zone=zone) for number in range(start, start + count)]
+    return [a_machine(id=an_id(number), zone=zone) for number in range(start, start + count)]
 
 
-def two_zones() -> StubEc2:
-    return StubEc2(*machines(20, zone=A), *machines(20, zone=B, start=21))
+def two_zones() -> SimulatedEc2:
+    return SimulatedEc2(*machines(20, zone=A), *machines(20, zone=B, start=21))
 
 
 class Crash(BaseException):
@@ -51,7 +53,7 @@ def test_everything_that_has_to_go_is_verified() -> None:
 @pytest.mark.parametrize("shield", ["termination_protected", "stop_protected"])
 def test_one_protected_among_forty_in_two_zones_costs_exactly_one_kept_row(shield: str) -> None:
     night = Night(cloud=two_zones())
-    setattr(night.cloud.machines[an_id(7)], shield, True)
+    night.cloud.change(an_id(7), **{shield: True})
 
     report = night.sweep()
 
@@ -63,9 +65,8 @@ def test_one_protected_among_forty_in_two_zones_costs_exactly_one_kept_row(shiel
 
 def test_protection_that_shows_only_after_the_plan_spares_the_instance_and_nobody_else() -> None:
     night = Night(cloud=two_zones())
-    protected = night.cloud.machines[an_id(7)]
     night.cloud.before(
-        "TerminateInstances", lambda: setattr(protected, "termination_protected", True)
+        "TerminateInstances", lambda: night.cloud.change(an_id(7), termination_protected=True)
     )
 
     report = night.sweep()
@@ -77,8 +78,8 @@ def test_protection_that_shows_only_after_the_plan_spares_the_instance_and_nobod
 
 
 def test_what_only_iam_refuses_is_found_by_splitting() -> None:
-    night = Night(cloud=StubEc2(*machines(8)))
-    night.cloud.denied = {an_id(3)}
+    night = Night(cloud=SimulatedEc2(*machines(8)))
+    night.cloud.deny(an_id(3))
 
     report = night.sweep()
 
@@ -88,7 +89,7 @@ def test_what_only_iam_refuses_is_found_by_splitting() -> None:
 
 
 def test_batches_stay_within_a_zone_and_within_twenty_and_together_are_the_plan() -> None:
-    night = Night(cloud=StubEc2(*machines(45, zone=A), *machines(5, zone=B, start=46)))
+    night = Night(cloud=SimulatedEc2(*machines(45, zone=A), *machines(5, zone=B, start=46)))
 
     night.sweep()
 
@@ -101,7 +102,7 @@ def test_batches_stay_within_a_zone_and_within_twenty_and_together_are_the_plan(
 
 
 def test_an_instance_that_is_gone_is_not_claimed_and_costs_nobody_else() -> None:
-    night = Night(cloud=StubEc2(*machines(5)))
+    night = Night(cloud=SimulatedEc2(*machines(5)))
     night.cloud.before("TerminateInstances", lambda: night.cloud.machines.pop(an_id(2)))
 
     report = night.sweep()
@@ -111,7 +112,7 @@ def test_an_instance_that_is_gone_is_not_claimed_and_costs_nobody_else() -> None
 
 
 def test_an_instance_that_cannot_be_seen_at_the_last_look_is_spared() -> None:
-    night = Night(cloud=StubEc2(*machines(3)))
+    night = Night(cloud=SimulatedEc2(*machines(3)))
     night.cloud.before("DescribeInstances", lambda: night.cloud.machines.pop(an_id(2)), on=2)
 
     report = night.sweep()
@@ -137,13 +138,8 @@ def test_an_instance_that_cannot_be_seen_at_the_last_look_is_spared() -> None:
     ids=str,
 )
 def test_what_changed_between_the_plan_and_the_call_is_seen(change: dict[str, object]) -> None:
-    night = Night(cloud=StubEc2(*machines(3)))
-
-    def happen() -> None:
-        for name, value in change.items():
-            setattr(night.cloud.machines[an_id(2)], name, value)
-
-    night.cloud.before("DescribeInstances", happen, on=2)
+    night = Night(cloud=SimulatedEc2(*machines(3)))
+    night.cloud.before("DescribeInstances", lambda: night.cloud.change(an_id(2), **change), on=2)
     report = night.sweep()
 
     assert results(report)[an_id(2)] is Result.KEPT
@@ -152,8 +148,8 @@ def test_what_changed_between_the_plan_and_the_call_is_seen(change: dict[str, ob
 
 
 def test_a_call_that_worked_but_was_never_answered_is_verified_and_not_repeated() -> None:
-    night = Night(cloud=StubEc2(*machines(3)))
-    night.cloud.fail("TerminateInstances", Fault(after_effect=True))
+    night = Night(cloud=SimulatedEc2(*machines(3)))
+    night.cloud.fail("TerminateInstances", LOST)
 
     report = night.sweep()
 
@@ -162,8 +158,8 @@ def test_a_call_that_worked_but_was_never_answered_is_verified_and_not_repeated(
 
 
 def test_a_call_that_was_never_made_is_repeated() -> None:
-    night = Night(cloud=StubEc2(*machines(3)))
-    night.cloud.fail("TerminateInstances", Fault())
+    night = Night(cloud=SimulatedEc2(*machines(3)))
+    night.cloud.fail("TerminateInstances", NOTHING)
 
     report = night.sweep()
 
@@ -172,8 +168,8 @@ def test_a_call_that_was_never_made_is_repeated() -> None:
 
 
 def test_a_throttle_slows_down_and_splits_nothing() -> None:
-    night = Night(cloud=StubEc2(*machines(6)))
-    night.cloud.fail("TerminateInstances", Fault(code="RequestLimitExceeded", status=503), times=2)
+    night = Night(cloud=SimulatedEc2(*machines(6)))
+    night.cloud.fail("TerminateInstances", THROTTLED, times=2)
 
     report = night.sweep()
 
@@ -183,8 +179,8 @@ def test_a_throttle_slows_down_and_splits_nothing() -> None:
 
 
 def test_trouble_without_end_is_given_up_and_said() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
-    night.cloud.fail("TerminateInstances", Fault(code="InternalError", status=500), times=99)
+    night = Night(cloud=SimulatedEc2(*machines(2)))
+    night.cloud.fail("TerminateInstances", BROKEN, times=99)
 
     report = night.sweep()
 
@@ -195,7 +191,7 @@ def test_trouble_without_end_is_given_up_and_said() -> None:
 
 def test_trouble_in_one_zone_does_not_stop_another() -> None:
     night = Night(cloud=two_zones())
-    night.cloud.fail("TerminateInstances", Fault(code="InternalError", status=500), times=PATIENCE)
+    night.cloud.fail("TerminateInstances", BROKEN, times=PATIENCE)
 
     report = night.sweep()
 
@@ -207,7 +203,7 @@ def test_trouble_in_one_zone_does_not_stop_another() -> None:
 @pytest.mark.parametrize("code", ["AuthFailure", "ExpiredToken", "OptInRequired", "NeverHeardOf"])
 def test_an_error_that_concerns_everybody_or_that_nobody_knows_stops_everything(code: str) -> None:
     night = Night(cloud=two_zones())
-    night.cloud.fail("TerminateInstances", Fault(code=code, status=403), times=99)
+    night.cloud.fail("TerminateInstances", refusal(code, 403), times=99)
 
     report = night.sweep()
 
@@ -219,9 +215,9 @@ def test_an_error_that_concerns_everybody_or_that_nobody_knows_stops_everything(
 
 
 def test_when_even_looking_fails_nobody_claims_to_know() -> None:
-    night = Night(cloud=StubEc2(*machines(3)))
-    night.cloud.fail("TerminateInstances", Fault(after_effect=True))
-    night.cloud.fail("DescribeInstances", Fault(code="ExpiredToken"), on=3, times=99)
+    night = Night(cloud=SimulatedEc2(*machines(3)))
+    night.cloud.fail("TerminateInstances", LOST)
+    night.cloud.fail("DescribeInstances", refusal("ExpiredToken"), on=3, times=99)
 
     report = night.sweep()
 
@@ -268,10 +264,8 @@ def test_the_pause_switch_stops_the_next_batch() -> None:
 
 
 def test_an_end_that_is_not_seen_in_time_is_accepted_and_not_verified() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
-    night.cloud.fail(
-        "DescribeInstances", Fault(code="RequestLimitExceeded", status=503), on=3, times=99
-    )
+    night = Night(cloud=SimulatedEc2(*machines(1)))
+    night.cloud.fail("DescribeInstances", THROTTLED, on=3, times=99)
 
     report = night.sweep()
 
@@ -282,7 +276,7 @@ def test_an_end_that_is_not_seen_in_time_is_accepted_and_not_verified() -> None:
 
 def test_a_look_that_fails_stops_everything_and_says_so() -> None:
     night = Night(cloud=two_zones())
-    night.cloud.fail("DescribeInstances", Fault(code="AuthFailure"), on=2)
+    night.cloud.fail("DescribeInstances", refusal("AuthFailure"), on=2)
 
     report = night.sweep()
 
@@ -315,12 +309,12 @@ def test_a_ledger_that_failed_once_is_not_trusted_with_another_batch() -> None:
 
 
 def test_a_group_that_is_spared_as_a_whole_is_no_call_at_all() -> None:
-    night = Night(cloud=StubEc2(*machines(4)))
-    night.cloud.denied = {an_id(1)}
+    night = Night(cloud=SimulatedEc2(*machines(4)))
+    night.cloud.deny(an_id(1))
 
     def protect_the_other_half() -> None:
         for number in (3, 4):
-            night.cloud.machines[an_id(number)].tags["curfew:keep"] = ""
+            night.cloud.tag(an_id(number), curfew__keep="")
 
     night.cloud.before("TerminateInstances", protect_the_other_half, on=2)
     report = night.sweep()
@@ -331,9 +325,9 @@ def test_a_group_that_is_spared_as_a_whole_is_no_call_at_all() -> None:
 
 
 def test_what_somebody_else_terminated_is_not_claimed() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
+    night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.before(
-        "TerminateInstances", lambda: setattr(night.cloud.machines[an_id(1)], "state", "terminated")
+        "TerminateInstances", lambda: night.cloud.change(an_id(1), state="terminated")
     )
 
     report = night.sweep()
@@ -342,12 +336,13 @@ def test_what_somebody_else_terminated_is_not_claimed() -> None:
 
 
 def test_an_effect_that_a_stale_look_did_not_show_is_still_ours() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
-    machine = night.cloud.machines[an_id(1)]
-    night.cloud.fail("TerminateInstances", Fault(after_effect=True))
-    night.cloud.before("DescribeInstances", lambda: setattr(machine, "state", "running"), on=3)
+    night = Night(cloud=SimulatedEc2(*machines(1)))
+    night.cloud.fail("TerminateInstances", LOST)
     night.cloud.before(
-        "TerminateInstances", lambda: setattr(machine, "state", "shutting-down"), on=2
+        "DescribeInstances", lambda: night.cloud.change(an_id(1), state="running"), on=3
+    )
+    night.cloud.before(
+        "TerminateInstances", lambda: night.cloud.change(an_id(1), state="shutting-down"), on=2
     )
 
     report = night.sweep()
@@ -357,7 +352,7 @@ def test_an_effect_that_a_stale_look_did_not_show_is_still_ours() -> None:
 
 
 def test_stopping_stops_and_does_not_terminate() -> None:
-    night = Night(cloud=StubEc2(*machines(2)), policy=a_policy(action=ActionKind.STOP))
+    night = Night(cloud=SimulatedEc2(*machines(2)), policy=a_policy(action=ActionKind.STOP))
 
     report = night.sweep()
 
@@ -367,7 +362,7 @@ def test_stopping_stops_and_does_not_terminate() -> None:
 
 
 def test_the_audit_has_every_intent_before_its_call_and_one_outcome_after_it() -> None:
-    night = Night(cloud=StubEc2(*machines(3)))
+    night = Night(cloud=SimulatedEc2(*machines(3)))
     ledger = night.ledger
     before_the_call: list[str] = []
     night.cloud.before(
@@ -387,13 +382,13 @@ def test_the_audit_has_every_intent_before_its_call_and_one_outcome_after_it() -
 
 
 def test_an_intent_whose_sweep_broke_off_is_settled_by_the_next_one() -> None:
-    night = Night(cloud=StubEc2(*machines(3)))
+    night = Night(cloud=SimulatedEc2(*machines(3)))
     night.cloud.before("TerminateInstances", crash)
     with pytest.raises(Crash):
         night.sweep()
     assert len(night.ledger.open_intents(HERE)) == 3
-    night.cloud.machines[an_id(1)].state = "terminated"
-    del night.cloud.machines[an_id(3)]
+    night.cloud.change(an_id(1), state="terminated")
+    night.cloud.machines.pop(an_id(3))
     night.time.sleep(3_600)
 
     report = night.sweep()
@@ -409,7 +404,7 @@ def test_an_intent_whose_sweep_broke_off_is_settled_by_the_next_one() -> None:
 
 
 def test_a_fresh_intent_may_belong_to_a_sweep_that_still_runs_and_is_left_alone() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
+    night = Night(cloud=SimulatedEc2(*machines(1)))
     night.ledger = MemoryLedger()
     night.cloud.before("TerminateInstances", crash)
     with pytest.raises(Crash):
@@ -423,8 +418,10 @@ def test_a_fresh_intent_may_belong_to_a_sweep_that_still_runs_and_is_left_alone(
 
 class TestSpot:
     def persistent(self) -> Night:
-        cloud = StubEc2(Machine(id=an_id(1), spot_request="sir-1"), *machines(2, start=2))
-        cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
+        cloud = SimulatedEc2(
+            a_machine(id=an_id(1), spot_request="sir-00000001"), *machines(2, start=2)
+        )
+        cloud.request_spot("sir-00000001", an_id(1))
         return Night(cloud=cloud)
 
     def test_a_persistent_request_is_cancelled_before_its_instance_is_terminated(self) -> None:
@@ -441,7 +438,7 @@ class TestSpot:
 
     def test_one_that_cannot_be_cancelled_keeps_its_instance(self) -> None:
         night = self.persistent()
-        night.cloud.fail("CancelSpotInstanceRequests", Fault(code="InternalError", status=500))
+        night.cloud.fail("CancelSpotInstanceRequests", BROKEN)
 
         report = night.sweep()
 
@@ -465,7 +462,7 @@ class TestSpot:
         keep = {"env": "dev", "curfew:keep": ""}
         night.cloud.before(
             "CancelSpotInstanceRequests",
-            lambda: setattr(night.cloud.machines[an_id(1)], "tags", keep),
+            lambda: night.cloud.change(an_id(1), tags=keep),
         )
 
         report = night.sweep()
@@ -476,8 +473,8 @@ class TestSpot:
     def test_cancelling_a_disabled_request_ends_its_instance_and_that_is_ours(self) -> None:
         night = self.persistent()
         night.policy = a_policy(selector=a_selector(states=frozenset({State.STOPPED})))
-        night.cloud.machines[an_id(1)].state = "stopped"
-        night.cloud.spot_requests["sir-1"]["state"] = "disabled"
+        night.cloud.change(an_id(1), state="stopped")
+        night.cloud.request_spot("sir-00000001", an_id(1), state="disabled")
 
         report = night.sweep()
 
@@ -486,7 +483,7 @@ class TestSpot:
 
     def test_a_one_time_request_needs_nothing(self) -> None:
         night = self.persistent()
-        night.cloud.spot_requests["sir-1"]["type"] = "one-time"
+        night.cloud.request_spot("sir-00000001", an_id(1), persistent=False)
 
         report = night.sweep()
 
@@ -499,15 +496,14 @@ class TestWhatAnEffectMayHaveBeenIsNeverDenied:
 
     def stale(self, night: Night, *looks: int) -> None:
         """Let these looks show what was before the effect."""
-        machine = night.cloud.machines[an_id(1)]
         for look in looks:
             night.cloud.before(
-                "DescribeInstances", lambda: setattr(machine, "state", "running"), on=look
+                "DescribeInstances", lambda: night.cloud.change(an_id(1), state="running"), on=look
             )
 
     def test_a_pause_after_it_leaves_it_unknown(self) -> None:
-        night = Night(cloud=StubEc2(*machines(1)))
-        night.cloud.fail("TerminateInstances", Fault(after_effect=True))
+        night = Night(cloud=SimulatedEc2(*machines(1)))
+        night.cloud.fail("TerminateInstances", LOST)
         self.stale(night, 3)
         night.cloud.before(
             "TerminateInstances",
@@ -521,43 +517,40 @@ class TestWhatAnEffectMayHaveBeenIsNeverDenied:
         assert "kim: exam" in report.problem
 
     def test_a_protection_that_cannot_be_read_after_it_leaves_it_unknown(self) -> None:
-        night = Night(cloud=StubEc2(*machines(1)))
-        night.cloud.fail("TerminateInstances", Fault(after_effect=True))
+        night = Night(cloud=SimulatedEc2(*machines(1)))
+        night.cloud.fail("TerminateInstances", LOST)
         self.stale(night, 3)
-        throttled = Fault(code="RequestLimitExceeded", status=503)
-        night.cloud.fail("DescribeInstanceAttribute", throttled, on=5, times=9)
+        night.cloud.fail("DescribeInstanceAttribute", THROTTLED, on=5, times=9)
 
         assert results(night.sweep()) == {an_id(1): Result.UNKNOWN}
 
     def test_an_answer_that_does_not_name_it_leaves_it_unknown(self) -> None:
-        night = Night(cloud=StubEc2(*machines(2)))
-        night.cloud.idle = True
-        night.cloud.unnamed = {an_id(1)}
+        night = Night(cloud=SimulatedEc2(*machines(2)))
+        night.cloud.always(Kind.IDLE, *ORDERS)
+        night.cloud.always(Kind.UNNAMED, *ORDERS, ids=frozenset({an_id(1)}))
 
         assert results(night.sweep()) == {an_id(1): Result.UNKNOWN, an_id(2): Result.ACCEPTED}
 
     def test_an_answer_that_does_not_name_it_is_looked_after(self) -> None:
-        night = Night(cloud=StubEc2(*machines(2)))
-        night.cloud.unnamed = {an_id(1)}
+        night = Night(cloud=SimulatedEc2(*machines(2)))
+        night.cloud.always(Kind.UNNAMED, *ORDERS, ids=frozenset({an_id(1)}))
 
         assert night.sweep().count(Result.VERIFIED) == 2
 
     def test_a_throttle_surely_had_none(self) -> None:
-        night = Night(cloud=StubEc2(*machines(1)))
-        night.cloud.fail(
-            "TerminateInstances", Fault(code="RequestLimitExceeded", status=503), times=9
-        )
+        night = Night(cloud=SimulatedEc2(*machines(1)))
+        night.cloud.fail("TerminateInstances", THROTTLED, times=9)
 
         assert results(night.sweep()) == {an_id(1): Result.FAILED}
 
 
 def test_what_somebody_else_ended_while_a_call_was_refused_is_not_claimed() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
-    night.cloud.machines[an_id(2)].zone = A
-    night.cloud.denied = {an_id(2)}
+    night = Night(cloud=SimulatedEc2(*machines(2)))
+    night.cloud.change(an_id(2), zone=A)
+    night.cloud.deny(an_id(2))
     night.cloud.before(
         "DescribeInstances",
-        lambda: setattr(night.cloud.machines[an_id(1)], "state", "shutting-down"),
+        lambda: night.cloud.change(an_id(1), state="shutting-down"),
         on=3,
     )
 
@@ -566,11 +559,9 @@ def test_what_somebody_else_ended_while_a_call_was_refused_is_not_claimed() -> N
 
 def test_waiting_ends_before_the_deadline_does() -> None:
     deadline = NOW + timedelta(seconds=320)
-    night = Night(cloud=StubEc2(*machines(16)), deadline=deadline)
-    night.cloud.denied = {an_id(1)}
-    night.cloud.fail(
-        "TerminateInstances", Fault(code="RequestLimitExceeded", status=503), on=2, times=99
-    )
+    night = Night(cloud=SimulatedEc2(*machines(16)), deadline=deadline)
+    night.cloud.deny(an_id(1))
+    night.cloud.fail("TerminateInstances", THROTTLED, on=2, times=99)
 
     report = night.sweep()
 
@@ -582,7 +573,7 @@ def test_waiting_ends_before_the_deadline_does() -> None:
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_an_answer_that_cannot_be_read_loses_no_outcome(nth: int) -> None:
     night = Night(cloud=two_zones())
-    night.cloud.garble("DescribeInstances", on=nth)
+    night.cloud.fail("DescribeInstances", Fault(kind=Kind.GARBLED), on=nth)
 
     report = night.sweep()
 
@@ -592,8 +583,8 @@ def test_an_answer_that_cannot_be_read_loses_no_outcome(nth: int) -> None:
 
 
 def test_an_order_whose_answer_cannot_be_read_is_looked_after() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
-    night.cloud.garble("TerminateInstances", on=1)
+    night = Night(cloud=SimulatedEc2(*machines(2)))
+    night.cloud.fail("TerminateInstances", Fault(kind=Kind.GARBLED), on=1)
 
     assert night.sweep().count(Result.VERIFIED) == 2
 
@@ -619,15 +610,15 @@ def test_a_fault_of_ours_stops_the_run_and_loses_no_outcome(
 
 
 def test_instances_without_a_zone_go_one_by_one() -> None:
-    night = Night(cloud=StubEc2(*machines(3, zone="")))
+    night = Night(cloud=SimulatedEc2(*machines(3, zone="")))
 
     assert night.sweep().count(Result.VERIFIED) == 3
     assert [len(ids) for _, ids in night.cloud.orders] == [1, 1, 1]
 
 
 def test_a_managed_instance_without_the_name_of_its_manager_is_kept() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
-    night.cloud.machines[an_id(1)].managed_by = " "
+    night = Night(cloud=SimulatedEc2(*machines(2)))
+    night.cloud.change(an_id(1), managed_by=" ")
 
     assert kept(night.sweep()) == {an_id(1): "managed-by-service"}
 

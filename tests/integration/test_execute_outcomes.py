@@ -10,17 +10,17 @@ from curfew.core.lease import Fleet
 from curfew.core.plan import Plan
 from curfew.core.report import Outcome, Report, Result
 from curfew.sweep.execution import Executed, execute
+from curfew_simulator.cloud.ec2.machine import Machine
+from curfew_simulator.cloud.faults import Kind
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
+from tests.cloud import BROKEN, ORDERS, THROTTLED, SimulatedEc2, a_machine, refusal
 from tests.night import Night, leased, results
-from tests.stub_ec2 import Fault, Machine, StubEc2
 
 ONE, TWO, THREE = an_id(1), an_id(2), an_id(3)
-THROTTLED = Fault(code="RequestLimitExceeded", status=503)
-BROKEN = Fault(code="InternalError", status=500)
 
 
 def machines(count: int, start: int = 1) -> list[Machine]:
-    return [Machine(id=an_id(number)) for number in range(start, start + count)]
+    return [a_machine(id=an_id(number)) for number in range(start, start + count)]
 
 
 def of(report: Report, id_: str) -> Outcome:
@@ -30,13 +30,13 @@ def of(report: Report, id_: str) -> Outcome:
 def expired() -> tuple[Night, Fleet]:
     """A fleet of two whose lease ran out a minute ago, and the policy that ends it."""
     policy = a_policy(selector=a_selector(tags=(), expired=True))
-    night = Night(cloud=StubEc2(*machines(2)), policy=policy)
+    night = Night(cloud=SimulatedEc2(*machines(2)), policy=policy)
     return night, leased(night, ONE, TWO, ends_in=-timedelta(minutes=1))
 
 
 def persistent() -> Night:
-    cloud = StubEc2(Machine(id=ONE, spot_request="sir-1"))
-    cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
+    cloud = SimulatedEc2(a_machine(id=ONE, spot_request="sir-00000001"))
+    cloud.request_spot("sir-00000001", ONE)
     return Night(cloud=cloud)
 
 
@@ -47,9 +47,7 @@ def looks(night: Night) -> int:
 def test_what_is_spared_after_its_spot_request_was_cancelled_says_both() -> None:
     night = persistent()
     keep = {"env": "dev", "curfew:keep": ""}
-    night.cloud.before(
-        "CancelSpotInstanceRequests", lambda: setattr(night.cloud.machines[ONE], "tags", keep)
-    )
+    night.cloud.before("CancelSpotInstanceRequests", lambda: night.cloud.change(ONE, tags=keep))
 
     detail = of(night.sweep(), ONE).detail
 
@@ -98,17 +96,15 @@ def test_a_fleet_is_claimed_by_the_sweep_that_ends_it_and_by_nobody_afterwards()
 
 
 def test_what_was_ended_already_is_somebody_elses_doing() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
-    night.cloud.before(
-        "TerminateInstances", lambda: setattr(night.cloud.machines[ONE], "state", "terminated")
-    )
+    night = Night(cloud=SimulatedEc2(*machines(1)))
+    night.cloud.before("TerminateInstances", lambda: night.cloud.change(ONE, state="terminated"))
 
     assert of(night.sweep(), ONE).detail == "was terminated already: somebody else's doing"
 
 
 def test_what_only_the_cloud_knows_to_be_protected_is_kept() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
-    night.cloud.fail("TerminateInstances", Fault(code="OperationNotPermitted"))
+    night = Night(cloud=SimulatedEc2(*machines(1)))
+    night.cloud.fail("TerminateInstances", refusal("OperationNotPermitted"))
 
     outcome = of(night.sweep(), ONE)
 
@@ -118,8 +114,8 @@ def test_what_only_the_cloud_knows_to_be_protected_is_kept() -> None:
 
 
 def test_what_the_cloud_refuses_for_another_reason_of_its_own_has_failed() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
-    night.cloud.denied = {ONE}
+    night = Night(cloud=SimulatedEc2(*machines(1)))
+    night.cloud.deny(ONE)
 
     outcome = of(night.sweep(), ONE)
 
@@ -128,7 +124,7 @@ def test_what_the_cloud_refuses_for_another_reason_of_its_own_has_failed() -> No
 
 
 def test_a_batch_without_whoever_showed_itself_is_ordered_without_another_look() -> None:
-    night = Night(cloud=StubEc2(*machines(3)))
+    night = Night(cloud=SimulatedEc2(*machines(3)))
     night.cloud.before("TerminateInstances", lambda: night.cloud.machines.pop(TWO))
 
     night.sweep()
@@ -138,8 +134,8 @@ def test_a_batch_without_whoever_showed_itself_is_ordered_without_another_look()
 
 
 def test_only_the_second_half_of_a_batch_is_looked_at_anew() -> None:
-    night = Night(cloud=StubEc2(*machines(3)))
-    night.cloud.denied = {TWO, THREE}
+    night = Night(cloud=SimulatedEc2(*machines(3)))
+    night.cloud.deny(TWO, THREE)
 
     report = night.sweep()
 
@@ -151,7 +147,7 @@ def test_only_the_second_half_of_a_batch_is_looked_at_anew() -> None:
 
 
 def test_a_repeated_order_follows_straight_on_the_look_after_the_trouble() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
+    night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.fail("TerminateInstances", THROTTLED)
 
     night.sweep()
@@ -160,7 +156,7 @@ def test_a_repeated_order_follows_straight_on_the_look_after_the_trouble() -> No
 
 
 def test_each_wait_is_twice_the_one_before() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
+    night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.fail("TerminateInstances", THROTTLED, times=99)
 
     report = night.sweep()
@@ -172,7 +168,7 @@ def test_each_wait_is_twice_the_one_before() -> None:
 
 @pytest.mark.parametrize(("left", "slept"), [(62, [2]), (61, [])])
 def test_waiting_leaves_the_time_that_a_further_call_needs(left: int, slept: list[float]) -> None:
-    night = Night(cloud=StubEc2(*machines(1)), deadline=NOW + timedelta(seconds=left))
+    night = Night(cloud=SimulatedEc2(*machines(1)), deadline=NOW + timedelta(seconds=left))
     night.cloud.fail("TerminateInstances", THROTTLED, times=99)
 
     outcome = of(night.sweep(), ONE)
@@ -184,13 +180,13 @@ def test_waiting_leaves_the_time_that_a_further_call_needs(left: int, slept: lis
 
 
 def test_the_entries_of_a_sweep_are_its_own() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
+    night = Night(cloud=SimulatedEc2(*machines(1)))
     night.sweep()
     assert {entry.draft.sweep_id for entry in night.ledger.entries(HERE)} == {"sweep-1"}
 
 
 def test_a_plan_without_actions_is_carried_out_without_a_call_or_a_problem() -> None:
-    night = Night(cloud=StubEc2())
+    night = Night(cloud=SimulatedEc2())
     clock = Clock(now=night.time.now, sleep=night.time.sleep)
 
     executed = execute(
@@ -209,8 +205,8 @@ def test_a_plan_without_actions_is_carried_out_without_a_call_or_a_problem() -> 
 def test_the_watch_for_an_end_stops_while_there_is_time_to_write_down_how_it_stands(
     left: int, last: int
 ) -> None:
-    night = Night(cloud=StubEc2(*machines(1)), deadline=NOW + timedelta(seconds=left))
-    night.cloud.idle = True
+    night = Night(cloud=SimulatedEc2(*machines(1)), deadline=NOW + timedelta(seconds=left))
+    night.cloud.always(Kind.IDLE, *ORDERS)
 
     outcome = of(night.sweep(), ONE)
 
@@ -220,46 +216,46 @@ def test_the_watch_for_an_end_stops_while_there_is_time_to_write_down_how_it_sta
 
 
 def test_what_was_seen_to_end_says_in_which_state() -> None:
-    assert of(Night(cloud=StubEc2(*machines(1))).sweep(), ONE).detail == "seen terminated"
+    assert of(Night(cloud=SimulatedEc2(*machines(1))).sweep(), ONE).detail == "seen terminated"
 
 
 def test_what_the_answer_did_not_name_says_so() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
-    night.cloud.idle = True
-    night.cloud.unnamed = {ONE}
+    night = Night(cloud=SimulatedEc2(*machines(1)))
+    night.cloud.always(Kind.IDLE, *ORDERS)
+    night.cloud.always(Kind.UNNAMED, *ORDERS, ids=frozenset({ONE}))
 
     assert of(night.sweep(), ONE).detail == "the cloud's answer did not name it"
 
 
 def test_what_cannot_be_seen_any_more_says_so() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
+    night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.before("DescribeInstances", lambda: night.cloud.machines.pop(ONE), on=2)
 
     assert of(night.sweep(), ONE).detail == "not to be seen any more, which proves nothing"
 
 
 def test_a_plan_that_lay_too_long_says_what_has_to_be_done() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
+    night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.before("DescribeInstances", lambda: night.time.sleep(16 * 60), on=2)
 
     assert of(night.sweep(), ONE).detail == "the plan is stale: it has to be made anew"
 
 
 def test_out_of_time_says_who_takes_it_up() -> None:
-    night = Night(cloud=StubEc2(*machines(1)), deadline=NOW + timedelta(seconds=59))
+    night = Night(cloud=SimulatedEc2(*machines(1)), deadline=NOW + timedelta(seconds=59))
 
     assert of(night.sweep(), ONE).detail == "out of time: the next sweep takes it up"
 
 
 def test_a_look_that_fails_says_that_it_was_the_look() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
-    night.cloud.fail("DescribeInstances", Fault(code="AuthFailure"), on=2)
+    night = Night(cloud=SimulatedEc2(*machines(1)))
+    night.cloud.fail("DescribeInstances", refusal("AuthFailure"), on=2)
 
     assert night.sweep().problem.startswith("looking at the batch failed: ")
 
 
 def test_a_plan_may_lie_for_exactly_as_long_as_it_keeps() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
+    night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.before("DescribeInstances", lambda: night.time.sleep(15 * 60), on=2)
 
     assert of(night.sweep(), ONE).result is Result.VERIFIED
@@ -267,7 +263,7 @@ def test_a_plan_may_lie_for_exactly_as_long_as_it_keeps() -> None:
 
 @pytest.mark.parametrize(("seconds", "looked"), [(40, 3), (41, 4)])
 def test_a_look_counts_for_forty_seconds_and_no_longer(seconds: int, looked: int) -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
+    night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.before("DescribeInstances", lambda: night.time.sleep(seconds), on=2)
 
     assert of(night.sweep(), ONE).result is Result.VERIFIED
@@ -276,7 +272,7 @@ def test_a_look_counts_for_forty_seconds_and_no_longer(seconds: int, looked: int
 
 
 def test_looks_that_all_take_too_long_say_so() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
+    night = Night(cloud=SimulatedEc2(*machines(1)))
     for look in (2, 3):
         night.cloud.before("DescribeInstances", lambda: night.time.sleep(41), on=look)
 
@@ -287,8 +283,8 @@ def test_looks_that_all_take_too_long_say_so() -> None:
 
 
 def test_a_refusal_that_concerns_everybody_is_the_problem_of_the_sweep() -> None:
-    night = Night(cloud=StubEc2(*machines(1)))
-    night.cloud.fail("TerminateInstances", Fault(code="AuthFailure", status=401))
+    night = Night(cloud=SimulatedEc2(*machines(1)))
+    night.cloud.fail("TerminateInstances", refusal("AuthFailure", 401))
 
     report = night.sweep()
 
@@ -297,14 +293,14 @@ def test_a_refusal_that_concerns_everybody_is_the_problem_of_the_sweep() -> None
 
 
 def test_a_half_of_which_nobody_is_left_does_not_keep_the_other_from_its_turn() -> None:
-    night = Night(cloud=StubEc2(*machines(4)))
+    night = Night(cloud=SimulatedEc2(*machines(4)))
     keep = {"env": "dev", "curfew:keep": ""}
 
     def protect() -> None:
         for id_ in (ONE, TWO):
-            night.cloud.machines[id_].tags = keep
+            night.cloud.change(id_, tags=keep)
 
-    night.cloud.fail("TerminateInstances", Fault(code="OperationNotPermitted"))
+    night.cloud.fail("TerminateInstances", refusal("OperationNotPermitted"))
     night.cloud.fail("TerminateInstances", THROTTLED, on=2)
     night.cloud.before("TerminateInstances", protect, on=2)
 
@@ -332,7 +328,7 @@ def test_the_register_is_told_who_has_ended_and_when() -> None:
 
 def test_the_register_is_not_told_of_an_end_that_nobody_has_seen() -> None:
     night, _ = expired()
-    night.cloud.idle = True
+    night.cloud.always(Kind.IDLE, *ORDERS)
 
     assert of(night.sweep(), ONE).result is Result.ACCEPTED
     assert {member.ended_at for member in night.ledger.fleets.members("op-lab")} == {None}
@@ -340,7 +336,7 @@ def test_the_register_is_not_told_of_an_end_that_nobody_has_seen() -> None:
 
 def test_whoever_was_only_stopped_has_not_ended() -> None:
     policy = a_policy(selector=a_selector(tags=(), expired=True), action=ActionKind.STOP)
-    night = Night(cloud=StubEc2(*machines(2)), policy=policy)
+    night = Night(cloud=SimulatedEc2(*machines(2)), policy=policy)
     leased(night, ONE, TWO, ends_in=-timedelta(minutes=1))
 
     assert of(night.sweep(), ONE).result is Result.VERIFIED

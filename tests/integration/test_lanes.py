@@ -24,10 +24,10 @@ from curfew.sweep.executor import act
 from curfew.sweep.planner import plan
 from curfew.sweep.run_state import Run
 from curfew.sweep.zone_worker import PATIENCE
+from curfew_simulator.cloud.faults import Kind
 from tests.builders import HERE, NOW, an_id
+from tests.cloud import ORDERS, SimulatedEc2, a_machine, asked
 from tests.night import Night, leased, results
-from tests.stub.wire import numbered, parameters
-from tests.stub_ec2 import Machine, StubEc2
 
 A, B = "eu-central-1a", "eu-central-1b"
 WAIT = 20
@@ -52,7 +52,7 @@ class Meddled:
 
     def describe(self, ids: Sequence[str]) -> Mapping[str, Any]:
         self.look(ids)
-        with self.calls:  # the stub is no cloud: it answers one call at a time
+        with self.calls:  # the simulator answers one call at a time
             return self.inner.describe(ids)
 
     def protections(self, ids: Sequence[str]) -> Mapping[str, Any]:
@@ -71,7 +71,9 @@ class Meddled:
 
 def a_night(*zones: tuple[str, int]) -> Night:
     placed = [zone for zone, count in zones for _ in range(count)]
-    return Night(cloud=StubEc2(*(Machine(id=an_id(n), zone=z) for n, z in enumerate(placed, 1))))
+    return Night(
+        cloud=SimulatedEc2(*(a_machine(id=an_id(n), zone=z) for n, z in enumerate(placed, 1)))
+    )
 
 
 def swept(night: Night, *, abreast: Abreast = FOUR, **meddling: Any) -> Report:
@@ -228,7 +230,7 @@ def test_whom_the_answer_in_one_zone_left_out_is_unknown_whatever_another_zone_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     night = a_night((A, 1), (B, 1))
-    night.cloud.idle = True
+    night.cloud.always(Kind.IDLE, *ORDERS)
     was = Ec2Provider.terminate
 
     def terminate(self: Ec2Provider, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
@@ -396,8 +398,8 @@ def test_each_zone_acts_with_the_rights_to_its_own_and_signs_with_no_others() ->
     def sent(request: Any, **_: Any) -> None:
         token = request.headers["X-Amz-Security-Token"]
         token = token.decode() if isinstance(token, bytes) else token
-        ids = numbered(parameters(request), "InstanceId")
-        signed.append((set(ids), night.cloud.bank.named(token)))
+        ids = asked(request)["InstanceId"]
+        signed.append((set(ids), night.cloud.named(token)))
 
     def lent(**_: Any) -> None:
         both.wait()  # until both have borrowed, and neither has signed

@@ -14,14 +14,13 @@ import pytest
 from curfew.core.errors import LedgerError
 from curfew.core.lease import Step
 from curfew.fleets.launcher import LOCK
+from curfew_simulator.cloud.faults import Fault, Kind
 from tests.builders import HERE
+from tests.cloud import LOST, NOTHING, THROTTLED, UNSEEN, refusal
 from tests.launches import FIRST, SECOND, Launching, Trouble
-from tests.stub_ec2 import Fault
 
 RUN = "RunInstances"
 ASKED = 4
-LOST = Fault(after_effect=True)  # the effect, and then no answer
-NOTHING = Fault()  # no effect, and no answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +47,23 @@ def capacity(first: int, second: int = 100) -> Trouble:
     return lambda launching: launching.cloud.capacity.update({FIRST: first, SECOND: second})
 
 
-def setting(**more: Any) -> Trouble:
-    def change(launching: Launching) -> None:
-        for name, value in more.items():
-            setattr(launching.cloud, name, value)
+def unseen(times: int) -> Trouble:
+    """So many listings do not show what is launched."""
+    return lambda launching: launching.cloud.fail("DescribeInstances", UNSEEN, times=times)
 
-    return change
+
+def quota(instances: int) -> Trouble:
+    return lambda launching: setattr(launching.cloud.region.limits, "instances", instances)
+
+
+def doomed(count: int) -> Trouble:
+    """So many of the first launch die at once."""
+
+    def doom(launching: Launching) -> None:
+        for id_ in list(launching.cloud.region.machines)[:count]:
+            launching.cloud.change(id_, doomed=True)
+
+    return lambda launching: launching.cloud.world.after(RUN, lambda _: doom(launching))
 
 
 CAPACITY_OF_THREE = capacity(1, 2)
@@ -65,11 +75,11 @@ CASES = [
     Case(name="time-out before the effect", trouble=failing(NOTHING), calls=2),
     Case(
         name="time-out after the effect, and nothing to be seen for a while",
-        trouble=many(failing(LOST), setting(visible_after=3)),
+        trouble=many(failing(LOST), unseen(3)),
     ),
     Case(
         name="time-out after the effect, and nothing to be seen for long",
-        trouble=many(failing(LOST), setting(visible_after=6)),
+        trouble=many(failing(LOST), unseen(6)),
         calls=2,
     ),
     Case(
@@ -77,12 +87,11 @@ CASES = [
         trouble=many(failing(NOTHING, times=2), failing(LOST, on=3)),
         calls=3,
     ),
-    Case(name="the cloud's own trouble after the effect", trouble=failing(
-        Fault(code="InternalError", status=500, after_effect=True))),
-    Case(name="an answer that cannot be read", trouble=lambda there: there.cloud.garble(RUN, on=1)),
+    Case(name="the cloud's own trouble after the effect", trouble=failing(Fault(kind=Kind.ERROR_AFTER))),
+    Case(name="an answer that cannot be read", trouble=failing(Fault(kind=Kind.GARBLED))),
     Case(
         name="throttled",
-        trouble=failing(Fault(code="RequestLimitExceeded", status=503), times=2),
+        trouble=failing(THROTTLED, times=2),
         calls=3,
     ),
     Case(name="no capacity in the first pool", trouble=capacity(0), calls=2),
@@ -115,14 +124,14 @@ CASES = [
     ),
     Case(
         name="a quota",
-        trouble=setting(instance_quota=0),
+        trouble=quota(0),
         step=Step.FAILED,
         launched=0,
         says="InstanceLimitExceeded",
     ),
     Case(
         name="a quota that has room for some",
-        trouble=setting(instance_quota=3),
+        trouble=quota(3),
         step=Step.PARTIAL,
         launched=3,
         calls=2,
@@ -130,14 +139,14 @@ CASES = [
     ),
     Case(
         name="a refusal",
-        trouble=failing(Fault(code="InvalidKeyPair.NotFound")),
+        trouble=failing(refusal("InvalidKeyPair.NotFound")),
         step=Step.FAILED,
         launched=0,
         says="InvalidKeyPair.NotFound",
     ),
     Case(
         name="a token known with another call",
-        trouble=failing(Fault(code="IdempotentParameterMismatch")),
+        trouble=failing(refusal("IdempotentParameterMismatch")),
         step=Step.ATTENTION,
         launched=0,
         says="IdempotentParameterMismatch",
@@ -146,8 +155,8 @@ CASES = [
         name="a token known with another call, after a time-out with its effect",
         trouble=many(
             failing(LOST),
-            failing(Fault(code="IdempotentParameterMismatch"), on=2),
-            setting(visible_after=6),
+            failing(refusal("IdempotentParameterMismatch"), on=2),
+            unseen(6),
         ),
         step=Step.ATTENTION,
         calls=2,
@@ -155,13 +164,13 @@ CASES = [
     ),
     Case(
         name="one that dies at once",
-        trouble=setting(stillborn=1),
+        trouble=doomed(1),
         step=Step.PARTIAL,
         says="1 of 4 launched ended at once: Server.InternalError",
     ),
     Case(
         name="all of them die at once",
-        trouble=setting(stillborn=ASKED),
+        trouble=doomed(ASKED),
         step=Step.FAILED,
         says="4 of 4 launched ended at once",
     ),
@@ -229,7 +238,7 @@ def test_what_changed_meanwhile_changes_no_repeated_call() -> None:
 
 def test_a_deadline_leaves_the_rest_to_whoever_comes_next() -> None:
     launching = Launching()
-    launching.cloud.fail(RUN, Fault(code="RequestLimitExceeded", status=503), times=2)
+    launching.cloud.fail(RUN, THROTTLED, times=2)
 
     unfinished = launching.carry_on(launching.begin(), seconds=11)
 
@@ -389,17 +398,19 @@ def test_every_instance_is_born_with_its_fleet_owner_lease_and_operation() -> No
             "curfew:lease": "2026-03-04T10:00:00Z",
             "curfew:operation": ended.operation,
         }
-    assert {asked["MetadataOptions.HttpTokens"] for asked in launching.cloud.asked} == {"required"}
+    assert {asked["MetadataOptions"]["HttpTokens"] for asked in launching.cloud.asked} == {
+        "required"
+    }
 
 
 def test_the_subnets_of_a_template_are_tried_in_their_order() -> None:
     launching = Launching()
     launching.template = {**launching.template, "subnets": ["subnet-0000000a", "subnet-0000000b"]}
-    launching.cloud.subnets = {
+    launching.cloud.region.subnets = {
         "subnet-0000000a": "eu-central-1a",
         "subnet-0000000b": "eu-central-1b",
     }
-    launching.cloud.capacity = {FIRST: 1, ("t2.micro", "eu-central-1b"): 1, SECOND: 2}
+    launching.cloud.capacity.update({FIRST: 1, ("t2.micro", "eu-central-1b"): 1, SECOND: 2})
 
     ended = launching.go()
 
@@ -421,12 +432,12 @@ def test_the_subnets_of_a_template_are_tried_in_their_order() -> None:
 def test_a_lost_answer_in_one_zone_is_never_made_good_in_another() -> None:
     launching = Launching()
     launching.template = {**launching.template, "subnets": ["subnet-0000000a", "subnet-0000000b"]}
-    launching.cloud.subnets = {
+    launching.cloud.region.subnets = {
         "subnet-0000000a": "eu-central-1a",
         "subnet-0000000b": "eu-central-1b",
     }
     launching.cloud.fail(RUN, LOST, times=8)
-    launching.cloud.visible_after = 60
+    launching.cloud.fail("DescribeInstances", UNSEEN, times=60)
 
     unfinished = launching.go()
 
@@ -439,7 +450,7 @@ def test_a_lost_answer_in_one_zone_is_never_made_good_in_another() -> None:
 
 def test_what_dies_at_once_is_not_counted_among_the_living() -> None:
     launching = Launching()
-    launching.cloud.stillborn = 1
+    doomed(1)(launching)
 
     ended = launching.go()
 
@@ -496,9 +507,9 @@ def test_a_replay_asks_neither_the_bounds_nor_the_cloud() -> None:
     launching = Launching()
     begun = launching.go()
     launching.time.sleep(timedelta(days=8).total_seconds())
-    launching.cloud.calls.clear()
+    calls = launching.cloud.calls
 
     again = launching.begin(expires_at=begun.expires_at)
 
     assert again == replace(begun)
-    assert launching.cloud.calls == []
+    assert launching.cloud.calls == calls

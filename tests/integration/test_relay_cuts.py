@@ -21,10 +21,11 @@ from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Pause, PlanStep
 from curfew.schemas.messages import SweepRequest, WorkRequest
 from curfew.sweep.continuation import HOPS
+from curfew_simulator.cloud.history import Call
 from demo.__main__ import Context
 from tests.builders import HERE, NOW, an_id
+from tests.cloud import SimulatedEc2, a_machine, refusal
 from tests.night import Time, leased
-from tests.stub_ec2 import Fault, Machine, StubEc2
 
 A, B = "eu-central-1a", "eu-central-1b"
 SCHEDULE = "arn:aws:scheduler:eu-central-1:123456789012:schedule/default/nightly"
@@ -41,16 +42,6 @@ policies:
 
 class Crash(BaseException):
     """The process ends here."""
-
-
-class Ticking(StubEc2):
-    """A cloud that says when it is called."""
-
-    tick: Callable[[str], None] = staticmethod(lambda _call: None)
-
-    def _answer(self, request: Any, **more: Any) -> Any:
-        self.tick("cloud")
-        return super()._answer(request, **more)
 
 
 class TickingLedger:
@@ -73,7 +64,7 @@ class TickingLedger:
 
 @dataclass
 class Stack:
-    """An application that acts on a ticking cloud; ``at`` says what happens at which call of an invocation."""
+    """An application that acts on a cloud; ``at`` says what happens at which call of an invocation."""
 
     policies: PolicyFile
     machines: int = 5
@@ -88,9 +79,14 @@ class Stack:
 
     def __post_init__(self) -> None:
         zones = [A if n % 2 else B for n in range(1, self.machines + 1)]
-        self.cloud = Ticking(*(Machine(id=an_id(n), zone=z) for n, z in enumerate(zones, 1)))
-        self.cloud.tick = self.tick
+        self.cloud = SimulatedEc2(*(a_machine(id=an_id(n), zone=z) for n, z in enumerate(zones, 1)))
+        self.cloud.now = self.time.now
+        self.cloud.world.every_call(self.arrived)
         self.ledger = MemoryLedger()
+
+    def arrived(self, call: Call) -> None:
+        if call.service == "ec2":
+            self.tick("cloud")
 
     def tick(self, name: str) -> None:
         self.calls += 1
@@ -345,7 +341,7 @@ def test_what_stops_for_another_reason_is_not_handed_on(policies: PolicyFile, wh
         thrown = Pause(since=NOW, by="kim", reason="exam today")
         stack.cloud.before("TerminateInstances", lambda: stack.ledger.pause(thrown))
     else:
-        stack.cloud.fail("TerminateInstances", Fault(code="AuthFailure", status=403))
+        stack.cloud.fail("TerminateInstances", refusal("AuthFailure", 403))
 
     stack.sweep()
 
@@ -395,18 +391,17 @@ def test_while_paused_nothing_is_ordered(policies: PolicyFile) -> None:
 def test_what_is_not_due_any_more_is_spared(policies: PolicyFile, change: str) -> None:
     stack = cut(policies)
     last = max(stack.cloud.ids("running"))
-    machine = stack.cloud.machines[last]
     match change:
         case "tagged":
-            machine.tags["curfew:keep"] = ""
+            stack.cloud.tag(last, curfew__keep="")
         case "protected":
-            machine.termination_protected = True
+            stack.cloud.change(last, termination_protected=True)
         case "leased":
             leased(stack, last, ends_in=timedelta(hours=1))  # type: ignore[arg-type]
         case "gone":
-            del stack.cloud.machines[last]
+            stack.cloud.machines.pop(last)
         case "stopped":
-            machine.state = "stopped"
+            stack.cloud.change(last, state="stopped")
 
     assert all(stack.work_off())
 
@@ -417,7 +412,7 @@ def test_what_is_not_due_any_more_is_spared(policies: PolicyFile, change: str) -
 
 def test_what_came_since_is_nobody_s_business(policies: PolicyFile) -> None:
     stack = cut(policies)
-    stack.cloud.machines[an_id(99)] = Machine(id=an_id(99), zone=A)
+    stack.cloud.add(a_machine(id=an_id(99), zone=A))
 
     assert all(stack.work_off())
 
@@ -437,7 +432,7 @@ def test_of_a_sweep_in_which_something_failed_the_rest_is_done_and_the_window_st
     policies: PolicyFile,
 ) -> None:
     stack = Stack(policies)
-    stack.cloud.denied = {an_id(2)}
+    stack.cloud.deny(an_id(2))
     stack.at[first_order(whole(policies)) + 40] = stack.leave(40)
 
     assert not stack.sweep()

@@ -17,13 +17,15 @@ from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Pause
 from curfew.orchestration.admission import LATEST, permitted, refuse_stale
 from curfew.schemas.messages import SweepRequest
+from curfew_simulator.cloud.ec2.machine import Machine
+from curfew_simulator.cloud.faults import Fault, Kind
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
+from tests.cloud import BROKEN, NOTHING, THROTTLED, SimulatedEc2, a_machine, refusal
 from tests.night import Night, kept, results
-from tests.stub_ec2 import Fault, Machine, StubEc2
 
 
 def machines(count: int, **more: Any) -> list[Machine]:
-    return [Machine(id=an_id(number), **more) for number in range(1, count + 1)]
+    return [a_machine(id=an_id(number), **more) for number in range(1, count + 1)]
 
 
 class Unreachable(MemoryLedger):
@@ -44,7 +46,7 @@ METHODS = ["paused", "witness", "reserve", "append", "open_intents", "watermark"
 
 @pytest.mark.parametrize("methods", [*([name] for name in METHODS), METHODS], ids="+".join)
 def test_with_the_ledger_unreachable_nothing_is_terminated(methods: list[str]) -> None:
-    night = Night(cloud=StubEc2(*machines(3)), ledger=Unreachable(*methods), scheduled_at=NOW)
+    night = Night(cloud=SimulatedEc2(*machines(3)), ledger=Unreachable(*methods), scheduled_at=NOW)
 
     report = night.sweep()
 
@@ -67,7 +69,7 @@ class Losing(MemoryLedger):
 
 def test_a_ledger_that_is_lost_after_the_call_is_said_and_its_intents_stay_open() -> None:
     ledger = Losing()
-    night = Night(cloud=StubEc2(*machines(2)), ledger=ledger)
+    night = Night(cloud=SimulatedEc2(*machines(2)), ledger=ledger)
     night.cloud.before("TerminateInstances", lambda: setattr(ledger, "lost", True))
 
     report = night.sweep()
@@ -80,8 +82,8 @@ def test_a_ledger_that_is_lost_after_the_call_is_said_and_its_intents_stay_open(
 
 @pytest.mark.parametrize("page", [1, 2, 3])
 def test_with_a_page_of_the_listing_failing_nothing_is_terminated(page: int) -> None:
-    night = Night(cloud=StubEc2(*machines(5), page_size=2))
-    night.cloud.fail("DescribeInstances", Fault(code="InternalError", status=500), on=page)
+    night = Night(cloud=SimulatedEc2(*machines(5), page_size=2))
+    night.cloud.fail("DescribeInstances", BROKEN, on=page)
 
     report = night.sweep()
 
@@ -93,16 +95,17 @@ def test_with_a_page_of_the_listing_failing_nothing_is_terminated(page: int) -> 
 
 
 def test_a_listing_that_never_answers_is_incomplete_too() -> None:
-    night = Night(cloud=StubEc2(*machines(5), page_size=2))
-    night.cloud.fail("DescribeInstances", Fault(), on=2)
+    night = Night(cloud=SimulatedEc2(*machines(5), page_size=2))
+    night.cloud.fail("DescribeInstances", NOTHING, on=2)
 
     assert night.sweep().status is Status.INCOMPLETE
     assert night.cloud.orders == []
 
 
 def test_empty_pages_are_ordinary_pages() -> None:
-    night = Night(cloud=StubEc2(*machines(5), page_size=2))
-    night.cloud.empty_pages = {1, 3}
+    night = Night(cloud=SimulatedEc2(*machines(5), page_size=2))
+    night.cloud.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE), on=1)
+    night.cloud.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE), on=3)
 
     report = night.sweep()
 
@@ -122,7 +125,7 @@ def test_empty_pages_are_ordinary_pages() -> None:
     ids=str,
 )
 def test_a_limit_exceeded_by_one_gives_zero_calls(limits: Limits, rule: str) -> None:
-    night = Night(cloud=StubEc2(*machines(5)), policy=a_policy(limits=limits))
+    night = Night(cloud=SimulatedEc2(*machines(5)), policy=a_policy(limits=limits))
 
     report = night.sweep()
 
@@ -134,17 +137,17 @@ def test_a_limit_exceeded_by_one_gives_zero_calls(limits: Limits, rule: str) -> 
 
 
 def test_a_plan_exactly_at_every_limit_is_carried_out() -> None:
-    others = [Machine(id=an_id(100 + n), tags={}) for n in range(5)]
+    others = [a_machine(id=an_id(100 + n), tags={}) for n in range(5)]
     limits = Limits(per_sweep=5, percent=50, per_day=5)
-    night = Night(cloud=StubEc2(*machines(5), *others), policy=a_policy(limits=limits))
+    night = Night(cloud=SimulatedEc2(*machines(5), *others), policy=a_policy(limits=limits))
 
     assert night.sweep().count(Result.VERIFIED) == 5
 
 
 def test_per_cent_counts_the_whole_listing_and_not_the_candidates() -> None:
-    others = [Machine(id=an_id(100 + n), tags={}) for n in range(95)]
+    others = [a_machine(id=an_id(100 + n), tags={}) for n in range(95)]
     limits = replace(NO_LIMITS, percent=5)
-    night = Night(cloud=StubEc2(*machines(5), *others), policy=a_policy(limits=limits))
+    night = Night(cloud=SimulatedEc2(*machines(5), *others), policy=a_policy(limits=limits))
 
     report = night.sweep()
 
@@ -154,10 +157,10 @@ def test_per_cent_counts_the_whole_listing_and_not_the_candidates() -> None:
 
 def test_the_day_has_one_budget_for_all_its_sweeps() -> None:
     night = Night(
-        cloud=StubEc2(*machines(3)), policy=a_policy(limits=replace(NO_LIMITS, per_day=5))
+        cloud=SimulatedEc2(*machines(3)), policy=a_policy(limits=replace(NO_LIMITS, per_day=5))
     )
     assert night.sweep().status is Status.COMPLETED
-    night.cloud.machines |= {m.id: m for m in StubEc2(*machines(3)).machines.values()}
+    night.cloud.add(*machines(3))
 
     again = night.sweep()
     assert again.status is Status.REFUSED
@@ -169,7 +172,7 @@ def test_the_day_has_one_budget_for_all_its_sweeps() -> None:
 
 def test_a_refused_plan_is_only_news_in_report_mode() -> None:
     night = Night(
-        cloud=StubEc2(*machines(5)), policy=a_policy(limits=replace(NO_LIMITS, per_sweep=4))
+        cloud=SimulatedEc2(*machines(5)), policy=a_policy(limits=replace(NO_LIMITS, per_sweep=4))
     )
 
     report = night.sweep(Mode.REPORT)
@@ -179,16 +182,16 @@ def test_a_refused_plan_is_only_news_in_report_mode() -> None:
 
 
 def test_at_a_hundred_per_cent_the_cloud_itself_narrows_the_listing() -> None:
-    others = [Machine(id=an_id(100 + n), tags={}) for n in range(5)]
+    others = [a_machine(id=an_id(100 + n), tags={}) for n in range(5)]
     limits = replace(NO_LIMITS, percent=99)
-    assert Night(cloud=StubEc2(*machines(3), *others)).sweep(Mode.REPORT).listed == 3
-    wide = Night(cloud=StubEc2(*machines(3), *others), policy=a_policy(limits=limits))
+    assert Night(cloud=SimulatedEc2(*machines(3), *others)).sweep(Mode.REPORT).listed == 3
+    wide = Night(cloud=SimulatedEc2(*machines(3), *others), policy=a_policy(limits=limits))
     assert wide.sweep(Mode.REPORT).listed == 8
 
 
 def test_while_paused_the_budget_of_the_day_is_not_spent() -> None:
     limits = replace(NO_LIMITS, per_day=3)
-    night = Night(cloud=StubEc2(*machines(3)), policy=a_policy(limits=limits))
+    night = Night(cloud=SimulatedEc2(*machines(3)), policy=a_policy(limits=limits))
     night.ledger.pause(Pause(since=NOW, by="kim", reason="exam today"))
     night.sweep()
     night.ledger.resume()
@@ -197,7 +200,7 @@ def test_while_paused_the_budget_of_the_day_is_not_spent() -> None:
 
 
 def test_while_paused_nothing_is_done_and_the_report_says_who_paused() -> None:
-    night = Night(cloud=StubEc2(*machines(3)))
+    night = Night(cloud=SimulatedEc2(*machines(3)))
     night.ledger.pause(Pause(since=NOW, by="kim", reason="exam today"))
 
     report = night.sweep()
@@ -209,9 +212,9 @@ def test_while_paused_nothing_is_done_and_the_report_says_who_paused() -> None:
 
 
 def test_the_same_scheduled_time_is_not_swept_twice() -> None:
-    night = Night(cloud=StubEc2(*machines(2)), scheduled_at=NOW)
+    night = Night(cloud=SimulatedEc2(*machines(2)), scheduled_at=NOW)
     assert night.sweep().status is Status.COMPLETED
-    night.cloud.machines[an_id(3)] = Machine(id=an_id(3))
+    night.cloud.add(a_machine(id=an_id(3)))
 
     report = night.sweep()
 
@@ -222,11 +225,11 @@ def test_the_same_scheduled_time_is_not_swept_twice() -> None:
 
 
 def test_a_direct_sweep_between_two_deliveries_does_not_make_the_second_one_act() -> None:
-    night = Night(cloud=StubEc2(*machines(1)), scheduled_at=NOW)
+    night = Night(cloud=SimulatedEc2(*machines(1)), scheduled_at=NOW)
     night.sweep()
     night.scheduled_at = None
     assert night.sweep().status is Status.COMPLETED
-    night.cloud.machines[an_id(2)] = Machine(id=an_id(2))
+    night.cloud.add(a_machine(id=an_id(2)))
     night.scheduled_at = NOW
 
     assert night.sweep().status is Status.DUPLICATE
@@ -235,7 +238,7 @@ def test_a_direct_sweep_between_two_deliveries_does_not_make_the_second_one_act(
 
 def test_a_plan_far_over_its_limit_does_not_read_every_protection() -> None:
     limits = replace(NO_LIMITS, per_sweep=5)
-    night = Night(cloud=StubEc2(*machines(200)), policy=a_policy(limits=limits))
+    night = Night(cloud=SimulatedEc2(*machines(200)), policy=a_policy(limits=limits))
 
     report = night.sweep()
 
@@ -245,23 +248,23 @@ def test_a_plan_far_over_its_limit_does_not_read_every_protection() -> None:
 
 def test_protected_instances_do_not_count_against_a_limit() -> None:
     limits = replace(NO_LIMITS, per_sweep=5)
-    night = Night(cloud=StubEc2(*machines(50)), policy=a_policy(limits=limits))
+    night = Night(cloud=SimulatedEc2(*machines(50)), policy=a_policy(limits=limits))
     for number in range(6, 51):
-        night.cloud.machines[an_id(number)].termination_protected = True
+        night.cloud.change(an_id(number), termination_protected=True)
 
     assert night.sweep().count(Result.VERIFIED) == 5
 
 
 def test_a_sweep_in_report_mode_leaves_the_scheduled_time_to_one_that_acts() -> None:
-    night = Night(cloud=StubEc2(*machines(2)), scheduled_at=NOW)
+    night = Night(cloud=SimulatedEc2(*machines(2)), scheduled_at=NOW)
     night.sweep(Mode.REPORT)
 
     assert night.sweep().status is Status.COMPLETED
 
 
 def test_only_a_complete_sweep_sets_the_watermark() -> None:
-    night = Night(cloud=StubEc2(*machines(2)), scheduled_at=NOW)
-    night.cloud.fail("TerminateInstances", Fault(code="AuthFailure"))
+    night = Night(cloud=SimulatedEc2(*machines(2)), scheduled_at=NOW)
+    night.cloud.fail("TerminateInstances", refusal("AuthFailure"))
     night.sweep()
     assert night.ledger.watermark(HERE, "nightly") is None
 
@@ -274,18 +277,18 @@ def test_only_a_complete_sweep_sets_the_watermark() -> None:
 
 def test_age_is_remembered_across_a_restart() -> None:
     policy = a_policy(older_than=timedelta(days=3))
-    night = Night(cloud=StubEc2(*machines(1)), policy=policy)
+    night = Night(cloud=SimulatedEc2(*machines(1)), policy=policy)
     assert kept(night.sweep()) == {an_id(1): "older-than"}
 
     night.time.at += timedelta(days=4)
-    night.cloud.machines[an_id(1)].launched_at = night.time.at - timedelta(hours=1)
+    night.cloud.change(an_id(1), launched_at=night.time.at - timedelta(hours=1))
 
     assert night.sweep().count(Result.VERIFIED) == 1
 
 
 def test_protections_that_cannot_be_read_at_all_fail_the_sweep() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
-    night.cloud.fail("DescribeInstanceAttribute", Fault(code="UnauthorizedOperation", status=403))
+    night = Night(cloud=SimulatedEc2(*machines(2)))
+    night.cloud.fail("DescribeInstanceAttribute", refusal("UnauthorizedOperation", 403))
 
     report = night.sweep()
 
@@ -295,8 +298,8 @@ def test_protections_that_cannot_be_read_at_all_fail_the_sweep() -> None:
 
 
 def test_a_protection_that_cannot_be_read_for_one_keeps_that_one() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
-    night.cloud.fail("DescribeInstanceAttribute", Fault(code="RequestLimitExceeded", status=503))
+    night = Night(cloud=SimulatedEc2(*machines(2)))
+    night.cloud.fail("DescribeInstanceAttribute", THROTTLED)
 
     report = night.sweep()
 
@@ -305,8 +308,8 @@ def test_a_protection_that_cannot_be_read_for_one_keeps_that_one() -> None:
 
 
 def test_protections_are_read_for_candidates_only() -> None:
-    others = [Machine(id=an_id(100 + n), tags={}) for n in range(50)]
-    night = Night(cloud=StubEc2(*machines(2), *others))
+    others = [a_machine(id=an_id(100 + n), tags={}) for n in range(50)]
+    night = Night(cloud=SimulatedEc2(*machines(2), *others))
 
     night.sweep(Mode.REPORT)
 
@@ -314,10 +317,10 @@ def test_protections_are_read_for_candidates_only() -> None:
 
 
 def test_every_candidate_is_accounted_for() -> None:
-    cloud = StubEc2(*machines(6))
-    cloud.machines[an_id(1)].tags["curfew:keep"] = "yes"
-    cloud.machines[an_id(2)].termination_protected = True
-    cloud.denied = {an_id(3)}
+    cloud = SimulatedEc2(*machines(6))
+    cloud.tag(an_id(1), curfew__keep="yes")
+    cloud.change(an_id(2), termination_protected=True)
+    cloud.deny(an_id(3))
     night = Night(cloud=cloud)
 
     report = night.sweep()
@@ -358,10 +361,10 @@ def test_a_trigger_at_the_wrong_time_is_refused(late: timedelta) -> None:
 
 
 def test_a_stopped_instance_store_or_spot_instance_is_never_ordered_to_stop() -> None:
-    cloud = StubEc2(
-        Machine(id=an_id(1), root_device="instance-store"),
-        Machine(id=an_id(2), spot_request="sir-1"),
-        Machine(id=an_id(3)),
+    cloud = SimulatedEc2(
+        a_machine(id=an_id(1), root_device="instance-store"),
+        a_machine(id=an_id(2), spot_request="sir-00000001"),
+        a_machine(id=an_id(3)),
     )
     night = Night(cloud=cloud, policy=a_policy(action=ActionKind.STOP, selector=a_selector()))
 
@@ -373,10 +376,12 @@ def test_a_stopped_instance_store_or_spot_instance_is_never_ordered_to_stop() ->
 
 def test_an_instance_that_is_listed_twice_counts_once() -> None:
     night = Night(
-        cloud=StubEc2(*machines(4), *(Machine(id=an_id(100 + n), tags={}) for n in range(6))),
+        cloud=SimulatedEc2(
+            *machines(4), *(a_machine(id=an_id(100 + n), tags={}) for n in range(6))
+        ),
         policy=a_policy(limits=replace(NO_LIMITS, percent=20)),
     )
-    night.cloud.twice = True
+    night.cloud.always(Kind.TWICE, "DescribeInstances")
 
     report = night.sweep()
 
@@ -385,7 +390,7 @@ def test_an_instance_that_is_listed_twice_counts_once() -> None:
 
 
 def test_a_fault_of_ours_while_planning_is_a_failed_report() -> None:
-    night = Night(cloud=StubEc2(*machines(2)), ledger=Confused())
+    night = Night(cloud=SimulatedEc2(*machines(2)), ledger=Confused())
 
     report = night.sweep()
 
@@ -404,7 +409,7 @@ def test_a_fault_of_ours_before_acting_is_a_failed_report() -> None:
         def paused(self) -> Any:
             raise KeyError("since")
 
-    night = Night(cloud=StubEc2(*machines(2)), ledger=Bewildered())
+    night = Night(cloud=SimulatedEc2(*machines(2)), ledger=Bewildered())
 
     report = night.sweep()
 
@@ -415,7 +420,7 @@ def test_a_fault_of_ours_before_acting_is_a_failed_report() -> None:
 
 
 def test_a_watermark_that_cannot_be_written_fails_the_sweep_and_keeps_its_outcomes() -> None:
-    night = Night(cloud=StubEc2(*machines(2)), ledger=Unreachable("complete"))
+    night = Night(cloud=SimulatedEc2(*machines(2)), ledger=Unreachable("complete"))
 
     report = night.sweep()
 
@@ -424,7 +429,7 @@ def test_a_watermark_that_cannot_be_written_fails_the_sweep_and_keeps_its_outcom
 
 
 def test_who_watches_is_told_how_many_are_listed() -> None:
-    night = Night(cloud=StubEc2(*machines(3)))
+    night = Night(cloud=SimulatedEc2(*machines(3)))
     night.sweep(Mode.REPORT)
 
     assert night.counts == [1, 2, 3]

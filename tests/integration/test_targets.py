@@ -22,9 +22,9 @@ from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.memory import MemoryProvider
 from curfew.schemas.messages import SweepRequest, TargetRequest
 from tests.builders import HERE, an_id
+from tests.cloud import SimulatedEc2
 from tests.http import Context
 from tests.night import Night, Time, leased
-from tests.stub_ec2 import StubEc2
 
 NIGHT = datetime(2026, 3, 4, 1, 0, tzinfo=UTC)
 OTHER, SPARED = "222222222222", "333333333333"
@@ -386,7 +386,7 @@ class TestMessages:
 class TestNever:
     def test_not_even_a_fleet_there_has_its_leases_ended(self, estate: Estate) -> None:
         app, asked = estate.app, SweepRequest(policy="leases")
-        night = Night(cloud=StubEc2(), ledger=estate.ledger, time=estate.time)
+        night = Night(cloud=SimulatedEc2(), ledger=estate.ledger, time=estate.time)
         leased(night, an_id(1), ends_in=timedelta(hours=-1), target=replace(HERE, account=SPARED))
         assert (SPARED, HOME) in {(p.account, p.region) for p in app.places(asked)}
 

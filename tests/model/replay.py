@@ -25,10 +25,10 @@ from curfew.sweep.context import Sweep
 from curfew.sweep.executor import act
 from curfew.sweep.planner import plan
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
+from tests.cloud import SimulatedEc2
 from tests.model.ending import DEAD, DONE, HANG, LATE, NOBODY, RENEWED, UNBEGUN, Ending, World
 from tests.model.stage import Player
 from tests.night import Night, leased
-from tests.stub_ec2 import StubEc2
 
 CALLS = {
     "list": "find", "leases": "leases", "watermark": "watermark", "pause": "paused", "open": "open_intents",
@@ -80,7 +80,7 @@ class Replay:
         self.cloud = MemoryProvider(machines, target=HERE)
         limits: Limits = replace(NO_LIMITS, per_day=model.limit)
         self.policy: Policy = a_policy(selector=a_selector(tags=(), expired=True), limits=limits)
-        self.night = Night(cloud=StubEc2(), policy=self.policy)
+        self.night = Night(cloud=SimulatedEc2(), policy=self.policy)
         self.ledger = self.night.ledger
         self.lab: Fleet = leased(self.night, ONE, TWO, ends_in=-MINUTE)
         self.promised: bool | None = None

@@ -47,9 +47,8 @@ from demo import world
 from demo.__main__ import Context
 from tests.builders import HERE, an_id, an_instance
 from tests.calls import Made, strays
+from tests.cloud import SimulatedEc2, a_machine, reply
 from tests.safety.scenario import Scenario, detected
-from tests.stub.wire import response
-from tests.stub_ec2 import Machine, StubEc2
 
 ONE = an_id(1)
 TABLE, QUEUE = "ours", "https://sqs.eu-central-1.amazonaws.com/123456789012/ours"
@@ -62,7 +61,7 @@ def parameters(call: Call, *, table: str = TABLE, queue: str = QUEUE) -> dict[st
         "TerminateInstances": {"InstanceIds": [ONE]},
         "StopInstances": {"InstanceIds": [ONE]},
         "RebootInstances": {"InstanceIds": [ONE]},  # which is on no list
-        "CancelSpotInstanceRequests": {"SpotInstanceRequestIds": ["sir-1"]},
+        "CancelSpotInstanceRequests": {"SpotInstanceRequestIds": ["sir-00000001"]},
         "RunInstances": {"ImageId": "ami-08111162", "MinCount": 1, "MaxCount": 1},
         "CreateTags": {"Resources": [ONE], "Tags": [{"Key": "a", "Value": "b"}]},
         "DescribeInstanceAttribute": {"InstanceId": ONE, "Attribute": "disableApiStop"},
@@ -90,7 +89,7 @@ class Wire:
             call = event_name.removeprefix("before-send.")
             self.sent.append(call)
             xml = call.startswith(("ec2.", "sts."))
-            return response(request, 400, "<Response/>" if xml else "{}")
+            return reply(request, 400, b"<Response/>" if xml else b"{}")
 
         client.meta.events.register_first("before-send", answer)
         return client
@@ -199,7 +198,7 @@ def test_no_client_makes_a_call_that_is_on_no_list(operation: str) -> None:
 
 
 def test_a_call_is_refused_before_its_parameters_are_read() -> None:
-    client = StubEc2().client()
+    client = SimulatedEc2().client()
 
     with pytest.raises(RefusedError):
         client.terminate_instances(InstanceIds=7)  # type: ignore[arg-type]
@@ -208,7 +207,7 @@ def test_a_call_is_refused_before_its_parameters_are_read() -> None:
 
 
 def test_no_client_signs_an_address_for_an_unlisted_call() -> None:
-    client = StubEc2(Machine(id=ONE)).client()
+    client = SimulatedEc2(a_machine(id=ONE)).client()
 
     with pytest.raises(RefusedError, match="ec2:TerminateInstances"):
         client.generate_presigned_url("terminate_instances", Params={"InstanceIds": [ONE]})
@@ -288,7 +287,7 @@ ORDERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_provider_in_report_mode_has_no_client_that_acts(order: str) -> None:
-    cloud = StubEc2(Machine(id=ONE))
+    cloud = SimulatedEc2(a_machine(id=ONE))
 
     with pytest.raises(RefusedError, match="report mode has no client"):
         ORDERS[order](cloud.provider(Mode.REPORT))
@@ -297,15 +296,15 @@ def test_a_provider_in_report_mode_has_no_client_that_acts(order: str) -> None:
 
 
 def test_report_mode_cancels_no_spot_request() -> None:
-    cloud = StubEc2(Machine(id=ONE, lifecycle="spot", spot_request="sir-1"))
-    cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
-    spot = an_instance(id=ONE, lifecycle="spot", spot_request="sir-1")
+    cloud = SimulatedEc2(a_machine(id=ONE, lifecycle="spot", spot_request="sir-00000001"))
+    cloud.request_spot("sir-00000001", ONE)
+    spot = an_instance(id=ONE, lifecycle="spot", spot_request="sir-00000001")
 
     answer = cloud.provider(Mode.REPORT).release([spot], by="test")
 
     assert isinstance(answer[ONE], RefusedError)
     assert cloud.orders == []
-    assert cloud.spot_requests["sir-1"]["state"] == "active"
+    assert cloud.spot_requests["sir-00000001"].state == "active"
 
 
 def test_a_stack_that_acts_reports_without_the_means_to_act() -> None:
@@ -351,7 +350,7 @@ def no_other_table_is_written() -> None:
 
 def report_mode_orders_nothing() -> None:
     """Even a fault that asks for an order gets none."""
-    cloud = StubEc2(Machine(id=ONE))
+    cloud = SimulatedEc2(a_machine(id=ONE))
     with suppress(RefusedError):
         cloud.provider(Mode.REPORT).terminate([ONE], by="test")
     assert cloud.orders == []
@@ -359,8 +358,8 @@ def report_mode_orders_nothing() -> None:
 
 def give_hands(put: Put) -> None:
     """As if report mode had the client of act mode."""
-    provider = StubEc2.provider
-    put(StubEc2, "provider", lambda self, _mode: provider(self, Mode.ACT))
+    provider = SimulatedEc2.provider
+    put(SimulatedEc2, "provider", lambda self, _mode: provider(self, Mode.ACT))
 
 
 SCENARIOS = [
@@ -388,10 +387,9 @@ def test_the_disabled_safeguard_is_detected(scenario: Scenario, made: list[Made]
 
 
 def test_the_watcher_sees_the_calls_of_the_code(made: list[Made]) -> None:
-    cloud = StubEc2(Machine(id=ONE))
+    cloud = SimulatedEc2(a_machine(id=ONE))
     bare = boto3.client("ec2", HERE.region)  # neither guarded nor marked
-    events: Any = bare.meta.events
-    events.register_first("before-send.ec2", cloud._answer)
+    cloud.adopt(bare)
 
     Ec2Provider(target=HERE, read=bare, act=lambda: bare).describe([ONE])
 

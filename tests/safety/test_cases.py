@@ -1,6 +1,7 @@
 """Cases of ``docs/safety.md`` that have no other home: each is a bad night, and what Curfew makes of it."""
 
 import ast
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,9 +23,11 @@ from curfew.fleets import lifecycle
 from curfew.schemas.messages import SweepRequest
 from curfew.sweep.executor import act
 from curfew.sweep.planner import plan
+from curfew_simulator.cloud.ec2.machine import Machine
+from curfew_simulator.cloud.faults import Fault, Kind
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
+from tests.cloud import LOST, NOTHING, ORDERS, THROTTLED, SimulatedEc2, a_machine, refusal
 from tests.night import Night, kept, leased, results
-from tests.stub_ec2 import Fault, Machine, StubEc2
 from tests.template.reading import ROOT, Template
 
 SOURCE = ROOT / "functions" / "curfew"
@@ -35,7 +38,7 @@ WIDE = replace(
 
 
 def machines(count: int, **more: Any) -> list[Machine]:
-    return [Machine(id=an_id(number), **more) for number in range(1, count + 1)]
+    return [a_machine(id=an_id(number), **more) for number in range(1, count + 1)]
 
 
 class Killed(BaseException):
@@ -50,7 +53,9 @@ def kill() -> None:
 
 
 def test_an_empty_listing_acts_on_nothing_and_reports_that_0_are_listed() -> None:
-    night = Night(cloud=StubEc2(*machines(30, tags={"env": "prod"})), policy=a_policy(limits=WIDE))
+    night = Night(
+        cloud=SimulatedEc2(*machines(30, tags={"env": "prod"})), policy=a_policy(limits=WIDE)
+    )
     assert night.sweep().listed == 30
     night.cloud.machines.clear()
     night.cloud.calls.clear()
@@ -66,7 +71,9 @@ def test_an_empty_listing_acts_on_nothing_and_reports_that_0_are_listed() -> Non
 
 def test_the_limit_of_a_sweep_holds_for_a_listing_with_few_instances() -> None:
     """Below ten listed instances a per cent counts no more; the number does."""
-    night = Night(cloud=StubEc2(*machines(9)), policy=a_policy(limits=replace(WIDE, per_sweep=8)))
+    night = Night(
+        cloud=SimulatedEc2(*machines(9)), policy=a_policy(limits=replace(WIDE, per_sweep=8))
+    )
 
     assert night.sweep().status is Status.REFUSED
     assert night.cloud.orders == []
@@ -89,22 +96,31 @@ def test_a_policy_with_a_longer_value_than_a_tag_can_have_is_refused(
 
 def test_an_instance_with_tags_only_at_the_recheck_is_not_untagged() -> None:
     night = Night(
-        cloud=StubEc2(Machine(id=ONE, tags={}), Machine(id=TWO, tags={})),
+        cloud=SimulatedEc2(a_machine(id=ONE, tags={}), a_machine(id=TWO, tags={})),
         policy=a_policy(selector=a_selector(tags=(), without_tags=("owner",))),
     )
-    late = night.cloud.machines[ONE].tags
-    night.cloud.before("DescribeInstances", lambda: late.update({"Owner": "kim"}), on=2)
+    night.cloud.before("DescribeInstances", lambda: night.cloud.tag(ONE, Owner="kim"), on=2)
 
     assert results(night.sweep()) == {ONE: Result.KEPT, TWO: Result.VERIFIED}
 
 
+def asleep(body: bytes) -> bytes:
+    """A listing in which one instance is in a state that there is not."""
+    state = (
+        rb"(<instanceId>%s</instanceId>.*?<instanceState><code>\d+</code><name>)running"
+        % ONE.encode()
+    )
+    changed, times = re.subn(state, rb"\1asleep", body)
+    assert times == (ONE.encode() in body)
+    return changed
+
+
 @pytest.mark.parametrize("at", ["listed", "looked at again"])
 def test_an_unknown_state_keeps_its_instance(at: str) -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
-    night.cloud.loose = True  # the cloud's filters let it through
-    strange = night.cloud.machines[ONE]
+    night = Night(cloud=SimulatedEc2(*machines(2)))
+    night.cloud.always(Kind.UNFILTERED, "DescribeInstances")  # the cloud's filters let it through
     on = 1 if at == "listed" else 2
-    night.cloud.before("DescribeInstances", lambda: setattr(strange, "state", "asleep"), on=on)
+    night.cloud.fail("DescribeInstances", Fault(kind=Kind.ALTERED, edit=asleep), on=on, times=99)
 
     report = night.sweep()
 
@@ -114,7 +130,7 @@ def test_an_unknown_state_keeps_its_instance(at: str) -> None:
 
 
 def test_an_instance_missing_from_one_listing_keeps_its_age() -> None:
-    night = Night(cloud=StubEc2(*machines(1)), policy=a_policy(older_than=timedelta(days=3)))
+    night = Night(cloud=SimulatedEc2(*machines(1)), policy=a_policy(older_than=timedelta(days=3)))
     machine = night.cloud.machines[ONE]
     assert kept(night.sweep()) == {ONE: "older-than"}
     night.time.at += timedelta(days=1)
@@ -122,18 +138,18 @@ def test_an_instance_missing_from_one_listing_keeps_its_age() -> None:
     assert night.sweep().status is Status.COMPLETED
 
     night.time.at += timedelta(days=3)
-    machine.launched_at = night.time.at - timedelta(hours=1)  # it was stopped and started meanwhile
-    night.cloud.machines[ONE] = machine
+    # It was stopped and started meanwhile.
+    night.cloud.add(replace(machine, launched_at=night.time.at - timedelta(hours=1)))
 
     assert results(night.sweep()) == {ONE: Result.VERIFIED}
 
 
 def test_an_instance_missing_from_one_listing_keeps_its_lease() -> None:
-    night = Night(cloud=StubEc2(*machines(2)))
+    night = Night(cloud=SimulatedEc2(*machines(2)))
     leased(night, ONE, ends_in=timedelta(days=1))
     machine = night.cloud.machines.pop(ONE)
     night.sweep()
-    night.cloud.machines[ONE] = machine
+    night.cloud.add(machine)
 
     assert kept(night.sweep()) == {ONE: "leased"}
     lab = night.ledger.fleets.get("lab")
@@ -144,7 +160,7 @@ def test_an_instance_missing_from_one_listing_keeps_its_lease() -> None:
 def test_an_instance_that_comes_back_still_has_its_expired_lease() -> None:
     """A day after the end of a lease, what is not to be seen counts as ended, and may be there all the same."""
     night = Night(
-        cloud=StubEc2(Machine(id=ONE, tags={"curfew:keep": ""})),
+        cloud=SimulatedEc2(a_machine(id=ONE, tags={"curfew:keep": ""})),
         policy=a_policy(selector=a_selector(tags=(), expired=True)),
     )
     lab = leased(night, ONE, ends_in=timedelta(hours=1))
@@ -154,10 +170,10 @@ def test_an_instance_that_comes_back_still_has_its_expired_lease() -> None:
     assert [member.ended_at for member in night.ledger.fleets.members(lab.operation)] == [
         night.time.now()
     ]
-    night.cloud.machines[ONE] = machine
+    night.cloud.add(machine)
 
     assert kept(night.sweep()) == {ONE: "protect-tag"}
-    machine.tags.clear()
+    night.cloud.change(ONE, tags={})
     assert results(night.sweep()) == {ONE: Result.VERIFIED}
 
 
@@ -165,11 +181,11 @@ def test_an_instance_that_comes_back_still_has_its_expired_lease() -> None:
 
 
 def test_iam_refuses_what_is_tagged_after_the_recheck_and_no_call_repeats_it() -> None:
-    night = Night(cloud=StubEc2(*machines(6)))
+    night = Night(cloud=SimulatedEc2(*machines(6)))
 
     def protect() -> None:
-        night.cloud.machines[ONE].tags["curfew:keep"] = ""
-        night.cloud.denied = {ONE}  # as the roles deny it
+        night.cloud.tag(ONE, curfew__keep="")
+        night.cloud.deny(ONE)  # as the roles deny it
 
     night.cloud.before("TerminateInstances", protect)
     report = night.sweep()
@@ -181,7 +197,7 @@ def test_iam_refuses_what_is_tagged_after_the_recheck_and_no_call_repeats_it() -
 
 
 def test_two_concurrent_sweeps_end_and_claim_each_instance_once() -> None:
-    night = Night(cloud=StubEc2(*machines(5)))
+    night = Night(cloud=SimulatedEc2(*machines(5)))
     others = []
     night.cloud.before("TerminateInstances", lambda: others.append(night.sweep()))
 
@@ -198,7 +214,7 @@ def test_two_concurrent_sweeps_end_and_claim_each_instance_once() -> None:
 
 def test_two_concurrent_sweeps_stay_within_the_budget_of_the_day() -> None:
     night = Night(
-        cloud=StubEc2(*machines(3)), policy=a_policy(limits=replace(NO_LIMITS, per_day=3))
+        cloud=SimulatedEc2(*machines(3)), policy=a_policy(limits=replace(NO_LIMITS, per_day=3))
     )
     others = []
     night.cloud.before("TerminateInstances", lambda: others.append(night.sweep()))
@@ -211,8 +227,8 @@ def test_two_concurrent_sweeps_stay_within_the_budget_of_the_day() -> None:
 
 def test_two_concurrent_regions_share_the_budget_of_the_day() -> None:
     policy = a_policy(limits=replace(NO_LIMITS, per_day=5))
-    here = Night(cloud=StubEc2(*machines(3)), policy=policy)
-    there = Night(cloud=StubEc2(*machines(3)), policy=policy, ledger=here.ledger)
+    here = Night(cloud=SimulatedEc2(*machines(3)), policy=policy)
+    there = Night(cloud=SimulatedEc2(*machines(3)), policy=policy, ledger=here.ledger)
     provider: Any = there.cloud.provider()
     provider.target = replace(HERE, region="eu-west-1")
     elsewhere = replace(there.prepared(), provider=provider)
@@ -229,8 +245,8 @@ def test_two_concurrent_regions_share_the_budget_of_the_day() -> None:
 
 
 def test_the_next_sweep_finishes_one_that_was_killed_after_a_cancel() -> None:
-    night = Night(cloud=StubEc2(Machine(id=ONE, spot_request="sir-1")))
-    night.cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
+    night = Night(cloud=SimulatedEc2(a_machine(id=ONE, spot_request="sir-00000001")))
+    night.cloud.request_spot("sir-00000001", ONE)
     night.cloud.before("TerminateInstances", kill)
     with pytest.raises(Killed):
         night.sweep()
@@ -248,30 +264,18 @@ def test_the_next_sweep_finishes_one_that_was_killed_after_a_cancel() -> None:
 @pytest.mark.parametrize("action", [ActionKind.TERMINATE, ActionKind.STOP])  # EC2 has no shelf
 def test_a_call_names_its_instances_and_nothing_more(action: ActionKind) -> None:
     """No force, no skipped shutdown, no hibernation: what hangs in its end is left to hang."""
-    night = Night(cloud=StubEc2(*machines(2)), policy=a_policy(action=action))
-    asked: list[dict[str, str]] = []
-    carry_out = {
-        ActionKind.TERMINATE: "_terminate_instances",
-        ActionKind.STOP: "_stop_instances",
-    }[action]
-    whole: Callable[[dict[str, str]], str] = getattr(night.cloud, carry_out)
-
-    def listening(parameters: dict[str, str]) -> str:
-        asked.append(dict(parameters))
-        return whole(parameters)
-
-    setattr(night.cloud, carry_out, listening)
+    night = Night(cloud=SimulatedEc2(*machines(2)), policy=a_policy(action=action))
 
     assert night.sweep().count(Result.VERIFIED) == 2
-    assert [set(one) for one in asked] == [
-        {"Action", "Version", "InstanceId.1", "InstanceId.2"},
-    ]
+    orders = night.cloud.made("TerminateInstances", "StopInstances")
+    assert [call.operation.startswith(action.value.title()) for call in orders] == [True]
+    assert [call.arguments for call in orders] == [{"InstanceId": [ONE, TWO]}]
 
 
 @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
 def test_an_instance_that_shuts_down_slowly_is_not_called_again(state: str) -> None:
-    night = Night(cloud=StubEc2(*machines(2)), policy=a_policy(limits=WIDE))
-    night.cloud.machines[ONE].state = state
+    night = Night(cloud=SimulatedEc2(*machines(2)), policy=a_policy(limits=WIDE))
+    night.cloud.change(ONE, state=state)
     night.sweep()
     night.time.sleep(7_200)
     night.sweep()
@@ -281,15 +285,19 @@ def test_an_instance_that_shuts_down_slowly_is_not_called_again(state: str) -> N
 
 def test_an_instance_with_the_name_and_tags_of_an_old_one_has_its_own_age() -> None:
     night = Night(
-        cloud=StubEc2(Machine(id=ONE, tags={"env": "dev", "Name": "web"})),
+        cloud=SimulatedEc2(a_machine(id=ONE, tags={"env": "dev", "Name": "web"})),
         policy=a_policy(older_than=timedelta(days=3)),
     )
     leased(night, ONE, ends_in=-timedelta(minutes=1))
     night.sweep()
     night.time.at += timedelta(days=4)
     night.cloud.machines.clear()
-    night.cloud.machines[TWO] = Machine(
-        id=TWO, tags={"env": "dev", "Name": "web", "curfew:fleet": "lab"}, launched_at=night.time.at
+    night.cloud.add(
+        a_machine(
+            id=TWO,
+            tags={"env": "dev", "Name": "web", "curfew:fleet": "lab"},
+            launched_at=night.time.at,
+        )
     )
     night.time.at += timedelta(hours=1)
 
@@ -315,7 +323,7 @@ CALENDAR = {
 def test_a_lease_has_its_length_whatever_the_calendar_does(at: str) -> None:
     policy = a_policy(selector=a_selector(tags=(), expired=True))
     begun = datetime.fromisoformat(at)
-    night = Night(cloud=StubEc2(*machines(1, launched_at=begun)), policy=policy)
+    night = Night(cloud=SimulatedEc2(*machines(1, launched_at=begun)), policy=policy)
     night.time.at = begun
     leased(night, ONE, ends_in=timedelta(hours=24))
 
@@ -340,10 +348,10 @@ def test_a_lease_has_its_length_whatever_the_calendar_does(at: str) -> None:
 def test_the_day_of_the_budget_is_the_local_day(first: str, second: str, same: bool) -> None:
     long_ago = datetime(2026, 1, 1, tzinfo=UTC)
     policy = a_policy(limits=replace(NO_LIMITS, per_day=1))
-    night = Night(cloud=StubEc2(*machines(1, launched_at=long_ago)), policy=policy)
+    night = Night(cloud=SimulatedEc2(*machines(1, launched_at=long_ago)), policy=policy)
     night.time.at = datetime.fromisoformat(first)
     assert night.sweep().status is Status.COMPLETED
-    night.cloud.machines[TWO] = Machine(id=TWO, launched_at=long_ago)
+    night.cloud.add(a_machine(id=TWO, launched_at=long_ago))
     night.time.at = datetime.fromisoformat(second)
 
     assert (night.sweep().status is Status.REFUSED) is same
@@ -353,7 +361,7 @@ def test_a_clock_that_is_set_back_makes_no_instance_older() -> None:
     protection = Protection(min_age=timedelta(minutes=15))
     young = NOW - timedelta(minutes=20)
     night = Night(
-        cloud=StubEc2(Machine(id=ONE, launched_at=young), Machine(id=TWO)),
+        cloud=SimulatedEc2(a_machine(id=ONE, launched_at=young), a_machine(id=TWO)),
         policy=a_policy(protection=protection),
     )
 
@@ -367,7 +375,8 @@ def test_a_clock_that_is_set_back_makes_no_instance_older() -> None:
 
 def test_a_slow_clock_ends_no_lease_early() -> None:
     night = Night(
-        cloud=StubEc2(*machines(2)), policy=a_policy(selector=a_selector(tags=(), expired=True))
+        cloud=SimulatedEc2(*machines(2)),
+        policy=a_policy(selector=a_selector(tags=(), expired=True)),
     )
     leased(night, ONE, TWO, ends_in=timedelta(minutes=5))
     night.time.at -= timedelta(minutes=10)
@@ -423,32 +432,30 @@ def accounted(night: Night) -> None:
     }
 
 
-TROUBLES: dict[str, Callable[[StubEc2], object]] = {
+TROUBLES: dict[str, Callable[[SimulatedEc2], object]] = {
     "calm": lambda cloud: None,
-    "no answer": lambda cloud: cloud.fail("TerminateInstances", Fault(), times=9),
-    "no answer after the effect": lambda cloud: cloud.fail(
-        "TerminateInstances", Fault(after_effect=True)
-    ),
-    "throttled": lambda cloud: cloud.fail(
-        "TerminateInstances", Fault(code="RequestLimitExceeded", status=503), times=9
-    ),
-    "refused": lambda cloud: cloud.fail("TerminateInstances", Fault(code="NeverHeardOf")),
-    "denied": lambda cloud: cloud.denied.add(ONE),
-    "garbled": lambda cloud: cloud.garble("TerminateInstances", on=1),
+    "no answer": lambda cloud: cloud.fail("TerminateInstances", NOTHING, times=9),
+    "no answer after the effect": lambda cloud: cloud.fail("TerminateInstances", LOST),
+    "throttled": lambda cloud: cloud.fail("TerminateInstances", THROTTLED, times=9),
+    "refused": lambda cloud: cloud.fail("TerminateInstances", refusal("NeverHeardOf")),
+    "denied": lambda cloud: cloud.deny(ONE),
+    "garbled": lambda cloud: cloud.fail("TerminateInstances", Fault(kind=Kind.GARBLED), on=1),
     "gone": lambda cloud: cloud.before("TerminateInstances", lambda: cloud.machines.pop(ONE)),
-    "unnamed": lambda cloud: cloud.unnamed.add(ONE),
-    "idle": lambda cloud: setattr(cloud, "idle", True),
-    "blind": lambda cloud: cloud.fail("DescribeInstances", Fault(code="AuthFailure"), on=3),
+    "unnamed": lambda cloud: cloud.always(Kind.UNNAMED, *ORDERS, ids=frozenset({ONE})),
+    "idle": lambda cloud: cloud.always(Kind.IDLE, *ORDERS),
+    "blind": lambda cloud: cloud.fail("DescribeInstances", refusal("AuthFailure"), on=3),
 }
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 def test_every_candidate_and_every_intent_is_accounted_for_once(
-    trouble: Callable[[StubEc2], object],
+    trouble: Callable[[SimulatedEc2], object],
 ) -> None:
-    cloud = StubEc2(*machines(25), *(Machine(id=an_id(n), zone="b") for n in range(100, 105)))
-    cloud.machines[an_id(2)].tags["curfew:keep"] = ""
-    cloud.machines[an_id(3)].termination_protected = True
+    cloud = SimulatedEc2(
+        *machines(25), *(a_machine(id=an_id(n), zone="b") for n in range(100, 105))
+    )
+    cloud.tag(an_id(2), curfew__keep="")
+    cloud.change(an_id(3), termination_protected=True)
     trouble(cloud)
 
     accounted(Night(cloud=cloud))
@@ -508,15 +515,13 @@ def test_no_function_is_restored_from_a_snapshot() -> None:
 def test_a_protection_missing_from_the_answer_is_unknown_and_keeps(
     attribute: str,
 ) -> None:
-    cloud = StubEc2(Machine(id=an_id(1)), Machine(id=an_id(2)))
-    answered = cloud._describe_instance_attribute
+    cloud = SimulatedEc2(a_machine(id=an_id(1)), a_machine(id=an_id(2)))
 
-    def silent(asked: dict[str, str]) -> str:
-        if (asked["InstanceId"], asked["Attribute"]) == (an_id(1), attribute):
-            return f"<instanceId>{an_id(1)}</instanceId>"
-        return answered(asked)
+    def silent(body: bytes) -> bytes:
+        value = f"(<instanceId>{an_id(1)}</instanceId>)<{attribute}>.*</{attribute}>"
+        return re.sub(value.encode(), rb"\1", body)
 
-    cloud._describe_instance_attribute = silent  # type: ignore[method-assign]
+    cloud.always(Kind.ALTERED, "DescribeInstanceAttribute", edit=silent)
 
     report = Night(cloud=cloud).sweep()
 

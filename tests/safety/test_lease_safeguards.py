@@ -15,11 +15,12 @@ from curfew.core.policy import Limits, Protection
 from curfew.fleets import lifecycle
 from curfew.ledger.records import PlanRecord, PlanStep
 from curfew.sweep import run_state, stored_plans
+from curfew_simulator.cloud.faults import Kind
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
+from tests.cloud import LOST, UNSEEN, SimulatedEc2, a_machine, refusal
 from tests.launches import FIRST, SECOND, Launching
 from tests.night import Night, leased
 from tests.safety.scenario import Scenario, detected
-from tests.stub_ec2 import Fault, Machine, StubEc2
 
 ONE, TWO, STRANGER = an_id(1), an_id(2), an_id(3)
 EIGHT_HOURS = timedelta(hours=8)
@@ -28,7 +29,7 @@ MEMBER = {"env": "dev", "curfew:fleet": "lab"}
 
 def expired(*, tags: dict[str, str] | None = None) -> tuple[Night, Fleet]:
     """A fleet of two whose lease ran out a minute ago, and the policy that ends it."""
-    cloud = StubEc2(*(Machine(id=id_, tags=tags or MEMBER) for id_ in (ONE, TWO)))
+    cloud = SimulatedEc2(*(a_machine(id=id_, tags=tags or MEMBER) for id_ in (ONE, TWO)))
     night = Night(cloud=cloud, policy=a_policy(selector=a_selector(tags=(), expired=True)))
     return night, leased(night, ONE, TWO, ends_in=-timedelta(minutes=1))
 
@@ -72,7 +73,7 @@ def a_renewal_that_comes_too_late_is_told_so() -> None:
 
 def only_what_was_launched_is_ended() -> None:
     night, lab = expired()
-    night.cloud.machines[STRANGER] = Machine(id=STRANGER, tags=MEMBER)
+    night.cloud.add(a_machine(id=STRANGER, tags=MEMBER))
     night.policy = lifecycle.ending(lab, Protection(), Limits())
     night.sweep()
     assert night.cloud.ids("running") == {STRANGER}
@@ -80,8 +81,10 @@ def only_what_was_launched_is_ended() -> None:
 
 def only_what_carries_the_tag_is_ended() -> None:
     night, lab = expired()
-    night.cloud.machines[ONE].tags = {"env": "dev"}
-    night.cloud.loose = True  # the cloud's filters let everything through
+    night.cloud.change(ONE, tags={"env": "dev"})
+    night.cloud.always(
+        Kind.UNFILTERED, "DescribeInstances"
+    )  # the cloud's filters let everything through
     night.policy = lifecycle.ending(lab, Protection(), Limits())
     night.sweep()
     assert night.cloud.ids("running") == {ONE}
@@ -89,7 +92,7 @@ def only_what_carries_the_tag_is_ended() -> None:
 
 def protection_counts_for_more_than_an_owners_word() -> None:
     night, lab = expired()
-    night.cloud.machines[ONE].tags = {**MEMBER, "curfew:keep": ""}
+    night.cloud.change(ONE, tags={**MEMBER, "curfew:keep": ""})
     night.policy = lifecycle.ending(lab, Protection(), Limits())
     night.sweep()
     assert night.cloud.ids("running") == {ONE}
@@ -145,16 +148,16 @@ def never_more(launching: Launching, *, asked: int = 4) -> None:
 
 def a_lost_answer_launches_once() -> None:
     there = Launching()
-    there.cloud.fail("RunInstances", Fault(after_effect=True))
-    there.cloud.visible_after = 6
+    there.cloud.fail("RunInstances", LOST)
+    there.cloud.fail("DescribeInstances", UNSEEN, times=6)
     there.go()
     never_more(there)
 
 
 def a_lost_answer_leads_to_no_other_pool() -> None:
     there = Launching()
-    there.cloud.fail("RunInstances", Fault(after_effect=True), times=8)
-    there.cloud.visible_after = 60
+    there.cloud.fail("RunInstances", LOST, times=8)
+    there.cloud.fail("DescribeInstances", UNSEEN, times=60)
     there.go()
     assert len(there.launched) == 4
 
@@ -162,7 +165,7 @@ def a_lost_answer_leads_to_no_other_pool() -> None:
 def two_at_once_launch_once() -> None:
     """While one worker is in its call, another finds the pool empty and would go to the next; then there is room."""
     there = Launching()
-    there.cloud.capacity = {FIRST: 0, SECOND: 4}
+    there.cloud.capacity.update({FIRST: 0, SECOND: 4})
     begun = there.begin()
 
     def another() -> None:
@@ -209,7 +212,7 @@ def interrupted(there: Launching) -> Iterator[None]:
 
 def given_up_nothing_more_is_launched() -> None:
     there = Launching()
-    there.cloud.capacity = {FIRST: 3, SECOND: 100}
+    there.cloud.capacity.update({FIRST: 3, SECOND: 100})
     begun = there.begin()
     there.cloud.before(
         "RunInstances",
@@ -223,9 +226,9 @@ def given_up_nothing_more_is_launched() -> None:
 
 def a_mismatch_is_not_asked_anew() -> None:
     there = Launching()
-    there.cloud.fail("RunInstances", Fault(after_effect=True))
-    there.cloud.fail("RunInstances", Fault(code="IdempotentParameterMismatch"), on=2)
-    there.cloud.visible_after = 30
+    there.cloud.fail("RunInstances", LOST)
+    there.cloud.fail("RunInstances", refusal("IdempotentParameterMismatch"), on=2)
+    there.cloud.fail("DescribeInstances", UNSEEN, times=30)
     there.go()
     assert len(there.launched) == 4
     assert len({asked["ClientToken"] for asked in there.cloud.asked}) == 1
@@ -258,7 +261,7 @@ def a_record(**more: Any) -> PlanRecord:
 
 def a_kept_plan_is_the_plan_that_was_made() -> None:
     """An operator has changed the verdicts, so what they would do is not what was planned."""
-    night = Night(cloud=StubEc2(Machine(id=ONE)))
+    night = Night(cloud=SimulatedEc2(a_machine(id=ONE)))
     record = stored_plans.make(a_record(), night.prepared())
     forged = replace(record, step=PlanStep.APPLYING, hash="another")
     try:
@@ -316,7 +319,7 @@ def test_a_tag_ends_nothing() -> None:
     """An operator writes all the tags of an expired fleet onto another machine."""
     night, _ = expired()
     copied = {**MEMBER, "curfew:lease": "2020-01-01T00:00:00Z", "curfew:operation": "op-lab"}
-    night.cloud.machines[STRANGER] = Machine(id=STRANGER, tags=copied)
+    night.cloud.add(a_machine(id=STRANGER, tags=copied))
 
     night.sweep()
 

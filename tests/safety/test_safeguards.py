@@ -21,11 +21,12 @@ from curfew.ledger.records import Pause
 from curfew.orchestration import admission
 from curfew.schemas.messages import SweepRequest
 from curfew_simulator.ablation.safeguards import ONLY_IN_SCENARIOS
+from curfew_simulator.cloud.faults import Kind
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
+from tests.cloud import BROKEN, LOST, ORDERS, SimulatedEc2, a_machine, refusal
 from tests.night import Night, begun, leased, results
 from tests.safety import test_calls, test_lease_safeguards
 from tests.safety.scenario import Scenario, detected
-from tests.stub_ec2 import Fault, Machine, StubEc2
 
 ONE, TWO = an_id(1), an_id(2)
 
@@ -45,11 +46,11 @@ def untouched(night: Night) -> None:
 
 
 def beside_an_ordinary(**odd: Any) -> Night:
-    return Night(cloud=StubEc2(Machine(id=ONE, **odd), Machine(id=TWO)))
+    return Night(cloud=SimulatedEc2(a_machine(id=ONE, **odd), a_machine(id=TWO)))
 
 
-def many(count: int = 5, **more: Any) -> StubEc2:
-    return StubEc2(*(Machine(id=an_id(number), **more) for number in range(1, count + 1)))
+def many(count: int = 5, **more: Any) -> SimulatedEc2:
+    return SimulatedEc2(*(a_machine(id=an_id(number), **more) for number in range(1, count + 1)))
 
 
 # Each protection is a safeguard of its own.
@@ -147,15 +148,15 @@ def a_late_trigger_is_refused() -> None:
 def a_duplicate_trigger_does_nothing() -> None:
     night = Night(cloud=many(1), scheduled_at=NOW)
     night.sweep()
-    night.cloud.machines[TWO] = Machine(id=TWO)
+    night.cloud.add(a_machine(id=TWO))
     night.sweep()
     assert night.cloud.ids("running") == {TWO}
 
 
 def a_partial_listing_is_not_acted_on() -> None:
     night = Night(cloud=many())
-    night.cloud.page_size = 2
-    night.cloud.fail("DescribeInstances", Fault(code="InternalError", status=500), on=2)
+    night.cloud.region.page_size = 2
+    night.cloud.fail("DescribeInstances", BROKEN, on=2)
     untouched(night)
 
 
@@ -168,7 +169,7 @@ def the_selector_is_applied_here_too() -> None:
 
 def age_is_waited_for() -> None:
     night = beside_an_ordinary(launched_at=NOW - timedelta(days=2))
-    night.cloud.machines[TWO].launched_at = NOW - timedelta(days=4)
+    night.cloud.change(TWO, launched_at=NOW - timedelta(days=4))
     night.policy = a_policy(older_than=timedelta(days=3))
     spared(night)
 
@@ -192,7 +193,7 @@ def nothing_is_done_while_paused() -> None:
 
 
 def a_stale_plan_is_not_carried_out() -> None:
-    night = Night(cloud=StubEc2(Machine(id=ONE), Machine(id=TWO, zone="eu-central-1b")))
+    night = Night(cloud=SimulatedEc2(a_machine(id=ONE), a_machine(id=TWO, zone="eu-central-1b")))
     night.cloud.before("TerminateInstances", lambda: night.time.sleep(3_600))
     night.sweep()
     assert night.cloud.ids("running") == {TWO}
@@ -204,7 +205,9 @@ def no_batch_begins_out_of_time() -> None:
 
 def batches_keep_to_a_zone() -> None:
     zones = ("eu-central-1a", "eu-central-1b")
-    night = Night(cloud=StubEc2(*(Machine(id=an_id(n), zone=zones[n % 2]) for n in range(10))))
+    night = Night(
+        cloud=SimulatedEc2(*(a_machine(id=an_id(n), zone=zones[n % 2]) for n in range(10)))
+    )
     night.sweep()
     for _, ids in night.cloud.orders:
         assert len({night.cloud.machines[id_].zone for id_ in ids}) == 1
@@ -219,19 +222,16 @@ def batches_are_small() -> None:
 def each_batch_is_looked_at_again() -> None:
     night = beside_an_ordinary()
     keep = {"env": "dev", "curfew:keep": ""}
-    night.cloud.before(
-        "DescribeInstances", lambda: setattr(night.cloud.machines[ONE], "tags", keep), on=2
-    )
+    night.cloud.before("DescribeInstances", lambda: night.cloud.change(ONE, tags=keep), on=2)
     spared(night)
 
 
 def every_group_is_looked_at_again() -> None:
     """IAM refuses one of four; while its half is tried, an operator protects one of the other half."""
     night = Night(cloud=many(4))
-    night.cloud.denied = {ONE}
-    other = night.cloud.machines[an_id(4)]
+    night.cloud.deny(ONE)
     night.cloud.before(
-        "TerminateInstances", lambda: other.tags.update({"curfew:keep": "yes"}), on=2
+        "TerminateInstances", lambda: night.cloud.tag(an_id(4), curfew__keep="yes"), on=2
     )
     night.sweep()
     assert night.cloud.ids("running") == {ONE, an_id(4)}
@@ -239,9 +239,11 @@ def every_group_is_looked_at_again() -> None:
 
 def a_cancel_is_an_order_too() -> None:
     """Cancelling the request of a stopped instance terminates it, so the pause switch stops that as well."""
-    night = Night(cloud=StubEc2(Machine(id=ONE, state="stopped", spot_request="sir-1")))
+    night = Night(
+        cloud=SimulatedEc2(a_machine(id=ONE, state="stopped", spot_request="sir-00000001"))
+    )
     night.policy = a_policy(selector=a_selector(states=frozenset({State.STOPPED})))
-    night.cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "disabled"}
+    night.cloud.request_spot("sir-00000001", ONE, state="disabled")
     thrown = Pause(since=NOW, by="kim", reason="exam")
     night.cloud.before("DescribeInstances", lambda: night.ledger.pause(thrown), on=2)
     untouched(night)
@@ -249,16 +251,16 @@ def a_cancel_is_an_order_too() -> None:
 
 def a_cancel_is_seen() -> None:
     """A cancel that is agreed to and not carried out leaves a request that launches the instance again."""
-    night = Night(cloud=StubEc2(Machine(id=ONE, spot_request="sir-1")))
-    night.cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
-    night.cloud.idle = True
+    night = Night(cloud=SimulatedEc2(a_machine(id=ONE, spot_request="sir-00000001")))
+    night.cloud.request_spot("sir-00000001", ONE)
+    night.cloud.always(Kind.IDLE, *ORDERS)
     night.sweep()
     assert [action for action, _ in night.cloud.orders] == ["CancelSpotInstanceRequests"]
 
 
 def an_unanswered_call_is_not_repeated_blindly() -> None:
     night = Night(cloud=many(2))
-    night.cloud.fail("TerminateInstances", Fault(after_effect=True))
+    night.cloud.fail("TerminateInstances", LOST)
     night.sweep()
     assert len(night.cloud.orders) == 1
 
@@ -284,21 +286,21 @@ def without_a_ledger_nothing_is_done() -> None:
 
 
 def spot_requests_are_cancelled_first() -> None:
-    night = Night(cloud=StubEc2(Machine(id=ONE, spot_request="sir-1")))
-    night.cloud.spot_requests["sir-1"] = {"type": "persistent", "state": "active"}
+    night = Night(cloud=SimulatedEc2(a_machine(id=ONE, spot_request="sir-00000001")))
+    night.cloud.request_spot("sir-00000001", ONE)
     night.sweep()
     assert night.cloud.ids("running") == set()
 
 
 def success_is_seen() -> None:
     night = Night(cloud=many(2))
-    night.cloud.idle = True
+    night.cloud.always(Kind.IDLE, *ORDERS)
     assert Result.VERIFIED not in results(night.sweep()).values()
 
 
 def an_unknown_error_stops_everything() -> None:
     night = Night(cloud=many(50))
-    night.cloud.fail("TerminateInstances", Fault(code="NeverHeardOf"))
+    night.cloud.fail("TerminateInstances", refusal("NeverHeardOf"))
     night.sweep()
     assert len(night.cloud.orders) == 1
 

@@ -27,7 +27,6 @@ from curfew_simulator.cloud.world import World
 from tests.builders import HERE, a_policy
 from tests.contract import test_fleets, test_ledgers, test_plans, test_providers
 from tests.simulator.conftest import Reach
-from tests.stub_ec2 import StubEc2
 
 TABLE = "curfew-ledger"
 ALLOWED = {
@@ -77,9 +76,8 @@ def test_the_provider_keeps_its_contract(
 
     both.world.every_call(settle)
     subnets = tuple(region.subnets)
-    names = StubEc2()  # this cloud has no parameters
-    real = provider(both, ssm=names.ssm)
-    name = names.parameters.__setitem__
+    real = provider(both, ssm=lambda: both.client("ssm"))
+    name = both.world.parameters().__setitem__
     expectation(test_providers.Case(real, put, protect, subnets, limit, name))
 
 

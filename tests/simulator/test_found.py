@@ -16,22 +16,22 @@ from curfew.schemas.messages import WorkRequest
 from curfew.sweep import lease_lookup
 from curfew.sweep.lease_lookup import remembered
 from tests.builders import HERE, NOW, an_id, an_instance
+from tests.cloud import LOST, SimulatedEc2, a_machine
 from tests.http import Service
 from tests.launches import Launching
 from tests.night import Night
-from tests.stub_ec2 import Fault, Machine, StubEc2
 
 
 def test_a_delayed_call_is_made_only_after_another_description() -> None:
-    """The ledger takes minutes to write the intents, and meanwhile an operator protects an instance."""
-    night = Night(cloud=StubEc2(Machine(id=an_id(1)), Machine(id=an_id(2))))
+    """The ledger takes minutes to write the intents, and meanwhile somebody protects an instance."""
+    night = Night(cloud=SimulatedEc2(a_machine(id=an_id(1)), a_machine(id=an_id(2))))
     ledger: Any = night.ledger
     append = ledger.append
 
     def slowly(*given: object) -> None:
         if night.cloud.orders == []:
             night.time.sleep(300)
-            night.cloud.machines[an_id(1)].tags = {"env": "dev", "curfew:keep": ""}
+            night.cloud.change(an_id(1), tags={"env": "dev", "curfew:keep": ""})
         append(*given)
 
     ledger.append = slowly
@@ -44,7 +44,7 @@ def test_a_delayed_call_is_made_only_after_another_description() -> None:
 def test_a_partial_listing_of_a_lost_launch_is_not_the_whole_launch() -> None:
     """The answer is lost, and the first look by the token shows two of the three."""
     there = Launching()
-    there.cloud.fail("RunInstances", Fault(after_effect=True))
+    there.cloud.fail("RunInstances", LOST)
     launched = Ec2Provider.launched
     looks: list[int] = []
 
@@ -82,10 +82,10 @@ def of_a_launch() -> Night:
     there = Launching()
     begun = there.begin()
     mine, copied = (
-        Machine(id=an_id(number), tags={"env": "dev", "curfew:operation": operation})
+        a_machine(id=an_id(number), tags={"env": "dev", "curfew:operation": operation})
         for number, operation in ((1, begun.operation), (2, "0" * 32))
     )
-    return Night(cloud=StubEc2(mine, copied), ledger=there.ledger)
+    return Night(cloud=SimulatedEc2(mine, copied), ledger=there.ledger)
 
 
 def test_a_sweep_keeps_the_instances_of_an_unfinished_launch() -> None:

@@ -7,7 +7,7 @@ from curfew.core.instance import State
 from curfew.core.policy import Selector, TagFilter
 from curfew.providers.ec2.filters import FILTER_VALUES, filters
 from tests.builders import a_selector, an_id
-from tests.stub_ec2 import Machine, StubEc2
+from tests.cloud import SimulatedEc2, a_machine
 
 FULL = a_selector(
     states=frozenset({State.RUNNING, State.STOPPED}),
@@ -49,7 +49,7 @@ def test_more_values_than_a_request_may_have_are_left_to_the_decision() -> None:
 
 
 def test_more_ids_than_a_request_may_have_are_described_in_several() -> None:
-    cloud = StubEc2(*(Machine(id=an_id(n)) for n in range(450)))
+    cloud = SimulatedEc2(*(a_machine(id=an_id(n)) for n in range(450)))
 
     assert len(cloud.provider().describe([an_id(n) for n in range(450)])) == 450
     assert [action for action, _ in cloud.calls] == ["DescribeInstances"] * 3

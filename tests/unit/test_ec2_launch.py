@@ -1,6 +1,7 @@
 """What a launch is on the wire, and what becomes of it when the cloud is not at its best."""
 
 import base64
+import re
 from typing import Any
 
 import pytest
@@ -16,16 +17,28 @@ from curfew.core.errors import (
 from curfew.core.instance import State
 from curfew.providers.base import Launch
 from curfew.providers.ec2.provider import Ec2Provider
+from curfew_simulator.cloud.faults import Fault, Kind
 from tests.builders import HERE, NOW, a_selector, an_id
-from tests.stub_ec2 import Fault, Machine, StubEc2, tag_specifications
+from tests.cloud import (
+    BROKEN,
+    LOST,
+    NOTHING,
+    THROTTLED,
+    UNSEEN,
+    SimulatedEc2,
+    a_machine,
+    refusal,
+    tags_of,
+)
 
 TAGS = {"env": "sandbox", "curfew:fleet": "pair", "Name": "ü <&>"}
 METADATA = {
-    "MetadataOptions.HttpTokens": "required",
-    "MetadataOptions.HttpPutResponseHopLimit": "1",
-    "MetadataOptions.InstanceMetadataTags": "disabled",
+    "MetadataOptions": {
+        "HttpTokens": "required",
+        "HttpPutResponseHopLimit": "1",
+        "InstanceMetadataTags": "disabled",
+    }
 }
-PROTOCOL = {"Action", "Version"}
 
 
 def a_launch(**more: Any) -> Launch:
@@ -35,11 +48,11 @@ def a_launch(**more: Any) -> Launch:
     return Launch(**(ordinary | more))
 
 
-def sent(launch: Launch) -> dict[str, str]:
-    cloud = StubEc2()
+def sent(launch: Launch) -> dict[str, Any]:
+    cloud = SimulatedEc2()
     cloud.provider().launch(launch, by="test")
     (asked,) = cloud.asked
-    return {key: value for key, value in asked.items() if key not in PROTOCOL}
+    return asked
 
 
 def test_a_minimal_launch_sends_what_it_has_and_what_keeps_safe() -> None:
@@ -65,7 +78,7 @@ def test_a_full_launch_sends_everything() -> None:
 
     asked = sent(full)
 
-    rest = {key: value for key, value in asked.items() if not key.startswith("TagSpecification.")}
+    rest = {key: value for key, value in asked.items() if key != "TagSpecification"}
     assert rest == {
         "ImageId": "ami-08111162",
         "InstanceType": "t2.micro",
@@ -73,17 +86,20 @@ def test_a_full_launch_sends_everything() -> None:
         "MaxCount": "2",
         "ClientToken": "tok",
         "SubnetId": "subnet-b",
-        "SecurityGroupId.1": "sg-1",
-        "SecurityGroupId.2": "sg-2",
+        "SecurityGroupId": ["sg-1", "sg-2"],
         "KeyName": "ops",
-        "IamInstanceProfile.Name": "sandbox-role",
+        "IamInstanceProfile": {"Name": "sandbox-role"},
         "UserData": base64.b64encode(b"#!/bin/sh").decode(),
-        "InstanceMarketOptions.MarketType": "spot",
-        "InstanceMarketOptions.SpotOptions.SpotInstanceType": "one-time",
-        "InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior": "terminate",
+        "InstanceMarketOptions": {
+            "MarketType": "spot",
+            "SpotOptions": {
+                "SpotInstanceType": "one-time",
+                "InstanceInterruptionBehavior": "terminate",
+            },
+        },
         **METADATA,
     }
-    assert tag_specifications(asked) == {
+    assert tags_of(asked) == {
         "instance": TAGS,
         "volume": TAGS,
         "network-interface": TAGS,
@@ -92,14 +108,13 @@ def test_a_full_launch_sends_everything() -> None:
 
 
 def test_on_demand_tags_no_spot_request() -> None:
-    assert set(tag_specifications(sent(a_launch()))) == {"instance", "volume", "network-interface"}
+    assert set(tags_of(sent(a_launch()))) == {"instance", "volume", "network-interface"}
 
 
 def test_a_profile_may_be_an_arn() -> None:
     arn = "arn:aws:iam::123456789012:instance-profile/sandbox-role"
     asked = sent(a_launch(profile=arn))
-    assert asked["IamInstanceProfile.Arn"] == arn
-    assert "IamInstanceProfile.Name" not in asked
+    assert asked["IamInstanceProfile"] == {"Arn": arn}
 
 
 def test_user_data_arrives_encoded_exactly_once() -> None:
@@ -112,22 +127,23 @@ def test_user_data_is_in_no_representation() -> None:
 
 
 def test_the_answer_is_what_was_launched() -> None:
-    cloud = StubEc2()
+    cloud = SimulatedEc2()
 
     launched = cloud.provider().launch(a_launch(subnet="subnet-b", spot=True), by="test")
 
-    assert [i.id for i in launched] == sorted(cloud.machines)
+    assert [i.id for i in launched] == list(cloud.machines)
     for instance in launched:
         assert instance.target == HERE
         assert instance.zone == "eu-central-1b"
         assert instance.state is State.PENDING
         assert instance.launched_at == NOW
         assert dict(instance.tags) == TAGS
-        assert cloud.spot_requests[instance.spot_request] == {"type": "one-time", "state": "active"}
+        request = cloud.spot_requests[instance.spot_request]
+        assert (request.persistent, request.state) == (False, "active")
 
 
 def test_no_capacity_is_one_call_although_it_is_a_server_error() -> None:
-    cloud = StubEc2()
+    cloud = SimulatedEc2()
     cloud.capacity["t2.micro", "eu-central-1a"] = 0
 
     with pytest.raises(CapacityError, match="InsufficientInstanceCapacity"):
@@ -137,10 +153,10 @@ def test_no_capacity_is_one_call_although_it_is_a_server_error() -> None:
     assert cloud.machines == {}
 
 
-@pytest.mark.parametrize("quota", ["instance_quota", "vcpu_quota"])
+@pytest.mark.parametrize("quota", ["instances", "vcpus"])
 def test_a_quota_limits_and_then_refuses(quota: str) -> None:
-    cloud = StubEc2()
-    setattr(cloud, quota, 3)
+    cloud = SimulatedEc2()
+    setattr(cloud.region.limits, quota, 3)
     provider = cloud.provider()
 
     assert len(provider.launch(a_launch(count=5), by="test")) == 3
@@ -151,16 +167,16 @@ def test_a_quota_limits_and_then_refuses(quota: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        (Fault(), AmbiguousError),
-        (Fault(code="InternalError", status=500), AmbiguousError),
-        (Fault(code="RequestLimitExceeded", status=503), ThrottledError),
-        (Fault(code="UnauthorizedOperation", status=403), RefusedError),
-        (Fault(code="Unsupported"), CapacityError),
+        (NOTHING, AmbiguousError),
+        (BROKEN, AmbiguousError),
+        (THROTTLED, ThrottledError),
+        (refusal("UnauthorizedOperation", 403), RefusedError),
+        (refusal("Unsupported"), CapacityError),
     ],
     ids=lambda value: getattr(value, "code", "") or getattr(value, "__name__", "time-out"),
 )
 def test_a_call_that_goes_wrong_is_made_once(fault: Fault, kind: type[ProviderError]) -> None:
-    cloud = StubEc2()
+    cloud = SimulatedEc2()
     cloud.fail("RunInstances", fault)
 
     with pytest.raises(kind):
@@ -169,15 +185,15 @@ def test_a_call_that_goes_wrong_is_made_once(fault: Fault, kind: type[ProviderEr
     assert len(cloud.asked) == 1
 
 
-@pytest.mark.parametrize("fault", [Fault(after_effect=True), None], ids=["time-out", "garbled"])
+@pytest.mark.parametrize("fault", [LOST, None], ids=["time-out", "garbled"])
 def test_a_launch_without_a_readable_answer_is_found_by_its_token_and_never_doubled(
     fault: Fault | None,
 ) -> None:
-    cloud = StubEc2()
+    cloud = SimulatedEc2()
     if fault:
         cloud.fail("RunInstances", fault)
     else:
-        cloud.garble("RunInstances", on=1)
+        cloud.fail("RunInstances", Fault(kind=Kind.GARBLED), on=1)
     provider = cloud.provider()
     with pytest.raises(AmbiguousError):
         provider.launch(a_launch(), by="test")
@@ -189,9 +205,13 @@ def test_a_launch_without_a_readable_answer_is_found_by_its_token_and_never_doub
     assert len(cloud.machines) == 2
 
 
+def without_instances(body: bytes) -> bytes:
+    return re.sub(rb"<instancesSet>.*</instancesSet>", b"<instancesSet/>", body)
+
+
 def test_an_answer_that_names_nothing_may_have_launched_something() -> None:
-    cloud = StubEc2()
-    cloud.unnamed = {an_id(5_000), an_id(5_001)}
+    cloud = SimulatedEc2()
+    cloud.fail("RunInstances", Fault(kind=Kind.ALTERED, edit=without_instances))
     provider = cloud.provider()
 
     with pytest.raises(AmbiguousError):
@@ -201,8 +221,8 @@ def test_an_answer_that_names_nothing_may_have_launched_something() -> None:
 
 
 def test_what_is_launched_may_not_be_seen_at_once() -> None:
-    cloud = StubEc2()
-    cloud.visible_after = 2
+    cloud = SimulatedEc2()
+    cloud.fail("DescribeInstances", UNSEEN, times=2)
     provider = cloud.provider()
     provider.launch(a_launch(), by="test")
 
@@ -210,8 +230,8 @@ def test_what_is_launched_may_not_be_seen_at_once() -> None:
 
 
 def test_what_dies_at_once_says_why_and_its_token_is_spent() -> None:
-    cloud = StubEc2()
-    cloud.stillborn = 2
+    cloud = SimulatedEc2()
+    cloud.region.doomed.add("t2.micro")
     provider = cloud.provider()
     provider.launch(a_launch(), by="test")
 
@@ -224,38 +244,42 @@ def test_what_dies_at_once_says_why_and_its_token_is_spent() -> None:
 
 
 def test_a_token_is_looked_for_on_every_page_and_named_once() -> None:
-    cloud = StubEc2(*(Machine(id=an_id(n), token="tok") for n in range(7)), page_size=3)
-    cloud.twice = True
-    cloud.empty_pages = {2}
+    cloud = SimulatedEc2(
+        *(a_machine(id=an_id(n), client_token="tok") for n in range(7)), page_size=3
+    )
+    cloud.fail("DescribeInstances", Fault(kind=Kind.TWICE))
+    cloud.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE), on=2)
     assert len(cloud.provider().launched("tok")) == 7
 
 
 def test_what_another_token_launched_is_not_ours_whatever_the_filter_lets_through() -> None:
-    cloud = StubEc2(Machine(id=an_id(1), token="tok"), Machine(id=an_id(2), token="TOK"))
-    cloud.loose = True
+    cloud = SimulatedEc2(
+        a_machine(id=an_id(1), client_token="tok"), a_machine(id=an_id(2), client_token="TOK")
+    )
+    cloud.always(Kind.UNFILTERED, "DescribeInstances")
     assert [i.id for i in cloud.provider().launched("tok")] == [an_id(1)]
 
 
 def test_a_look_that_fails_says_how_to_go_on() -> None:
-    cloud = StubEc2()
-    cloud.fail("DescribeInstances", Fault(code="RequestLimitExceeded", status=503))
+    cloud = SimulatedEc2()
+    cloud.fail("DescribeInstances", THROTTLED)
     with pytest.raises(ThrottledError):
         cloud.provider().launched("tok")
 
 
-class TestTheStub:
+class TestTokens:
     """A token is remembered by zone where there is a subnet, and by region where there is none."""
 
     def test_a_token_in_another_zone_launches_again(self) -> None:
-        cloud = StubEc2()
+        cloud = SimulatedEc2()
         provider = cloud.provider()
         provider.launch(a_launch(subnet="subnet-a"), by="test")
         provider.launch(a_launch(subnet="subnet-b"), by="test")
         assert len(cloud.machines) == 4
 
     def test_a_token_in_another_subnet_of_the_zone_is_a_mismatch(self) -> None:
-        cloud = StubEc2()
-        cloud.subnets["subnet-a2"] = cloud.subnets["subnet-a"]
+        cloud = SimulatedEc2()
+        cloud.region.subnets["subnet-a2"] = cloud.region.subnets["subnet-a"]
         provider = cloud.provider()
         provider.launch(a_launch(subnet="subnet-a"), by="test")
         with pytest.raises(MismatchError):
@@ -271,7 +295,7 @@ class TestTheStub:
         ],
     )
     def test_what_ec2_refuses_launches_nothing(self, more: dict[str, Any], code: str) -> None:
-        cloud = StubEc2()
+        cloud = SimulatedEc2()
         with pytest.raises(RefusedError) as refused:
             cloud.provider().launch(a_launch(**more), by="test")
         assert refused.value.code == code
@@ -281,20 +305,20 @@ class TestTheStub:
 class TestPage:
     @pytest.mark.parametrize(("limit", "size"), [(1, 5), (5, 5), (40, 40), (5_000, 1_000)])
     def test_its_size_is_what_ec2_takes(self, limit: int, size: int) -> None:
-        cloud = StubEc2(*(Machine(id=an_id(n)) for n in range(1_001)))
+        cloud = SimulatedEc2(*(a_machine(id=an_id(n)) for n in range(1_001)))
         page = cloud.provider().page(a_selector(), limit=limit)
         assert len(page.instances) == size
         assert page.after
 
     def test_what_the_filters_let_through_is_judged_again(self) -> None:
-        cloud = StubEc2(Machine(id=an_id(1)), Machine(id=an_id(2), tags={"env": "prod"}))
-        cloud.loose = True
+        cloud = SimulatedEc2(a_machine(id=an_id(1)), a_machine(id=an_id(2), tags={"env": "prod"}))
+        cloud.always(Kind.UNFILTERED, "DescribeInstances")
         page = cloud.provider().page(a_selector(), limit=5)
         assert [i.id for i in page.instances] == [an_id(1)]
 
     def test_an_empty_page_is_not_the_last(self) -> None:
-        cloud = StubEc2(*(Machine(id=an_id(n)) for n in range(3)))
-        cloud.empty_pages = {1}
+        cloud = SimulatedEc2(*(a_machine(id=an_id(n)) for n in range(3)))
+        cloud.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE), on=1)
         provider = cloud.provider()
 
         first = provider.page(a_selector(), limit=5)
@@ -304,27 +328,27 @@ class TestPage:
 
     @pytest.mark.parametrize("after", ["", "5:2"])
     def test_a_failure_that_is_not_the_tokens_is_the_clouds(self, after: str) -> None:
-        cloud = StubEc2()
-        cloud.fail("DescribeInstances", Fault(code="UnauthorizedOperation", status=403))
+        cloud = SimulatedEc2()
+        cloud.fail("DescribeInstances", refusal("UnauthorizedOperation", 403))
         with pytest.raises(RefusedError):
             cloud.provider().page(a_selector(), limit=5, after=after)
 
     def test_the_first_page_has_no_token_to_be_wrong(self) -> None:
-        cloud = StubEc2()
-        cloud.fail("DescribeInstances", Fault(code="InvalidParameterValue"))
+        cloud = SimulatedEc2()
+        cloud.fail("DescribeInstances", refusal("InvalidParameterValue"))
         with pytest.raises(RefusedError):
             cloud.provider().page(a_selector(), limit=5)
 
 
 class TestImage:
     def test_a_parameter_may_name_a_version(self) -> None:
-        cloud = StubEc2()
+        cloud = SimulatedEc2()
         cloud.parameters["/image:3"] = "ami-08111162"
         assert cloud.provider().image("resolve:ssm:/image:3") == "ami-08111162"
         assert cloud.calls == [("GetParameter", ("/image:3",))]
 
     def test_without_a_client_no_parameter_can_be_read(self) -> None:
-        client = StubEc2().client()
+        client = SimulatedEc2().client()
         provider = Ec2Provider(target=HERE, read=client, act=lambda: client)
         assert provider.image("ami-08111162") == "ami-08111162"
         with pytest.raises(RefusedError, match="the parameter /image"):
@@ -335,14 +359,14 @@ class TestImage:
         ["", "ami-", "ami-xyz", "ami-08111162,ami-08111163", " ami-08111162", "ami-0811116\n"],
     )
     def test_what_only_resembles_an_id_is_refused(self, value: str) -> None:
-        cloud = StubEc2()
+        cloud = SimulatedEc2()
         cloud.parameters["/image"] = value
         with pytest.raises(RefusedError, match="not the id of an image"):
             cloud.provider().image("resolve:ssm:/image")
 
 
 def test_many_are_labelled_in_several_calls() -> None:
-    cloud = StubEc2(*(Machine(id=an_id(n), tags={}) for n in range(450)))
+    cloud = SimulatedEc2(*(a_machine(id=an_id(n), tags={}) for n in range(450)))
     cloud.provider().label([an_id(n) for n in range(450)], {"curfew:lease": "x"}, by="test")
     assert [len(ids) for _, ids in cloud.orders] == [20] * 22 + [10]
     assert all(machine.tags == {"curfew:lease": "x"} for machine in cloud.machines.values())

@@ -22,12 +22,14 @@ from curfew.aws import session as sdk
 from curfew.core.instance import Instance, State
 from curfew.providers.ec2 import page_parser
 from curfew.providers.ec2.instances import instance_of
+from curfew_simulator.cloud.protocols import NAMESPACES, ApiError, refused
+from tests.answers import Chance, Everything
 from tests.builders import HERE
-from tests.stub.pages import Chance, Everything
-from tests.stub.wire import XMLNS, CallRefusedError, error, response
+from tests.cloud import reply
 from tools.trim import INSTANCE
 
 NAME = "DescribeInstancesResponse"
+XMLNS = NAMESPACES["ec2"]
 HEAD = f'<?xml version="1.0" encoding="UTF-8"?><{NAME} xmlns="{XMLNS}"><requestId>r-1</requestId>'
 TAIL = f"</{NAME}>"
 
@@ -44,7 +46,7 @@ class Wire:
         self._client.meta.events.register_first("before-send.ec2", self._answer)
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-        return response(request, self.status, self.body)
+        return reply(request, self.status, self.body)
 
     @property
     def shape(self) -> Any:
@@ -364,7 +366,7 @@ def test_an_encoding_that_the_parser_knows_is_read_the_same() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        error(CallRefusedError("RequestLimitExceeded", "slow down")).encode(),
+        refused("ec2", ApiError("RequestLimitExceeded", "slow down"), "r-1").body,
         listed(BARE),
         b"",
     ],

@@ -11,9 +11,9 @@ from curfew.concurrency import Abreast, in_turn, threads
 from curfew.core.errors import PacedError, RefusedError
 from curfew.core.instance import Attributes
 from curfew.providers.ec2.provider import Ec2Provider
+from curfew_simulator.cloud.faults import Fault
 from tests.builders import HERE, an_id
-from tests.stub.wire import parameters
-from tests.stub_ec2 import Fault, Machine, StubEc2
+from tests.cloud import BROKEN, NOTHING, SimulatedEc2, a_machine, asked, refusal
 
 WAIT = 20
 IDS = [an_id(n) for n in (5, 3, 9, 1, 8, 2, 7, 4, 6, 12, 11, 10)]
@@ -24,13 +24,13 @@ type Ask = Callable[[str], object]
 
 
 def asked_of(
-    cloud: StubEc2, *, abreast: Abreast, ask: Ask = lambda _id: None
+    cloud: SimulatedEc2, *, abreast: Abreast, ask: Ask = lambda _id: None
 ) -> Callable[[Sequence[str]], dict[str, Attributes]]:
     """The real provider's question; ``ask`` is called before each call, with whom it is about."""
     read = cloud.client()
 
     def asking(request: Any, **_: Any) -> None:
-        ask(parameters(request)["InstanceId"])
+        ask(asked(request)["InstanceId"])
 
     events: Any = read.meta.events
     events.register_first("before-send.ec2", asking)
@@ -38,12 +38,17 @@ def asked_of(
     return lambda ids: dict(provider.protections(ids))
 
 
-def a_cloud(**shielded: str) -> StubEc2:
-    machines = [Machine(id=id_) for id_ in IDS]
-    for machine in machines:
-        machine.termination_protected = shielded.get("ended") == machine.id
-        machine.stop_protected = shielded.get("stopped") == machine.id
-    return StubEc2(*machines)
+def a_cloud(**shielded: str) -> SimulatedEc2:
+    return SimulatedEc2(
+        *(
+            a_machine(
+                id=id_,
+                termination_protected=shielded.get("ended") == id_,
+                stop_protected=shielded.get("stopped") == id_,
+            )
+            for id_ in IDS
+        )
+    )
 
 
 @pytest.mark.parametrize(("abreast", "overlap"), [(threads(3), True), (in_turn, False)])
@@ -100,7 +105,7 @@ def test_the_answer_keeps_the_order_of_the_question(abreast: Abreast) -> None:
 
 
 @EACH
-@pytest.mark.parametrize("fault", [Fault(code="InternalError", status=500), Fault()])
+@pytest.mark.parametrize("fault", [BROKEN, NOTHING])
 def test_whoever_could_not_be_read_is_left_out_and_nobody_else(
     abreast: Abreast, fault: Fault
 ) -> None:
@@ -116,7 +121,7 @@ def test_whoever_could_not_be_read_is_left_out_and_nobody_else(
 @EACH
 def test_a_refusal_is_raised_and_nobody_is_asked_about_after_it(abreast: Abreast) -> None:
     cloud = a_cloud()
-    cloud.fail("DescribeInstanceAttribute", Fault(code="NeverHeardOf"), on=4, times=99)
+    cloud.fail("DescribeInstanceAttribute", refusal("NeverHeardOf"), on=4, times=99)
 
     with pytest.raises(RefusedError, match="made to fail"):
         asked_of(cloud, abreast=abreast)(IDS)

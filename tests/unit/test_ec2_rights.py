@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,10 +24,10 @@ from curfew.providers.ec2.scoped_credentials import (
     launching,
 )
 from curfew.sweep.execution import BATCH
+from curfew_simulator.cloud.faults import Fault
 from tests.builders import HERE, an_id
+from tests.cloud import BROKEN, EXTERNAL_ID, NOTHING, SimulatedEc2, a_machine, refusal
 from tests.night import Night, results
-from tests.stub.bank import EXTERNAL_ID
-from tests.stub_ec2 import Fault, Machine, StubEc2
 
 ONE, TWO = an_id(1), an_id(2)
 ARNS = Arns(partition="aws", target=HERE)
@@ -58,8 +59,8 @@ def test_an_errand_is_one_action_on_the_instances_that_it_names() -> None:
 
 
 def test_a_spot_request_is_named_as_one() -> None:
-    (one,) = statements(cancelling(ARNS, ["sir-1"], by="s").policy)
-    arn = f"arn:aws:ec2:{HERE.region}:{HERE.account}:spot-instances-request/sir-1"
+    (one,) = statements(cancelling(ARNS, ["sir-00000001"], by="s").policy)
+    arn = f"arn:aws:ec2:{HERE.region}:{HERE.account}:spot-instances-request/sir-00000001"
     assert (one["Action"], one["Resource"]) == ("ec2:CancelSpotInstanceRequests", [arn])
 
 
@@ -140,8 +141,8 @@ def test_the_name_of_a_session_tells_the_sweep() -> None:
 # What the whole of it does.
 
 
-def two_zones() -> StubEc2:
-    return StubEc2(*(Machine(id=an_id(n), zone="ab"[n % 2]) for n in range(4)))
+def two_zones() -> SimulatedEc2:
+    return SimulatedEc2(*(a_machine(id=an_id(n), zone="ab"[n % 2]) for n in range(4)))
 
 
 def test_each_batch_has_a_loan_of_its_own_that_names_it() -> None:
@@ -149,10 +150,10 @@ def test_each_batch_has_a_loan_of_its_own_that_names_it() -> None:
 
     night.sweep()
 
-    lent = [sorted(p["Statement"][0]["Resource"]) for p in night.cloud.bank.policies]
+    lent = [sorted(p["Statement"][0]["Resource"]) for p in night.cloud.policies]
     assert lent == [sorted(INSTANCE + id_ for id_ in ids) for _, ids in night.cloud.orders]
     assert len(lent) == 2
-    for loan in night.cloud.bank.loans:
+    for loan in night.cloud.credential_requests:
         assert loan["RoleArn"] == f"arn:aws:iam::{HERE.account}:role/curfew-act"
         assert loan["ExternalId"] == EXTERNAL_ID
         assert loan["RoleSessionName"] == loan["SourceIdentity"] == "curfew-sweep-1"
@@ -161,7 +162,13 @@ def test_each_batch_has_a_loan_of_its_own_that_names_it() -> None:
 
 def test_rights_in_another_account_are_given_back_and_nothing_is_done() -> None:
     night = Night(cloud=two_zones())
-    night.cloud.bank.account = "999999999999"
+    sessions = night.cloud.world.identities.sessions
+
+    def move() -> None:
+        sessions.update({k: replace(s, account="999999999999") for k, s in sessions.items()})
+
+    for on in range(1, 10):
+        night.cloud.before("GetCallerIdentity", move, on=on)
 
     report = night.sweep()
 
@@ -173,29 +180,27 @@ def test_rights_in_another_account_are_given_back_and_nothing_is_done() -> None:
 
 def test_a_role_that_refuses_stops_the_sweep_before_anything_is_done() -> None:
     night = Night(cloud=two_zones())
-    night.cloud.bank.faults = [Fault(code="AccessDenied", status=403)] * 9
+    night.cloud.fail("AssumeRole", refusal("AccessDenied", 403), times=9)
 
     report = night.sweep()
 
     assert night.cloud.orders == []
     assert report.problem.startswith("no right could be borrowed: AccessDenied")
-    assert len(night.cloud.bank.faults) == 8
+    assert len(night.cloud.made("AssumeRole")) == 1
 
 
-@pytest.mark.parametrize(
-    "fault", [Fault(), Fault(code="InternalFailure", status=500), Fault(code="Throttling")]
-)
+@pytest.mark.parametrize("fault", [NOTHING, refusal("InternalFailure", 500), refusal("Throttling")])
 def test_a_question_for_rights_that_is_not_answered_leaves_no_doubt_about_the_order(
     fault: Fault,
 ) -> None:
     """Nothing was ordered, so there is nothing to be in doubt about: it is tried again."""
     night = Night(cloud=two_zones())
-    night.cloud.bank.faults = [fault]
+    night.cloud.fail("AssumeRole", fault)
 
     assert set(results(night.sweep()).values()) == {Result.VERIFIED}
 
     night = Night(cloud=two_zones())
-    night.cloud.bank.faults = [fault] * 99
+    night.cloud.fail("AssumeRole", fault, times=99)
     assert set(results(night.sweep()).values()) == {Result.FAILED}
     assert night.cloud.orders == []
 
@@ -203,8 +208,9 @@ def test_a_question_for_rights_that_is_not_answered_leaves_no_doubt_about_the_or
 @pytest.mark.parametrize(("seconds", "ordered"), [(10, 1), (10.1, 0)])
 def test_a_loan_that_takes_too_long_is_not_used(seconds: float, ordered: int) -> None:
     """What the order rests on was seen before it: two answers may take 20 seconds."""
-    cloud = StubEc2(Machine(id=ONE))
-    cloud.bank.takes = seconds
+    cloud = SimulatedEc2(a_machine(id=ONE))
+    for action in ("AssumeRole", "GetCallerIdentity"):
+        cloud.before(action, lambda: cloud.world.clock.sleep(seconds))
     with suppress(ThrottledError):
         cloud.provider().terminate([ONE], by="s")
     assert len(cloud.orders) == ordered
@@ -224,7 +230,7 @@ def test_what_acts_can_sign_nothing_outside_a_loan() -> None:
 def test_a_loan_ends_with_its_call_whatever_becomes_of_it() -> None:
     cloud = two_zones()
     provider = cloud.provider()
-    cloud.fail("TerminateInstances", Fault(code="InternalError", status=500))
+    cloud.fail("TerminateInstances", BROKEN)
     with pytest.raises(ProviderError):
         provider.terminate([ONE], by="s")
 
@@ -233,21 +239,21 @@ def test_a_loan_ends_with_its_call_whatever_becomes_of_it() -> None:
 
 
 def test_a_launch_that_could_not_borrow_has_launched_nothing() -> None:
-    cloud = StubEc2()
-    cloud.bank.faults = [Fault()]
+    cloud = SimulatedEc2()
+    cloud.fail("AssumeRole", NOTHING)
     with pytest.raises(ThrottledError, match="no right could be borrowed"):
         cloud.provider().launch(a_launch(), by="op")
     assert cloud.machines == {}
     with suppress(ProviderError):
         cloud.provider().launch(a_launch(), by="op")
-    assert cloud.bank.loans[0]["RoleArn"].endswith(":role/curfew-launch")
-    assert cloud.bank.loans[0]["RoleSessionName"] == "curfew-op"
+    assert cloud.credential_requests[0]["RoleArn"].endswith(":role/curfew-launch")
+    assert cloud.credential_requests[0]["RoleSessionName"] == "curfew-op"
 
 
 def test_labels_are_written_with_rights_to_twenty_at_a_time() -> None:
     ids = [an_id(n) for n in range(45)]
-    cloud = StubEc2(*(Machine(id=id_) for id_ in ids))
+    cloud = SimulatedEc2(*(a_machine(id=id_) for id_ in ids))
 
     cloud.provider().label(ids, {"curfew:lease": "x"}, by="op")
 
-    assert [len(p["Statement"][0]["Resource"]) for p in cloud.bank.policies] == [20, 20, 5]
+    assert [len(p["Statement"][0]["Resource"]) for p in cloud.policies] == [20, 20, 5]

@@ -7,13 +7,13 @@ from curfew.fleets.lifecycle import look
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.memory import MemoryProvider
 from tests.builders import an_id
+from tests.cloud import SimulatedEc2
 from tests.night import Night, leased
-from tests.stub_ec2 import StubEc2
 
 
 def test_a_fleet_whose_instances_are_all_written_off_is_ended_by_the_next_look() -> None:
     ledger = MemoryLedger()
-    night = Night(cloud=StubEc2(), ledger=ledger)
+    night = Night(cloud=SimulatedEc2(), ledger=ledger)
     fleet = leased(night, an_id(1), an_id(2), ends_in=timedelta(hours=-1))
     now = night.time.now()
     members = ledger.fleets._members[fleet.operation]

@@ -15,19 +15,19 @@ from curfew.core.report import Report, Result, Status
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep.executor import act
 from curfew.sweep.planner import plan
+from curfew_simulator.cloud.ec2.machine import Machine
 from tests.builders import HERE, NOW, an_id
+from tests.cloud import BROKEN, THROTTLED, SimulatedEc2, a_machine
 from tests.night import Night, Time
-from tests.stub_ec2 import Fault, Machine, StubEc2
 
 PLACE = (HERE.account, HERE.region)
-THROTTLED = Fault(code="RequestLimitExceeded", status=503)
 
 
 class Paced:
     """A cloud whose clients keep to a rate, on a clock that only moves when somebody sleeps."""
 
     def __init__(self, *machines: Machine, percent: int = 25) -> None:
-        self.cloud = StubEc2(*machines)
+        self.cloud = SimulatedEc2(*machines)
         self.time = Time()
         self.rates = Rates(percent, now=self.time.now, sleep=self.time.sleep)
         self.look = self.client(allowed_calls.LOOK)
@@ -55,7 +55,7 @@ class Paced:
 
 
 def machines(count: int) -> list[Machine]:
-    return [Machine(id=an_id(number)) for number in range(1, count + 1)]
+    return [a_machine(id=an_id(number)) for number in range(1, count + 1)]
 
 
 def test_a_thousand_looks_take_as_long_as_a_quarter_of_the_rate_says() -> None:
@@ -78,7 +78,7 @@ def test_the_share_is_what_is_set(percent: int, seconds: float) -> None:
 
 
 def test_all_looks_share_one_bucket() -> None:
-    paced = Paced(Machine(id=an_id(1)))
+    paced = Paced(a_machine(id=an_id(1)))
 
     for _ in range(25):
         paced.look.describe_instance_attribute(InstanceId=an_id(1), Attribute="disableApiStop")
@@ -130,7 +130,7 @@ def test_two_threads_share_one_bucket() -> None:
             slept.append(seconds)
 
     rates = Rates(25, now=lambda: NOW, sleep=sleep)
-    cloud = StubEc2()
+    cloud = SimulatedEc2()
 
     def look() -> None:
         client = cloud.client()
@@ -175,7 +175,7 @@ class TestThrottles:
     def test_what_the_sdk_repeats_is_paid_for_afterwards(self) -> None:
         paced = Paced()
         paced.look = paced.client(allowed_calls.LOOK, attempts=4)
-        paced.cloud.fail("DescribeInstances", Fault(code="InternalError", status=500), times=2)
+        paced.cloud.fail("DescribeInstances", BROKEN, times=2)
 
         paced.describe(23)
         assert paced.passed == 0
@@ -218,7 +218,7 @@ class TestThrottles:
         assert paced.passed - before == pytest.approx(1)
 
     def test_other_kinds_go_on_as_before(self) -> None:
-        paced = Paced(Machine(id=an_id(1)))
+        paced = Paced(a_machine(id=an_id(1)))
         paced.cloud.fail("DescribeInstances", THROTTLED)
         with pytest.raises(paced.look.exceptions.ClientError):
             paced.describe(1)
@@ -256,7 +256,7 @@ class TestDeadline:
 
 
 def paced_sweep(
-    cloud: StubEc2, *, percent: int, deadline: datetime | None = None
+    cloud: SimulatedEc2, *, percent: int, deadline: datetime | None = None
 ) -> tuple[Report, Paced]:
     """One sweep at a rate."""
     night = Night(cloud=cloud, deadline=deadline)
@@ -275,7 +275,7 @@ def paced_sweep(
 
 class TestASweep:
     def test_an_order_that_had_to_wait_is_looked_at_again_and_then_made_at_once(self) -> None:
-        cloud = StubEc2(*machines(20))
+        cloud = SimulatedEc2(*machines(20))
         cloud.fail("TerminateInstances", THROTTLED, times=3)
 
         report, paced = paced_sweep(cloud, percent=25)
@@ -293,7 +293,7 @@ class TestASweep:
 
     def test_a_batch_that_takes_too_long_to_look_at_is_looked_at_in_halves(self) -> None:
         """At 1 %, a look at six with their protections takes 65 seconds."""
-        cloud = StubEc2(*machines(6))
+        cloud = SimulatedEc2(*machines(6))
 
         report, _ = paced_sweep(cloud, percent=1)
 
@@ -303,7 +303,7 @@ class TestASweep:
     def test_out_of_time_while_it_waits_for_an_order_it_orders_nothing_more(self) -> None:
         # 61 seconds are left when the batch begins, and its protections alone take 40 of them.
         report, paced = paced_sweep(
-            StubEc2(*machines(20)), percent=5, deadline=NOW + timedelta(seconds=63)
+            SimulatedEc2(*machines(20)), percent=5, deadline=NOW + timedelta(seconds=63)
         )
 
         assert report.status is Status.STOPPED
@@ -312,7 +312,7 @@ class TestASweep:
         assert not report.count(Result.UNKNOWN)
 
     def test_out_of_time_while_it_waits_for_a_page_it_decides_nothing(self) -> None:
-        cloud = StubEc2(*machines(20), page_size=1)
+        cloud = SimulatedEc2(*machines(20), page_size=1)
 
         report, paced = paced_sweep(cloud, percent=5, deadline=NOW + timedelta(seconds=5))
 
@@ -322,7 +322,7 @@ class TestASweep:
         assert paced.passed <= 5
 
     def test_it_says_how_often_the_cloud_found_it_too_fast(self) -> None:
-        cloud = StubEc2(*machines(3))
+        cloud = SimulatedEc2(*machines(3))
         cloud.fail("TerminateInstances", THROTTLED, times=2)
 
         report, _ = paced_sweep(cloud, percent=25)

@@ -11,7 +11,7 @@ from botocore.parsers import create_parser
 from curfew.aws import session
 from curfew.aws.allowed_calls import CHANGES, READS
 from curfew.aws.errors import QUOTAS
-from tests.stub.pages import Everything
+from tests.answers import Everything
 from tools import trim
 
 PROVIDERS = Path(trim.__file__).parents[1] / "functions" / "curfew" / "providers"

@@ -38,7 +38,8 @@ def describe_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
     if arguments.get("IncludeManagedResources") != "true":
         pool = [machine for machine in pool if not machine.hidden]
     wanted = filters.predicate(arguments.get("Filter", []), filters.INSTANCES, _tags)
-    shown, token = pages.page(region, asked, [m.id for m in pool if wanted(m)])
+    found = [m.id for m in pool if Kind.UNFILTERED in asked.faults or wanted(m)]
+    shown, token = pages.page(region, asked, found)
     return {
         "reservationSet": render.reservations(region, (seen[id_] for id_ in shown)),
         "nextToken": token,

@@ -19,6 +19,8 @@ from .region import Region
 IMAGE = re.compile(r"ami-([0-9a-f]{8}|[0-9a-f]{17})|resolve:ssm:\S+")
 SIZE = re.compile(r"[a-z0-9-]+\.(nano|micro|small|medium|large|metal|(\d*)xlarge|metal-\d+xl)")
 VCPUS = {"nano": 2, "micro": 2, "small": 2, "medium": 2, "large": 2, "metal": 96}
+# Source: https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html
+SINGLE = frozenset({"t2.nano", "t2.micro", "t2.small"})
 TAGGABLE = ("instance", "volume", "network-interface", "spot-instances-request")
 
 
@@ -216,6 +218,8 @@ def _room(region: Region, type_: str, zone: str, least: int) -> int:
 
 def vcpus_of(type_: str) -> int:
     """How many vCPUs a type has, about: sizes double."""
+    if type_ in SINGLE:
+        return 1
     found = SIZE.fullmatch(type_)
     size, times = found.groups() if found else ("large", None)
     return VCPUS.get(size, 4 * int(times or 1))

@@ -108,7 +108,7 @@ def _come_up(region: Region, machine: Machine) -> None:
 def _running(region: Region, machine: Machine) -> None:
     if not _still(region, machine):
         return
-    if machine.doomed:
+    if region.machines[machine.id].doomed:
         terminate(region, region.machines[machine.id], reason=BY_FAULT)
         _terminated(region, region.machines[machine.id])
     else:

@@ -137,9 +137,19 @@ def _carry_out(
         idle = Kind.IDLE in asked.faults
         after = replace(machine, state=meant) if idle else order(region, machine)
         changes.append(render.change(after, machine.state))
-    if changes and Kind.UNNAMED in asked.faults:
-        changes.pop(region.chance.of("unnamed").randrange(len(changes)))
-    return changes
+    return leave_out(region, asked, changes, "instanceId")
+
+
+def leave_out(
+    region: Region, asked: Asked, items: list[dict[str, Any]], name: str
+) -> list[dict[str, Any]]:
+    """An answer's items, without those that a fault leaves out: the ids that it names, or one by chance."""
+    fault = asked.faults.get(Kind.UNNAMED)
+    if fault and fault.ids:
+        return [item for item in items if item[name] not in fault.ids]
+    if fault and items:
+        items.pop(region.chance.of("unnamed").randrange(len(items)))
+    return items
 
 
 def _started(region: Region, machine: Machine) -> Machine:

@@ -13,7 +13,7 @@ from ..call import Asked
 from ..faults import Kind
 from ..history import Change
 from ..protocols import ApiError
-from . import errors, lifecycle
+from . import errors, lifecycle, orders
 from .machine import SpotRequest, SpotState, State
 from .region import Region
 
@@ -39,9 +39,8 @@ def cancel_spot_instance_requests(region: Region, asked: Asked) -> Mapping[str, 
             _cancel(region, request)
         state = region.spot_requests[request.id].state.value
         answer.append({"spotInstanceRequestId": request.id, "state": state})
-    if answer and Kind.UNNAMED in asked.faults:
-        answer.pop(region.chance.of("unnamed").randrange(len(answer)))
-    return {"spotInstanceRequestSet": answer}
+    left = orders.leave_out(region, asked, answer, "spotInstanceRequestId")
+    return {"spotInstanceRequestSet": left}
 
 
 def _cancel(region: Region, request: SpotRequest) -> None:

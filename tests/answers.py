@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 from xml.sax.saxutils import escape
 
-from tests.stub.wire import XMLNS
+from curfew_simulator.cloud.protocols import NAMESPACES
 
 TEXTS = (
     "", " ", "dev", "true", "pending", "running", "zombie", "aws:autoscaling:groupName", "a&b<c>\"d'", "ü→🌙", "]]>",
@@ -27,7 +27,8 @@ class Everything:
 
     def say(self, shape: Any, name: str) -> str:
         """The element of a shape, as an answer."""
-        return f'<?xml version="1.0" encoding="UTF-8"?><{name} xmlns="{XMLNS}">{self._inside(shape)}</{name}>'
+        inside = f'<{name} xmlns="{NAMESPACES["ec2"]}">{self._inside(shape)}</{name}>'
+        return f'<?xml version="1.0" encoding="UTF-8"?>{inside}'
 
     def wants(self, shape: Any, member: str) -> bool:
         """Whether the member is in the answer."""
