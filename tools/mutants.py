@@ -163,7 +163,7 @@ def rounds_of(module: str) -> list[list[str]]:
 
     settings = config()
     selection = settings.pytest_add_cli_args_test_selection
-    names = ("test_words", f"test_{module.rpartition('.')[2]}")
+    names = ("test_stable_values", f"test_{module.rpartition('.')[2]}")
     nearest = [[tests for tests in selection if name in tests] for name in names]
     arguments = [
         *settings.pytest_add_cli_args,

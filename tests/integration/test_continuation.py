@@ -141,7 +141,7 @@ def finish(house: House, seconds: float = 600) -> int:
     return hops
 
 
-def test_wherever_it_is_cut_the_others_finish_it(make: Callable[[], House]) -> None:
+def test_sweep_interrupted_anywhere_is_finished_by_continuations(make: Callable[[], House]) -> None:
     """Every second of the whole, which is every call of it."""
     whole = make()
     whole.sweep(10_000)
@@ -161,7 +161,9 @@ def test_wherever_it_is_cut_the_others_finish_it(make: Callable[[], House]) -> N
 
 
 @pytest.mark.parametrize("seconds", [20, 21, 22])
-def test_with_little_time_each_it_takes_several(make: Callable[[], House], seconds: int) -> None:
+def test_short_invocations_need_several_continuations(
+    make: Callable[[], House], seconds: int
+) -> None:
     house = make()
     house.sweep(seconds)
     hops = finish(house, seconds)
@@ -175,7 +177,7 @@ def test_with_little_time_each_it_takes_several(make: Callable[[], House], secon
     assert roots <= {"", f"carries on {house.reports[0].sweep_id}"}
 
 
-def test_after_so_many_hops_it_stops_and_says_so(make: Callable[[], House]) -> None:
+def test_sweep_stops_after_the_maximum_attempts_and_says_so(make: Callable[[], House]) -> None:
     house = make()
     house.sweep(20)
     assert len(house.queue) == 1
@@ -190,7 +192,7 @@ def test_after_so_many_hops_it_stops_and_says_so(make: Callable[[], House]) -> N
     assert house.ledger.watermark(HERE, "nightly", "nightly") is None
 
 
-def test_a_message_that_comes_twice_finds_nothing_left_to_do(make: Callable[[], House]) -> None:
+def test_duplicate_continuation_finds_nothing_left(make: Callable[[], House]) -> None:
     house = make()
     house.sweep(26)
     message = house.queue.pop()
@@ -202,7 +204,7 @@ def test_a_message_that_comes_twice_finds_nothing_left_to_do(make: Callable[[], 
     house.everybody_once()
 
 
-def test_without_a_queue_or_if_it_does_not_answer_the_sweep_stops(
+def test_sweep_stops_without_a_working_queue(
     make: Callable[[], House],
 ) -> None:
     def shut(_work: WorkRequest) -> None:
@@ -218,7 +220,7 @@ def test_without_a_queue_or_if_it_does_not_answer_the_sweep_stops(
         assert ("could not be handed on: gone" in report.problem) == (defer is shut)
 
 
-def test_what_was_written_and_never_sent_is_found_by_the_next_sweep(
+def test_continuation_that_was_never_sent_is_found_by_the_next_sweep(
     make: Callable[[], House],
 ) -> None:
     house = make()
@@ -229,7 +231,7 @@ def test_what_was_written_and_never_sent_is_found_by_the_next_sweep(
     assert house.ended == Counter(list(house.cloud.instances))
 
 
-def test_whoever_is_protected_or_renewed_in_between_is_spared(make: Callable[[], House]) -> None:
+def test_instance_protected_or_renewed_in_between_is_kept(make: Callable[[], House]) -> None:
     house = make()
     house.sweep(26)
     left = [i for i in house.cloud.instances.values() if i.state is State.RUNNING]
@@ -246,7 +248,7 @@ def test_whoever_is_protected_or_renewed_in_between_is_spared(make: Callable[[],
     assert house.ended == Counter(id_ for id_ in house.cloud.instances if id_ != spared.id)
 
 
-def test_nobody_else_is_acted_on_by_whoever_carries_on(make: Callable[[], House]) -> None:
+def test_continuation_acts_only_on_the_instances_left(make: Callable[[], House]) -> None:
     house = make()
     house.sweep(26)
     first = next(iter(house.cloud.instances.values()))
@@ -260,7 +262,7 @@ def test_nobody_else_is_acted_on_by_whoever_carries_on(make: Callable[[], House]
     assert late not in house.ended
 
 
-def test_other_policies_and_a_rest_that_lay_too_long_are_refused(
+def test_stale_continuation_or_one_of_other_policies_is_refused(
     make: Callable[[], House],
 ) -> None:
     house = make()
@@ -275,7 +277,7 @@ def test_other_policies_and_a_rest_that_lay_too_long_are_refused(
         house.deliver(message)
 
 
-def test_a_pause_is_no_lack_of_time(make: Callable[[], House]) -> None:
+def test_paused_sweep_schedules_no_continuation(make: Callable[[], House]) -> None:
     house = make()
     terminate = house.cloud.terminate
 
