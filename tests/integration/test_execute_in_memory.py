@@ -107,7 +107,7 @@ def told(executed: Executed) -> list[tuple[str, str]]:
         (ActionKind.SHELVE, State.STOPPED),
     ],
 )
-def test_each_action_is_the_order_of_its_name_for_the_sweep(kind: ActionKind, end: State) -> None:
+def test_each_action_makes_the_call_of_its_name(kind: ActionKind, end: State) -> None:
     cloud = Watched(2)
     bound = 2 if kind is ActionKind.TERMINATE else 0
 
@@ -124,7 +124,7 @@ def test_each_action_is_the_order_of_its_name_for_the_sweep(kind: ActionKind, en
     assert (executed.problem, executed.cut) == ("", False)
 
 
-def test_an_order_names_no_more_than_the_cloud_takes_and_follows_its_own_look() -> None:
+def test_call_stays_within_the_batch_limit_and_follows_its_recheck() -> None:
     cloud = TwoByTwo(5)
 
     executed = cloud.carry_out()
@@ -155,7 +155,7 @@ def test_an_order_names_no_more_than_the_cloud_takes_and_follows_its_own_look() 
         (ActionKind.SHELVE, State.STOPPING, State.STOPPED),
     ],
 )
-def test_an_end_that_has_begun_is_verified_only_where_it_ends_for_sure(
+def test_started_termination_is_verified_only_where_it_always_completes(
     kind: ActionKind, begun: State, end: State
 ) -> None:
     sure, slow = Watched(1), SlowEnd(1)
@@ -168,7 +168,7 @@ def test_an_end_that_has_begun_is_verified_only_where_it_ends_for_sure(
     assert (sure.time.slept, slow.time.slept) == ([0], [0, 2])
 
 
-def test_an_age_that_only_the_plan_knows_still_counts_at_the_last_look() -> None:
+def test_age_known_only_to_the_plan_counts_at_recheck() -> None:
     cloud = Watched(1)
     first_seen = replace(cloud.instances[an_id(1)], first_seen_at=NOW - timedelta(days=9))
     plan = decide([first_seen], a_policy(older_than=timedelta(days=3)), NOW)
@@ -176,7 +176,7 @@ def test_an_age_that_only_the_plan_knows_still_counts_at_the_last_look() -> None
     assert told(cloud.carry_out(plan=plan)) == [("verified", "seen terminated")]
 
 
-def test_a_batch_whose_look_takes_too_long_is_looked_at_in_halves() -> None:
+def test_batch_whose_recheck_takes_too_long_is_split() -> None:
     cloud = Watched(3)
     cloud.before = {1: cloud.slow, 3: cloud.slow}
 
@@ -196,7 +196,7 @@ def test_a_batch_whose_look_takes_too_long_is_looked_at_in_halves() -> None:
     assert executed.problem == ""
 
 
-def test_an_order_that_the_rate_keeps_back_is_the_next_one_after_a_look() -> None:
+def test_rate_limited_call_is_made_next_after_a_recheck() -> None:
     def keep_back() -> None:
         raise PacedError("looked at again first")
 
@@ -227,7 +227,7 @@ class Full(MemoryLedger):
         super().append(target, drafts)
 
 
-def test_outcomes_that_the_ledger_does_not_take_are_the_problem_of_the_run() -> None:
+def test_outcomes_that_the_ledger_refuses_are_the_problem_of_the_run() -> None:
     ledger = Full()
 
     executed = Watched(1).carry_out(ledger=ledger)
