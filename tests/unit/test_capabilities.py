@@ -39,5 +39,5 @@ def test_the_page_has_each_capability_as_it_is(name: str, column: int) -> None:
     }
 
 
-def test_the_core_keeps_whoever_has_no_shelf() -> None:
+def test_core_keeps_instances_of_a_provider_without_shelving() -> None:
     assert {name for name, one in PROVIDERS.items() if one.capabilities.shelves} == set(SHELVING)

@@ -176,7 +176,7 @@ def test_check_says_each_fault_on_a_line_of_its_own(curfew: Run, tmp_path: Path)
     ]
 
 
-def test_a_hostile_file_gives_the_terminal_no_order(curfew: Run, tmp_path: Path) -> None:
+def test_hostile_file_sends_no_terminal_escape(curfew: Run, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text('timezone: "\\e[2J[bold]x[/bold]"\npolicies: {}\n')
 
@@ -252,7 +252,7 @@ def with_hostile_name(cloud: Any) -> None:
     cloud.create_tags(Resources=[first], Tags=[{"Key": "Name", "Value": HOSTILE}])
 
 
-def test_a_hostile_name_gives_the_terminal_no_order(curfew: Run, cloud: Any) -> None:
+def test_hostile_name_sends_no_terminal_escape(curfew: Run, cloud: Any) -> None:
     with_hostile_name(cloud)
 
     ran = curfew("sweep", "--file", SHIPPED)
@@ -261,7 +261,7 @@ def test_a_hostile_name_gives_the_terminal_no_order(curfew: Run, cloud: Any) -> 
     assert all(line.isprintable() for line in ran.out.splitlines())
 
 
-def test_a_hostile_name_gives_the_terminal_no_order_in_json(curfew: Run, cloud: Any) -> None:
+def test_hostile_name_sends_no_terminal_escape_in_json(curfew: Run, cloud: Any) -> None:
     with_hostile_name(cloud)
 
     ran = curfew("sweep", "--file", SHIPPED, "--json")
@@ -321,7 +321,7 @@ def test_an_act_by_environment_finds_its_ledger(
     assert named(cloud, "terminated") == DOOMED
 
 
-def test_an_act_that_nobody_can_confirm_needs_yes(curfew: Run, cloud: Any) -> None:
+def test_act_without_a_terminal_needs_yes(curfew: Run, cloud: Any) -> None:
     before = states(cloud)
 
     ran = curfew("sweep", "--file", SHIPPED, "--table", world.TABLE, "--act")
@@ -364,9 +364,7 @@ def test_an_act_without_a_ledger_is_refused(curfew: Run, cloud: Any) -> None:
     assert states(cloud) == before
 
 
-def test_an_act_with_a_ledger_that_there_is_not_fails_and_does_nothing(
-    curfew: Run, cloud: Any
-) -> None:
+def test_act_with_a_missing_ledger_fails_and_does_nothing(curfew: Run, cloud: Any) -> None:
     before = states(cloud)
 
     ran = curfew("sweep", "--file", SHIPPED, "--table", "nowhere", "--act", "--yes")

@@ -11,7 +11,7 @@ from tests.night import Night, leased
 from tests.stub_ec2 import StubEc2
 
 
-def test_a_fleet_whose_instances_are_all_written_off_is_ended_by_the_next_look() -> None:
+def test_fleet_whose_members_all_ended_is_closed_by_the_next_check() -> None:
     ledger = MemoryLedger()
     night = Night(cloud=StubEc2(), ledger=ledger)
     fleet = leased(night, an_id(1), an_id(2), ends_in=timedelta(hours=-1))

@@ -48,11 +48,11 @@ def test_two_tags_are_never_one_text(text: str) -> None:
         ("=x", {"": "x"}),
     ],
 )
-def test_a_text_is_read_as_it_stands(text: str, tags: dict[str, str]) -> None:
+def test_plain_tag_text_is_read_unchanged(text: str, tags: dict[str, str]) -> None:
     assert tags_of([text], {}) == (tags, ())
 
 
-def test_several_values_of_a_key_are_told() -> None:
+def test_several_values_of_a_key_are_reported() -> None:
     tags, twice = tags_of(["env=prod", "env=dev", "owner=kim"], {})
     assert set(tags) == {"env", "owner"}
     assert twice == ("env",)

@@ -186,7 +186,7 @@ def test_every_policy_of_the_file_is_rehearsed_every_night(rehearse: Run, whimsi
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_shipped_file_ends_nobody_who_should_be_kept(seed: int) -> None:
+def test_shipped_file_terminates_no_instance_that_should_be_kept(seed: int) -> None:
     rehearsal = rehearsed(SHIPPED, seed, instances=20)
 
     assert judged(rehearsal) == []
@@ -194,7 +194,9 @@ def test_the_shipped_file_ends_nobody_who_should_be_kept(seed: int) -> None:
 
 
 @pytest.mark.parametrize("faults", ["calm", "rough", "harsh"])
-def test_neither_does_a_file_with_every_kind_of_condition(whimsical: str, faults: str) -> None:
+def test_file_with_every_condition_terminates_no_instance_to_keep(
+    whimsical: str, faults: str
+) -> None:
     assert judged(rehearsed(whimsical, 3, faults, instances=80)) == []
 
 
@@ -210,7 +212,7 @@ def test_a_file_with_strange_words_is_rehearsed_too(tmp_path: Path) -> None:
         assert outcome.terminated["abroad"] > 0
 
 
-def test_in_calm_nights_every_policy_finds_whom_it_means(calm: Rehearsal) -> None:
+def test_every_policy_finds_its_instances_in_calm_nights(calm: Rehearsal) -> None:
     outcome = Outcome.of(calm)
 
     assert outcome.terminated["nightly"] > 0
@@ -228,7 +230,7 @@ def test_a_lease_that_has_run_out_ends_its_fleet(whimsical: str) -> None:
     assert Outcome.of(rehearsal).terminated["leases"] == 2
 
 
-def test_limits_bite_and_are_shown(rehearse: Run, whimsical: str) -> None:
+def test_limits_take_effect_and_are_shown(rehearse: Run, whimsical: str) -> None:
     code, out, _ = rehearse(whimsical, "--faults", "calm", "--seed", "1", *SMALL)
 
     assert code == Exit.OK
@@ -283,7 +285,7 @@ def test_a_promise_that_is_broken_is_seen(
     assert any(broken in str(violation) for violation in judged(calm))
 
 
-def test_whoever_should_have_been_kept_is_counted(
+def test_instances_that_should_have_been_kept_are_counted(
     calm: Rehearsal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stricter = tmp_path / "stricter.yaml"
@@ -298,7 +300,7 @@ def test_whoever_should_have_been_kept_is_counted(
     assert outcome.verdict.endswith(f", {len(outcome.spared)} that should have been kept")
 
 
-def test_a_broken_promise_is_told_and_fails_the_command(
+def test_broken_promise_is_reported_and_fails_the_command(
     rehearse: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PROMISES, "it never rains", lambda _: iter([("drops", "i-1")]))

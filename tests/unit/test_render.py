@@ -151,7 +151,7 @@ def test_a_row_holds_no_tag_but_the_name() -> None:
     ],
     ids=["action", "protected", "too young", "not selected"],
 )
-def test_a_row_matters_unless_the_policy_does_not_mean_it(instance: Instance, news: bool) -> None:
+def test_row_matters_unless_the_policy_does_not_select_it(instance: Instance, news: bool) -> None:
     (row,) = rows(a_report([instance]))
 
     assert matters(row) == news
@@ -373,7 +373,7 @@ def test_an_ordinary_text_is_left_as_it_is(text: str) -> None:
         ("\udc80", "\\udc80"),
     ],
 )
-def test_what_a_terminal_could_take_for_an_order_is_escaped(text: str, shown: str) -> None:
+def test_terminal_control_characters_are_escaped(text: str, shown: str) -> None:
     assert plain(text) == shown
 
 
@@ -408,7 +408,7 @@ def test_a_hostile_name_is_inert_in_the_table(hostile: str) -> None:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_a_hostile_name_gives_a_terminal_no_order(hostile: str) -> None:
+def test_hostile_name_sends_no_escape_to_a_terminal(hostile: str) -> None:
     """On a real terminal, only the table's own colours are sent."""
 
     def orders(name: str) -> list[str]:

@@ -83,7 +83,7 @@ def test_in_a_year_no_night_is_lost_and_none_doubled_in_any_zone(at: time) -> No
         assert len(lapsed) < 40, name
 
 
-def test_a_trigger_that_comes_at_the_time_on_the_clock_loses_nights_and_doubles_some() -> None:
+def test_trigger_by_wall_clock_time_loses_and_repeats_nights() -> None:
     """Why a cron expression in a local zone would not do: the proof that the year can find a fault."""
     times = [
         local.replace(tzinfo=None)
