@@ -45,7 +45,7 @@ def measure(
         targets = _targets(policy, more, regions=regions)
         for pace in (25, None):
             went = night(_paced(estate, pace), targets)
-            found[name if pace else f"{name}-unpaced"] = {
+            found[name if pace else f"{name}-no-rate-limit"] = {
                 "label": label,
                 "pace": pace,
                 "memory": memory,

@@ -102,7 +102,7 @@ class Endpoint:
             "AWS_REGION": "us-east-1",
             "AWS_SECRET_ACCESS_KEY": "any",
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "CURFEW_ROLES": "curfew",  # each order is made with a right that is borrowed for it
+            "CURFEW_ROLES": "curfew",  # each call is made with scoped credentials
             "PYTHONWARNINGS": "ignore",
             **more,
         }

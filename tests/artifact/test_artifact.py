@@ -1,4 +1,4 @@
-"""What `make build` made is what runs in Lambda, so it has to stand on its own."""
+"""What `make build` made is what runs in Lambda, so it has to work on its own."""
 
 import importlib.util
 import marshal

@@ -1,4 +1,4 @@
-"""The benchmark's fleet: whoever does the work by whichever way has to end with the same instances."""
+"""The benchmark's fleet: each peer, however it works, has to select the same instances."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -39,7 +39,7 @@ def test_every_id_is_there_once() -> None:
 
 
 def ended(name: str, seen: list[Instance]) -> set[str]:
-    """Whom a policy of the benchmark would end."""
+    """Return the instances that a policy of the benchmark would terminate."""
     policy = load(POLICIES).policy(name)
     verdicts = [judge(instance, policy, NOW) for instance in seen]
     return {verdict.instance.id for verdict in verdicts if isinstance(verdict, Action)}

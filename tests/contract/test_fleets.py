@@ -62,7 +62,7 @@ def a_key(scope: str, body: str = "body") -> Key:
 
 
 def opened(ledger: Ledger, name: str = "dev", operation: str = "", **more: Any) -> Fleet:
-    """A fleet that stands in the ledger, under a key of its own."""
+    """Open a fleet in the ledger, under a key of its own."""
     fleet = a_fleet(name, operation, **more)
     return ledger.fleets.open(fleet, an_order(fleet), a_key(f"key of {fleet.operation}"))
 
@@ -624,7 +624,7 @@ class TestEnd:
 
 
 class TestTwoAtOneTable:
-    """What only the real table can get wrong: between any two calls, somebody else may have been there."""
+    """What only the real table can get wrong: between any two calls, another caller may have written."""
 
     def test_two_concurrent_identical_requests_create_one_fleet(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
@@ -824,7 +824,7 @@ class TestLostAnswers:
 
 
 class TestUnreadable:
-    """What somebody wrote by hand, and a table that does not answer."""
+    """Items changed by hand, and a table that does not answer."""
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -979,7 +979,7 @@ def spoil(ledger: DynamoLedger, pk: str, sk: str, name: str, value: Any) -> None
 
 
 class TestClose:
-    """A launch that wants somebody to look, and of which no instance is known."""
+    """A launch that needs attention, and of which no instance is known."""
 
     def test_close_ends_the_fleet_and_frees_its_name(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
@@ -1020,7 +1020,7 @@ class TestClose:
 
 
 class TestHandOver:
-    """A claim that was taken by one invocation is carried on by another."""
+    """A claim that was taken by one invocation is continued by another."""
 
     def test_handed_over_claim_belongs_to_the_new_holder_and_restarts(self, ledger: Ledger) -> None:
         fleet = opened(ledger)

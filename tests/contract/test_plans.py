@@ -1,4 +1,4 @@
-"""What every ledger keeps of the plans that somebody asked for, in memory or in DynamoDB."""
+"""What every ledger keeps of the requested plans, in memory or in DynamoDB."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace

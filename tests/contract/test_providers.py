@@ -40,7 +40,7 @@ class Case:
 
     ``subnets`` has one in each zone; ``limit`` says how many more of a type a subnet has room for; ``name`` gives a
     parameter its value, and ``settle`` waits until a cloud has done what it agreed to. ``missing`` is an id that there
-    is not, ``codes`` what the cloud calls that it is missing, and that it is protected. ``lent`` are the keys of tags
+    is not, ``codes`` what the cloud calls that it is missing, and that it is protected. ``own_tags`` are the keys of tags
     that a cloud has of its own.
     """
 
@@ -57,7 +57,7 @@ class Case:
     missing: str = "i-0123456789abcdef0"
     codes: tuple[str, str] = ("InvalidInstanceID.NotFound", "OperationNotPermitted")
     settle: Callable[[], None] = lambda: None
-    lent: frozenset[str] = frozenset()
+    own_tags: frozenset[str] = frozenset()
 
     @property
     def can(self) -> Capabilities:
@@ -65,7 +65,7 @@ class Case:
 
     def tags(self, instance: Instance, given: Mapping[str, str]) -> dict[str, str]:
         """Without what the cloud has added."""
-        return {k: v for k, v in instance.tags.items() if k in given or k not in self.lent}
+        return {k: v for k, v in instance.tags.items() if k in given or k not in self.own_tags}
 
     def launch(self, **more: Any) -> Launch:
         ordinary: dict[str, Any] = {
@@ -185,7 +185,7 @@ def openstack(request: pytest.FixtureRequest) -> Iterator[Case]:
             missing="00000000-0000-4000-8000-000000000000",
             codes=("404", "locked"),
             settle=cloud.settle,
-            lent=frozenset({"Name", "curfew:token"}),
+            own_tags=frozenset({"Name", "curfew:token"}),
         )
 
 

@@ -1,4 +1,4 @@
-"""What was recorded of a control plane tells nobody a secret, and nobody's address."""
+"""A recording of a control plane contains no secret and no address."""
 
 import json
 import re

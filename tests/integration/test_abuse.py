@@ -1,4 +1,4 @@
-"""What somebody sends who means no good, or means it and is mistaken: over HTTP, into the queue, to a warm function."""
+"""Hostile and mistaken requests: over HTTP, into the queue, to a warm function."""
 
 import base64
 import json
@@ -177,7 +177,7 @@ def test_request_about_the_fleet_of_another_owner_is_refused_and_logged(
 
 
 def test_late_message_about_an_ended_fleet_launches_nothing(api: Service) -> None:
-    """The launch is put off, carried on by somebody else, and its fleet ended; then the message comes."""
+    """The launch is deferred, continued by another worker, and its fleet ended; then the message comes."""
     api.queue = True
     launch = api.cloud.launch
     slow = failing(AmbiguousError("no answer"))
@@ -355,7 +355,7 @@ def test_response_to_another_owner_reveals_no_other_fleet(api: Service) -> None:
 
     assert refused.status == 403
     assert ADMINISTRATOR not in refused.text
-    assert told(NOW) not in refused.text
+    assert utc_text(NOW) not in refused.text
 
 
 def test_event_with_a_malformed_caller_is_unauthenticated(api: Service) -> None:

@@ -1,4 +1,4 @@
-"""A cloud in the place of an account: which file says so, where it is swept, what is launched on it, and by whom."""
+"""A cloud in place of an account: how it is configured and swept, and what each caller launches on it."""
 
 import sys
 from dataclasses import replace

@@ -88,10 +88,10 @@ class House:
         return self.reports[-1]
 
     def deliver(self, message: WorkRequest, seconds: float = 600) -> Report | str:
-        told = jobs.carry_out(self.app, message, deadline=self.time.at + timedelta(seconds=seconds))
-        if isinstance(told, Report):
-            self.reports.append(told)
-        return told
+        done = jobs.carry_out(self.app, message, deadline=self.time.at + timedelta(seconds=seconds))
+        if isinstance(done, Report):
+            self.reports.append(done)
+        return done
 
     @property
     def ended(self) -> Counter[str]:
@@ -105,7 +105,7 @@ class House:
         assert done == Counter(list(self.cloud.instances))
         entries = list(self.ledger.entries(HERE))
         assert broken(entries, first=1) is None
-        # What was meant just before time was up is meant once more by whoever does it.
+        # What was meant just before time was up is recorded once more by the continuation that does it.
         intents = {e.draft.instance_id for e in entries if e.draft.kind is EntryKind.INTENT}
         assert intents == set(self.cloud.instances)
         assert self.ledger.open_intents(HERE) == ()
@@ -132,7 +132,7 @@ def make(tmp_path: Path) -> Callable[[], House]:
 
 
 def finish(house: House, seconds: float = 600) -> int:
-    """Deliver what was put off until there is nothing more, and say how many hops that took."""
+    """Deliver deferred messages until there are none left. Return how many attempts that took."""
     hops = 0
     while house.queue:
         hops += 1
@@ -235,17 +235,17 @@ def test_instance_protected_or_renewed_in_between_is_kept(make: Callable[[], Hou
     house = make()
     house.sweep(26)
     left = [i for i in house.cloud.instances.values() if i.state is State.RUNNING]
-    spared = left[0]
-    house.cloud.instances[spared.id] = type(spared)(
+    renewed = left[0]
+    house.cloud.instances[renewed.id] = type(renewed)(
         **{
-            **{f: getattr(spared, f) for f in spared.__slots__},
+            **{f: getattr(renewed, f) for f in renewed.__slots__},
             "tags": {"env": "dev", "curfew:keep": ""},
         }
     )
 
     finish(house)
 
-    assert house.ended == Counter(id_ for id_ in house.cloud.instances if id_ != spared.id)
+    assert house.ended == Counter(id_ for id_ in house.cloud.instances if id_ != renewed.id)
 
 
 def test_continuation_acts_only_on_the_instances_left(make: Callable[[], House]) -> None:

@@ -1,4 +1,4 @@
-"""A sweep that is cut at whatever call of the cloud or the ledger, carried on by the real handlers, twice each time."""
+"""A sweep interrupted at any call of the cloud or the ledger is resumed by the real handlers, twice each time."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -251,7 +251,7 @@ def test_successor_terminates_each_instance_once_wherever_it_is_interrupted(
 def test_sweep_interrupted_repeatedly_at_one_call_still_finishes(
     policies: PolicyFile,
 ) -> None:
-    """Wherever a batch gets through before the cut, each hop is cut too."""
+    """Wherever a batch gets through before the cut, each attempt is interrupted, too."""
     hops = set()
     for cut in range(1, 45, 2):
         stack = Stack(policies)
@@ -262,7 +262,7 @@ def test_sweep_interrupted_repeatedly_at_one_call_still_finishes(
         if all(well):
             stack.all_once()
         else:
-            # No hop gets anything done, and after the eighth nobody goes on.
+            # No attempt gets anything done, and after the eighth there is no other.
             assert well == [True] * (HOPS - 1) + [False]
             assert max(stack.ordered.values(), default=0) <= 1
             assert stack.ledger.watermark(HERE, "nightly", SCHEDULE) is None

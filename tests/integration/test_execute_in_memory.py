@@ -94,7 +94,7 @@ class SlowEnd(Watched):
     capabilities = replace(MemoryProvider.capabilities, ends_for_sure=False)
 
 
-def told(executed: Executed) -> list[tuple[str, str]]:
+def shown(executed: Executed) -> list[tuple[str, str]]:
     """What became of each action, with the detail."""
     return [(str(outcome.result), outcome.detail) for outcome in executed.outcomes]
 
@@ -120,7 +120,7 @@ def test_each_action_makes_the_call_of_its_name(kind: ActionKind, end: State) ->
         ("describe", 2, ""),
     ]
     assert cloud.calls == [(str(kind), (an_id(1), an_id(2)))]
-    assert told(executed) == [("verified", f"seen {end}")] * 2
+    assert shown(executed) == [("verified", f"seen {end}")] * 2
     assert (executed.problem, executed.cut) == ("", False)
 
 
@@ -144,7 +144,7 @@ def test_call_stays_within_the_batch_limit_and_follows_its_recheck() -> None:
         ("terminate", (an_id(3), an_id(4))),
         ("terminate", (an_id(5),)),
     ]
-    assert told(executed) == [("verified", "seen terminated")] * 5
+    assert shown(executed) == [("verified", "seen terminated")] * 5
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_started_termination_is_verified_only_where_it_always_completes(
         # The fourth call is the first look for the end.
         cloud.before = {4: partial(cloud.show, begun), 5: partial(cloud.show, end)}
 
-    assert told(sure.carry_out(kind)) == [("verified", f"seen {begun}")]
-    assert told(slow.carry_out(kind)) == [("verified", f"seen {end}")]
+    assert shown(sure.carry_out(kind)) == [("verified", f"seen {begun}")]
+    assert shown(slow.carry_out(kind)) == [("verified", f"seen {end}")]
     assert (sure.time.slept, slow.time.slept) == ([0], [0, 2])
 
 
@@ -173,7 +173,7 @@ def test_age_known_only_to_the_plan_counts_at_recheck() -> None:
     first_seen = replace(cloud.instances[an_id(1)], first_seen_at=NOW - timedelta(days=9))
     plan = decide([first_seen], a_policy(older_than=timedelta(days=3)), NOW)
 
-    assert told(cloud.carry_out(plan=plan)) == [("verified", "seen terminated")]
+    assert shown(cloud.carry_out(plan=plan)) == [("verified", "seen terminated")]
 
 
 def test_batch_whose_recheck_takes_too_long_is_split() -> None:
@@ -192,7 +192,7 @@ def test_batch_whose_recheck_takes_too_long_is_split() -> None:
         ("terminate", 2, SWEEP),
         ("describe", 3, ""),
     ]
-    assert told(executed) == [("verified", "seen terminated")] * 3
+    assert shown(executed) == [("verified", "seen terminated")] * 3
     assert executed.problem == ""
 
 
@@ -215,7 +215,7 @@ def test_rate_limited_call_is_made_next_after_a_recheck() -> None:
         ("terminate", 1, SWEEP),
         ("describe", 3, ""),
     ]
-    assert told(executed) == [("verified", "seen terminated")] * 3
+    assert shown(executed) == [("verified", "seen terminated")] * 3
 
 
 class Full(MemoryLedger):
@@ -232,7 +232,7 @@ def test_outcomes_that_the_ledger_refuses_are_the_problem_of_the_run() -> None:
 
     executed = Watched(1).carry_out(ledger=ledger)
 
-    assert told(executed) == [("verified", "seen terminated")]
+    assert shown(executed) == [("verified", "seen terminated")]
     assert executed.problem == "outcomes are not written down: the table is full"
     assert executed.cut is False
     assert len(ledger.open_intents(HERE)) == 1

@@ -37,7 +37,7 @@ from tests.http import (
     Service,
     event,
     policies,
-    told,
+    utc_text,
 )
 
 MINE = "pair-mine"
@@ -71,8 +71,8 @@ def test_two_instances_are_launched_with_an_owner_and_an_end(api: Service) -> No
     assert made.headers["Location"] == f"/fleets/{MINE}"
     fleet = made.json
     assert (fleet["owner"], fleet["step"], fleet["count"]) == (OWNER, "launched", 2)
-    assert fleet["created_at"] == told(NOW)
-    assert fleet["expires_at"] == told(NOW + timedelta(hours=4))
+    assert fleet["created_at"] == utc_text(NOW)
+    assert fleet["expires_at"] == utc_text(NOW + timedelta(hours=4))
     assert [one["state"] for one in fleet["instances"]] == ["running", "running"]
     tags = api.cloud.instances[fleet["instances"][0]["id"]].tags
     assert tags["curfew:fleet"] == MINE
@@ -199,8 +199,8 @@ def test_every_invalid_field_is_named_at_once(api: Service) -> None:
     [
         ({"count": 41}, "may have 1 to 40"),
         ({"ttl": "3d"}, "the template allows 2d from now"),
-        ({"until": told(NOW + timedelta(days=9))}, "the template allows 2d from now"),
-        ({"until": told(NOW)}, "less than 1m from now"),
+        ({"until": utc_text(NOW + timedelta(days=9))}, "the template allows 2d from now"),
+        ({"until": utc_text(NOW)}, "less than 1m from now"),
         ({"until": "9999-12-31T23:59:59Z"}, "the template allows 2d from now"),
         ({"template": "pairs"}, 'there is no fleet "pairs"'),
         ({"region": "us-east-1"}, 'no region "us-east-1" is enabled'),
@@ -314,7 +314,7 @@ def test_fleet_is_shown_as_it_is_now(api: Service) -> None:
 
     gone, unseen = api.ask("GET", f"/fleets/{MINE}", caller=STRANGER).json["instances"]
 
-    assert (gone["state"], gone["ended_at"]) == ("terminated", told(NOW + timedelta(hours=1)))
+    assert (gone["state"], gone["ended_at"]) == ("terminated", utc_text(NOW + timedelta(hours=1)))
     assert (unseen["seen"], unseen["state"], unseen["ended_at"]) == (False, None, None)
 
 
@@ -334,7 +334,7 @@ def test_fleets_are_paginated_and_ended_ones_shown_on_request(api: Service) -> N
     ]
     assert second["after"] == ""
     assert [fleet["name"] for fleet in everything["fleets"]] == names
-    assert everything["fleets"][1]["ended_at"] == told(NOW)
+    assert everything["fleets"][1]["ended_at"] == utc_text(NOW)
 
 
 @pytest.mark.parametrize("after", ["x", "W10", "bnVsbA", "WyJhIiwiYiJd", "é", "=" * 9, "W" * 4000])
@@ -348,17 +348,19 @@ def test_a_lease_is_renewed_and_shortened_within_the_bounds(api: Service) -> Non
     api.launch(name=MINE)
 
     longer = api.ask("PATCH", f"/fleets/{MINE}", body={"ttl": "2d"})
-    shorter = api.ask("PATCH", f"/fleets/{MINE}", body={"until": told(NOW + timedelta(hours=1))})
+    shorter = api.ask(
+        "PATCH", f"/fleets/{MINE}", body={"until": utc_text(NOW + timedelta(hours=1))}
+    )
     too_long = api.ask("PATCH", f"/fleets/{MINE}", body={"ttl": "49h"})
-    too_short = api.ask("PATCH", f"/fleets/{MINE}", body={"until": told(NOW)})
+    too_short = api.ask("PATCH", f"/fleets/{MINE}", body={"until": utc_text(NOW)})
 
-    assert longer.json["expires_at"] == told(NOW + timedelta(days=2))
+    assert longer.json["expires_at"] == utc_text(NOW + timedelta(days=2))
     assert (shorter.status, shorter.json["warning"]) == (200, "")
     assert (too_long.status, too_short.status) == (422, 422)
     shown = api.ask("GET", f"/fleets/{MINE}").json
-    assert shown["expires_at"] == told(NOW + timedelta(hours=1))
+    assert shown["expires_at"] == utc_text(NOW + timedelta(hours=1))
     instance = api.cloud.instances[shown["instances"][0]["id"]]
-    assert instance.tags["curfew:lease"] == told(NOW + timedelta(hours=1))
+    assert instance.tags["curfew:lease"] == utc_text(NOW + timedelta(hours=1))
 
 
 def test_shortest_lease_is_accepted(api: Service) -> None:
@@ -376,12 +378,12 @@ def test_tags_that_cannot_be_written_are_a_warning(api: Service) -> None:
 
     assert renewed.status == 200
     assert "no tags today" in renewed.json["warning"]
-    assert api.ask("GET", "/fleets").json["fleets"][0]["expires_at"] == told(
+    assert api.ask("GET", "/fleets").json["fleets"][0]["expires_at"] == utc_text(
         NOW + timedelta(days=1)
     )
 
 
-@pytest.mark.parametrize("body", [{}, {"ttl": "1h", "until": told(NOW)}, {"ttl": None}])
+@pytest.mark.parametrize("body", [{}, {"ttl": "1h", "until": utc_text(NOW)}, {"ttl": None}])
 def test_renewal_names_exactly_one_end(api: Service, body: dict[str, Any]) -> None:
     api.launch(name=MINE)
 
@@ -401,7 +403,7 @@ def test_a_fleet_is_terminated_and_a_repeated_request_succeeds_too(api: Service)
     assert ended.status == 200
     assert [row["outcome"] for row in ended.json["rows"]] == ["verified", "verified"]
     assert ended.json["sweep"]["verified"] == 2
-    assert ended.json["fleet"]["ended_at"] == told(NOW)
+    assert ended.json["fleet"]["ended_at"] == utc_text(NOW)
     assert (again.status, set(again.json)) == (200, set(ended.json))
     assert (again.json["sweep_id"], again.json["sweep"], again.json["rows"]) == ("", None, [])
     assert api.orders() == orders
@@ -526,7 +528,7 @@ def test_plan_is_created_read_and_applied_once(api: Service) -> None:
     read = api.ask("GET", f"/sweeps/{plan['id']}")
 
     assert (plan["step"], plan["summary"]["actions"]) == ("planned", 2)
-    assert plan["expires_at"] == told(NOW + timedelta(minutes=15))
+    assert plan["expires_at"] == utc_text(NOW + timedelta(minutes=15))
     assert {row["id"]: row["outcome"] for row in plan["verdicts"]} == {
         an_id(1): "planned",
         an_id(2): "kept",
@@ -576,7 +578,7 @@ def test_a_plan_is_not_applied_while_paused_or_in_report_mode(api: Service) -> N
     paused = applied(api, plan)
     assert api.ask("GET", "/pause").json == {
         "paused": True,
-        "since": told(NOW),
+        "since": utc_text(NOW),
         "by": ADMINISTRATOR,
         "reason": "exam",
     }
@@ -704,7 +706,7 @@ def test_instance_lease_comes_from_the_ledger_and_not_from_the_tag(api: Service)
     found = api.ask("GET", "/instances").json["instances"]
 
     leased = {one["id"]: (one["fleet"], one["owner"], one["expires_at"]) for one in found}
-    assert leased[ours] == (MINE, OWNER, told(NOW + timedelta(hours=8)))
+    assert leased[ours] == (MINE, OWNER, utc_text(NOW + timedelta(hours=8)))
     assert leased[an_id(99)] == ("", "", None)
 
 
@@ -857,7 +859,7 @@ def test_a_route_that_takes_no_body_refuses_one(api: Service) -> None:
 
 
 class Canary(Exception):  # noqa: N818
-    """A fault that nobody expects."""
+    """An unexpected error."""
 
 
 def fail_with(error: Exception) -> Any:

@@ -87,7 +87,7 @@ CASES = [
     ),
     Case(name="no capacity in the first pool", trouble=capacity(0), calls=2),
     Case(
-        name="no capacity in the first pool, told after a time-out",
+        name="no capacity in the first pool, reported after a time-out",
         trouble=many(capacity(0), failing(NOTHING)),
         calls=3,
     ),
@@ -111,7 +111,7 @@ CASES = [
     Case(
         name="a time-out with part of the effect",
         trouble=many(capacity(3), failing(LOST)),
-        calls=4,  # whoever is found may not be all, so the same call is made again
+        calls=4,  # the instances found may not be all, so the same call is made again
     ),
     Case(
         name="a quota",
@@ -266,7 +266,7 @@ class Crashing:
 
 @contextmanager
 def killed(launching: Launching, *, at: int, after: bool) -> Iterator[Crashing]:
-    """Kill whoever works at a launch at the register's nth call."""
+    """Kill the worker of a launch at the ledger's nth call."""
     ledger: Any = launching.ledger
     whole = ledger.fleets
     ledger.fleets = Crashing(whole, at=at, after=after)
@@ -451,11 +451,11 @@ def test_audit_chain_records_the_launch_and_each_instance() -> None:
     launching = Launching()
     ended = launching.go()
 
-    told = [entry.draft for entry in launching.ledger.entries(HERE)]
+    events = [entry.draft for entry in launching.ledger.entries(HERE)]
 
-    assert [draft.body["action"] for draft in told] == ["launch", *["birth"] * ASKED]
-    assert {draft.sweep_id for draft in told} == {ended.operation}
-    assert {draft.instance_id for draft in told[1:]} == launching.launched
+    assert [draft.body["action"] for draft in events] == ["launch", *["birth"] * ASKED]
+    assert {draft.sweep_id for draft in events} == {ended.operation}
+    assert {draft.instance_id for draft in events[1:]} == launching.launched
     assert launching.ledger.open_intents(HERE) == ()
 
 

@@ -1,4 +1,4 @@
-"""What a request left for later, carried on by the SweepFunction, message by message, on moto."""
+"""What a request left for later, continued by the SweepFunction, message by message, on moto."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ DONE: dict[str, Any] = {"batchItemFailures": []}
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    """A stack that acts, on an empty account; what is put off is kept in a queue of its own."""
+    """A stack that acts, on an empty account; what is deferred is kept in a queue of its own."""
     monkeypatch.setenv("CURFEW_MODE", "act")
     monkeypatch.setenv("CURFEW_TABLE", world.TABLE)
     with mock_aws():

@@ -1,4 +1,4 @@
-"""Every route by every caller: what each is answered, and that whoever may not leaves no trace behind."""
+"""Every route by every caller: what each is answered, and that a refused caller leaves no trace behind."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ BODIES: dict[str, Any] = {
     "POST /sweeps": {"policy": "nightly"},
     "PUT /pause": {"reason": "exam"},
 }
-# For nobody, a stranger, the owner of the fleet and of the plan, an administrator.
+# For an unauthenticated caller, a stranger, the owner of the fleet and of the plan, an administrator.
 EXPECTED = {
     "GET /instances": (401, 200, 200, 200),
     "POST /fleets": (401, 201, 201, 201),

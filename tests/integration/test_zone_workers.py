@@ -314,12 +314,12 @@ def test_call_that_the_rate_limit_delays_too_long_stops_the_run() -> None:
 
 def test_audit_is_written_by_one_zone_worker_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     night = a_night((A, 20), (B, 20))
-    most = slow_down(monkeypatch, MemoryLedger, "append")
+    most_at_once = slow_down(monkeypatch, MemoryLedger, "append")
 
     report = swept(night)
 
     assert report.count(Result.VERIFIED) == 40
-    assert most() == 1
+    assert most_at_once() == 1
 
 
 def test_internal_error_in_one_zone_loses_no_outcome_of_another() -> None:
@@ -361,7 +361,9 @@ def test_interrupted_zone_worker_stops_another_before_its_next_call(halted: Halt
     assert [len(ids) for _, ids in night.cloud.orders] == [20]
     intents = [e for e in night.ledger.entries(HERE) if e.draft.kind is EntryKind.INTENT]
     assert len(intents) == 40
-    assert halted.reasons == ["broken off by Crash"] * 2  # by the lane at once, and by the run
+    assert (
+        halted.reasons == ["broken off by Crash"] * 2
+    )  # by the zone worker at once, and by the run
 
 
 def test_interrupted_caller_stops_its_zone_workers(halted: Halted) -> None:
@@ -399,11 +401,11 @@ def test_each_zone_signs_only_with_credentials_for_its_instances() -> None:
         ids = numbered(parameters(request), "InstanceId")
         signed.append((set(ids), night.cloud.bank.named(token)))
 
-    def lent(**_: Any) -> None:
-        both.wait()  # until both have borrowed, and neither has signed
+    def issued(**_: Any) -> None:
+        both.wait()  # until both have scoped credentials, and neither has signed
 
     events = provider._act.meta.events
-    events.register("before-call.ec2", lent)
+    events.register("before-call.ec2", issued)
     events.register_first("before-send.ec2", sent)
     sweep = replace(prepared, abreast=FOUR)
 
@@ -448,13 +450,13 @@ def test_fleet_in_several_zones_is_claimed_and_released_once(
 
     noted("claim")
     noted("unclaim")
-    most = slow_down(monkeypatch, MemoryFleets, "claim")
+    most_at_once = slow_down(monkeypatch, MemoryFleets, "claim")
 
     report = swept(night, look=lambda ids: both.wait() and None if len(ids) == 3 else None)
 
     assert report.count(Result.VERIFIED) == 6
     assert asked == ["claim", "unclaim"]
-    assert most() == 1
+    assert most_at_once() == 1
 
 
 class TestThreads:
@@ -466,7 +468,7 @@ class TestThreads:
             nonlocal most
             with lock:
                 going.add(number)
-                most = max(most, len(going))
+                most_at_once = max(most, len(going))
             if number < 3:
                 first.wait()
             sleep(0.01)
@@ -475,7 +477,7 @@ class TestThreads:
 
         threads(3)([lambda n=n: piece(n) for n in range(12)])  # type: ignore[misc]
 
-        assert most == 3
+        assert most_at_once == 3
 
     def test_task_error_is_raised_after_all_ended_and_starts_no_further_task(self) -> None:
         begun: list[int] = []

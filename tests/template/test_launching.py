@@ -1,4 +1,4 @@
-"""What a launch may do: instances with an owner and an end from birth, and the one role that is named, if any."""
+"""What a launch may do: tag instances with an owner and an end, and pass the one role that is named, if any."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What outlasts a request is handed on by those who may, done once at a time, and kept when it fails."""
+"""Work that outlasts a request is sent by permitted functions, done once at a time, and kept when it fails."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What may be borrowed in an account, by whom, and what never."""
+"""Which roles of an account may be assumed, by which principals, and what is always denied."""
 
 from typing import Any
 

@@ -24,7 +24,7 @@ SCHEDULED = sorted(
     if any(event["Type"] == "ScheduleV2" for event in function.get("Events", {}).values())
 )
 
-# What changes something outside this stack: it is borrowed, and nobody's own.
+# What changes something outside this stack: an assumed role allows it, and no function's own.
 ACTING = {
     "ec2:CancelSpotInstanceRequests",
     "ec2:CreateTags",

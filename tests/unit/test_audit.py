@@ -1,4 +1,4 @@
-"""The chain of the audit: whoever changes an entry is found out."""
+"""The hash chain of the audit: each changed entry is detected."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -33,7 +33,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
 
 
 @pytest.fixture
-def most(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+def most_at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How many clients were being made at the same time, at most."""
     going, highest, lock, create = 0, 0, Lock(), Session.create_client
 
@@ -71,7 +71,7 @@ def at_once(*wanted: Callable[[], Any]) -> list[Any]:
 
 
 def test_acting_client_is_built_and_rate_limited_once(
-    aws: Aws, most: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    aws: Aws, most_at_once: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider: Any = Ec2Factory(aws, now=lambda: NOW).provider(HERE.region, mode=Mode.ACT)
     paced: list[Any] = []
@@ -82,10 +82,10 @@ def test_acting_client_is_built_and_rate_limited_once(
     assert len(found) == MANY
     assert len(set(map(id, found))) == 1
     assert len(paced) == 1
-    assert most() == 1
+    assert most_at_once() == 1
 
 
-def test_a_session_makes_one_client_at_a_time(aws: Aws, most: Callable[[], int]) -> None:
+def test_a_session_makes_one_client_at_a_time(aws: Aws, most_at_once: Callable[[], int]) -> None:
     purposes = (
         allowed_calls.ACT,
         allowed_calls.LOOK,
@@ -96,7 +96,7 @@ def test_a_session_makes_one_client_at_a_time(aws: Aws, most: Callable[[], int])
     found = at_once(*(aws.once(purpose) for purpose in purposes))
 
     assert len(set(map(id, found))) == len(purposes)
-    assert most() == 1
+    assert most_at_once() == 1
 
 
 def test_client_that_could_not_be_built_is_tried_again(

@@ -244,7 +244,7 @@ def test_failed_token_search_maps_to_its_error_class() -> None:
 
 
 class TestTheStub:
-    """A token is remembered by zone where there is a subnet, and by region where there is none."""
+    """A token is stored by zone where there is a subnet, and by region where there is none."""
 
     def test_a_token_in_another_zone_launches_again(self) -> None:
         cloud = StubEc2()

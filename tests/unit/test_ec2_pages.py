@@ -64,7 +64,7 @@ class Wire:
 
 
 def plain(thing: Any) -> Any:
-    """With the elements that the SDK leaves in an answer, where a value stands twice, by what is in them."""
+    """With the elements that the SDK leaves in an answer, where a value occurs twice, by what is in them."""
     if isinstance(thing, dict):
         return {key: plain(value) for key, value in thing.items()}
     if isinstance(thing, list):
@@ -433,7 +433,7 @@ def mishap(random: Random, text: str) -> str:
 
 
 def test_sdk_still_logs_the_response_body(caplog: pytest.LogCaptureFixture) -> None:
-    """What is hastened is hastened behind the SDK's own records: they have the page as it came."""
+    """The fast parser runs after the SDK's own logging, which has the page as it came."""
     with caplog.at_level(logging.DEBUG, logger="botocore"):
         FAST.read(listed(BARE))
     assert any("Response headers" in record.message for record in caplog.records)

@@ -26,7 +26,7 @@ type Ask = Callable[[str], object]
 def asked_of(
     cloud: StubEc2, *, abreast: Abreast, ask: Ask = lambda _id: None
 ) -> Callable[[Sequence[str]], dict[str, Attributes]]:
-    """The real provider's question; ``ask`` is called before each call, with whom it is about."""
+    """The real provider's question; ``ask`` is called before each call, with the instance it is about."""
     read = cloud.client()
 
     def asking(request: Any, **_: Any) -> None:

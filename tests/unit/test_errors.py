@@ -1,4 +1,4 @@
-"""What an error carries, and how one that nobody expected is told."""
+"""What an error contains, and how an unexpected one is described."""
 
 import pytest
 

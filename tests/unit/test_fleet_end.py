@@ -1,4 +1,4 @@
-"""The end of a fleet is written down, also if whoever wrote down the ends of its instances broke off before it."""
+"""The end of a fleet is written down, also if the process that recorded the ends of its instances stopped before it."""
 
 from dataclasses import replace
 from datetime import timedelta

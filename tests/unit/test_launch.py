@@ -137,5 +137,5 @@ def test_a_pool_without_a_subnet_is_named_by_its_type() -> None:
 
 
 def test_token_of_an_attempt_never_changes() -> None:
-    """A launch may be carried on by a newer version than the one that began it."""
+    """A launch may be continued by a newer version than the one that began it."""
     assert token(ORDER, FIRST) == TOKEN

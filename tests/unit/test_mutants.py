@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 import pytest
 
 from tools.leftovers import leftovers
-from tools.mutants import LIST, ROOT, Mutant, Verdict, changed_lines, explained, judge, told
+from tools.mutants import LIST, ROOT, Mutant, Verdict, changed_lines, explained, judge, report_of
 
 ONE = Mutant(module="curfew.core.plan", place="guard", change="- a\n+ b\n")
 TWO = Mutant(module="curfew.core.plan", place="guard", change="- a\n+ c\n")
@@ -84,7 +84,7 @@ def test_nothing_is_explained_twice() -> None:
 def test_the_count_says_what_became_of_all() -> None:
     verdicts = [survived(ONE), survived(TWO), survived(ONE, "killed"), survived(TWO, "timeout")]
 
-    assert told(verdicts, [survived(TWO)]) == (
+    assert report_of(verdicts, [survived(TWO)]) == (
         "4 mutants: 1 killed, 1 timed out, 1 explained, 1 unexplained"
     )
 

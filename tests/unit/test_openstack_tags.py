@@ -27,7 +27,7 @@ def test_a_text_is_one_that_nova_takes(key: str, value: str) -> None:
 
 @given(st.text(min_size=1, max_size=60))
 def test_two_tags_are_never_one_text(text: str) -> None:
-    """Whoever writes a text of their own has written one tag, and its text is this one or none."""
+    """A user who writes a text of their own has written one tag, and its text is this one or none."""
     if set("/,") & set(text):
         return
     ((key, value),) = tags_of([text], {})[0].items()

@@ -81,7 +81,7 @@ class Nova:
         self.sent: list[tuple[str, str]] = []
 
     def send(self, request: PreparedRequest) -> Response:
-        """What stands in the place of the wire, below the guard."""
+        """Replace the network, below the guard."""
         method, url = str(request.method), urlsplit(str(request.url))
         path = url.path.removeprefix("/v2.1")
         if path == "/v3/auth/tokens":

@@ -358,7 +358,7 @@ def test_a_policy_has_limits_and_the_protect_tag_unless_it_says_otherwise() -> N
 
 
 def test_hostile_tag_does_not_slow_down_a_pattern() -> None:
-    # With a pattern that backtracks this takes longer than anybody waits.
+    # With a pattern that backtracks this takes longer than a test can wait.
     slow = TagFilter(key="k", like=("*-" * 20 + "x",))
 
     assert not slow.matches({"k": "-" * 256})

@@ -24,7 +24,7 @@ THROTTLED = Fault(code="RequestLimitExceeded", status=503)
 
 
 class Paced:
-    """A cloud whose clients keep to a rate, on a clock that only moves when somebody sleeps."""
+    """A cloud whose clients keep to a rate, on a clock that moves only when a caller sleeps."""
 
     def __init__(self, *machines: Machine, percent: int = 25) -> None:
         self.cloud = StubEc2(*machines)

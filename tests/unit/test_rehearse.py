@@ -117,7 +117,7 @@ def rehearsed(file: str, seed: int = 1, faults: str = "harsh", **more: int) -> R
     return rehearsal
 
 
-def told(out: str) -> str:
+def joined(out: str) -> str:
     """What was printed, however it was folded."""
     return " ".join(out.split())
 
@@ -236,7 +236,7 @@ def test_limits_take_effect_and_are_shown(rehearse: Run, whimsical: str) -> None
     assert code == Exit.OK
     assert "nobody in eu-central-1: refused" in out
     assert "limit-per-sweep" in out
-    assert "a sweep may have 0" in told(out)
+    assert "a sweep may have 0" in joined(out)
 
 
 def test_the_last_lines_are_for_people(rehearse: Run) -> None:
@@ -326,7 +326,7 @@ def test_an_invalid_file_is_refused_with_its_line(rehearse: Run, tmp_path: Path)
 
     assert code == Exit.INVALID
     assert out == ""
-    assert f"bad.yaml:{line}: protect.min_age" in told(err)
+    assert f"bad.yaml:{line}: protect.min_age" in joined(err)
 
 
 def test_faults_that_there_are_not_are_refused(rehearse: Run) -> None:

@@ -35,7 +35,7 @@ def zones() -> list[str]:
 
 
 def ticks(start: datetime, end: datetime, dice: Random) -> Iterator[datetime]:
-    """Instants at which somebody asks: some late, some twice; and now and then nobody asks for a day or two."""
+    """Yield the times of triggers: some late, some twice; and now and then none for a day or two."""
     now = start
     while now < end:
         outage = dice.random() < 0.002
@@ -79,7 +79,7 @@ def test_in_a_year_no_night_is_lost_and_none_doubled_in_any_zone(at: time) -> No
         assert timedelta(hours=21) <= min(apart), name
         assert max(apart) <= timedelta(hours=27), name
         assert len(nights) > 360, name
-        # Somebody was there but for the outages, of which there are a few in a year.
+        # Triggers came but for the outages, of which there are a few in a year.
         assert len(lapsed) < 40, name
 
 

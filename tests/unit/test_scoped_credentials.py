@@ -1,4 +1,4 @@
-"""What is borrowed for a call: exactly what the call names, from the right role, in the right account, or nothing."""
+"""Scoped credentials permit exactly what the call names, from the right role and account, or there are none."""
 
 import json
 from contextlib import suppress
@@ -149,14 +149,14 @@ def test_each_batch_has_scoped_credentials_that_name_its_instances() -> None:
 
     night.sweep()
 
-    lent = [sorted(p["Statement"][0]["Resource"]) for p in night.cloud.bank.policies]
-    assert lent == [sorted(INSTANCE + id_ for id_ in ids) for _, ids in night.cloud.orders]
-    assert len(lent) == 2
-    for loan in night.cloud.bank.loans:
-        assert loan["RoleArn"] == f"arn:aws:iam::{HERE.account}:role/curfew-act"
-        assert loan["ExternalId"] == EXTERNAL_ID
-        assert loan["RoleSessionName"] == loan["SourceIdentity"] == "curfew-sweep-1"
-        assert loan["DurationSeconds"] == "900"
+    named = [sorted(p["Statement"][0]["Resource"]) for p in night.cloud.bank.policies]
+    assert named == [sorted(INSTANCE + id_ for id_ in ids) for _, ids in night.cloud.orders]
+    assert len(named) == 2
+    for request in night.cloud.bank.loans:
+        assert request["RoleArn"] == f"arn:aws:iam::{HERE.account}:role/curfew-act"
+        assert request["ExternalId"] == EXTERNAL_ID
+        assert request["RoleSessionName"] == request["SourceIdentity"] == "curfew-sweep-1"
+        assert request["DurationSeconds"] == "900"
 
 
 def test_credentials_of_another_account_are_refused() -> None:

@@ -1,6 +1,6 @@
-"""Words and numbers that nobody changes by the way.
+"""Words and numbers that must not change unnoticed.
 
-The words stand in ledgers, tags and logs already: to change one is to forget what was written. The numbers and the
+The words are in ledgers, tags and logs already: to change one is to forget what was written. The numbers and the
 defaults decide how much may be lost, and what an absent key means.
 """
 

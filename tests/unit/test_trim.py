@@ -1,4 +1,4 @@
-"""The small model of EC2: it has the calls of the frozen list, and of their answers all that the code reads."""
+"""The small model of EC2: it has the calls of the allow-list, and of their answers all that the code reads."""
 
 import ast
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_it_reads_in_an_answer_what_the_whole_model_reads(operation: str) -> Non
 
 
 def values(parsed: Any, path: list[str]) -> list[Any]:
-    """What stands at a path, through every list on the way."""
+    """Yield the values at a path, through every list on the way."""
     if isinstance(parsed, list):
         return [value for item in parsed for value in values(item, path)]
     return values(parsed[path[0]], path[1:]) if path else [parsed]
