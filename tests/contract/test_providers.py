@@ -39,9 +39,9 @@ class Case:
     """A provider and a way to put instances into its cloud: tags and zone in, id out.
 
     ``subnets`` has one in each zone; ``limit`` says how many more of a type a subnet has room for; ``name`` gives a
-    parameter its value, and ``settle`` waits until a cloud has done what it agreed to. ``missing`` is an id that there
-    is not, ``codes`` what the cloud calls that it is missing, and that it is protected. ``own_tags`` are the keys of tags
-    that a cloud has of its own.
+    parameter its value, and ``settle`` waits until a cloud has done what it agreed to. ``missing`` is an id that does
+    not exist, ``codes`` are the cloud's codes for a missing and for a protected instance. ``own_tags`` are the keys of
+    tags that a cloud sets itself.
     """
 
     provider: Provider

@@ -18,7 +18,7 @@ from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.base import Launch
 from curfew.schemas.messages import SweepRequest
 from tests.builders import HERE, NOW, an_id, an_instance
-from tests.http import ADMINISTRATOR, OWNER, STRANGER, Context, Service, event, told
+from tests.http import ADMINISTRATOR, OWNER, STRANGER, Context, Service, event, utc_text
 from tests.launches import Launching
 
 MINE = "pair-mine"

@@ -461,14 +461,14 @@ def test_fleet_in_several_zones_is_claimed_and_released_once(
 
 class TestThreads:
     def test_thread_count_never_exceeds_the_limit(self) -> None:
-        going, most, lock = set[int](), 0, Lock()
+        going, most_at_once, lock = set[int](), 0, Lock()
         first = Barrier(3, timeout=WAIT)
 
         def piece(number: int) -> None:
-            nonlocal most
+            nonlocal most_at_once
             with lock:
                 going.add(number)
-                most_at_once = max(most, len(going))
+                most_at_once = max(most_at_once, len(going))
             if number < 3:
                 first.wait()
             sleep(0.01)
