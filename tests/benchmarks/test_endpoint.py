@@ -152,7 +152,7 @@ def test_curfew_chooses_as_its_peers_do() -> None:
     names = ("naive", "floor", "floor-expat", "floor-filtered", "report", "report-all")
     cases = [BY_NAME[name] for name in (*names, "report-limited", "report-all-limited", "act")]
     with endpoint(size=300) as at:
-        ran = series(cases, at, rounds=1, slow_rounds=1, told=lambda _: None)
+        ran = series(cases, at, rounds=1, slow_rounds=1, log=lambda _: None)
 
     assert ran.wrong() == []
     assert {name for name, runs in ran.runs.items() if len(runs) == 1} == {c.name for c in cases}
