@@ -9,7 +9,8 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYENV_VERSION UV_PYTHON VIRTUAL_ENV
 
 PYTHON := .venv/bin/python
-UV := $(or $(shell command -v uv),.uv/bin/uv)
+# A uv that is on the PATH but does not run, such as a pyenv shim for another Python, counts as absent.
+UV := $(or $(shell env -u PYENV_VERSION uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
 SAM := PATH="$(CURDIR)/.tools/bin:$$PATH" sam
 BUILT := .aws-sam/build/template.yaml
 SHIPPED := $(shell find functions layers -not -path '*/__pycache__*')
@@ -109,7 +110,7 @@ clean: ## Remove everything that the other targets made
 	rm -rf .venv .tools .ministack .peers .uv .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
 # Each lock comes from its part of pyproject.toml. The tests use the versions that ship: the first lock bounds the others.
-LOCKS := functions/requirements.txt layer/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
+LOCKS := functions/requirements.txt layers/openstack/requirements.txt requirements/dev.txt requirements/sam.txt requirements/ministack.txt \
   requirements/peers.txt requirements/uv.txt benchmarks/typical/requirements.txt
 compile = case $(1) in \
 	  functions/*) from="pyproject.toml" ;; \

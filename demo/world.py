@@ -71,7 +71,14 @@ def build() -> None:
 def _tutorial() -> None:
     """The pair of the policy file's own template, with a lease of eight hours."""
     app = bootstrap.build(
-        Settings(region=REGION, mode=Mode.ACT, table=TABLE, roles="curfew", external_id="curfew")
+        Settings(
+            region=REGION,
+            mode=Mode.ACT,
+            table=TABLE,
+            roles="curfew",
+            external_id="curfew",
+            rate_percent=100,  # no one else calls this cloud
+        )
     )
     now, provider = app.now(), app.provider(REGION)
     wish = app.wish(

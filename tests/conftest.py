@@ -1,9 +1,13 @@
 """No test reaches a real cloud: sockets are loopback only (pytest-socket), and whatever credentials this machine has
 are hidden behind invented ones. And no test passes in which Curfew makes a call that is not on the allow-list.
+
+No test waits for the rate limit either: where Curfew sleeps, only its own clock goes on.
 """
 
 import os
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
 
 import hypothesis
 import pytest
@@ -20,8 +24,6 @@ INVENTED = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    # An application that a test builds as a function does waits by the real clock: as little as it may.
-    "CURFEW_RATE_PERCENT": "100",
 }
 
 # For `make mutants`: what a property does not find in so few examples, a test has to say.
@@ -35,6 +37,22 @@ hypothesis.settings.register_profile(
 )
 
 MADE = calls.watch()
+
+
+class Clock:
+    """The time of the applications that a test builds as a function does: that of the machine, and what they slept."""
+
+    slept = timedelta()
+
+    def now(self) -> datetime:
+        return bootstrap.utc_now() + self.slept
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += timedelta(seconds=seconds)
+
+
+CLOCK = Clock()
+bootstrap.build = partial(bootstrap.build, now=CLOCK.now, sleep=CLOCK.sleep)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,5 +79,6 @@ def _no_real_cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in INVENTED.items():
         monkeypatch.setenv(name, value)
     bootstrap.app.cache_clear()
+    CLOCK.slept = timedelta()
     yield
     bootstrap.app.cache_clear()

@@ -34,14 +34,19 @@ def app() -> App:
     return build(Settings.from_env())
 
 
-def build(settings: Settings) -> App:
+def build(
+    settings: Settings,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    sleep: Callable[[float], None] = time.sleep,
+) -> App:
     """An application on AWS. Raises ConfigError for a policy file or a setting that is unusable."""
     policies = load(settings.policies)
-    rates = Rates(settings.rate_percent, now=utc_now, sleep=time.sleep)
+    rates = Rates(settings.rate_percent, now=now, sleep=sleep)
     targets = policies.content.targets
     aws = Aws(settings, rates, wanted=not targets.only_clouds)
     settings = aws.settings
-    ec2 = Ec2Factory(aws, now=utc_now)
+    ec2 = Ec2Factory(aws, now=now)
     clouds = Clouds(targets.clouds, _secret(aws, settings.clouds) if settings.clouds else None)
 
     def provider(region: str, account: str = "", *, mode: Mode) -> Provider:
@@ -60,8 +65,8 @@ def build(settings: Settings) -> App:
         defer=_defer(aws, settings.queue) if settings.queue else None,
         fan_out=_fan_out(aws, settings.targets) if settings.targets else None,
         abreast=threads(LANES),
-        now=utc_now,
-        sleep=time.sleep,
+        now=now,
+        sleep=sleep,
     )
 
 

@@ -1,38 +1,56 @@
-"""Every ledger: each test of the contract that asks for one is run over all."""
+"""Every ledger: each test of the contract that asks for one is run over all.
 
-from collections.abc import Callable, Iterator
+The table is that of the simulator's DynamoDB, which refuses what DynamoDB refuses. A few tests of the contract run on
+moto as well: tests/simulator/test_against_moto.py.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.protocols import Ledger
-from demo.world import TABLE, make_table
+from curfew_simulator.cloud.transport import Cloud
+from demo.world import TABLE
 from tests.builders import HERE
 
 
-def table() -> Iterator[Ledger]:
-    with mock_aws():
-        make_table()
-        yield DynamoLedger(boto3.client("dynamodb", HERE.region), TABLE)
-
-
-def memory() -> Iterator[Ledger]:
-    yield MemoryLedger()
-
-
-@pytest.fixture(params=[memory, table], ids=["memory", "dynamodb"])
-def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
-    make: Callable[[], Iterator[Ledger]] = request.param
-    yield from make()
+@pytest.fixture
+def cloud() -> Cloud:
+    """A DynamoDB that has the ledger's table."""
+    cloud = Cloud()
+    cloud.world.tables().make(TABLE)
+    return cloud
 
 
 @pytest.fixture
-def ledger_pair() -> Iterator[tuple[DynamoLedger, DynamoLedger]]:
+def make_client(cloud: Cloud) -> Callable[[], Any]:
+    """Make clients of it."""
+
+    def make() -> Any:
+        client = boto3.client("dynamodb", HERE.region)
+        cloud.adopt(client)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def client(make_client: Callable[[], Any]) -> Any:
+    return make_client()
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def ledger(request: pytest.FixtureRequest) -> Ledger:
+    if request.param == "memory":
+        return MemoryLedger()
+    return DynamoLedger(request.getfixturevalue("client"), TABLE)
+
+
+@pytest.fixture
+def ledger_pair(make_client: Callable[[], Any]) -> tuple[DynamoLedger, DynamoLedger]:
     """Two processes at one table."""
-    with mock_aws():
-        make_table()
-        one, other = (boto3.client("dynamodb", HERE.region) for _ in range(2))
-        yield DynamoLedger(one, TABLE), DynamoLedger(other, TABLE)
+    return DynamoLedger(make_client(), TABLE), DynamoLedger(make_client(), TABLE)

@@ -5,9 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from curfew.core.errors import ConflictError, LedgerError, ReusedKeyError
 from curfew.core.launch import Answer, Attempt, Order
@@ -17,7 +15,8 @@ from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.dynamodb.table import Table
 from curfew.ledger.protocols import Ledger
 from curfew.ledger.records import Key
-from demo.world import TABLE, make_table
+from curfew_simulator.cloud.transport import Cloud
+from demo.world import TABLE
 from tests.builders import HERE, NOW, an_id
 from tests.contract.dynamo import client_of, lose_the_first_answer, overtake
 
@@ -838,16 +837,17 @@ class TestUnreadable:
             ("operation", {"N": "1"}),
             ("count", {"S": "two"}),
             ("longest", {"N": "Infinity"}),
+            ("longest", {"N": "1E+125"}),
             ("ended_at", {"BOOL": True}),
         ],
     )
     def test_unreadable_fleet_is_a_ledger_error_wherever_it_is_read(
-        self, ledger_pair: Pair, name: str, value: Any
+        self, cloud: Cloud, ledger_pair: Pair, name: str, value: Any
     ) -> None:
         ledger, _ = ledger_pair
         fleet = opened(ledger)
         ledger.fleets.record(fleet, [an_id(1)], now=NOW)
-        spoil(ledger, "fleet", "dev", name, value)
+        spoil(cloud, "fleet", "dev", name, value)
         reads: list[Callable[[], object]] = [
             lambda: ledger.fleets.get("dev"),
             lambda: ledger.fleets.page(limit=1, ended=True),
@@ -873,7 +873,7 @@ class TestUnreadable:
         ],
     )
     def test_unreadable_record_of_a_fleet_is_a_ledger_error(
-        self, ledger_pair: Pair, pk: str, sk: str, name: str, value: Any
+        self, cloud: Cloud, ledger_pair: Pair, *, pk: str, sk: str, name: str, value: Any
     ) -> None:
         ledger, _ = ledger_pair
         fleet = opened(ledger)
@@ -889,13 +889,12 @@ class TestUnreadable:
             ledger.fleets.recall(a_key("key of op-dev"))
 
         read()
-        spoil(ledger, pk, sk, name, value)
+        spoil(cloud, pk, sk, name, value)
         with pytest.raises(LedgerError, match="not its own"):
             read()
 
-    @mock_aws
-    def test_missing_table_gives_a_ledger_error_that_names_it(self) -> None:
-        fleets = DynamoLedger(boto3.client("dynamodb", HERE.region), "missing").fleets
+    def test_missing_table_gives_a_ledger_error_that_names_it(self, client: Any) -> None:
+        fleets = DynamoLedger(client, "missing").fleets
         fleet = a_fleet()
         calls: list[Callable[[], object]] = [
             lambda: fleets.open(fleet, an_order(fleet), a_key("k")),
@@ -923,10 +922,9 @@ class TestUnreadable:
                 call()
 
 
-@mock_aws
-def test_every_read_is_consistent_and_only_keys_expire() -> None:
-    make_table()
-    client = boto3.client("dynamodb", HERE.region)
+def test_every_read_is_consistent_and_only_keys_expire(
+    client: Any,
+) -> None:
     called: set[str] = set()
 
     def note(params: dict[str, Any], model: Any, **_: object) -> None:
@@ -968,14 +966,13 @@ def busy(ledger: DynamoLedger, times: int, *reasons: dict[str, Any]) -> None:
     client.meta.events.register("before-call.dynamodb.TransactWriteItems", conflict)
 
 
-def spoil(ledger: DynamoLedger, pk: str, sk: str, name: str, value: Any) -> None:
-    client_of(ledger).update_item(
-        TableName=TABLE,
-        Key={"pk": {"S": pk}, "sk": {"S": sk}},
-        UpdateExpression="SET #name = :value",
-        ExpressionAttributeNames={"#name": name},
-        ExpressionAttributeValues={":value": value},
-    )
+def spoil(cloud: Cloud, pk: str, sk: str, name: str, value: Any) -> None:
+    """Change an item where it lies, also into one that DynamoDB would refuse to write."""
+    table = cloud.world.tables().get(TABLE)
+    place = table.place({"pk": {"S": pk}, "sk": {"S": sk}})
+    item = table.get(place)
+    assert item is not None
+    table.write(place, {**item, name: value})
 
 
 class TestClose:

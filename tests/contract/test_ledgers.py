@@ -5,9 +5,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from curfew.core.audit import Draft, EntryKind, broken
 from curfew.core.errors import LedgerError
@@ -16,7 +14,7 @@ from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.dynamodb.table import Table
 from curfew.ledger.protocols import Ledger
 from curfew.ledger.records import Pause, Round, Watermark
-from demo.world import TABLE, make_table
+from demo.world import TABLE
 from tests.builders import HERE, NOW, an_id
 
 TODAY = date(2026, 3, 4)
@@ -205,9 +203,8 @@ class TestWatermark:
 class TestDynamoDb:
     """What only the real table can get wrong."""
 
-    @mock_aws
-    def test_missing_table_gives_a_ledger_error_that_names_it(self) -> None:
-        ledger = DynamoLedger(boto3.client("dynamodb", HERE.region), "missing")
+    def test_missing_table_gives_a_ledger_error_that_names_it(self, client: Any) -> None:
+        ledger = DynamoLedger(client, "missing")
         calls: list[Callable[[], object]] = [
             ledger.paused,
             lambda: ledger.pause(Pause(since=NOW, by="k", reason="r")),
@@ -223,10 +220,7 @@ class TestDynamoDb:
             with pytest.raises(LedgerError, match='"missing"'):
                 call()
 
-    @mock_aws
-    def test_concurrent_appends_make_one_chain(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_concurrent_appends_make_one_chain(self, client: Any) -> None:
         mine, theirs = DynamoLedger(client, TABLE), DynamoLedger(client, TABLE)
         overtaken: list[bool] = []
 
@@ -242,10 +236,7 @@ class TestDynamoDb:
         assert [e.draft.instance_id for e in entries] == [an_id(2), an_id(1)]
         assert broken(entries) is None
 
-    @mock_aws
-    def test_second_observer_gets_the_first_seen_time_of_the_first(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_second_observer_gets_the_first_seen_time_of_the_first(self, client: Any) -> None:
         ledger = DynamoLedger(client, TABLE)
         overtaken: list[bool] = []
 
@@ -259,12 +250,9 @@ class TestDynamoDb:
 
         assert ledger.witness(HERE, [an_id(1)], later) == {an_id(1): NOW}
 
-    @mock_aws
     def test_manually_written_pause_item_pauses_or_fails_and_never_permits(
-        self,
+        self, client: Any
     ) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
         ledger = DynamoLedger(client, TABLE)
         key = {"pk": {"S": "pause"}, "sk": {"S": "pause"}}
         client.put_item(TableName=TABLE, Item={**key, "on": {"S": "yes"}})
@@ -272,10 +260,7 @@ class TestDynamoDb:
         with pytest.raises(LedgerError, match="not its own"):
             ledger.paused()
 
-    @mock_aws
-    def test_transaction_refused_for_another_reason_is_not_retried(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_transaction_refused_for_another_reason_is_not_retried(self, client: Any) -> None:
         tried: list[bool] = []
 
         def refuse(**_: object) -> None:
@@ -293,10 +278,7 @@ class TestDynamoDb:
             DynamoLedger(client, TABLE).append(HERE, [draft()])
         assert len(tried) == 1
 
-    @mock_aws
-    def test_tags_full_of_emoji_stay_far_below_the_transaction_limit(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_tags_full_of_emoji_stay_far_below_the_transaction_limit(self, client: Any) -> None:
         sizes: list[int] = []
 
         def measure(params: dict[str, Any], **_: object) -> None:
@@ -312,10 +294,7 @@ class TestDynamoDb:
 
         assert max(sizes) < 2_000_000  # of 4 MB
 
-    @mock_aws
-    def test_every_read_is_consistent(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_every_read_is_consistent(self, client: Any) -> None:
         read: list[str] = []
 
         def check(params: dict[str, Any], model: Any, **_: object) -> None:
@@ -334,14 +313,11 @@ class TestDynamoDb:
 
         assert set(read) == {"GetItem", "BatchGetItem", "Query"}
 
-    @mock_aws
     @pytest.mark.parametrize("times", [1, 99])
     def test_unprocessed_keys_are_read_again_or_the_read_fails(
-        self, times: int, monkeypatch: pytest.MonkeyPatch
+        self, client: Any, times: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(Table, "wait", lambda *_: None)
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
         ledger = DynamoLedger(client, TABLE)
         ids = [an_id(n) for n in range(5)]
         ledger.witness(HERE, ids, NOW)
@@ -364,14 +340,11 @@ class TestDynamoDb:
             with pytest.raises(LedgerError, match="too busy"):
                 ledger.witness(HERE, ids, later)
 
-    @mock_aws
     def test_append_that_is_always_overtaken_fails_with_an_error(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, client: Any, monkeypatch: pytest.MonkeyPatch, make_client: Callable[[], Any]
     ) -> None:
         monkeypatch.setattr(Table, "wait", lambda *_: None)
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
-        other = DynamoLedger(boto3.client("dynamodb", HERE.region), TABLE)
+        other = DynamoLedger(make_client(), TABLE)
         client.meta.events.register(
             "before-call.dynamodb.TransactWriteItems", lambda **_: other.append(HERE, [draft(2)])
         )

@@ -5,9 +5,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from curfew.core.errors import LedgerError
 from curfew.core.instance import ActionKind, Instance, State, Volume
@@ -18,7 +16,7 @@ from curfew.core.target import Mode
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.protocols import Ledger
 from curfew.ledger.records import PlanRecord, PlanStep, Verdict
-from demo.world import TABLE, make_table
+from demo.world import TABLE
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance
 from tests.contract.dynamo import client_of, lose_the_first_answer, overtake
 
@@ -343,9 +341,8 @@ class TestDynamoDb:
         with pytest.raises(LedgerError, match="not its own"):
             read()
 
-    @mock_aws
-    def test_missing_table_gives_a_ledger_error_that_names_it(self) -> None:
-        plans = DynamoLedger(boto3.client("dynamodb", HERE.region), "missing").plans
+    def test_missing_table_gives_a_ledger_error_that_names_it(self, client: Any) -> None:
+        plans = DynamoLedger(client, "missing").plans
         record = a_record()
         calls: list[Callable[[], object]] = [
             lambda: plans.open(record),
@@ -360,10 +357,7 @@ class TestDynamoDb:
             with pytest.raises(LedgerError, match='"missing"'):
                 call()
 
-    @mock_aws
-    def test_every_read_is_consistent(self) -> None:
-        make_table()
-        client = boto3.client("dynamodb", HERE.region)
+    def test_every_read_is_consistent(self, client: Any) -> None:
         read: set[str] = set()
 
         def check(params: dict[str, Any], model: Any, **_: object) -> None:

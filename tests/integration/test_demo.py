@@ -7,6 +7,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 # name, verdict, rule, outcome: how many rows of each.
@@ -30,7 +32,8 @@ ROW = re.compile(
 )
 
 
-def demo() -> str:
+@pytest.fixture(scope="module")
+def shown() -> str:
     """What `make demo` prints, in a process of its own and without anything of this one's environment."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "functions"}  # noqa: TID251
     ran = subprocess.run(
@@ -42,9 +45,7 @@ def demo() -> str:
     return ran.stdout
 
 
-def test_the_table_has_every_instance_with_its_verdict_reason_and_outcome() -> None:
-    shown = demo()
-
+def test_the_table_has_every_instance_with_its_verdict_reason_and_outcome(shown: str) -> None:
     rows = Counter(
         (row["name"], row["verdict"], row["rule"], row["outcome"])
         for line in shown.splitlines()
@@ -60,8 +61,8 @@ def test_the_table_has_every_instance_with_its_verdict_reason_and_outcome() -> N
     }  # fmt: skip
 
 
-def test_a_fleet_lives_from_its_launch_over_http_to_the_end_of_its_lease() -> None:
-    story, _, _ = demo().partition("events/nightly.json")
+def test_a_fleet_lives_from_its_launch_over_http_to_the_end_of_its_lease(shown: str) -> None:
+    story, _, _ = shown.partition("events/nightly.json")
     moments = re.findall(r"^\d\d:\d\d\s+(.+?)\s{2,}(.+?)\s*$", story, re.MULTILINE)
     one_line = re.sub(r"\s+", " ", story)
 

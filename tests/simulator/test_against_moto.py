@@ -1,11 +1,12 @@
 """The expression engine beside moto's, on items and expressions by chance: where moto is right, they agree.
+And a few tests of the ledger's contract on moto.
 
 moto is not asked about what it is known to get wrong: operands of a type that can never fit, the size of a number,
 and updates of a path in something that is not there.
 """
 
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -16,8 +17,12 @@ from hypothesis import strategies as st
 from moto import mock_aws
 from moto.core.models import botocore_stubber
 
+from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew_simulator.cloud.world import World
+from demo.world import TABLE, make_table
+from tests.contract import test_fleets, test_ledgers, test_plans
 from tests.simulator.items import KEY, plain
+from tests.simulator.test_curfew import expectations
 
 NAMES = ["a", "b", "c", "d"]
 PATHS = [*NAMES, "d.x", "d.y", "c[0]", "c[1]", "#n", "d.#n"]
@@ -181,7 +186,18 @@ def test_updates_leave_the_same_items(
 @given(
     places=st.sets(st.text(string.ascii_lowercase[:4], min_size=1, max_size=3), max_size=8),
     bounds=st.tuples(texts.filter(bool), texts.filter(bool)).map(sorted),
-    key=st.sampled_from(["", "sk >= :a", "sk < :b", "begins_with(sk, :a)", "sk BETWEEN :a AND :b"]),
+    key=st.sampled_from(
+        [
+            "",
+            "sk = :a",
+            "sk > :a",
+            "sk >= :a",
+            "sk < :b",
+            "sk <= :b",
+            "begins_with(sk, :a)",
+            "sk BETWEEN :a AND :b",
+        ]
+    ),
     forward=st.booleans(),
     limit=st.integers(1, 9),
 )
@@ -207,3 +223,24 @@ def test_queries_give_the_same_pages(
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
     assert pages[0] == pages[1]
+
+
+def one_of_each_kind() -> list[Any]:
+    """The first test of each class of the ledger's contract."""
+    found = {
+        param.id.partition(":")[0]: param
+        for module in (test_ledgers, test_fleets, test_plans)
+        for param in reversed(expectations(module, "ledger"))
+    }
+    return [*found.values()]
+
+
+@pytest.mark.parametrize("expectation", one_of_each_kind())
+def test_the_ledger_keeps_its_contract_on_moto(
+    moto: Any, expectation: Callable[[DynamoLedger], None]
+) -> None:
+    make_table()
+    try:
+        expectation(DynamoLedger(moto, TABLE))
+    finally:
+        moto.delete_table(TableName=TABLE)

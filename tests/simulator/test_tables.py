@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Opera
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from random import Random
 from typing import Any
 
 import pytest
@@ -50,6 +51,60 @@ class TestQueries:
     )
     def test_other_key_conditions_are_refused(self, db: Any, key: str) -> None:
         assert code(partial(self.ask, db, key)) == "ValidationException"
+
+    @pytest.mark.parametrize(
+        "key", ["pk = :p", "sk < :p", "attribute_exists(sk)", "even = :no OR (NOT #sk IN (:p))"]
+    )
+    def test_a_filter_on_a_key_attribute_is_refused(self, db: Any, key: str) -> None:
+        self.fill(db)
+        values = {":no": {"BOOL": False}} if ":no" in key else {}
+        names: Any = {"ExpressionAttributeNames": {"#sk": "sk"}} if "#sk" in key else {}
+        answer = refusal(partial(self.ask, db, FilterExpression=key, values=values, **names))
+        assert answer[0] == "ValidationException"
+        assert answer[1].startswith(
+            "Filter Expression can only contain non-primary key attributes: Primary key attribute:"
+        )
+
+    def test_a_scan_may_filter_on_a_key_attribute(self, db: Any) -> None:
+        self.fill(db)
+        found = db.scan(TableName="t", FilterExpression="pk = :p", **bound({"p": "p"}))
+        assert found["Count"] == 7
+
+    @pytest.mark.parametrize("type_", ["S", "N", "B"])
+    def test_a_key_condition_finds_what_the_same_filter_of_a_scan_finds(
+        self, cloud: Reach, type_: str
+    ) -> None:
+        cloud.world.tables().make("k", sk=type_)
+        db, dice = cloud.client("dynamodb"), Random(type_)  # noqa: S311  the same keys each time
+
+        def a_key() -> dict[str, Any]:
+            if type_ == "N":
+                return {"N": str(dice.randint(-9, 9))}
+            text = "".join(dice.choices("ab\xff", k=dice.randint(1, 3)))
+            return {"S": text} if type_ == "S" else {"B": text.encode("latin-1")}
+
+        conditions = [f"sk {operator} :a" for operator in ("=", "<", "<=", ">", ">=")]
+        conditions += ["sk BETWEEN :a AND :b"] + ["begins_with(sk, :a)"] * (type_ != "N")
+        for _ in range(40):
+            key = {"pk": {"S": "p"}, "sk": a_key()}
+            if dice.random() < 0.3:
+                db.delete_item(TableName="k", Key=key)
+            else:
+                db.put_item(TableName="k", Item=key)
+            for condition in conditions:
+                low, high = sorted(
+                    (a_key(), a_key()), key=lambda v: float(v["N"]) if "N" in v else [*v.values()]
+                )
+                values = {":a": low} | ({":b": high} if ":b" in condition else {})
+                scanned = db.scan(
+                    TableName="k", FilterExpression=condition, ExpressionAttributeValues=values
+                )
+                queried = db.query(
+                    TableName="k",
+                    KeyConditionExpression=f"pk = :p AND {condition}",
+                    ExpressionAttributeValues={":p": {"S": "p"}, **values},
+                )
+                assert queried["Items"] == scanned["Items"]
 
     def test_pages_follow_the_last_key_in_either_direction(self, both: Reach) -> None:
         both.world.tables().make("t")

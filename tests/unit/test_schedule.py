@@ -6,12 +6,14 @@ from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
 from curfew.core.schedule import Schedule
 
+HOUR = timedelta(hours=1)
 ZURICH = ZoneInfo("Europe/Zurich")
 # Beside a year like others: the year in which Samoa had no 30th of December, and one in which Kwajalein had no 21st
 # of August. Lord Howe's clocks change by half an hour, Troll's by two, and Morocco's four times in a year.
@@ -24,14 +26,33 @@ def utc(*when: int) -> datetime:
 
 
 @cache
-def zones() -> list[str]:
-    """One name for each zone that there is: most have several."""
-    known: dict[bytes, str] = {}
+def transitions(name: str) -> tuple[tuple[datetime, timedelta | None], ...]:
+    """When the zone's offset changes in its year and some weeks around it, and to what: its first is there before."""
+    zone, year = ZoneInfo(name), YEARS.get(name, YEAR)
+    now, end = utc(year - 1, 12, 1), utc(year + 1, 2, 1)
+    offset = now.astimezone(zone).utcoffset()
+    found = [(now, offset)]
+    while now < end:
+        if (now + HOUR).astimezone(zone).utcoffset() != offset:
+            while now.astimezone(zone).utcoffset() == offset:
+                now += timedelta(minutes=1)
+            offset = now.astimezone(zone).utcoffset()
+            found.append((now, offset))
+        else:
+            now += HOUR
+    return tuple(found)
+
+
+@cache
+def zones() -> list[list[str]]:
+    """Every zone that there is, together with those whose clocks show the same in that year, by whatever name."""
+    links, same = dict[bytes, str](), dict[Any, list[str]]()
     for name in sorted(available_timezones()):
         place = files("tzdata").joinpath("zoneinfo", *name.split("/"))
         if place.is_file():
-            known.setdefault(place.read_bytes(), name)
-    return sorted({*known.values(), *YEARS})
+            link = name if name in YEARS else links.setdefault(place.read_bytes(), name)
+            same.setdefault(transitions(link), []).append(name)
+    return [*same.values()]
 
 
 def ticks(start: datetime, end: datetime, dice: Random) -> Iterator[datetime]:
@@ -67,9 +88,23 @@ def a_year(name: str, at: time) -> tuple[list[datetime], list[datetime]]:
     return swept, lapsed
 
 
+def test_no_zone_is_left_out_of_the_year() -> None:
+    names = [name for same in zones() for name in same]
+    assert len(names) == len(set(names))
+    assert len(names) > 450
+    assert {*YEARS, "Europe/Zurich", "Australia/Lord_Howe", "Antarctica/Troll"} < set(names)
+    for same in zones():
+        hours = [utc(YEARS.get(same[0], YEAR), 1, 1) + n * 7 * HOUR for n in range(1_251)]
+        shown = {tuple(h.astimezone(ZoneInfo(n)).utcoffset() for h in hours) for n in same}
+        assert len(shown) == 1, same
+    apart = {transitions(first) for first, *_ in zones()}
+    assert len(apart) == len(zones()) > 60
+
+
 @pytest.mark.parametrize("at", [time(0, 0), time(2, 30), time(23, 45)], ids=str)
 def test_in_a_year_no_night_is_lost_and_none_doubled_in_any_zone(at: time) -> None:
-    for name in zones():
+    """The nights of a zone follow from its offsets, so one of those that have the same in that year is enough."""
+    for name, *_ in zones():
         swept, lapsed = a_year(name, at)
         assert swept == sorted(set(swept)), name
         assert not set(swept) & set(lapsed), name

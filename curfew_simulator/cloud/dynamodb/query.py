@@ -3,7 +3,8 @@
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..call import Asked
@@ -28,20 +29,24 @@ def query(tables: Tables, asked: Asked) -> Mapping[str, Any]:
     bindings = Bindings(arguments)
     parsed = syntax.condition(arguments.get("KeyConditionExpression", ""), "KeyConditionExpression")
     read = _Reading(asked, bindings, parsed)
+    _refuse_keys(read, table)
     hash_, condition = _key_condition(table, parsed.tree, bindings)
-    found = table.partition(hash_, lag(asked))
-    if condition is not None:
-        found = [item for item in found if holds(condition, item, bindings)]
+    order, items = table.partition(hash_, lag(asked))
+    first, end = (0, len(order)) if condition is None else _span(order, condition, bindings)
     forward = arguments.get("ScanIndexForward", True)
-    if not forward:
-        found.reverse()
     if start := arguments.get("ExclusiveStartKey"):
         place = table.key_place(start)
         if place[0] != hash_:
             raise invalid(
                 "The provided starting key is outside query boundaries based on provided conditions"
             )
-        found = _after(found, lambda item: _beyond(table, item, place[1], forward=forward))
+        if forward:
+            first = max(first, bisect_right(order, place[1]))
+        else:
+            end = min(end, bisect_left(order, place[1]))
+    found = [items[range_] for range_ in order[first:end]]
+    if not forward:
+        found.reverse()
     return _page(tables, read, table, found)
 
 
@@ -150,10 +155,35 @@ def _about(part: Condition, bindings: Bindings) -> tuple[str, Value]:
     )
 
 
-def _beyond(table: Table, item: Item, range_: Any, *, forward: bool) -> bool:
-    here = table.place(item)[1]
-    return bool(here > range_ if forward else here < range_) if table.range_key else False
+def _span(order: Sequence[Any], condition: Condition, bindings: Bindings) -> tuple[int, int]:
+    """Where the range keys begin and end that a condition of ``_key_condition`` holds for: they lie side by side."""
+
+    def at(literal: Any) -> Any:
+        return values.plain(bindings.value(literal))
+
+    match condition:
+        case Between(_, low, high):
+            return bisect_left(order, at(low)), bisect_right(order, at(high))
+        case Function("begins_with", (_, literal)):
+            start = at(literal)
+            first = bisect_left(order, start)
+            return first, bisect_right(order, start, first, key=lambda key: key[: len(start)])
+        case Comparison(operator, _, literal):
+            left, right = bisect_left(order, at(literal)), bisect_right(order, at(literal))
+            spans = {
+                "=": (left, right),
+                "<": (0, left),
+                "<=": (0, right),
+                ">": (right, len(order)),
+                ">=": (left, len(order)),
+            }
+            return spans[operator]
+    raise TypeError(f"{condition} is no condition on a range key")
 
 
-def _after(found: Sequence[Item], beyond: Callable[[Item], bool]) -> list[Item]:
-    return [item for item in found if beyond(item)]
+def _refuse_keys(read: _Reading, table: Table) -> None:
+    """A query's filter is for what is no key. A scan's may be for anything."""
+    for path in () if read.filter is None else trees.paths(read.filter):
+        if (name := read.bindings.steps(path)[0]) in table.keys:
+            said = "Filter Expression can only contain non-primary key attributes"
+            raise invalid(f"{said}: Primary key attribute: {name}")

@@ -1,6 +1,7 @@
 """The tables of one account in one region, with every version of an item that a late reader may still see."""
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +18,10 @@ type Key = tuple[Any, Any]
 
 @dataclass(slots=True, kw_only=True)
 class Table:
-    """One table. Items lie by hash key, and in it by range key, both as Python orders them."""
+    """One table. Items lie by hash key, and in it by range key, both as Python orders them.
+
+    ``order`` has the range keys of each hash key, sorted.
+    """
 
     name: str
     arn: str
@@ -27,6 +31,7 @@ class Table:
     created_at: datetime
     clock: Clock
     partitions: dict[Any, dict[Any, Item]] = field(default_factory=dict)
+    order: dict[Any, list[Any]] = field(default_factory=dict)
     history: dict[Key, list[tuple[datetime, Item | None]]] = field(default_factory=dict)
 
     @property
@@ -40,7 +45,7 @@ class Table:
 
     def _part(self, item: Mapping[str, Value], name: str | None) -> Any:
         if name is None:
-            return None
+            return b""  # a table without a range key has one place in each partition
         value = item.get(name)
         if value is None:
             said = f"Missing the key {name} in the item"
@@ -80,28 +85,33 @@ class Table:
             found = item
         return found
 
-    def partition(self, hash_: Any, lag: timedelta = timedelta()) -> list[Item]:
-        """The items of one hash key, in the order of the range key."""
+    def partition(
+        self, hash_: Any, lag: timedelta = timedelta()
+    ) -> tuple[Sequence[Any], Mapping[Any, Item]]:
+        """The range keys of one hash key, in their order, and the item of each."""
         if not lag:
-            there = self.partitions.get(hash_, {})
-        else:
-            places = (place for place in self.history if place[0] == hash_)
-            late = ((place[1], self.get(place, lag)) for place in places)
-            there = {range_: item for range_, item in late if item is not None}
-        return [there[range_] for range_ in sorted(there)] if self.range_key else [*there.values()]
+            return self.order.get(hash_, ()), self.partitions.get(hash_, {})
+        places = (place for place in self.history if place[0] == hash_)
+        late = ((place[1], self.get(place, lag)) for place in places)
+        there = {range_: item for range_, item in late if item is not None}
+        return sorted(there), there
 
     def write(self, place: Key, item: Item | None) -> None:
         """Put an item in a place, or nothing."""
-        partition = self.partitions.setdefault(place[0], {})
+        hash_, range_ = place
+        partition, order = self.partitions.setdefault(hash_, {}), self.order.setdefault(hash_, [])
         if item is None:
-            partition.pop(place[1], None)
+            if partition.pop(range_, None) is not None:
+                del order[bisect_left(order, range_)]
         else:
-            partition[place[1]] = item
+            if range_ not in partition:
+                insort(order, range_)
+            partition[range_] = item
         self.history.setdefault(place, []).append((self.clock.now(), item))
 
     def __iter__(self) -> Iterator[Item]:
-        for hash_ in list(self.partitions):
-            yield from self.partition(hash_)
+        for hash_, order in list(self.order.items()):
+            yield from [self.partitions[hash_][range_] for range_ in order]
 
 
 class Tables:

@@ -3,7 +3,9 @@
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html and the pages below it
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +135,16 @@ class Parsed[T]:
 
     tree: T
     placeholders: frozenset[str]
+
+
+def paths(tree: Any) -> Iterator[Path]:
+    """Every path in a tree."""
+    match tree:
+        case Path():
+            yield tree
+        case tuple():
+            for part in tree:
+                yield from paths(part)
+        case _ if is_dataclass(tree):
+            for part in fields(tree):
+                yield from paths(getattr(tree, part.name))
