@@ -1,4 +1,4 @@
-"""`make bench`: measure, print tables and goals, draw the plot, and fail if anybody chose the wrong instances."""
+"""`make bench`: measure, print tables and goals, draw the plot, and fail if a peer chose the wrong instances."""
 
 import argparse
 import json
@@ -28,8 +28,8 @@ def main() -> None:
     whole = set(options.parts) == set(PARTS)
     found: dict[str, Any] = {} if whole or not file.exists() else json.loads(file.read_text())
     for part in options.parts:
-        told(f"{part}:")
-        when = _when()  # what is measured is what stands here now
+        log(f"{part}:")
+        when = _when()  # what is measured is the code as it is here now
         MEASURES[part](options, found)
         for name in [f"{size:,}" for size in options.sizes] if part == "work" else [part]:
             found.setdefault("when", {})[name] = when
@@ -47,7 +47,7 @@ def main() -> None:
         sys.exit("WRONG selections:\n" + "\n".join(wrong))
 
 
-def told(line: str) -> None:
+def log(line: str) -> None:
     """What is going on, apart from the tables."""
     print(line, file=sys.stderr, flush=True)
 
@@ -77,11 +77,11 @@ def _words(text: str) -> list[str]:
 
 def _work(options: argparse.Namespace, found: dict[str, Any]) -> None:
     for size in options.sizes:
-        told(f" {size:,} instances")
+        log(f" {size:,} instances")
         slow = options.slow_rounds if size == 100_000 else options.rounds
         with endpoint(size=size) as at:
-            told(f"  {at.weight:,} bytes an instance")
-            ran = series(CASES, at, rounds=options.rounds, slow_rounds=slow, told=told)
+            log(f"  {at.weight:,} bytes an instance")
+            ran = series(CASES, at, rounds=options.rounds, slow_rounds=slow, log=log)
             found["bytes"] = at.weight
         found.setdefault("work", {})[str(size)] = ran.plain()
 
@@ -90,24 +90,24 @@ def _act(options: argparse.Namespace, found: dict[str, Any]) -> None:
     size = min(10_000, max(options.sizes))
     cases = [BY_NAME[name] for name in ("custodian", "custodian-filtered", "act")]
     with endpoint(size=size, latency_ms=LATENCY) as at:
-        ran = series(cases, at, rounds=options.rounds, slow_rounds=options.rounds, told=told)
+        ran = series(cases, at, rounds=options.rounds, slow_rounds=options.rounds, log=log)
     found["act"] = {"size": size, "runs": ran.plain()}
 
 
 def _regions(options: argparse.Namespace, found: dict[str, Any]) -> None:
     with endpoint(size=300, regions=len(REGIONS)) as at:
         ran = series(
-            across(REGIONS), at, rounds=options.rounds, slow_rounds=options.rounds, told=told
+            across(REGIONS), at, rounds=options.rounds, slow_rounds=options.rounds, log=log
         )
     found["regions"] = ran.plain()
 
 
 def _startup(options: argparse.Namespace, found: dict[str, Any]) -> None:
-    startup.build(told)
+    startup.build(log)
     with endpoint(size=0) as at:
         found["startup"] = {
             "cpu": startup.first_client(at, rounds=max(3, options.rounds)),
-            "cold": startup.cold_starts(at, rounds=options.rounds, told=told),
+            "cold": startup.cold_starts(at, rounds=options.rounds, log=log),
         }
 
 
@@ -117,7 +117,7 @@ def _estate(options: argparse.Namespace, found: dict[str, Any]) -> None:
     found["estate"] = estate.measure(
         regions=3 if few else len(REGIONS),
         cold_start=sorted(cold)[len(cold) // 2] if cold else 1.0,
-        told=told,
+        log=log,
     )
 
 

@@ -33,7 +33,7 @@ class Case:
 
 def curfew(policy: str, *more: str) -> tuple[str, ...]:
     """Curfew's own terminal, which does not wait for its rate."""
-    program = (sys.executable, str(ROOT / "benchmarks" / "unpaced.py"))
+    program = (sys.executable, str(ROOT / "benchmarks" / "without_rate_limit.py"))
     return (*program, "sweep", "--json", "--file", str(POLICIES), "--policy", policy, *more)
 
 
@@ -93,9 +93,9 @@ CASES = (
         kind="refused",
     ),
     Case(
-        name="report-nobody",
+        name="report-none",
         label="Curfew, every instance read, none selected",
-        command=curfew("nobody"),
+        command=curfew("nothing"),
         kind="",
     ),
     Case(name="act", label="Curfew, act", command=ACT, before=REPORT_SEEN, slow=True),

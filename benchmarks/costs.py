@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .measure import Endpoint
 
-# The first that fits; by what stands in the file's name, or in the function's where there is no file.
+# The first that fits; by a part of the file's name, or of the function's where there is no file.
 OWNERS = (
     ("Curfew", ("/curfew/",)),
     ("botocore's parser", ("botocore/parsers.py", "dateutil", "xml/etree", "ElementTree", "XMLParser", "pyexpat")),

@@ -2,12 +2,12 @@
 
 One port serves EC2 and STS (``ec2``), and DynamoDB from the simulated cloud on a calm day, for the ledger. Every answer
 waits for ``--latency-ms`` first, without holding up another. A request says in its signature which account, region
-and service it is for; signatures are not checked. Beside them, for whoever measures:
+and service it is for; signatures are not checked. Beside them, for the benchmark:
 
     GET /_reset          everybody lives, the ledger is empty, the counters are zero
     GET /_zero           the counters alone
     GET /_stats          calls by kind, the most at once, who was terminated
-    GET /_due            who has to be terminated, worked out by nobody else's code
+    GET /_due            who has to be terminated, worked out by code of its own
     GET /_latency?ms=80  from now on
     GET /_quit
 """
@@ -52,7 +52,7 @@ class Endpoint:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Begin again."""
         self.ec2.reset()
         self.world = World()
         for region in self.ec2.names:
@@ -60,7 +60,7 @@ class Endpoint:
         self.zero()
 
     def zero(self) -> None:
-        """Count anew."""
+        """Count from zero."""
         self.calls, self.calls_by_region, self.units = Counter(), {}, Counter()
         self.most_at_once = 0
 
@@ -81,7 +81,7 @@ class Endpoint:
             return 400, "text/xml;charset=UTF-8", rendering.error(refused.code, str(refused))
 
     def control(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """What whoever measures asks."""
+        """Answer a control request of the benchmark."""
         match path:
             case "/_reset":
                 self.reset()
@@ -195,10 +195,10 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(options: argparse.Namespace) -> None:
-    """Serve until somebody says it is enough."""
+    """Serve until a request or a signal stops it."""
     ec2 = Ec2(options.size, regions=options.regions, now=datetime.now(UTC).replace(microsecond=0))
     due = ec2.due()
-    gc.freeze()  # the fleet stays; nobody need look through it again and again
+    gc.freeze()  # the fleet stays; the collector need not look through it again
     endpoint = Endpoint(ec2, latency=options.latency_ms / 1_000)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(

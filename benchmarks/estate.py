@@ -29,7 +29,7 @@ MEMORY = re.compile(r"MemorySize: (\d+)")
 
 
 def measure(
-    *, regions: int, cold_start: float, told: Callable[[str], None]
+    *, regions: int, cold_start: float, log: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
     """Each kind of night: its targets, how the estate's night went, and what a month of it costs."""
     found: dict[str, dict[str, Any]] = {}
@@ -41,11 +41,11 @@ def measure(
         cold_start=cold_start,
     )
     for name, (label, policy, more) in NIGHTS.items():
-        told(f"  {label}")
+        log(f"  {label}")
         targets = _targets(policy, more, regions=regions)
         for pace in (25, None):
             went = night(_paced(estate, pace), targets)
-            found[name if pace else f"{name}-unpaced"] = {
+            found[name if pace else f"{name}-no-rate-limit"] = {
                 "label": label,
                 "pace": pace,
                 "memory": memory,

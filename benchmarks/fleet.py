@@ -1,8 +1,9 @@
 """The fleet that everybody sweeps: the same in every run, made from nothing but its size.
 
 The work: terminate what is running, has the tag ``janitor=ephemeral`` and is older than seven days. That is one in
-ten. Nobody is within half a day of the seven, so the answer does not change while a benchmark lasts. What has the tag
-and does not run is young: whoever reads every instance, and judges by tag and age alone, ends with the same ones.
+ten. No instance is within half a day of the seven, so the answer does not change while a benchmark lasts. Instances
+that have the tag and do not run are young, so a peer that reads every instance and judges by tag and age alone
+selects the same ones.
 Nothing is protected or managed by a service, so that all peers have the same answer as Curfew, whose rules would
 spare such instances and theirs would not.
 """
@@ -39,7 +40,7 @@ STAGES = ("dev", "test", "staging", "demo")
 
 @dataclass(slots=True)
 class Machine:
-    """One instance, as far as anybody asks; ``digest`` is where the rest of its description comes from."""
+    """One instance, as far as a peer asks; ``digest`` is where the rest of its description comes from."""
 
     id: str
     account: str

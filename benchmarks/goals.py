@@ -93,7 +93,7 @@ def _of_act(act: Series | None) -> Iterator[Goal]:
         looks = run.calls.get("DescribeInstanceAttribute", 0)
         bound = paced(run.calls, percent=25)
         note = (
-            f"{looks:,} of {sum(run.calls.values()):,} calls read protections; unpaced. "
+            f"{looks:,} of {sum(run.calls.values()):,} calls read protections; no rate limit. "
             f"At a quarter of EC2's rate it takes {bound:,.0f} s at least"
         )
     yield Goal(
@@ -129,7 +129,7 @@ def _growth(series: Series | None, small: Series | None) -> str:
         return ""
     ways = (
         ("report-all", "when every instance is read"),
-        ("report-nobody", "when every one is read and none is selected"),
+        ("report-none", "when every one is read and none is selected"),
     )
     return ", ".join(
         f"{series.middle(name, 'peak') / small.middle(name, 'peak'):.2f} {how}"

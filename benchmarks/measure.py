@@ -102,7 +102,7 @@ class Endpoint:
             "AWS_REGION": "us-east-1",
             "AWS_SECRET_ACCESS_KEY": "any",
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "CURFEW_ROLES": "curfew",  # each order is made with a right that is borrowed for it
+            "CURFEW_ROLES": "curfew",  # each call is made with scoped credentials
             "PYTHONWARNINGS": "ignore",
             **more,
         }
@@ -135,7 +135,7 @@ def series(
     *,
     rounds: int,
     slow_rounds: int,
-    told: Callable[[str], None],
+    log: Callable[[str], None],
     environment: Mapping[str, str] | None = None,
 ) -> Series:
     """Run all cases in rounds, ``slow`` ones in fewer.
@@ -155,7 +155,7 @@ def series(
                 continue
             run = one(case, at, due=due, environment=environment)
             found.runs[case.name].append(run)
-            told(
+            log(
                 f"  round {number + 1}: {case.label}: {run.wall:.2f} s, {run.cpu:.2f} s of CPU"
                 + (f", WRONG: {run.wrong}" if run.wrong else "")
             )

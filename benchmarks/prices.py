@@ -1,4 +1,4 @@
-"""What AWS asks for, in dollars, in us-east-1, without free tiers: inputs that anybody may replace.
+"""What AWS asks for, in dollars, in us-east-1, without free tiers: inputs that a reader may replace.
 
 List prices as known on 2026-11-25; look before you rely on them. Sources:
 https://aws.amazon.com/lambda/pricing/ (x86, first tier),

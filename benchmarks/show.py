@@ -137,7 +137,7 @@ def estate(measured: Mapping[str, Mapping[str, Any]]) -> str:
         ledger = sum(v for k, v in night["calls"].items() if k.startswith("DynamoDB"))
         rows.append(
             (
-                one["label"] + ("" if one["pace"] else ", unpaced"),
+                one["label"] + ("" if one["pace"] else ", no rate limit"),
                 f"{night['seconds'] / 60:.1f} min",
                 f"{night['longest']:.1f} s",
                 f"{sum(night['calls'].values()) - ledger:,}",

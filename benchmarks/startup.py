@@ -56,14 +56,14 @@ USUAL = Function(
 )
 
 
-def build(told: Callable[[str], None]) -> None:
+def build(log: Callable[[str], None]) -> None:
     """Build the typical function with `sam build`, once for each of its locks."""
     source = ROOT / "benchmarks" / "typical"
     if (USUAL.folder / "app.py").exists():
         lock = (source / "requirements.txt").read_bytes()
         if (USUAL.folder / "requirements.txt").read_bytes() == lock:
             return
-    told("building the typical function")
+    log("building the typical function")
     command = ("sam", "build", "--template", str(source / "template.yaml"))
     tools = f"{ROOT / '.tools' / 'bin'}:/usr/local/bin:/usr/bin:/bin"
     subprocess.run(
@@ -92,15 +92,13 @@ def first_client(at: Endpoint, *, rounds: int) -> dict[str, list[float]]:
     return found
 
 
-def cold_starts(
-    at: Endpoint, *, rounds: int, told: Callable[[str], None]
-) -> dict[str, list[float]]:
+def cold_starts(at: Endpoint, *, rounds: int, log: Callable[[str], None]) -> dict[str, list[float]]:
     """Seconds from the request to the answer of a first invocation, each in a container of its own.
 
     Each lists the endpoint's instances once. Empty where there is no Docker, or no runtime image.
     """
     if problem := _missing():
-        told(f"no cold starts are measured: {problem}")
+        log(f"no cold starts are measured: {problem}")
         return {}
     found: dict[str, list[float]] = {one.name: [] for one in (CURFEW, USUAL)}
     for number in range(rounds + 1):
@@ -108,7 +106,7 @@ def cold_starts(
             seconds = _cold_start(one, at)
             if number:
                 found[one.name].append(seconds)
-                told(f"  round {number}: {one.label}: {seconds * 1_000:.0f} ms")
+                log(f"  round {number}: {one.label}: {seconds * 1_000:.0f} ms")
     return found
 
 

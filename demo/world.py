@@ -93,7 +93,7 @@ def _tutorial() -> None:
 
 
 def _launched(ec2: Any, other: Other) -> list[str]:
-    """As anybody launches, without Curfew: with the tags one thinks of, or none."""
+    """Launch without Curfew, as people do: with the tags one thinks of, or none."""
     named = {"Name": other.name, **other.tags} if other.tags else {}
     tags = [{"Key": key, "Value": value} for key, value in named.items()]
     tagged = {"TagSpecifications": [{"ResourceType": "instance", "Tags": tags}]} if tags else {}

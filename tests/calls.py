@@ -1,8 +1,8 @@
-"""Every call that Curfew makes in a test, seen at its client, to be held against the frozen list and its loan.
+"""Compare each call that Curfew makes in a test with the allow-list and the call's session policy.
 
 A call is Curfew's if its code made it, through whatever client, or if the client is one of its own. What tests and the
-demo call for themselves, to set up a cloud and to look at it, is not. A call that changes something with rights that
-were borrowed for it has to name what the loan names, no more and no less.
+demo call for themselves, to set up a cloud and to look at it, is not. A call that changes something with
+scoped credentials has to name what their session policy names, no more and no less.
 """
 
 import json
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 PRODUCT = str(Path(curfew.__file__).parent)  # which the mutants have in another place
 OTHERS = (str(ROOT / "tests"), str(ROOT / "demo"))
 ACTING = {call.operation for call in ACT.changes}
-# What a call names, and what it is about that no loan has to name.
+# What a call names, and what it is about that no session policy has to name.
 NAMED = (
     "InstanceId.", "ResourceId.", "SpotInstanceRequestId.", "SecurityGroupId.", "ImageId", "SubnetId", "KeyName",
 )  # fmt: skip
@@ -38,13 +38,15 @@ class Made:
 
     name: str
     where: str
-    beyond: tuple[str, ...] = ()  # what either the call or its loan names, and not the other
+    beyond: tuple[
+        str, ...
+    ] = ()  # what either the call or its session policy names, and not the other
 
 
 def watch() -> list[Made]:
     """Write down Curfew's calls from now on, of every session that is made."""
     made: list[Made] = []
-    # By the thread and the key that was lent: in the middle of a call, another whole invocation may borrow its own.
+    # By thread and access key: in the middle of a call, another whole invocation may get its own credentials.
     policies: dict[tuple[int, str], str] = {}
 
     def note(*, model: Any, params: Any, context: Any, **_: Any) -> None:
@@ -55,25 +57,25 @@ def watch() -> list[Made]:
             if model.name == "AssumeRole":
                 context[POLICY] = params["body"].get("Policy")
             elif model.name in ACTING and (loan := scoped_credentials._LOAN.get()) is not None:
-                beyond = _ids(params["body"]) ^ _lent(policies[get_ident(), str(loan.access_key)])
+                beyond = _ids(params["body"]) ^ _named(policies[get_ident(), str(loan.access_key)])
             name = f"{model.service_model.service_name}:{model.name}"
             made.append(Made(name, place, tuple(sorted(beyond))))
 
-    def lent(*, parsed: Any, context: Any, **_: Any) -> None:
+    def issued(*, parsed: Any, context: Any, **_: Any) -> None:
         if POLICY in context and "Credentials" in parsed:
             policies[get_ident(), parsed["Credentials"]["AccessKeyId"]] = context[POLICY]
 
     def begin(session: Session) -> None:
         events = session.get_component("event_emitter")
         events.register_first("before-call", note)
-        events.register_first("after-call", lent)
+        events.register_first("after-call", issued)
 
     botocore.register_initializer(begin)
     return made
 
 
 def strays(made: list[Made]) -> list[Made]:
-    """The calls that are not on the list, or not what their rights were borrowed for."""
+    """Return the calls that are not on the list, or beyond what their session policy names."""
     return [call for call in made if call.name not in LISTED or call.beyond]
 
 
@@ -81,8 +83,8 @@ def _ids(body: dict[str, str]) -> set[str]:
     return {value for name, value in body.items() if name.startswith(NAMED)}
 
 
-def _lent(policy: str) -> set[str]:
-    """What a session policy names; what is yet to be born has no name."""
+def _named(policy: str) -> set[str]:
+    """Return the ids that a session policy names; what is yet to be launched has none."""
     return {
         arn.rpartition("/")[2]
         for statement in json.loads(policy)["Statement"]

@@ -1,5 +1,5 @@
 """No test reaches a real cloud: sockets are loopback only (pytest-socket), and whatever credentials this machine has
-are hidden behind invented ones. And no test passes in which Curfew makes a call that is not on the frozen list.
+are hidden behind invented ones. And no test passes in which Curfew makes a call that is not on the allow-list.
 
 No test waits for the rate limit either: where Curfew sleeps, only its own clock goes on.
 """
@@ -27,7 +27,7 @@ INVENTED = {
 }
 
 # For `make mutants`: what a property does not find in so few examples, a test has to say.
-# Nobody reads the counterexample, so none is shrunk.
+# The counterexample is not read, so none is shrunk.
 hypothesis.settings.register_profile(
     "few",
     derandomize=True,
@@ -67,7 +67,7 @@ def made() -> Iterator[list[calls.Made]]:
     strays = calls.strays(MADE)
     MADE.clear()
     assert not strays, (
-        f"not on the frozen list (curfew/aws/allowed_calls.py), or beyond its loan: {strays}"
+        f"not on the allow-list (curfew/aws/allowed_calls.py), or beyond its session policy: {strays}"
     )
 
 

@@ -92,7 +92,7 @@ def event(
     caller: str = OWNER,
     encoded: bool = False,
 ) -> dict[str, Any]:
-    """A request in the payload format 2.0 of an HTTP API. Without a caller, nobody was authenticated.
+    """A request in the payload format 2.0 of an HTTP API. Without a caller, the request is unauthenticated.
 
     A body that is a text goes as it is, anything else as JSON.
     """
@@ -245,7 +245,7 @@ AUTHORIZATION = "AWS4-HMAC-SHA256 as API Gateway likes it"
 def wsgi(
     service: Callable[[], Service], caller: str
 ) -> Callable[[dict[str, Any], StartResponse], list[bytes]]:
-    """The handler as a WSGI application, for whoever speaks HTTP; ``caller`` is who API Gateway says it is.
+    """The handler as a WSGI application, for HTTP clients; ``caller`` is who API Gateway says it is.
 
     A request without the right Authorization has no caller, as if API Gateway had let it in by mistake.
     """
@@ -255,9 +255,7 @@ def wsgi(
         body: BytesIO = environ["wsgi.input"]
         sent = body.read(length)
         headers = dict(_headers(environ))
-        headers.pop(
-            "accept-encoding", None
-        )  # whoever speaks WSGI may not unpack what it says it can
+        headers.pop("accept-encoding", None)  # a WSGI client may not decompress what it says it can
         made = event(
             environ["REQUEST_METHOD"],
             # WSGI has the path decoded, as latin-1; API Gateway hands it over decoded too, as UTF-8.
@@ -288,6 +286,6 @@ def _pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> Iterator[tup
     yield from query.items() if isinstance(query, Mapping) else query
 
 
-def told(at: datetime) -> str:
+def utc_text(at: datetime) -> str:
     """An instant as the API writes it."""
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"

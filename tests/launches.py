@@ -56,7 +56,7 @@ class Launching:
         return lifecycle.Wish(**(ordinary | more))
 
     def begin(self, **more: Any) -> Fleet:
-        """Freeze the wish, or find what came of it."""
+        """Open the fleet, or find the one of its key."""
         return lifecycle.begin(
             self.wish(**more),
             provider=self.provider,
@@ -78,11 +78,11 @@ class Launching:
         )
 
     def go(self, **more: Any) -> Fleet:
-        """Begin, and carry on."""
+        """Begin, and continue."""
         return self.carry_on(self.begin(**more))
 
     def until_finished(self, begun: Fleet) -> Fleet:
-        """As whoever repeats the request, or the next sweep, would."""
+        """Continue as a repeated request or the next sweep would."""
         current = begun
         for _ in range(20):
             self.time.sleep(launcher.LOCK.total_seconds() + 1)
@@ -93,11 +93,11 @@ class Launching:
 
     @property
     def launched(self) -> set[str]:
-        """Whoever was ever launched."""
+        """Return every instance that was ever launched."""
         return {machine.id for machine in self.cloud.machines.values() if machine.client_token}
 
     def leased(self) -> set[str]:
-        """Whoever the ledger gives a lease that ends."""
+        """Return the instances that have a lease with an end in the ledger."""
         leases = self.ledger.fleets.leases(HERE, sorted(self.cloud.machines))
         return {id_ for id_, lease in leases.items() if lease.fleet == "lab"}
 

@@ -23,7 +23,7 @@ from tests.cloud import SimulatedEc2
 
 @dataclass(slots=True)
 class Time:
-    """Stands still, but for whoever sleeps."""
+    """A clock that moves only when a caller sleeps."""
 
     at: datetime = NOW
     slept: list[float] = field(default_factory=list)

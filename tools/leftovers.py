@@ -30,7 +30,7 @@ KILLED, SURVIVED, TIMED_OUT = 1, 0, 36
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
-    """A module with one change: where it stands, the source before and after."""
+    """A module with one change: where it is, the source before and after."""
 
     module: str
     place: str

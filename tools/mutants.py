@@ -2,8 +2,8 @@
 
 python -m tools.mutants [--children N] [pattern ...]
 
-mutmut changes what stands in functions, ``tools.leftovers`` the rest. Whatever survives has to stand in
-tests/mutants.toml with the reason why no test can tell it from the original, and what stands there has to survive.
+mutmut changes the code in functions, ``tools.leftovers`` the rest. Each survivor has to be listed in
+tests/mutants.toml with the reason why no test can tell it from the original, and what is listed has to survive.
 An explanation is known by its module, its place and the lines that change, so that it outlives edits elsewhere.
 With patterns of names (``curfew.core.plan*``), only these are made, and no explanation is missed.
 """
@@ -67,14 +67,14 @@ def explained(text: str) -> dict[Mutant, str]:
 def judge(
     verdicts: Sequence[Verdict], reasons: dict[Mutant, str], *, whole: bool
 ) -> tuple[list[Verdict], list[Mutant]]:
-    """The survivors that nobody explains, and the explanations that fit no survivor any more."""
+    """Return the survivors without an explanation, and the explanations that fit no survivor any more."""
     alive = [verdict for verdict in verdicts if verdict.status not in KILLED]
     unexplained = [verdict for verdict in alive if verdict.mutant not in reasons]
     survived = {verdict.mutant for verdict in alive}
     return unexplained, [mutant for mutant in reasons if whole and mutant not in survived]
 
 
-def told(verdicts: Sequence[Verdict], unexplained: Sequence[Verdict]) -> str:
+def report_of(verdicts: Sequence[Verdict], unexplained: Sequence[Verdict]) -> str:
     """The count, for people."""
     counts = Counter(verdict.status for verdict in verdicts)
     alive = sum(count for status, count in counts.items() if status not in KILLED)
@@ -83,7 +83,7 @@ def told(verdicts: Sequence[Verdict], unexplained: Sequence[Verdict]) -> str:
 
 
 def changed_lines(before: Iterable[str], after: Iterable[str]) -> str:
-    """The lines that go and those that come, without what stands around them and how far they are set in."""
+    """The lines that go and those that come, without the lines around them and their indentation."""
     lines = list(unified_diff([*before], [*after], lineterm="", n=0))[2:]
     kept = [line for line in lines if not line.startswith("@@")]
     signs = [line[0] for line in kept]
@@ -99,7 +99,7 @@ def mutmuts(children: int, patterns: Sequence[str]) -> Iterator[Verdict]:
     subprocess.run(
         [mutmut, "run", "--max-children", str(children), *patterns], cwd=TREE, check=True
     )
-    os.chdir(TREE)  # mutmut knows no other way to be told where its files are
+    os.chdir(TREE)  # mutmut has no other way to find its files
     from mutmut.mutation.data import SourceFileMutationData  # noqa: PLC0415
     from mutmut.mutation.diff_apply import get_diff_for_mutant  # noqa: PLC0415
     from mutmut.stats import status_by_exit_code  # noqa: PLC0415
@@ -163,7 +163,7 @@ def rounds_of(module: str) -> list[list[str]]:
 
     settings = config()
     selection = settings.pytest_add_cli_args_test_selection
-    names = ("test_words", f"test_{module.rpartition('.')[2]}")
+    names = ("test_stable_values", f"test_{module.rpartition('.')[2]}")
     nearest = [[tests for tests in selection if name in tests] for name in names]
     arguments = [
         *settings.pytest_add_cli_args,
@@ -202,11 +202,11 @@ def main(arguments: Sequence[str]) -> int:
     ]
     unexplained, idle = judge(verdicts, reasons, whole=not chosen.patterns)
     for verdict in unexplained:
-        sys.stdout.write(f"\n# {verdict.status}, and nobody says why\n{verdict.mutant}")
+        sys.stdout.write(f"\n# {verdict.status}, and not explained\n{verdict.mutant}")
     for mutant in idle:
         sys.stdout.write(f"\n# explained, and no survivor any more\n{mutant}")
     minutes = (time.monotonic() - began) / 60
-    sys.stdout.write(f"\n{told(verdicts, unexplained)}, in {minutes:.0f} minutes\n")
+    sys.stdout.write(f"\n{report_of(verdicts, unexplained)}, in {minutes:.0f} minutes\n")
     return 1 if unexplained or idle else 0
 
 

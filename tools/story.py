@@ -12,7 +12,7 @@ def say(words: str) -> None:
 
 
 def check(what: str, is_so: bool, seen: object = None) -> None:  # noqa: FBT001
-    """Something has to be so now; ``seen`` is told where it is not."""
+    """Something has to be so now; ``seen`` is shown where it is not."""
     if not is_so:
         raise SystemExit(f"not so: {what}" + ("" if seen is None else f"; seen: {seen}"))
     say(what)

@@ -58,7 +58,7 @@ FILTERS = ("Filters.Name", "Filters.Values")
 
 
 def under(place: str, members: Iterable[str]) -> tuple[str, ...]:
-    """The members as they stand in an answer."""
+    """Return the members as they are in a response."""
     return tuple(f"{place}.{member}" for member in members)
 
 
@@ -133,7 +133,7 @@ def trimmed(model: Mapping[str, Any], operations: Mapping[str, Wanted]) -> dict[
 
 
 class _Shapes:
-    """The shapes that are kept so far, each with the members that somebody wants of it, in the model's own order."""
+    """The shapes that are kept so far, each with the members that are used of it, in the model's own order."""
 
     def __init__(self, given: Mapping[str, Any], kept: dict[str, Any]) -> None:
         self._given = given

@@ -2,7 +2,7 @@
 
 It reads of each instance the id, the state, the launch time and the tags. It checks nothing and trusts everything.
 The parser is ElementTree's pull parser, which is expat and what one would write; with ``--expat``, expat with handlers
-for just these texts, which nobody would want to keep. With ``--filtered``, state and tag are filtered by the server.
+for just these texts, which is too special to maintain. With ``--filtered``, state and tag are filtered by the server.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What `make build` made is what runs in Lambda, so it has to stand on its own."""
+"""What `make build` made is what runs in Lambda, so it has to work on its own."""
 
 import importlib.util
 import marshal
@@ -82,9 +82,7 @@ def import_from(folder: Path, built: Template, function: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_every_module_has_its_bytecode_which_nobody_compares_with_the_source(
-    built: Template, function: str
-) -> None:
+def test_every_module_has_unchecked_bytecode(built: Template, function: str) -> None:
     folder = folder_of(built, function)
     modules = sorted(folder.rglob("*.py"))
     compiled = [Path(importlib.util.cache_from_source(str(module))) for module in modules]

@@ -50,7 +50,7 @@ def test_pages_together_are_the_fleet(whole: Endpoint) -> None:
     assert whole.ask("stats")["calls"] == {"DescribeInstances": 3}
 
 
-def test_filters_show_those_who_fit_and_nobody_else(whole: Endpoint) -> None:
+def test_filters_return_exactly_the_matching_instances(whole: Endpoint) -> None:
     ec2 = client(whole, "ec2")
     wanted = [
         {"Name": "tag:janitor", "Values": ["ephemeral"]},
@@ -68,7 +68,7 @@ def test_filters_show_those_who_fit_and_nobody_else(whole: Endpoint) -> None:
     assert found
 
 
-def test_who_is_terminated_is_seen_so_until_the_next_reset(whole: Endpoint) -> None:
+def test_terminated_instance_stays_terminated_until_the_next_reset(whole: Endpoint) -> None:
     ec2 = client(whole, "ec2")
     doomed = listed(ec2)[7]["InstanceId"]
 
@@ -92,7 +92,7 @@ def test_who_is_terminated_is_seen_so_until_the_next_reset(whole: Endpoint) -> N
         ("describe_volumes", {}, "InvalidAction"),
     ],
 )  # fmt: skip
-def test_what_it_does_not_know_it_refuses(
+def test_unknown_call_is_refused(
     whole: Endpoint, call: str, asked: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(ClientError) as refused:
@@ -124,25 +124,25 @@ def naive(region: str) -> str:
     return f"import sys; sys.argv[1:] = ['{region}']; exec(open({peer('naive.py')[1]!r}).read())"
 
 
-def test_who_ends_all_that_are_due_is_right(whole: Endpoint) -> None:
+def test_run_that_terminates_all_due_instances_is_right(whole: Endpoint) -> None:
     regions = ("us-east-1", "us-east-2")
 
     assert run(whole, Case(name="naive", label="", command=peer("naive.py", *regions))) == ""
 
 
-def test_who_forgets_a_region_is_wrong(whole: Endpoint) -> None:
+def test_run_that_skips_a_region_is_wrong(whole: Endpoint) -> None:
     said = run(whole, Case(name="naive", label="", command=peer("naive.py", "us-east-1")))
 
     assert said.startswith("ended ")
 
 
-def test_who_breaks_off_is_wrong(whole: Endpoint) -> None:
+def test_interrupted_run_is_wrong(whole: Endpoint) -> None:
     broken = Case(name="broken", label="", command=(sys.executable, "-c", "raise SystemExit(7)"))
 
     assert run(whole, broken) == "exit code 7"
 
 
-def test_a_report_that_ends_somebody_is_wrong(whole: Endpoint) -> None:
+def test_report_that_terminates_an_instance_is_wrong(whole: Endpoint) -> None:
     report = Case(name="r", label="", kind="report", command=peer("naive.py", "us-east-1"))
 
     assert run(whole, report).startswith("a report ended ")
@@ -152,7 +152,7 @@ def test_curfew_chooses_as_its_peers_do() -> None:
     names = ("naive", "floor", "floor-expat", "floor-filtered", "report", "report-all")
     cases = [BY_NAME[name] for name in (*names, "report-limited", "report-all-limited", "act")]
     with endpoint(size=300) as at:
-        ran = series(cases, at, rounds=1, slow_rounds=1, told=lambda _: None)
+        ran = series(cases, at, rounds=1, slow_rounds=1, log=lambda _: None)
 
     assert ran.wrong() == []
     assert {name for name, runs in ran.runs.items() if len(runs) == 1} == {c.name for c in cases}

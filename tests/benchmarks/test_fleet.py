@@ -1,4 +1,4 @@
-"""The benchmark's fleet: whoever does the work by whichever way has to end with the same instances."""
+"""The benchmark's fleet: each peer, however it works, has to select the same instances."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ def test_one_in_ten_is_due() -> None:
     assert 0.085 < sum(m.due(NOW) for m in machines()) / SIZE < 0.115
 
 
-def test_nobody_comes_of_age_while_a_benchmark_lasts() -> None:
+def test_no_instance_becomes_due_during_a_benchmark() -> None:
     due = {m.id for m in machines() if m.due(NOW)}
 
     assert {m.id for m in machines() if m.due(NOW + timedelta(hours=11))} == due
@@ -39,13 +39,13 @@ def test_every_id_is_there_once() -> None:
 
 
 def ended(name: str, seen: list[Instance]) -> set[str]:
-    """Whom a policy of the benchmark would end."""
+    """Return the instances that a policy of the benchmark would terminate."""
     policy = load(POLICIES).policy(name)
     verdicts = [judge(instance, policy, NOW) for instance in seen]
     return {verdict.instance.id for verdict in verdicts if isinstance(verdict, Action)}
 
 
-def test_every_policy_that_ends_somebody_ends_those_who_are_due() -> None:
+def test_every_acting_policy_selects_the_due_instances() -> None:
     due = {m.id for m in machines() if m.due(NOW)}
     seen = instances_of(machines(), HERE)
 
@@ -56,7 +56,7 @@ def test_every_policy_that_ends_somebody_ends_those_who_are_due() -> None:
     }
 
 
-def test_on_a_quiet_night_nobody_is_due() -> None:
+def test_no_instance_is_due_on_a_quiet_night() -> None:
     assert ended("quiet", instances_of(machines(), HERE)) == set()
 
 

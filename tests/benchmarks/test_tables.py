@@ -25,7 +25,7 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert series.middle("report", "cpu") == 1
 
 
-def test_who_was_run_less_often_is_told() -> None:
+def test_fewer_rounds_of_slow_cases_are_shown() -> None:
     assert made(report=[run(1)] * 5).rounds == "5 rounds"
     assert made(custodian=[run(1)], report=[run(1)] * 5).rounds == "5 rounds, the slow ones 1"
 
@@ -65,27 +65,27 @@ def test_every_goal_is_listed_even_if_nothing_was_measured() -> None:
     assert len(goals(work={}, act=None, regions=None, startup=None)) == 9
 
 
-def test_a_wrong_selection_stands_in_the_table_and_in_the_list() -> None:
+def test_wrong_selection_is_shown_in_the_table_and_in_the_list() -> None:
     series = made(custodian=[run(1)], report=[run(1, wrong="chose 3 of 4, or others")])
 
     assert "Curfew, report, limits off WRONG" in work(series)
     assert series.wrong() == ["report: chose 3 of 4, or others"]
 
 
-def test_the_columns_of_a_table_stand_below_each_other() -> None:
+def test_columns_of_a_table_are_aligned() -> None:
     lines = table(("", "n", ""), [("one", "1", "x"), ("three", "1,000", "")]).splitlines()
 
     assert len({len(line) for line in lines}) == 1
     assert lines[1] == "| ----- | ----: | - |"
 
 
-def test_calls_are_told_in_short_and_the_most_first() -> None:
+def test_calls_are_summarized_with_the_most_frequent_first() -> None:
     counted = {"DescribeInstances": 2, "DynamoDB PutItem": 1_000, "DescribeInstanceAttribute": 9}
 
     assert calls(counted) == "1,000 D:PutItem, 9 Attribute, 2 List"
 
 
-def test_what_was_not_measured_has_no_number() -> None:
+def test_missing_measurement_has_no_number() -> None:
     row = reached([Goal(what="a", most=0.5, measured=None)]).splitlines()[-1]
 
     assert row.replace(" ", "") == "|a|≤0.5||notmeasured||"

@@ -31,7 +31,7 @@ def lose_the_first_answer(
 
 
 def overtake(ledger: DynamoLedger, operation: str, other: Callable[[], object]) -> list[int]:
-    """Somebody else is just before the first call."""
+    """Run another caller just before the first call."""
     overtaken: list[int] = []
 
     def just_before(**_: object) -> None:

@@ -1,6 +1,6 @@
 """OpenStack for the contract: a real control plane, or what one answered when each test was recorded.
 
-A recording has no token, no password and no address but loopback's. ``--openstack record`` makes them anew, against
+A recording has no token, no password and no address but loopback's. ``--openstack record`` makes them again, against
 the control plane of `make openstack`; ``--openstack live`` runs the same tests on it, and neither reads nor writes one.
 """
 

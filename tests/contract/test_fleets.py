@@ -61,7 +61,7 @@ def a_key(scope: str, body: str = "body") -> Key:
 
 
 def opened(ledger: Ledger, name: str = "dev", operation: str = "", **more: Any) -> Fleet:
-    """A fleet that stands in the ledger, under a key of its own."""
+    """Open a fleet in the ledger, under a key of its own."""
     fleet = a_fleet(name, operation, **more)
     return ledger.fleets.open(fleet, an_order(fleet), a_key(f"key of {fleet.operation}"))
 
@@ -82,7 +82,7 @@ def claimed(ledger: Ledger, fleet: Fleet, by: str = "sweep", at: datetime = NOW)
 
 
 class TestOpen:
-    def test_fleet_and_order_come_back_to_the_last_detail(self, ledger: Ledger) -> None:
+    def test_fleet_and_launch_spec_are_read_back_unchanged(self, ledger: Ledger) -> None:
         fleet = a_fleet(
             longest=timedelta(days=3, microseconds=7), created_at=NOW + MOMENT, problem="ü\n"
         )
@@ -105,13 +105,11 @@ class TestOpen:
         assert ledger.fleets.order(fleet.operation) == order
         assert ledger.fleets.get("other") is None
 
-    def test_an_order_that_was_never_given_is_a_ledger_error(self, ledger: Ledger) -> None:
+    def test_missing_launch_spec_is_a_ledger_error(self, ledger: Ledger) -> None:
         with pytest.raises(LedgerError, match="op-x"):
             ledger.fleets.order("op-x")
 
-    def test_the_same_key_with_the_same_body_is_the_same_fleet_as_it_is_now(
-        self, ledger: Ledger
-    ) -> None:
+    def test_same_key_and_body_return_the_current_fleet(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert ledger.fleets.renew(fleet, EXPIRY + SECOND, now=NOW)
         now = replace(fleet, expires_at=EXPIRY + SECOND)
@@ -122,7 +120,7 @@ class TestOpen:
         with pytest.raises(LedgerError):
             ledger.fleets.order("op-again")
 
-    def test_it_is_still_the_same_fleet_when_it_has_ended(self, ledger: Ledger) -> None:
+    def test_same_key_returns_its_fleet_after_the_end(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ended(ledger, fleet)
         again = a_fleet("dev", "op-again")
@@ -130,9 +128,7 @@ class TestOpen:
         found = ledger.fleets.open(again, an_order(again), a_key("key of op-dev"))
         assert (found.operation, found.ended_at) == (fleet.operation, NOW)
 
-    def test_the_same_key_with_another_body_is_refused_whatever_the_name(
-        self, ledger: Ledger
-    ) -> None:
+    def test_same_key_with_another_body_is_refused_whatever_the_name(self, ledger: Ledger) -> None:
         opened(ledger)
         for name in ("dev", "other"):
             with pytest.raises(ReusedKeyError):
@@ -143,9 +139,7 @@ class TestOpen:
                 )
         assert ledger.fleets.get("other") is None
 
-    def test_a_name_is_held_until_its_fleet_has_ended_and_is_free_afterwards(
-        self, ledger: Ledger
-    ) -> None:
+    def test_name_is_reserved_until_its_fleet_has_ended(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         with pytest.raises(ConflictError, match='"dev" is taken'):
             opened(ledger, "dev", "op-2")
@@ -156,7 +150,9 @@ class TestOpen:
         assert ledger.fleets.get("dev") == second
         assert ledger.fleets.order(fleet.operation) == an_order(fleet)
 
-    def test_what_belonged_to_the_one_before_is_not_the_new_ones(self, ledger: Ledger) -> None:
+    def test_new_fleet_inherits_nothing_from_an_earlier_one_of_its_name(
+        self, ledger: Ledger
+    ) -> None:
         fleet = opened(ledger)
         assert claimed(ledger, fleet)
         ended(ledger, fleet)
@@ -169,9 +165,7 @@ class TestOpen:
         assert not claimed(ledger, fleet)
         assert ledger.fleets.renew(second, EXPIRY + SECOND, now=NOW)
 
-    def test_the_key_of_an_ended_fleet_whose_name_is_anothers_is_a_conflict(
-        self, ledger: Ledger
-    ) -> None:
+    def test_key_of_an_ended_fleet_conflicts_once_its_name_is_reused(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ended(ledger, fleet)
         opened(ledger, "dev", "op-2")
@@ -182,7 +176,7 @@ class TestOpen:
         with pytest.raises(ConflictError, match="has ended"):
             ledger.fleets.recall(a_key("key of op-dev"))
 
-    def test_a_frozen_order_is_never_written_anew(self, ledger: Ledger) -> None:
+    def test_launch_spec_is_never_overwritten(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ended(ledger, fleet)
         other = an_order(fleet, image="ami-2")
@@ -190,7 +184,7 @@ class TestOpen:
             ledger.fleets.open(fleet, other, a_key("another"))
         assert ledger.fleets.order(fleet.operation) == an_order(fleet)
 
-    def test_a_key_recalls_its_fleet_or_is_new_or_was_another_request(self, ledger: Ledger) -> None:
+    def test_key_lookup_finds_its_fleet_nothing_or_a_reused_key(self, ledger: Ledger) -> None:
         assert ledger.fleets.recall(a_key("key of op-dev")) is None
         fleet = opened(ledger)
         assert ledger.fleets.recall(a_key("key of op-dev")) == fleet
@@ -200,9 +194,7 @@ class TestOpen:
 
 class TestPages:
     @pytest.mark.parametrize("count", [0, 1, 3, 4, 25])
-    def test_all_are_shown_once_in_the_order_of_their_names(
-        self, ledger: Ledger, count: int
-    ) -> None:
+    def test_fleets_are_listed_once_in_name_order(self, ledger: Ledger, count: int) -> None:
         names = sorted(f"fleet-{n}" for n in range(count))
         for name in reversed(names):
             opened(ledger, name)
@@ -215,7 +207,7 @@ class TestPages:
         assert shown == names
         assert pages == max(1, -(-count // 3))
 
-    def test_what_has_ended_is_passed_over_unless_it_is_asked_for(self, ledger: Ledger) -> None:
+    def test_ended_fleets_are_listed_only_on_request(self, ledger: Ledger) -> None:
         for number in range(8):
             fleet = opened(ledger, f"fleet-{number}")
             if number not in {0, 7}:
@@ -229,7 +221,7 @@ class TestPages:
         assert all_.after == ""
         assert ledger.fleets.page(limit=7, ended=True).after == "fleet-6"
 
-    def test_unfinished_are_those_whose_launch_goes_on(self, ledger: Ledger) -> None:
+    def test_unfinished_fleets_are_those_still_launching(self, ledger: Ledger) -> None:
         assert list(ledger.fleets.unfinished()) == []
         for name in ("a", "b", "c", "d"):
             opened(ledger, name)
@@ -239,9 +231,7 @@ class TestPages:
 
 
 class TestLock:
-    def test_another_has_to_wait_until_it_runs_out_and_not_a_moment_longer(
-        self, ledger: Ledger
-    ) -> None:
+    def test_lock_excludes_others_until_the_moment_it_expires(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         later = UNTIL + timedelta(minutes=3)
         assert ledger.fleets.lock(fleet, "one", now=NOW, until=UNTIL)
@@ -249,13 +239,13 @@ class TestLock:
         assert ledger.fleets.lock(fleet, "two", now=UNTIL, until=later)
         assert not ledger.fleets.lock(fleet, "one", now=UNTIL, until=later)
 
-    def test_ones_own_is_kept_and_prolonged(self, ledger: Ledger) -> None:
+    def test_holder_can_extend_its_lock(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert ledger.fleets.lock(fleet, "one", now=NOW, until=UNTIL)
         assert ledger.fleets.lock(fleet, "one", now=NOW + SECOND, until=UNTIL + SECOND)
         assert not ledger.fleets.lock(fleet, "two", now=UNTIL, until=UNTIL + SECOND)
 
-    def test_there_is_none_for_a_launch_that_is_finished_or_not_there(self, ledger: Ledger) -> None:
+    def test_finished_or_missing_launch_cannot_be_locked(self, ledger: Ledger) -> None:
         assert not ledger.fleets.lock(a_fleet(), "one", now=NOW, until=UNTIL)
         assert ledger.fleets.get("dev") is None
         fleet = opened(ledger)
@@ -264,7 +254,7 @@ class TestLock:
 
 
 class TestAttempts:
-    def test_they_come_back_in_their_order(self, ledger: Ledger) -> None:
+    def test_attempts_are_read_back_in_order(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert ledger.fleets.attempts(fleet.operation) == ()
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
@@ -273,21 +263,21 @@ class TestAttempts:
             assert ledger.fleets.attempt(fleet, "w", attempt, now=NOW)
         assert ledger.fleets.attempts(fleet.operation) == tuple(made)
 
-    def test_none_is_made_without_the_lock(self, ledger: Ledger) -> None:
+    def test_attempt_requires_the_lock(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
         ledger.fleets.lock(fleet, "other", now=NOW, until=UNTIL)
         assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
         assert ledger.fleets.attempts(fleet.operation) == ()
 
-    def test_none_is_made_once_the_lock_has_run_out(self, ledger: Ledger) -> None:
+    def test_attempt_is_refused_after_the_lock_expired(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         assert not ledger.fleets.attempt(fleet, "w", FIRST, now=UNTIL)
         assert ledger.fleets.attempts(fleet.operation) == ()
         assert ledger.fleets.attempt(fleet, "w", FIRST, now=UNTIL - MOMENT)
 
-    def test_none_is_made_while_the_fleet_is_claimed(self, ledger: Ledger) -> None:
+    def test_attempt_is_refused_while_the_fleet_is_claimed(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=NOW + timedelta(hours=1))
         assert claimed(ledger, fleet)
@@ -296,7 +286,7 @@ class TestAttempts:
         assert ledger.fleets.attempts(fleet.operation) == ()
         assert ledger.fleets.attempt(fleet, "w", FIRST, now=NOW + CLAIM + MOMENT)
 
-    def test_none_is_made_for_an_earlier_fleet_of_the_name(self, ledger: Ledger) -> None:
+    def test_attempt_is_refused_for_an_earlier_fleet_of_the_name(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ended(ledger, fleet)
         second = opened(ledger, "dev", "op-2")
@@ -304,7 +294,9 @@ class TestAttempts:
         assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
         assert ledger.fleets.attempts(fleet.operation) == ()
 
-    def test_each_number_is_anothers_once_it_is_taken(self, ledger: Ledger) -> None:
+    def test_taken_attempt_number_is_refused_to_another_worker_or_call(
+        self, ledger: Ledger
+    ) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "one", now=NOW, until=UNTIL)
         assert ledger.fleets.attempt(fleet, "one", FIRST, now=NOW)
@@ -315,21 +307,21 @@ class TestAttempts:
         assert not ledger.fleets.attempt(fleet, "two", replace(FIRST, count=9), now=UNTIL)
         assert ledger.fleets.attempts(fleet.operation) == (FIRST,)
 
-    def test_ones_own_is_no_leave_to_call_once_the_fleet_is_claimed(self, ledger: Ledger) -> None:
+    def test_repeated_attempt_is_refused_once_the_fleet_is_claimed(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         assert ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
         assert claimed(ledger, fleet)
         assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
 
-    def test_pool_and_count_are_those_of_the_call(self, ledger: Ledger) -> None:
+    def test_attempt_keeps_the_pool_and_count_of_its_call(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
         ledger.fleets.settle(fleet, replace(FIRST, pool=3, count=9, answer=Answer.EMPTY))
         assert ledger.fleets.attempts(fleet.operation) == (replace(FIRST, answer=Answer.EMPTY),)
 
-    def test_what_came_of_one_is_settled_once(self, ledger: Ledger) -> None:
+    def test_attempt_result_is_recorded_once(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
@@ -340,7 +332,7 @@ class TestAttempts:
         assert ledger.fleets.attempts(fleet.operation) == (settled,)
         assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
 
-    def test_one_that_was_never_made_cannot_be_settled(self, ledger: Ledger) -> None:
+    def test_result_of_a_missing_attempt_is_refused(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         with pytest.raises(LedgerError, match="no attempt 1"):
             ledger.fleets.settle(fleet, FIRST)
@@ -348,14 +340,14 @@ class TestAttempts:
 
 
 class TestAdvance:
-    def test_the_step_and_the_problem_are_kept_and_the_lock_is_let_go(self, ledger: Ledger) -> None:
+    def test_advance_stores_phase_and_problem_and_releases_the_lock(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         assert ledger.fleets.advance(fleet, "w", Step.LAUNCHING, "out of time")
         assert ledger.fleets.get("dev") == replace(fleet, problem="out of time")
         assert ledger.fleets.lock(fleet, "other", now=NOW, until=UNTIL)
 
-    def test_whoever_lost_the_lock_moves_nothing(self, ledger: Ledger) -> None:
+    def test_worker_without_the_lock_cannot_advance(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert not ledger.fleets.advance(fleet, "one", Step.LAUNCHED)
         ledger.fleets.lock(fleet, "one", now=NOW, until=UNTIL)
@@ -363,14 +355,12 @@ class TestAdvance:
         assert not ledger.fleets.advance(fleet, "one", Step.LAUNCHED)
         assert ledger.fleets.get("dev") == fleet
 
-    def test_a_lock_that_nobody_else_took_still_counts_after_it_has_run_out(
-        self, ledger: Ledger
-    ) -> None:
+    def test_expired_lock_still_counts_until_another_worker_takes_it(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=NOW)
         assert ledger.fleets.advance(fleet, "w", Step.PARTIAL, "1 of 2")
 
-    def test_to_say_it_again_is_no_failure_until_somebody_else_has_the_lock(
+    def test_repeated_advance_succeeds_until_another_worker_has_the_lock(
         self, ledger: Ledger
     ) -> None:
         fleet = opened(ledger)
@@ -382,7 +372,7 @@ class TestAdvance:
         ledger.fleets.lock(fleet, "two", now=NOW, until=UNTIL)
         assert not ledger.fleets.advance(fleet, "one", Step.LAUNCHING, "p")
 
-    def test_a_failed_launch_without_any_instance_has_ended_and_frees_its_name(
+    def test_failed_launch_without_instances_has_ended_and_frees_its_name(
         self, ledger: Ledger
     ) -> None:
         fleet = opened(ledger)
@@ -393,24 +383,20 @@ class TestAdvance:
         opened(ledger, "dev", "op-2")
 
     @pytest.mark.parametrize("step", [Step.LAUNCHED, Step.PARTIAL, Step.ATTENTION])
-    def test_no_other_launch_ends_without_an_instance_that_has(
+    def test_other_launch_results_without_an_ended_instance_do_not_end(
         self, ledger: Ledger, step: Step
     ) -> None:
         fleet = opened(ledger)
         finished(ledger, fleet, step)
         assert ledger.fleets.get("dev") == replace(fleet, step=step)
 
-    def test_a_failed_launch_with_an_instance_that_lives_has_not_ended(
-        self, ledger: Ledger
-    ) -> None:
+    def test_failed_launch_with_a_running_instance_has_not_ended(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.record(fleet, [an_id(1)], now=NOW)
         finished(ledger, fleet, Step.FAILED)
         assert ledger.fleets.get("dev") == replace(fleet, step=Step.FAILED)
 
-    def test_a_launch_that_finishes_after_its_last_instance_has_ended_then(
-        self, ledger: Ledger
-    ) -> None:
+    def test_launch_finished_after_its_last_instance_ended_has_ended(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.record(fleet, [an_id(1), an_id(2)], now=NOW)
         ledger.fleets.end(HERE, [an_id(1)], now=NOW + SECOND)
@@ -423,15 +409,13 @@ class TestAdvance:
 
 
 class TestRenewal:
-    def test_it_sets_the_end_sooner_or_later(self, ledger: Ledger) -> None:
+    def test_renewal_moves_the_end_sooner_or_later(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         for expiry in (EXPIRY + timedelta(days=1), NOW + MOMENT):
             assert ledger.fleets.renew(fleet, expiry, now=NOW)
             assert ledger.fleets.get("dev") == replace(fleet, expires_at=expiry)
 
-    def test_it_is_refused_as_long_as_a_claim_runs_and_succeeds_afterwards(
-        self, ledger: Ledger
-    ) -> None:
+    def test_renewal_is_refused_only_while_a_claim_is_valid(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert claimed(ledger, fleet)
         taken = replace(fleet, claimed_by="sweep", claimed_at=NOW)
@@ -442,7 +426,7 @@ class TestRenewal:
         assert ledger.fleets.renew(fleet, later, now=NOW + CLAIM + SECOND)
         assert ledger.fleets.get("dev") == replace(taken, expires_at=later)
 
-    def test_to_the_same_end_it_is_refused_too_once_the_fleet_is_claimed(
+    def test_renewal_to_the_same_end_is_refused_once_the_fleet_is_claimed(
         self, ledger: Ledger
     ) -> None:
         fleet = opened(ledger)
@@ -450,7 +434,7 @@ class TestRenewal:
         assert claimed(ledger, fleet)
         assert not ledger.fleets.renew(fleet, EXPIRY, now=NOW)
 
-    def test_it_is_refused_once_the_fleet_has_ended(self, ledger: Ledger) -> None:
+    def test_renewal_is_refused_once_the_fleet_has_ended(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ended(ledger, fleet)
         assert not ledger.fleets.renew(fleet, EXPIRY + SECOND, now=NOW)
@@ -459,48 +443,44 @@ class TestRenewal:
 
 
 class TestClaim:
-    def test_an_expired_lease_can_be_claimed_at_its_very_end_and_not_before(
-        self, ledger: Ledger
-    ) -> None:
+    def test_lease_can_be_claimed_from_its_exact_end_and_not_before(self, ledger: Ledger) -> None:
         opened(ledger)
         before, at = EXPIRY - MOMENT, EXPIRY
         assert not ledger.fleets.claim("dev", "op-dev", "s", now=before, expired=True)
         assert ledger.fleets.claim("dev", "op-dev", "s", now=at, expired=True)
 
-    def test_a_lease_that_was_renewed_in_time_cannot(self, ledger: Ledger) -> None:
+    def test_lease_renewed_in_time_cannot_be_claimed(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert ledger.fleets.renew(fleet, EXPIRY + SECOND, now=EXPIRY)
         assert not ledger.fleets.claim("dev", "op-dev", "s", now=EXPIRY, expired=True)
         assert ledger.fleets.renew(fleet, EXPIRY + 2 * SECOND, now=EXPIRY)
 
-    def test_one_that_nobody_lets_expire_can_be_given_up_at_any_time(self, ledger: Ledger) -> None:
+    def test_running_lease_can_be_claimed_by_a_terminate_request(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert claimed(ledger, fleet)
         assert ledger.fleets.get("dev") == replace(fleet, claimed_by="sweep", claimed_at=NOW)
 
-    def test_another_sweep_waits_until_the_claim_has_run_out(self, ledger: Ledger) -> None:
+    def test_another_sweep_can_claim_only_after_the_claim_expired(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert claimed(ledger, fleet, "one")
         assert not claimed(ledger, fleet, "two", NOW + CLAIM)
         assert claimed(ledger, fleet, "two", NOW + CLAIM + MOMENT)
         assert not claimed(ledger, fleet, "one", NOW + CLAIM + MOMENT)
 
-    def test_ones_own_is_kept_and_runs_anew(self, ledger: Ledger) -> None:
+    def test_holder_can_claim_again_and_extends_its_claim(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert claimed(ledger, fleet, "one")
         assert claimed(ledger, fleet, "one", NOW + CLAIM)
         assert not claimed(ledger, fleet, "two", NOW + 2 * CLAIM)
 
-    def test_ones_own_is_not_kept_over_a_lease_that_was_renewed_after_it_ran_out(
-        self, ledger: Ledger
-    ) -> None:
+    def test_claim_cannot_be_repeated_after_the_lease_was_renewed(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         later = EXPIRY + CLAIM + SECOND
         assert ledger.fleets.claim("dev", "op-dev", "s", now=EXPIRY, expired=True)
         assert ledger.fleets.renew(fleet, later + SECOND, now=later)
         assert not ledger.fleets.claim("dev", "op-dev", "s", now=later, expired=True)
 
-    def test_only_who_has_it_lets_go_of_it(self, ledger: Ledger) -> None:
+    def test_only_the_holder_releases_a_claim(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert claimed(ledger, fleet, "one")
         ledger.fleets.unclaim("dev", "op-dev", "two")
@@ -512,13 +492,13 @@ class TestClaim:
         ledger.fleets.unclaim("unknown", "op-dev", "one")
         assert ledger.fleets.get("unknown") is None
 
-    def test_what_is_not_there_is_not_claimed(self, ledger: Ledger) -> None:
+    def test_missing_fleet_cannot_be_claimed(self, ledger: Ledger) -> None:
         assert not ledger.fleets.claim("dev", "op-dev", "s", now=EXPIRY, expired=True)
         assert ledger.fleets.get("dev") is None
         opened(ledger)
         assert not ledger.fleets.claim("dev", "op-2", "s", now=EXPIRY, expired=True)
 
-    def test_what_has_ended_is_not_given_up_but_a_sweep_believes_its_eyes(
+    def test_ended_fleet_can_be_claimed_by_a_sweep_but_not_by_a_request(
         self, ledger: Ledger
     ) -> None:
         fleet = opened(ledger)
@@ -529,7 +509,7 @@ class TestClaim:
 
 class TestMembers:
     @pytest.mark.parametrize("count", [0, 1, 50, 51])
-    def test_they_are_recorded_once_and_have_the_lease(self, ledger: Ledger, count: int) -> None:
+    def test_members_are_recorded_once_and_have_the_lease(self, ledger: Ledger, count: int) -> None:
         fleet = opened(ledger)
         ids = [an_id(n) for n in range(count)]
         ledger.fleets.record(fleet, [*reversed(ids), *ids[:1]], now=NOW)
@@ -539,7 +519,7 @@ class TestMembers:
         assert ledger.fleets.members(fleet.operation) == members
         assert ledger.fleets.leases(HERE, [*ids, an_id(999)]) == dict.fromkeys(ids, fleet.lease)
 
-    def test_more_come_to_those_that_are_there(self, ledger: Ledger) -> None:
+    def test_more_members_are_added_to_the_existing_ones(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.record(fleet, [an_id(1)], now=NOW)
         ledger.fleets.record(fleet, [an_id(1), an_id(2)], now=NOW + SECOND)
@@ -548,7 +528,7 @@ class TestMembers:
             Member(instance_id=an_id(2), born_at=NOW + SECOND),
         )
 
-    def test_no_instance_comes_of_two_launches(self, ledger: Ledger) -> None:
+    def test_instance_cannot_belong_to_two_launches(self, ledger: Ledger) -> None:
         one, two = opened(ledger, "one"), opened(ledger, "two")
         ledger.fleets.record(one, [an_id(1)], now=NOW)
         with pytest.raises(LedgerError, match="another launch"):
@@ -556,7 +536,7 @@ class TestMembers:
         assert ledger.fleets.members(two.operation) == ()
         assert ledger.fleets.leases(HERE, [an_id(1)]) == {an_id(1): one.lease}
 
-    def test_a_lease_is_what_it_is_now_and_each_fleets_own(self, ledger: Ledger) -> None:
+    def test_lease_is_current_and_belongs_to_its_own_fleet(self, ledger: Ledger) -> None:
         one, two = opened(ledger, "one"), opened(ledger, "two", owner="ali")
         ledger.fleets.record(one, [an_id(1), an_id(2)], now=NOW)
         ledger.fleets.record(two, [an_id(3)], now=NOW)
@@ -568,7 +548,7 @@ class TestMembers:
         assert ledger.fleets.leases(ELSEWHERE, [an_id(1)]) == {}
         assert ledger.fleets.leases(HERE, []) == {}
 
-    def test_the_fleet_that_has_the_name_now_gives_none_to_those_of_the_one_before(
+    def test_reused_name_gives_no_lease_to_members_of_the_earlier_fleet(
         self, ledger: Ledger
     ) -> None:
         fleet = opened(ledger)
@@ -577,7 +557,7 @@ class TestMembers:
         opened(ledger, "dev", "op-2")
         assert ledger.fleets.leases(HERE, [an_id(1)]) == {}
 
-    def test_leases_of_more_fleets_and_instances_than_one_read_holds(
+    def test_leases_beyond_one_read_are_all_returned(
         self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(table, "KEYS_PER_READ", 3)
@@ -590,7 +570,7 @@ class TestMembers:
 
 
 class TestEnd:
-    def test_a_finished_fleet_ends_with_its_last_instance(self, ledger: Ledger) -> None:
+    def test_finished_fleet_ends_with_its_last_instance(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ids = [an_id(1), an_id(2)]
         ledger.fleets.record(fleet, ids, now=NOW)
@@ -608,13 +588,13 @@ class TestEnd:
             Member(instance_id=ids[1], born_at=NOW, ended_at=NOW + 2 * SECOND),
         )
 
-    def test_one_that_still_launches_does_not(self, ledger: Ledger) -> None:
+    def test_fleet_that_still_launches_does_not_end(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.record(fleet, [an_id(1)], now=NOW)
         ledger.fleets.end(HERE, [an_id(1)], now=NOW)
         assert ledger.fleets.get("dev") == fleet
 
-    def test_it_concerns_each_fleet_by_itself_and_no_other_region(self, ledger: Ledger) -> None:
+    def test_end_affects_only_its_own_fleet_and_region(self, ledger: Ledger) -> None:
         for number, name in enumerate(("a", "b")):
             fleet = opened(ledger, name)
             ledger.fleets.record(fleet, [an_id(number), an_id(number + 10)], now=NOW)
@@ -624,9 +604,7 @@ class TestEnd:
         fleets = ledger.fleets.page(limit=9, ended=True).items
         assert [fleet.ended_at for fleet in fleets] == [NOW, None]
 
-    def test_instances_of_an_earlier_fleet_of_the_name_do_not_end_the_one_of_now(
-        self, ledger: Ledger
-    ) -> None:
+    def test_instances_of_an_earlier_fleet_do_not_end_the_current_one(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ended(ledger, fleet)
         second = opened(ledger, "dev", "op-2")
@@ -635,9 +613,7 @@ class TestEnd:
         ledger.fleets.end(HERE, [an_id(1)], now=NOW + SECOND)
         assert ledger.fleets.get("dev") == replace(second, step=Step.LAUNCHED)
 
-    def test_a_born_again_record_does_not_bring_an_ended_instance_back(
-        self, ledger: Ledger
-    ) -> None:
+    def test_repeated_record_does_not_revive_an_ended_instance(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ended(ledger, fleet)
         ledger.fleets.record(fleet, [an_id(1)], now=NOW + SECOND)
@@ -647,9 +623,9 @@ class TestEnd:
 
 
 class TestTwoAtOneTable:
-    """What only the real table can get wrong: between any two calls, somebody else may have been there."""
+    """What only the real table can get wrong: between any two calls, another caller may have written."""
 
-    def test_two_identical_requests_at_once_are_one_fleet(self, ledger_pair: Pair) -> None:
+    def test_two_concurrent_identical_requests_create_one_fleet(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
         second, first = a_fleet("dev", "op-mine"), a_fleet("dev", "op-theirs")
         done = overtake(
@@ -661,7 +637,7 @@ class TestTwoAtOneTable:
         assert done
         assert mine.fleets.get("dev") == first
 
-    def test_of_two_requests_for_one_name_the_second_is_refused(self, ledger_pair: Pair) -> None:
+    def test_second_of_two_requests_for_one_name_is_refused(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
         overtake(mine, "TransactWriteItems", lambda: opened(theirs, "dev", "op-theirs"))
         with pytest.raises(ConflictError, match="taken"):
@@ -672,7 +648,7 @@ class TestTwoAtOneTable:
         assert mine.fleets.recall(a_key("key of op-mine")) is None
 
     @pytest.mark.parametrize("times", [1, 99])
-    def test_a_transaction_that_is_in_anothers_way_is_repeated_while_there_is_patience(
+    def test_conflicting_transaction_is_retried_a_limited_number_of_times(
         self, ledger_pair: Pair, times: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(Table, "wait", lambda *_: None)
@@ -687,7 +663,7 @@ class TestTwoAtOneTable:
             assert theirs.fleets.get("dev") is None
 
     @pytest.mark.parametrize("times", [1, 99])
-    def test_so_is_a_write_that_is_in_a_transactions_way(
+    def test_write_that_conflicts_with_a_transaction_is_retried(
         self, ledger_pair: Pair, times: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(Table, "wait", lambda *_: None)
@@ -709,7 +685,7 @@ class TestTwoAtOneTable:
             with pytest.raises(LedgerError, match="too busy"):
                 mine.fleets.renew(fleet, EXPIRY + SECOND, now=NOW)
 
-    def test_a_refusal_beside_a_conflict_is_none_yet(
+    def test_refusal_beside_a_conflict_is_retried(
         self, ledger_pair: Pair, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What was in conflict was not looked at: here it is the fleet, and the fleet is claimed."""
@@ -725,7 +701,7 @@ class TestTwoAtOneTable:
         assert not mine.fleets.attempt(fleet, "w", FIRST, now=NOW)
 
     @pytest.mark.parametrize("first", ["renewal", "claim"])
-    def test_of_a_renewal_and_a_claim_at_once_one_wins_whole(
+    def test_concurrent_renewal_and_claim_have_one_winner(
         self, ledger_pair: Pair, first: str
     ) -> None:
         mine, theirs = ledger_pair
@@ -743,7 +719,7 @@ class TestTwoAtOneTable:
         outer(mine)
         assert answers == {"renewal": first == "renewal", "claim": first == "claim"}
 
-    def test_a_claim_just_before_an_attempt_forbids_it(self, ledger_pair: Pair) -> None:
+    def test_claim_just_before_an_attempt_forbids_the_attempt(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
         fleet = opened(mine)
         mine.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
@@ -751,15 +727,13 @@ class TestTwoAtOneTable:
         assert not mine.fleets.attempt(fleet, "w", FIRST, now=NOW)
         assert mine.fleets.attempts(fleet.operation) == ()
 
-    def test_of_two_who_take_a_launch_up_at_once_one_does(self, ledger_pair: Pair) -> None:
+    def test_one_of_two_concurrent_workers_resumes_a_launch(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
         fleet = opened(mine)
         overtake(mine, "UpdateItem", lambda: theirs.fleets.lock(fleet, "two", now=NOW, until=UNTIL))
         assert not mine.fleets.lock(fleet, "one", now=NOW, until=UNTIL)
 
-    def test_an_end_and_the_last_step_at_once_miss_each_other_never(
-        self, ledger_pair: Pair
-    ) -> None:
+    def test_concurrent_end_and_last_advance_close_the_fleet(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
         fleet = opened(mine)
         mine.fleets.record(fleet, [an_id(1)], now=NOW)
@@ -772,14 +746,14 @@ class TestTwoAtOneTable:
 class TestLostAnswers:
     """The SDK repeats a call whose answer was lost: the repetition finds the first one's work, which is its own."""
 
-    def test_the_fleet_is_opened(self, ledger_pair: Pair) -> None:
+    def test_lost_response_to_open_still_opens_the_fleet(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
         lost = lose_the_first_answer(mine, "TransactWriteItems")
         fleet = a_fleet()
         assert mine.fleets.open(fleet, an_order(fleet), a_key("k")) == fleet
         assert lost
 
-    def test_the_attempt_is_written(self, ledger_pair: Pair) -> None:
+    def test_lost_response_to_an_attempt_still_grants_it(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
         fleet = opened(mine)
         mine.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
@@ -787,14 +761,14 @@ class TestLostAnswers:
         assert mine.fleets.attempt(fleet, "w", FIRST, now=NOW)
         assert lost
 
-    def test_the_lock_is_taken(self, ledger_pair: Pair) -> None:
+    def test_lost_response_to_lock_still_takes_it(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
         fleet = opened(mine)
         lost = lose_the_first_answer(mine, "UpdateItem")
         assert mine.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         assert lost
 
-    def test_the_step_is_made(self, ledger_pair: Pair) -> None:
+    def test_lost_response_to_advance_still_advances(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
         fleet = opened(mine)
         mine.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
@@ -806,14 +780,14 @@ class TestLostAnswers:
         assert found.ended_at == NOW
 
     @pytest.mark.parametrize("expired", [True, False])
-    def test_the_claim_is_made(self, ledger_pair: Pair, expired: bool) -> None:
+    def test_lost_response_to_claim_still_claims(self, ledger_pair: Pair, expired: bool) -> None:
         mine, _ = ledger_pair
         opened(mine)
         lost = lose_the_first_answer(mine, "UpdateItem")
         assert mine.fleets.claim("dev", "op-dev", "s", now=EXPIRY, expired=expired)
         assert lost
 
-    def test_the_renewal_is_made_even_if_the_fleet_is_given_up_before_the_repetition(
+    def test_lost_response_to_renewal_survives_a_claim_before_the_retry(
         self, ledger_pair: Pair
     ) -> None:
         mine, theirs = ledger_pair
@@ -823,7 +797,7 @@ class TestLostAnswers:
         assert lost
         assert not mine.fleets.renew(fleet, EXPIRY + SECOND, now=NOW)
 
-    def test_the_attempt_is_settled(self, ledger_pair: Pair) -> None:
+    def test_lost_response_to_an_attempt_result_still_records_it(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
         fleet = opened(mine)
         mine.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
@@ -834,7 +808,7 @@ class TestLostAnswers:
         assert lost
         assert mine.fleets.attempts(fleet.operation) == (settled,)
 
-    def test_the_births_are_recorded_and_the_end_is_seen(self, ledger_pair: Pair) -> None:
+    def test_lost_response_to_record_and_end_still_stores_both(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
         fleet = opened(mine)
         births = lose_the_first_answer(mine, "TransactWriteItems")
@@ -849,7 +823,7 @@ class TestLostAnswers:
 
 
 class TestUnreadable:
-    """What somebody wrote by hand, and a table that does not answer."""
+    """Items changed by hand, and a table that does not answer."""
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -867,7 +841,7 @@ class TestUnreadable:
             ("ended_at", {"BOOL": True}),
         ],
     )
-    def test_a_fleet_is_a_ledger_error_wherever_it_is_read(
+    def test_unreadable_fleet_is_a_ledger_error_wherever_it_is_read(
         self, cloud: Cloud, ledger_pair: Pair, name: str, value: Any
     ) -> None:
         ledger, _ = ledger_pair
@@ -898,7 +872,7 @@ class TestUnreadable:
             ("key#key of op-dev", "key", "body", {"BOOL": True}),
         ],
     )
-    def test_so_is_everything_that_belongs_to_it(
+    def test_unreadable_record_of_a_fleet_is_a_ledger_error(
         self, cloud: Cloud, ledger_pair: Pair, *, pk: str, sk: str, name: str, value: Any
     ) -> None:
         ledger, _ = ledger_pair
@@ -919,9 +893,7 @@ class TestUnreadable:
         with pytest.raises(LedgerError, match="not its own"):
             read()
 
-    def test_without_its_table_every_call_is_a_ledger_error_that_names_it(
-        self, client: Any
-    ) -> None:
+    def test_missing_table_gives_a_ledger_error_that_names_it(self, client: Any) -> None:
         fleets = DynamoLedger(client, "missing").fleets
         fleet = a_fleet()
         calls: list[Callable[[], object]] = [
@@ -950,7 +922,7 @@ class TestUnreadable:
                 call()
 
 
-def test_every_read_is_consistent_and_nothing_is_ever_deleted_or_let_expire_but_keys(
+def test_every_read_is_consistent_and_only_keys_expire(
     client: Any,
 ) -> None:
     called: set[str] = set()
@@ -1004,9 +976,9 @@ def spoil(cloud: Cloud, pk: str, sk: str, name: str, value: Any) -> None:
 
 
 class TestClose:
-    """A launch that wants somebody to look, and of which no instance is known."""
+    """A launch that needs attention, and of which no instance is known."""
 
-    def test_whoever_has_looked_closes_it_and_its_name_is_free(self, ledger: Ledger) -> None:
+    def test_close_ends_the_fleet_and_frees_its_name(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         finished(ledger, fleet, Step.ATTENTION, "mismatch")
 
@@ -1017,13 +989,13 @@ class TestClose:
         assert there.ended_at == NOW + SECOND
         assert opened(ledger, operation="op-2").operation == "op-2"
 
-    def test_one_that_is_still_being_launched_stays_open(self, ledger: Ledger) -> None:
+    def test_fleet_that_still_launches_stays_open(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
 
         assert not ledger.fleets.close(fleet, now=NOW)
         assert ledger.fleets.get("dev") == fleet
 
-    def test_one_with_an_instance_stays_open(self, ledger: Ledger) -> None:
+    def test_fleet_with_an_instance_stays_open(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.record(fleet, [an_id(1)], now=NOW)
         finished(ledger, fleet)
@@ -1033,7 +1005,7 @@ class TestClose:
         assert there is not None
         assert there.ended_at is None
 
-    def test_another_launch_of_the_name_is_left_alone(self, ledger: Ledger) -> None:
+    def test_close_ignores_another_launch_of_the_name(self, ledger: Ledger) -> None:
         first = opened(ledger)
         finished(ledger, first, Step.FAILED)
         second = opened(ledger, operation="op-2")
@@ -1045,9 +1017,9 @@ class TestClose:
 
 
 class TestHandOver:
-    """A claim that was taken by one invocation is carried on by another."""
+    """A claim that was taken by one invocation is continued by another."""
 
-    def test_the_claim_is_the_takers_and_runs_from_then_on(self, ledger: Ledger) -> None:
+    def test_handed_over_claim_belongs_to_the_new_holder_and_restarts(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert claimed(ledger, fleet)
 
@@ -1058,7 +1030,7 @@ class TestHandOver:
         assert (there.claimed_by, there.claimed_at) == ("heir", NOW + CLAIM)
         assert not ledger.fleets.renew(fleet, EXPIRY, now=NOW + CLAIM + SECOND)
 
-    def test_of_two_with_the_same_claim_one_has_it(self, ledger: Ledger) -> None:
+    def test_one_of_two_successors_gets_the_claim(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert claimed(ledger, fleet)
 
@@ -1070,7 +1042,7 @@ class TestHandOver:
         assert there.claimed_by == "one"
 
     @pytest.mark.parametrize("by", ["another", ""])
-    def test_nobody_gives_what_is_not_theirs(self, ledger: Ledger, by: str) -> None:
+    def test_only_the_holder_hands_over_its_claim(self, ledger: Ledger, by: str) -> None:
         fleet = opened(ledger)
         assert not ledger.fleets.hand_over("dev", fleet.operation, by, "heir", now=NOW)
         assert claimed(ledger, fleet)
@@ -1078,7 +1050,7 @@ class TestHandOver:
         assert not ledger.fleets.hand_over("dev", fleet.operation, by, "heir", now=NOW)
         assert not ledger.fleets.hand_over("dev", "op-x", "sweep", "heir", now=NOW)
 
-    def test_a_claim_that_has_run_out_is_no_longer_given(self, ledger: Ledger) -> None:
+    def test_expired_claim_cannot_be_handed_over(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert claimed(ledger, fleet)
         late = NOW + CLAIM + SECOND

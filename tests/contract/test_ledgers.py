@@ -30,7 +30,7 @@ def draft(number: int = 1, kind: EntryKind = EntryKind.INTENT, sweep_id: str = "
 class TestRounds:
     ROUND = Round(schedule="nightly", window=NOW, begun_at=NOW)
 
-    def test_a_round_is_begun_by_whoever_is_first(self, ledger: Ledger) -> None:
+    def test_schedule_run_is_started_by_the_first_caller(self, ledger: Ledger) -> None:
         assert ledger.round("nightly") is None
         assert ledger.begin(self.ROUND, after=None)
         assert ledger.round("nightly") == self.ROUND
@@ -39,18 +39,14 @@ class TestRounds:
         assert not ledger.begin(other, after=None)
         assert ledger.round("nightly") == self.ROUND
 
-    def test_a_further_round_follows_on_the_last_that_its_beginner_knew(
-        self, ledger: Ledger
-    ) -> None:
+    def test_next_schedule_run_requires_the_latest_known_one(self, ledger: Ledger) -> None:
         ledger.begin(self.ROUND, after=None)
         again = replace(self.ROUND, begun_at=NOW + timedelta(hours=1), tries=2)
         assert ledger.begin(again, after=self.ROUND)
         assert not ledger.begin(replace(again, tries=3), after=self.ROUND)
         assert ledger.round("nightly") == again
 
-    def test_a_window_is_covered_by_the_targets_that_have_completed_it(
-        self, ledger: Ledger
-    ) -> None:
+    def test_window_is_covered_by_the_targets_that_completed_it(self, ledger: Ledger) -> None:
         def complete(target: Target, at: datetime, schedule: str = "nightly") -> None:
             mark = Watermark(
                 sweep_id="s", completed_at=at, listed=1, schedule=schedule, scheduled_at=at
@@ -71,12 +67,10 @@ class TestRounds:
 
 
 class TestPause:
-    def test_it_is_released_at_first(self, ledger: Ledger) -> None:
+    def test_pause_switch_is_off_at_first(self, ledger: Ledger) -> None:
         assert ledger.paused() is None
 
-    def test_what_is_thrown_is_read_and_can_be_released_and_thrown_again(
-        self, ledger: Ledger
-    ) -> None:
+    def test_pause_switch_is_read_back_released_and_set_again(self, ledger: Ledger) -> None:
         first = Pause(since=NOW, by="kim", reason="exam")
         ledger.pause(first)
         assert ledger.paused() == first
@@ -87,17 +81,17 @@ class TestPause:
 
 
 class TestFirstSeen:
-    def test_only_the_first_word_counts(self, ledger: Ledger) -> None:
+    def test_first_seen_time_is_never_overwritten(self, ledger: Ledger) -> None:
         later = NOW + timedelta(days=3)
         assert ledger.witness(HERE, [an_id(1)], NOW) == {an_id(1): NOW}
         assert ledger.witness(HERE, [an_id(1), an_id(2)], later) == {an_id(1): NOW, an_id(2): later}
 
-    def test_regions_do_not_mix(self, ledger: Ledger) -> None:
+    def test_first_seen_times_of_regions_do_not_mix(self, ledger: Ledger) -> None:
         later = NOW + timedelta(days=3)
         ledger.witness(HERE, [an_id(1)], NOW)
         assert ledger.witness(ELSEWHERE, [an_id(1)], later) == {an_id(1): later}
 
-    def test_more_than_one_read_holds_and_none_at_all(self, ledger: Ledger) -> None:
+    def test_first_seen_handles_several_reads_and_an_empty_list(self, ledger: Ledger) -> None:
         ids = [an_id(n) for n in range(250)]
         assert ledger.witness(HERE, ids, NOW) == dict.fromkeys(ids, NOW)
         assert ledger.witness(HERE, ids, NOW + timedelta(1)) == dict.fromkeys(ids, NOW)
@@ -105,31 +99,31 @@ class TestFirstSeen:
 
 
 class TestDayBudget:
-    def test_it_is_spent_to_the_last_and_no_further(self, ledger: Ledger) -> None:
+    def test_daily_budget_is_spent_to_the_last_and_no_further(self, ledger: Ledger) -> None:
         assert ledger.reserve(HERE, TODAY, 3, 5)
         assert not ledger.reserve(HERE, TODAY, 3, 5)
         assert ledger.reserve(HERE, TODAY, 2, 5)
         assert not ledger.reserve(HERE, TODAY, 1, 5)
 
-    def test_regions_of_an_account_share_it(self, ledger: Ledger) -> None:
+    def test_regions_of_an_account_share_the_daily_budget(self, ledger: Ledger) -> None:
         assert ledger.reserve(HERE, TODAY, 5, 5)
         assert not ledger.reserve(ELSEWHERE, TODAY, 1, 5)
         assert ledger.reserve(OTHER_ACCOUNT, TODAY, 5, 5)
 
-    def test_every_day_begins_anew(self, ledger: Ledger) -> None:
+    def test_daily_budget_is_full_every_day(self, ledger: Ledger) -> None:
         assert ledger.reserve(HERE, TODAY, 5, 5)
         assert ledger.reserve(HERE, TODAY + timedelta(days=1), 5, 5)
 
-    def test_zero_means_none(self, ledger: Ledger) -> None:
+    def test_daily_budget_of_zero_permits_nothing(self, ledger: Ledger) -> None:
         assert not ledger.reserve(HERE, TODAY, 1, 0)
 
-    def test_more_than_the_whole_is_refused_on_an_untouched_day(self, ledger: Ledger) -> None:
+    def test_more_than_the_daily_budget_is_refused_on_an_unused_day(self, ledger: Ledger) -> None:
         assert not ledger.reserve(HERE, TODAY, 6, 5)
         assert ledger.reserve(HERE, TODAY, 5, 5)
 
 
 class TestAudit:
-    def test_entries_come_back_as_they_were_and_chained(self, ledger: Ledger) -> None:
+    def test_audit_entries_are_read_back_unchanged_and_chained(self, ledger: Ledger) -> None:
         ledger.append(HERE, [draft(1), draft(2)])
         ledger.append(HERE, [draft(1, EntryKind.OUTCOME)])
 
@@ -140,18 +134,18 @@ class TestAudit:
         assert entries[2].previous == entries[1].hash
         assert broken(entries) is None
 
-    def test_they_can_be_read_from_anywhere(self, ledger: Ledger) -> None:
+    def test_audit_entries_can_be_read_from_any_number(self, ledger: Ledger) -> None:
         ledger.append(HERE, [draft(n) for n in range(1, 5)])
         assert [e.number for e in ledger.entries(HERE, after=2)] == [3, 4]
         assert list(ledger.entries(ELSEWHERE)) == []
 
-    def test_more_than_one_transaction_holds(self, ledger: Ledger) -> None:
+    def test_entries_beyond_one_transaction_are_all_appended(self, ledger: Ledger) -> None:
         ledger.append(HERE, [draft(n) for n in range(120)])
         entries = list(ledger.entries(HERE))
         assert [e.draft.instance_id for e in entries] == [an_id(n) for n in range(120)]
         assert broken(entries) is None
 
-    def test_an_intent_is_open_until_its_own_outcome_is_there(self, ledger: Ledger) -> None:
+    def test_intent_is_open_until_its_own_outcome_exists(self, ledger: Ledger) -> None:
         ledger.append(HERE, [draft(1), draft(2), draft(1, sweep_id="other")])
         assert [e.number for e in ledger.open_intents(HERE)] == [1, 2, 3]
         ledger.append(HERE, [draft(1, EntryKind.OUTCOME)])
@@ -164,7 +158,7 @@ class TestAudit:
 
 
 class TestWatermark:
-    def test_the_last_one_counts(self, ledger: Ledger) -> None:
+    def test_last_watermark_counts(self, ledger: Ledger) -> None:
         assert ledger.watermark(HERE, "nightly") is None
         mark = Watermark(sweep_id="a", completed_at=NOW, listed=3)
         ledger.complete(HERE, "nightly", mark)
@@ -174,7 +168,7 @@ class TestWatermark:
         assert ledger.watermark(HERE, "leases") is None
         assert ledger.watermark(ELSEWHERE, "nightly") is None
 
-    def test_each_schedule_has_its_own_beside_the_last_of_all(self, ledger: Ledger) -> None:
+    def test_each_schedule_has_a_watermark_beside_the_last_of_all(self, ledger: Ledger) -> None:
         scheduled = Watermark(
             sweep_id="a", completed_at=NOW, listed=3, schedule="arn:x", scheduled_at=NOW
         )
@@ -186,7 +180,7 @@ class TestWatermark:
         assert ledger.watermark(HERE, "nightly", "arn:x") == scheduled
         assert ledger.watermark(HERE, "nightly", "arn:y") is None
 
-    def test_one_that_is_complete_later_and_meant_an_earlier_time_does_not_count(
+    def test_late_watermark_of_an_earlier_scheduled_time_does_not_count(
         self, ledger: Ledger
     ) -> None:
         def mark(id_: str, hours: int, scheduled: int) -> Watermark:
@@ -209,9 +203,7 @@ class TestWatermark:
 class TestDynamoDb:
     """What only the real table can get wrong."""
 
-    def test_without_its_table_every_call_is_a_ledger_error_that_names_it(
-        self, client: Any
-    ) -> None:
+    def test_missing_table_gives_a_ledger_error_that_names_it(self, client: Any) -> None:
         ledger = DynamoLedger(client, "missing")
         calls: list[Callable[[], object]] = [
             ledger.paused,
@@ -228,7 +220,7 @@ class TestDynamoDb:
             with pytest.raises(LedgerError, match='"missing"'):
                 call()
 
-    def test_two_who_append_at_once_make_one_chain(self, client: Any) -> None:
+    def test_concurrent_appends_make_one_chain(self, client: Any) -> None:
         mine, theirs = DynamoLedger(client, TABLE), DynamoLedger(client, TABLE)
         overtaken: list[bool] = []
 
@@ -244,7 +236,7 @@ class TestDynamoDb:
         assert [e.draft.instance_id for e in entries] == [an_id(2), an_id(1)]
         assert broken(entries) is None
 
-    def test_whoever_comes_second_believes_who_saw_first(self, client: Any) -> None:
+    def test_second_observer_gets_the_first_seen_time_of_the_first(self, client: Any) -> None:
         ledger = DynamoLedger(client, TABLE)
         overtaken: list[bool] = []
 
@@ -258,7 +250,7 @@ class TestDynamoDb:
 
         assert ledger.witness(HERE, [an_id(1)], later) == {an_id(1): NOW}
 
-    def test_a_pause_item_that_somebody_wrote_by_hand_pauses_or_stops_but_never_lets_pass(
+    def test_manually_written_pause_item_pauses_or_fails_and_never_permits(
         self, client: Any
     ) -> None:
         ledger = DynamoLedger(client, TABLE)
@@ -268,9 +260,7 @@ class TestDynamoDb:
         with pytest.raises(LedgerError, match="not its own"):
             ledger.paused()
 
-    def test_a_transaction_that_is_refused_for_another_reason_is_not_repeated(
-        self, client: Any
-    ) -> None:
+    def test_transaction_refused_for_another_reason_is_not_retried(self, client: Any) -> None:
         tried: list[bool] = []
 
         def refuse(**_: object) -> None:
@@ -288,9 +278,7 @@ class TestDynamoDb:
             DynamoLedger(client, TABLE).append(HERE, [draft()])
         assert len(tried) == 1
 
-    def test_tags_full_of_emoji_stay_far_below_what_a_transaction_may_hold(
-        self, client: Any
-    ) -> None:
+    def test_tags_full_of_emoji_stay_far_below_the_transaction_limit(self, client: Any) -> None:
         sizes: list[int] = []
 
         def measure(params: dict[str, Any], **_: object) -> None:
@@ -326,7 +314,7 @@ class TestDynamoDb:
         assert set(read) == {"GetItem", "BatchGetItem", "Query"}
 
     @pytest.mark.parametrize("times", [1, 99])
-    def test_keys_that_were_left_unread_are_read_again_or_nothing_is_believed(
+    def test_unprocessed_keys_are_read_again_or_the_read_fails(
         self, client: Any, times: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(Table, "wait", lambda *_: None)
@@ -352,7 +340,7 @@ class TestDynamoDb:
             with pytest.raises(LedgerError, match="too busy"):
                 ledger.witness(HERE, ids, later)
 
-    def test_an_append_that_is_always_overtaken_is_given_up_and_said(
+    def test_append_that_is_always_overtaken_fails_with_an_error(
         self, client: Any, monkeypatch: pytest.MonkeyPatch, make_client: Callable[[], Any]
     ) -> None:
         monkeypatch.setattr(Table, "wait", lambda *_: None)

@@ -1,4 +1,4 @@
-"""What every ledger keeps of the plans that somebody asked for, in memory or in DynamoDB."""
+"""What every ledger keeps of the requested plans, in memory or in DynamoDB."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -74,7 +74,7 @@ def planned(ledger: Ledger, *verdicts: Action | Kept) -> PlanRecord:
 
 
 class TestRecord:
-    def test_it_comes_back_to_the_last_detail(self, ledger: Ledger) -> None:
+    def test_plan_record_is_read_back_unchanged(self, ledger: Ledger) -> None:
         record = a_record(
             step=PlanStep.ENDED,
             hash="h",
@@ -86,7 +86,7 @@ class TestRecord:
         assert ledger.plans.get("p1") == record
         assert ledger.plans.get("p2") is None
 
-    def test_one_that_is_opened_again_stays_as_it_is(self, ledger: Ledger) -> None:
+    def test_plan_opened_again_stays_unchanged(self, ledger: Ledger) -> None:
         record = planned(ledger, an_action())
         ledger.plans.open(a_record())
         assert ledger.plans.get("p1") == record
@@ -94,7 +94,7 @@ class TestRecord:
 
 class TestVerdicts:
     @pytest.mark.parametrize("count", [0, 1, 10, 11, 26, 120])
-    def test_all_are_shown_once_in_the_order_of_the_ids(self, ledger: Ledger, count: int) -> None:
+    def test_verdicts_are_listed_once_in_id_order(self, ledger: Ledger, count: int) -> None:
         verdicts = [a_kept(n) if n % 3 else an_action(n) for n in range(count)]
         record = planned(ledger, *reversed(verdicts))
         shown: list[Verdict] = []
@@ -106,7 +106,7 @@ class TestVerdicts:
         assert shown == [Verdict(judged=judged) for judged in verdicts]
         assert pages == max(1, -(-count // 10))
 
-    def test_an_instance_comes_back_to_the_last_detail(self, ledger: Ledger) -> None:
+    def test_instance_of_a_verdict_is_read_back_unchanged(self, ledger: Ledger) -> None:
         lease = Lease(fleet="dev", operation="op", owner="kim", expires_at=NOW)
         volume = Volume(id="vol-1", device="/dev/xvda", delete_on_termination=False)
         full = Instance(
@@ -140,7 +140,7 @@ class TestVerdicts:
         shown = ledger.plans.verdicts(record, limit=9).items
         assert [verdict.judged for verdict in shown] == kept
 
-    def test_plans_do_not_mix(self, ledger: Ledger) -> None:
+    def test_verdicts_of_plans_do_not_mix(self, ledger: Ledger) -> None:
         record = planned(ledger, an_action(1))
         other = a_record("p11", step=PlanStep.PLANNED)
         ledger.plans.save(other, a_report(an_action(2)))
@@ -148,7 +148,7 @@ class TestVerdicts:
             shown = ledger.plans.verdicts(plan, limit=9).items
             assert [v.judged.instance.id for v in shown] == [an_id(number)]
 
-    def test_a_report_without_a_plan_has_none(self, ledger: Ledger) -> None:
+    def test_report_without_a_plan_has_no_verdicts(self, ledger: Ledger) -> None:
         record = a_record(step=PlanStep.ENDED)
         ledger.plans.save(record, replace(a_report(), plan=None))
         assert ledger.plans.get("p1") == record
@@ -156,7 +156,7 @@ class TestVerdicts:
 
 
 class TestApplying:
-    def test_only_the_first_begins(self, ledger: Ledger) -> None:
+    def test_only_the_first_caller_begins_to_apply(self, ledger: Ledger) -> None:
         record = planned(ledger, an_action())
         assert ledger.plans.begin(record, "ali")
         assert ledger.plans.get("p1") == replace(record, step=PlanStep.APPLYING, applied_by="ali")
@@ -167,7 +167,9 @@ class TestApplying:
         assert applying.applied_by == "ali"
 
     @pytest.mark.parametrize("step", [PlanStep.PLANNING, PlanStep.APPLYING, PlanStep.ENDED])
-    def test_none_begins_what_is_not_planned(self, ledger: Ledger, step: PlanStep) -> None:
+    def test_plan_that_is_not_planned_cannot_be_applied(
+        self, ledger: Ledger, step: PlanStep
+    ) -> None:
         record = a_record(step=step)
         ledger.plans.open(record)
         assert not ledger.plans.begin(record, "ali")
@@ -175,7 +177,7 @@ class TestApplying:
         assert not ledger.plans.begin(a_record("unknown"), "ali")
         assert ledger.plans.get("unknown") is None
 
-    def test_a_plan_that_is_made_a_second_time_comes_too_late(self, ledger: Ledger) -> None:
+    def test_plan_created_a_second_time_comes_too_late(self, ledger: Ledger) -> None:
         record = planned(ledger, an_action(1))
         again = replace(record, hash="other")
         ledger.plans.save(again, a_report(a_kept(1), an_action(2)))
@@ -186,7 +188,7 @@ class TestApplying:
         shown = ledger.plans.verdicts(record, limit=9).items
         assert shown == (Verdict(judged=an_action(1)),)
 
-    def test_what_became_of_each_action_stands_beside_it(self, ledger: Ledger) -> None:
+    def test_outcome_is_stored_with_each_action(self, ledger: Ledger) -> None:
         actions = [an_action(n) for n in range(60)]
         record = planned(ledger, *actions, a_kept(60))
         assert ledger.plans.begin(record, "ali")
@@ -208,14 +210,14 @@ class TestApplying:
 class TestDynamoDb:
     """What only the real table can get wrong."""
 
-    def test_of_two_who_begin_at_once_one_does(self, ledger_pair: Pair) -> None:
+    def test_one_of_two_concurrent_callers_begins(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
         record = planned(mine, an_action())
         begun = overtake(mine, "UpdateItem", lambda: theirs.plans.begin(record, "ali"))
         assert not mine.plans.begin(record, "ali")
         assert begun
 
-    def test_a_beginning_whose_answer_was_lost_is_ones_own(self, ledger_pair: Pair) -> None:
+    def test_lost_response_to_begin_still_begins_once(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
         record = planned(mine, an_action())
         lost = lose_the_first_answer(mine, "UpdateItem")
@@ -224,7 +226,9 @@ class TestDynamoDb:
         assert not mine.plans.begin(record, "ali")
 
     @pytest.mark.parametrize("operation", ["PutItem", "TransactWriteItems"])
-    def test_so_is_a_plan(self, ledger_pair: Pair, operation: str) -> None:
+    def test_lost_response_to_save_still_saves_the_plan(
+        self, ledger_pair: Pair, operation: str
+    ) -> None:
         mine, _ = ledger_pair
         lost = lose_the_first_answer(mine, operation)
         record = planned(mine, an_action())
@@ -232,9 +236,7 @@ class TestDynamoDb:
         assert mine.plans.get("p1") == record
         assert mine.plans.begin(record, "ali")
 
-    def test_a_plan_says_planned_only_once_all_its_verdicts_are_there(
-        self, ledger_pair: Pair
-    ) -> None:
+    def test_plan_is_planned_only_once_all_its_verdicts_are_stored(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
         steps: list[PlanStep | None] = []
 
@@ -247,7 +249,7 @@ class TestDynamoDb:
         assert len(steps) > 1
         assert set(steps) == {PlanStep.PLANNING}
 
-    def test_nothing_is_saved_between_a_plan_and_its_application(self, ledger_pair: Pair) -> None:
+    def test_verdicts_are_not_overwritten_after_applying_began(self, ledger_pair: Pair) -> None:
         """Two make the same plan; the first one's is applied while the second one's is being written."""
         mine, theirs = ledger_pair
         mine.plans.open(a_record())
@@ -266,7 +268,7 @@ class TestDynamoDb:
         shown = mine.plans.verdicts(record, limit=9).items
         assert shown == (Verdict(judged=an_action(1)),)
 
-    def test_nor_is_the_record_alone(self, ledger_pair: Pair) -> None:
+    def test_plan_record_is_not_overwritten_after_applying_began(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
         mine.plans.open(a_record())
         record = a_record(step=PlanStep.PLANNED, hash="theirs")
@@ -279,9 +281,7 @@ class TestDynamoDb:
         mine.plans.save(replace(record, hash="mine"), a_report(an_action(1)))
         assert not mine.plans.begin(record, "kim")
 
-    def test_tags_of_the_longest_stay_below_what_a_transaction_may_hold(
-        self, ledger_pair: Pair
-    ) -> None:
+    def test_longest_tags_stay_below_the_transaction_limit(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
         sizes: list[int] = []
 
@@ -297,7 +297,7 @@ class TestDynamoDb:
         planned(mine, *(an_action(n, tags=tags) for n in range(30)))
         assert max(sizes) < 3_000_000  # of 4 MB
 
-    def test_all_of_a_plan_goes_after_thirty_days(self, ledger_pair: Pair) -> None:
+    def test_every_item_of_a_plan_expires_after_thirty_days(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
         record = planned(mine, an_action(1), an_action(2))
         mine.plans.begin(record, "ali")
@@ -321,7 +321,7 @@ class TestDynamoDb:
             (f"verdict#{an_id(1)}", "result", {"S": "fine"}),
         ],
     )
-    def test_what_somebody_wrote_by_hand_is_a_ledger_error(
+    def test_manually_changed_item_is_a_ledger_error(
         self, ledger_pair: Pair, sk: str, name: str, value: Any
     ) -> None:
         mine, _ = ledger_pair
@@ -341,9 +341,7 @@ class TestDynamoDb:
         with pytest.raises(LedgerError, match="not its own"):
             read()
 
-    def test_without_its_table_every_call_is_a_ledger_error_that_names_it(
-        self, client: Any
-    ) -> None:
+    def test_missing_table_gives_a_ledger_error_that_names_it(self, client: Any) -> None:
         plans = DynamoLedger(client, "missing").plans
         record = a_record()
         calls: list[Callable[[], object]] = [

@@ -39,9 +39,9 @@ class Case:
     """A provider and a way to put instances into its cloud: tags and zone in, id out.
 
     ``subnets`` has one in each zone; ``limit`` says how many more of a type a subnet has room for; ``name`` gives a
-    parameter its value, and ``settle`` waits until a cloud has done what it agreed to. ``missing`` is an id that there
-    is not, ``codes`` what the cloud calls that it is missing, and that it is protected. ``lent`` are the keys of tags
-    that a cloud has of its own.
+    parameter its value, and ``settle`` waits until a cloud has done what it agreed to. ``missing`` is an id that does
+    not exist, ``codes`` are the cloud's codes for a missing and for a protected instance. ``own_tags`` are the keys of
+    tags that a cloud sets itself.
     """
 
     provider: Provider
@@ -57,7 +57,7 @@ class Case:
     missing: str = "i-0123456789abcdef0"
     codes: tuple[str, str] = ("InvalidInstanceID.NotFound", "OperationNotPermitted")
     settle: Callable[[], None] = lambda: None
-    lent: frozenset[str] = frozenset()
+    own_tags: frozenset[str] = frozenset()
 
     @property
     def can(self) -> Capabilities:
@@ -65,7 +65,7 @@ class Case:
 
     def tags(self, instance: Instance, given: Mapping[str, str]) -> dict[str, str]:
         """Without what the cloud has added."""
-        return {k: v for k, v in instance.tags.items() if k in given or k not in self.lent}
+        return {k: v for k, v in instance.tags.items() if k in given or k not in self.own_tags}
 
     def launch(self, **more: Any) -> Launch:
         ordinary: dict[str, Any] = {
@@ -185,7 +185,7 @@ def openstack(request: pytest.FixtureRequest) -> Iterator[Case]:
             missing="00000000-0000-4000-8000-000000000000",
             codes=("404", "locked"),
             settle=cloud.settle,
-            lent=frozenset({"Name", "curfew:token"}),
+            own_tags=frozenset({"Name", "curfew:token"}),
         )
 
 
@@ -249,7 +249,7 @@ def test_narrowing_never_loses_what_the_selector_means(case: Case) -> None:
     assert found <= {literal}
 
 
-def test_what_is_not_there_is_missing_from_a_description_and_fails_nobody_else(case: Case) -> None:
+def test_missing_instance_is_omitted_from_a_description_of_others(case: Case) -> None:
     id_ = case.put({}, ZONES[0])
     assert set(case.provider.describe([id_, case.missing])) == {id_}
 
@@ -270,13 +270,13 @@ def test_protection_is_read_for_each(case: Case) -> None:
     assert case.missing not in found
 
 
-def test_terminating_tells_the_state_before_and_is_seen_after(case: Case) -> None:
+def test_terminate_returns_the_state_before_and_is_seen_after(case: Case) -> None:
     id_ = case.put({}, ZONES[0])
     assert case.provider.terminate([id_], by="test") == {id_: State.RUNNING}
     assert case.state(id_) in {State.SHUTTING_DOWN, State.TERMINATED}
 
 
-def test_stopping_tells_the_state_before_and_is_seen_after(case: Case) -> None:
+def test_stop_returns_the_state_before_and_is_seen_after(case: Case) -> None:
     id_ = case.put({}, ZONES[0])
     assert case.provider.stop([id_], by="test") == {id_: State.RUNNING}
     assert case.state(id_) in {State.STOPPING, State.STOPPED}
@@ -300,7 +300,7 @@ def test_a_protected_instance_is_refused_and_stays(case: Case) -> None:
     assert case.state(id_) is State.RUNNING
 
 
-def test_nothing_has_to_be_released_for_ordinary_instances(case: Case) -> None:
+def test_ordinary_instance_needs_no_release(case: Case) -> None:
     id_ = case.put({}, ZONES[0])
     assert case.provider.release(list(case.provider.describe([id_]).values()), by="test") == {}
 
@@ -321,7 +321,7 @@ class TestPages:
 
         assert sorted(seen) == sorted(ids)
 
-    def test_what_the_selector_does_not_mean_is_left_out(self, case: Case) -> None:
+    def test_instance_outside_the_selector_is_left_out(self, case: Case) -> None:
         meant = case.put({"env": "dev"}, ZONES[0])
         case.put({"env": "prod"}, ZONES[0])
         case.put({"env": "dev", "Owner": "kim"}, ZONES[0])
@@ -335,7 +335,9 @@ class TestPages:
         assert page.after == ""
 
     @pytest.mark.parametrize("after", ["never-given", "-1", "99"])
-    def test_a_token_that_no_page_gave_is_the_askers_mistake(self, case: Case, after: str) -> None:
+    def test_page_token_that_was_never_issued_is_a_request_error(
+        self, case: Case, after: str
+    ) -> None:
         if case.is_moto:
             pytest.skip("moto stumbles over it")
         with pytest.raises(RequestError, match="begin anew"):
@@ -343,27 +345,27 @@ class TestPages:
 
 
 class TestImage:
-    def test_an_id_stays_as_it_is(self, case: Case) -> None:
+    def test_image_id_is_returned_unchanged(self, case: Case) -> None:
         assert case.provider.image(case.image) == case.image
 
-    def test_a_parameter_has_one(self, case: Case) -> None:
+    def test_parameter_resolves_to_its_image(self, case: Case) -> None:
         case.name("/images/latest", "ami-0123456789abcdef0")
         assert case.provider.image("resolve:ssm:/images/latest") == "ami-0123456789abcdef0"
 
-    def test_one_that_there_is_not_is_named(self, case: Case) -> None:
+    def test_missing_image_is_named(self, case: Case) -> None:
         if case.subnets:
             pytest.skip("EC2 says so when it launches")
         with pytest.raises(RefusedError, match='no image "none-such"'):
             case.provider.image("none-such")
 
-    def test_a_parameter_that_there_is_not_is_named(self, case: Case) -> None:
+    def test_missing_parameter_is_named(self, case: Case) -> None:
         if not case.subnets:
             case.name("/images/none", "")
         with pytest.raises(RefusedError, match="the parameter /images/none") as refused:
             case.provider.image("resolve:ssm:/images/none")
         assert refused.value.code == "ParameterNotFound"
 
-    def test_a_value_that_is_no_image_is_refused_and_not_told(self, case: Case) -> None:
+    def test_parameter_value_that_is_no_image_is_refused_and_not_shown(self, case: Case) -> None:
         case.name("/secret", "hunter2")
         with pytest.raises(RefusedError, match="the parameter /secret") as refused:
             case.provider.image("resolve:ssm:/secret")
@@ -371,7 +373,7 @@ class TestImage:
 
 
 class TestLaunch:
-    def test_all_carry_their_tags_from_birth_where_they_were_asked_for(self, case: Case) -> None:
+    def test_instances_have_their_tags_and_zone_from_the_launch(self, case: Case) -> None:
         launch = case.launch(subnet=case.subnets[1] if case.subnets else "")
 
         launched = case.provider.launch(launch, by="test")
@@ -387,7 +389,7 @@ class TestLaunch:
         seen = case.provider.describe([i.id for i in launched])
         assert {instance.zone for instance in seen.values()} == {case.zones[1]}
 
-    def test_the_same_call_again_launches_nothing_more(self, case: Case) -> None:
+    def test_same_launch_call_again_launches_nothing_more(self, case: Case) -> None:
         if case.is_moto:
             pytest.skip("moto launches anew")
         first = case.provider.launch(case.launch(), by="test")
@@ -407,7 +409,7 @@ class TestLaunch:
         ],
         ids=lambda other: next(iter(other)),
     )
-    def test_the_same_token_with_another_call_is_a_mismatch(
+    def test_same_token_with_another_call_is_a_mismatch(
         self, case: Case, other: dict[str, Any]
     ) -> None:
         if case.is_moto or not case.can.idempotent_launch:
@@ -419,14 +421,14 @@ class TestLaunch:
 
         assert len(case.provider.launched("token-1")) == 3
 
-    def test_the_order_of_the_tags_is_no_difference(self, case: Case) -> None:
+    def test_order_of_tags_is_no_mismatch(self, case: Case) -> None:
         if case.is_moto:
             pytest.skip("moto launches anew")
         first = case.provider.launch(case.launch(tags={"a": "1", "b": "2"}), by="test")
         again = case.provider.launch(case.launch(tags={"b": "2", "a": "1"}), by="test")
         assert {i.id for i in again} == {i.id for i in first}
 
-    def test_a_pool_gives_what_it_has_and_then_says_that_it_is_empty(self, case: Case) -> None:
+    def test_pool_launches_what_it_has_and_then_reports_no_capacity(self, case: Case) -> None:
         if not case.subnets:
             pytest.skip("Nova tells no pool's room")
         case.limit("t2.micro", case.subnets[0], 2)
@@ -446,7 +448,7 @@ class TestLaunch:
             == 3
         )
 
-    def test_a_call_that_failed_is_not_remembered(self, case: Case) -> None:
+    def test_failed_call_does_not_use_up_its_token(self, case: Case) -> None:
         if not case.subnets:
             pytest.skip("Nova tells no pool's room")
         case.limit("t2.micro", case.subnets[0], 0)
@@ -490,7 +492,7 @@ class TestLaunch:
 
 
 class TestLabel:
-    def test_tags_are_added_and_written_over(self, case: Case) -> None:
+    def test_tags_are_added_and_overwritten(self, case: Case) -> None:
         one = case.put({"env": "dev", "curfew:lease": "old"}, ZONES[0])
         two = case.put({}, ZONES[0])
         other = case.put({}, ZONES[0])
@@ -503,23 +505,23 @@ class TestLabel:
         assert case.tags(seen[other], {}) == {}
 
     @pytest.mark.parametrize("key", ["env", "curfew", "Curfew:lease", "curfew:keep", "curfew:Keep"])
-    def test_a_tag_that_is_not_ours_is_never_written(self, case: Case, key: str) -> None:
+    def test_tag_outside_curfews_own_is_never_written(self, case: Case, key: str) -> None:
         id_ = case.put({}, ZONES[0])
         with pytest.raises(ValueError, match="not Curfew's own"):
             case.provider.label([id_], {"curfew:lease": "new", key: "x"}, by="test")
         assert case.tags(case.provider.describe([id_])[id_], {}) == {}
 
-    def test_an_instance_that_is_gone_fails_the_call(self, case: Case) -> None:
+    def test_missing_instance_fails_the_label_call(self, case: Case) -> None:
         if case.is_moto:
             pytest.skip("moto tags what there is not")
         with pytest.raises(ProviderError):
             case.provider.label([case.missing], {"curfew:lease": "new"}, by="test")
 
-    def test_nothing_to_label_is_no_call(self, case: Case) -> None:
+    def test_empty_label_request_makes_no_call(self, case: Case) -> None:
         case.provider.label([], {"curfew:lease": "new"}, by="test")
 
 
-def test_twins_are_compared_whole() -> None:
+def test_memory_provider_compares_whole_launch_calls() -> None:
     """What makes a call another one in memory is what makes it another one on the wire."""
     launch = Launch(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t")
     provider = MemoryProvider()

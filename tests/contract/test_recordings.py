@@ -1,4 +1,4 @@
-"""What was recorded of a control plane tells nobody a secret, and nobody's address."""
+"""A recording of a control plane contains no secret and no address."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def test_there_are_recordings() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_nothing_in_it_is_a_secret(path: Path) -> None:
+def test_recording_contains_no_secret(path: Path) -> None:
     text = path.read_text()
     assert set(ADDRESS.findall(text)) <= {"127.0.0.1"}
     assert not TOKEN.search(text)

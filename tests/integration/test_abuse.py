@@ -1,4 +1,4 @@
-"""What somebody sends who means no good, or means it and is mistaken: over HTTP, into the queue, to a warm function."""
+"""Hostile and mistaken requests: over HTTP, into the queue, to a warm function."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.base import Launch
 from curfew.schemas.messages import SweepRequest
 from tests.builders import HERE, NOW, an_id, an_instance
-from tests.http import ADMINISTRATOR, OWNER, STRANGER, Context, Service, event, told
+from tests.http import ADMINISTRATOR, OWNER, STRANGER, Context, Service, event, utc_text
 from tests.launches import Launching
 
 MINE = "pair-mine"
@@ -93,7 +93,7 @@ NO_DURATIONS = [
 
 
 @pytest.mark.parametrize("until", NO_TIMES, ids=repr)
-def test_an_end_that_is_no_time_is_refused_and_changes_no_lease(api: Service, until: Any) -> None:
+def test_invalid_end_is_refused_and_changes_no_lease(api: Service, until: Any) -> None:
     made = api.launch(name=MINE).json
 
     for refused in (
@@ -106,7 +106,7 @@ def test_an_end_that_is_no_time_is_refused_and_changes_no_lease(api: Service, un
 
 
 @pytest.mark.parametrize("ttl", NO_DURATIONS, ids=repr)
-def test_a_length_that_is_none_is_refused_and_changes_no_lease(api: Service, ttl: Any) -> None:
+def test_invalid_ttl_is_refused_and_changes_no_lease(api: Service, ttl: Any) -> None:
     made = api.launch(name=MINE).json
 
     assert api.ask("PATCH", f"/fleets/{MINE}", body={"ttl": ttl}).status == 422
@@ -124,7 +124,7 @@ def test_a_length_that_is_none_is_refused_and_changes_no_lease(api: Service, ttl
         "operation", "mode", "dry_run", "force",
     ],
 )  # fmt: skip
-def test_no_request_chooses_what_is_the_templates_or_the_callers(api: Service, key: str) -> None:
+def test_request_cannot_set_fields_of_the_template_or_the_caller(api: Service, key: str) -> None:
     body = {"template": "pair", key: "arn:aws:iam::123456789012:instance-profile/admin"}
 
     refused = api.ask("POST", "/fleets", body=body, headers={"Idempotency-Key": "one"})
@@ -139,7 +139,7 @@ def test_no_request_chooses_what_is_the_templates_or_the_callers(api: Service, k
 SHELL = "$(reboot); `id` && rm -rf / | tee 'x' \"y\" \\\n#{}"
 
 
-def test_user_data_is_the_templates_to_the_letter_whatever_a_request_says() -> None:
+def test_user_data_is_always_the_templates_own() -> None:
     script = "#!/bin/sh\necho ${NAME} $(date)\n"
     launching = Launching()
 
@@ -152,12 +152,12 @@ def test_user_data_is_the_templates_to_the_letter_whatever_a_request_says() -> N
 
 
 @pytest.mark.parametrize("name", [SHELL, "a;b", "a b", "../a", "a\n", "A", "ä", "a" * 65])
-def test_a_name_has_nothing_that_a_shell_would_take_for_an_order(api: Service, name: str) -> None:
+def test_fleet_name_with_shell_characters_is_refused(api: Service, name: str) -> None:
     assert api.launch(name=name).status == 422
     assert api.orders() == []
 
 
-def test_what_was_asked_about_a_fleet_of_somebody_else_is_refused_and_logged(
+def test_request_about_the_fleet_of_another_owner_is_refused_and_logged(
     api: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     api.launch(name=MINE)
@@ -176,8 +176,8 @@ def test_what_was_asked_about_a_fleet_of_somebody_else_is_refused_and_logged(
 # --------------------------------------------------------------------------------------------------------------- queue
 
 
-def test_a_message_that_comes_after_everything_is_over_brings_nothing_back(api: Service) -> None:
-    """The launch is put off, carried on by somebody else, and its fleet ended; then the message comes."""
+def test_late_message_about_an_ended_fleet_launches_nothing(api: Service) -> None:
+    """The launch is deferred, continued by another worker, and its fleet ended; then the message comes."""
     api.queue = True
     launch = api.cloud.launch
     slow = failing(AmbiguousError("no answer"))
@@ -211,7 +211,7 @@ def test_a_message_that_comes_after_everything_is_over_brings_nothing_back(api: 
     ],
     ids=["long", "long-id", "newer", "unknown", "instances", "deep", "null", "empty"],
 )
-def test_a_message_of_another_form_fails_for_itself_and_the_one_beside_it_is_carried_out(
+def test_malformed_message_fails_alone_and_the_next_one_is_processed(
     api: Service, poison: str
 ) -> None:
     api.queue = True
@@ -224,7 +224,7 @@ def test_a_message_of_another_form_fails_for_itself_and_the_one_beside_it_is_car
 
 
 @pytest.mark.parametrize("fault", [KeyError("since"), RecursionError(), MemoryError(), OSError()])
-def test_whatever_goes_wrong_with_a_message_the_answer_names_it(fault: Exception) -> None:
+def test_failed_message_is_named_in_the_batch_response(fault: Exception) -> None:
     ledger = MemoryLedger()
     api = Service(ledger=ledger, queue=True)
     api.launch(name=MINE)
@@ -234,7 +234,7 @@ def test_whatever_goes_wrong_with_a_message_the_answer_names_it(fault: Exception
     assert delivered(api.app, message, message) == ["m-1", "m-2"]
 
 
-def test_a_message_that_cannot_be_finished_puts_off_no_other(api: Service) -> None:
+def test_message_that_cannot_finish_delays_no_other(api: Service) -> None:
     """A function that calls itself has no end; what is left is for the sweep of leases."""
     api.queue = True
     api.cloud.launch = failing(AmbiguousError("no answer"))  # type: ignore[method-assign]
@@ -256,7 +256,7 @@ def swept(api: Service, policy: str = "nightly") -> dict[str, Any]:
     return sweep.sweep(SweepRequest.parse({"policy": policy}), Context(), api.app)  # type: ignore[arg-type]
 
 
-def test_an_invocation_that_failed_leaves_nothing_behind_for_the_next(api: Service) -> None:
+def test_failed_invocation_leaves_no_state_for_the_next(api: Service) -> None:
     others = [an_instance(number, tags={"env": "prod"}) for number in range(10, 20)]
     api.add(an_instance(1), *others)
     app = api.app  # as it stays in a warm process
@@ -281,7 +281,7 @@ def test_an_invocation_that_failed_leaves_nothing_behind_for_the_next(api: Servi
     assert answer["problem"] == ""
 
 
-def test_no_two_sweeps_launches_or_plans_of_one_instant_have_the_same_id(api: Service) -> None:
+def test_sweeps_launches_and_plans_of_one_instant_have_distinct_ids(api: Service) -> None:
     ids = {api.app.new_id() for _ in range(1_000)}
 
     assert len(ids) == 1_000
@@ -304,7 +304,7 @@ fleets:
 """
 
 
-def test_a_secret_in_user_data_a_header_or_a_tag_is_in_no_log_no_answer_and_no_message(
+def test_secrets_in_user_data_headers_or_tags_never_leave_the_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "curfew.yaml").write_text(FILE)
@@ -348,17 +348,17 @@ def test_a_secret_in_user_data_a_header_or_a_tag_is_in_no_log_no_answer_and_no_m
     assert all("#!/bin/sh" not in json.dumps(dict(draft.body), default=str) for draft in chain)
 
 
-def test_an_answer_to_a_stranger_says_nothing_of_who_else_there_is(api: Service) -> None:
+def test_response_to_another_owner_reveals_no_other_fleet(api: Service) -> None:
     api.launch(name=MINE)
 
     refused = api.ask("DELETE", f"/fleets/{MINE}", caller=STRANGER)
 
     assert refused.status == 403
     assert ADMINISTRATOR not in refused.text
-    assert told(NOW) not in refused.text
+    assert utc_text(NOW) not in refused.text
 
 
-def test_an_event_with_a_caller_that_api_gateway_never_writes_is_nobodys(api: Service) -> None:
+def test_event_with_a_malformed_caller_is_unauthenticated(api: Service) -> None:
     asked = event("GET", "/fleets", caller="")
     asked["requestContext"]["authorizer"] = {"lambda": {"principalId": OWNER}, "principalId": OWNER}
 

@@ -1,4 +1,4 @@
-"""A cloud in the place of an account: which file says so, where it is swept, what is launched on it, and by whom."""
+"""A cloud in place of an account: how it is configured and swept, and what each caller launches on it."""
 
 import sys
 from dataclasses import replace
@@ -64,25 +64,25 @@ def places(made: Atlas, policy: Any = None, **request: Any) -> set[tuple[str, st
 EVERY = {("lab", "RegionOne"), ("two", "north"), ("two", "south")}
 
 
-def test_where_only_clouds_are_named_nothing_of_aws_is_swept() -> None:
+def test_policy_file_with_only_clouds_sweeps_nothing_in_aws() -> None:
     assert places(atlas(clouds=LABS)) == EVERY
     assert not atlas(clouds=LABS).knows(Place(region=HERE.region, account=HERE.account), a_policy())
 
 
-def test_clouds_stand_beside_accounts_and_units() -> None:
+def test_clouds_can_be_listed_beside_accounts_and_units() -> None:
     unit = {"units": ["ou-abcd-12345678"]}
     made = atlas(clouds=LABS, accounts=["111111111111"], organization=unit)
     own = {("111111111111", HERE.region), ("222222222222", HERE.region)}
     assert places(made) == EVERY | own
 
 
-def test_one_cloud_may_be_asked_for_and_no_other() -> None:
+def test_request_may_name_one_configured_cloud_and_no_other() -> None:
     assert places(atlas(clouds=LABS), accounts=("lab",)) == {("lab", "RegionOne")}
     with pytest.raises(RequestError, match="lob"):
         places(atlas(clouds=LABS), accounts=("lob",))
 
 
-def test_a_region_that_is_named_is_one_of_aws() -> None:
+def test_region_named_alone_is_an_aws_region() -> None:
     made, abroad = atlas(clouds=LABS), a_policy(selector=a_selector(regions=("eu-west-1",)))
     assert places(made, regions=("eu-west-1",)) == set()
     assert places(made, abroad) == set()
@@ -124,7 +124,7 @@ def test_a_region_that_is_named_is_one_of_aws() -> None:
         ("[RegionOne] }", "[RegionOne], act_as_administrator: 1 }", "act_as_administrator is 1"),
     ],
 )
-def test_what_is_wrong_with_a_cloud_is_said_where_it_stands(
+def test_invalid_cloud_is_reported_with_its_location(
     tmp_path: Path, before: str, after: str, fault: str
 ) -> None:
     path = tmp_path / "curfew.yaml"
@@ -134,7 +134,7 @@ def test_what_is_wrong_with_a_cloud_is_said_where_it_stands(
     assert fault in str(wrong.value)
 
 
-def test_a_whole_file_is_read(tmp_path: Path) -> None:
+def test_policy_file_with_clouds_is_read(tmp_path: Path) -> None:
     path = tmp_path / "curfew.yaml"
     path.write_text(TEXT)
     entry = load(path).fleet("pair").details()
@@ -142,7 +142,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert entry["networks"] == ()
 
 
-def test_without_a_region_of_aws_a_terminal_sweeps_a_cloud(
+def test_command_line_sweeps_a_cloud_without_an_aws_region(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And with a file that is for AWS, the region is missed."""
@@ -172,7 +172,7 @@ clouds:
 """
 
 
-def test_a_provider_is_made_once_of_what_the_secret_says() -> None:
+def test_provider_is_built_once_from_the_secret() -> None:
     made = clouds(SECRET)
     provider = made.provider("RegionOne", "lab", mode=Mode.REPORT)
     assert provider.target == LAB
@@ -184,20 +184,20 @@ def test_a_provider_is_made_once_of_what_the_secret_says() -> None:
     "secret",
     ["hunter2: [", "hunter2", "clouds: {other: {password: hunter2}}", "clouds: {lab: hunter2}", ""],
 )
-def test_a_secret_that_does_not_fit_is_not_repeated(secret: str) -> None:
+def test_invalid_secret_is_not_repeated_in_the_error(secret: str) -> None:
     with pytest.raises(RefusedError) as refused:
         clouds(secret).provider("RegionOne", "lab", mode=Mode.REPORT)
     assert "CURFEW_CLOUDS_SECRET" in str(refused.value)
     assert "hunter2" not in str(refused.value)
 
 
-def test_a_secret_without_credentials_is_refused_without_its_words() -> None:
+def test_secret_without_credentials_is_refused_without_quoting_it() -> None:
     with pytest.raises(RefusedError) as refused:
         clouds("clouds: {lab: {auth_type: hunter2}}").provider("RegionOne", "lab", mode=Mode.REPORT)
     assert "hunter2" not in str(refused.value)
 
 
-def test_what_is_no_account_and_no_cloud_goes_nowhere() -> None:
+def test_unknown_cloud_or_region_is_refused() -> None:
     made = clouds()
     assert made.has("lab")
     assert not made.has("123456789012")
@@ -208,7 +208,7 @@ def test_what_is_no_account_and_no_cloud_goes_nowhere() -> None:
         made.provider("west", "two", mode=Mode.REPORT)
 
 
-def test_without_the_sdk_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_openstack_sdk_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "curfew.providers.openstack.provider", raising=False)
     monkeypatch.setitem(sys.modules, "keystoneauth1.exceptions", None)
     monkeypatch.setitem(sys.modules, "openstack", None)
@@ -227,7 +227,7 @@ def api() -> Service:
     return made
 
 
-def test_a_template_says_on_which_cloud_and_nobody_else(api: Service) -> None:
+def test_template_alone_decides_on_which_cloud_a_fleet_runs(api: Service) -> None:
     answer = api.launch(name="lab")
     assert answer.status == 201, answer.text
     assert (answer.json["account"], answer.json["region"]) == ("lab", "RegionOne")
@@ -244,14 +244,14 @@ def test_a_template_says_on_which_cloud_and_nobody_else(api: Service) -> None:
     assert "it says where" in refused.text
 
 
-def test_an_account_that_is_never_swept_hinders_no_launch_on_a_cloud() -> None:
+def test_unswept_account_does_not_prevent_a_launch_on_a_cloud() -> None:
     targets = {"clouds": LABS, "accounts": ["222222222222"], "never": [HERE.account]}
     made = Service(file=policies(targets=targets, fleets={"pair": PAIR}))
     made.clouds["RegionOne"] = MemoryProvider(target=LAB, clock=made.time.now)
     assert made.launch(name="lab").status == 201
 
 
-def test_it_is_ended_on_its_cloud(api: Service) -> None:
+def test_fleet_is_terminated_on_its_own_cloud(api: Service) -> None:
     api.launch(name="lab")
     api.time.sleep(120)
     ended = api.ask("DELETE", "/fleets/lab")
@@ -259,7 +259,7 @@ def test_it_is_ended_on_its_cloud(api: Service) -> None:
     assert [row["outcome"] for row in ended.json["rows"]] == ["verified"] * 2
 
 
-def test_instances_and_plans_of_a_cloud_are_asked_for_by_its_name(api: Service) -> None:
+def test_instances_and_plans_of_a_cloud_are_queried_by_its_name(api: Service) -> None:
     cloud = api.clouds["RegionOne"]
     cloud.instances = {an_id(1): replace(an_instance(1), target=LAB)}
     page = api.ask("GET", "/instances", query={"cloud": "lab"})
@@ -271,7 +271,7 @@ def test_instances_and_plans_of_a_cloud_are_asked_for_by_its_name(api: Service) 
         assert 400 <= api.ask("POST", "/sweeps", body={"policy": "nightly", **wrong}).status < 500
 
 
-def test_of_a_cloud_with_several_regions_one_is_named(api: Service) -> None:
+def test_query_of_a_cloud_with_several_regions_names_one(api: Service) -> None:
     for number, region in enumerate(("north", "south")):
         cloud = MemoryProvider(target=replace(LAB, account="two", region=region))
         cloud.instances = {an_id(number): replace(an_instance(number), target=cloud.target)}
@@ -288,7 +288,7 @@ def test_of_a_cloud_with_several_regions_one_is_named(api: Service) -> None:
     assert "region is missing: the cloud two has north, south" in missing.text
 
 
-def test_a_message_may_name_a_cloud() -> None:
+def test_sweep_message_may_name_a_cloud() -> None:
     said = {
         "policy": "nightly",
         "region": "RegionOne",

@@ -29,7 +29,7 @@ def operations(described: dict[str, Any]) -> list[dict[str, Any]]:
     return [operation for path in described["paths"].values() for operation in path.values()]
 
 
-def test_the_page_asks_nobody_else_for_anything() -> None:
+def test_docs_page_loads_nothing_from_other_origins() -> None:
     page = Service().ask("GET", "/docs", caller=STRANGER)
 
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -45,28 +45,30 @@ def test_the_page_asks_nobody_else_for_anything() -> None:
     assert "validatorUrl: null" in page.text
 
 
-def test_the_page_is_packed_for_whoever_can_unpack_it() -> None:
+def test_docs_page_is_compressed_for_clients_that_accept_gzip() -> None:
     packed = Service().ask("GET", "/docs", headers={"Accept-Encoding": "gzip"})
 
     assert packed.headers["Content-Encoding"] == "gzip"
     assert "<title>Curfew: the API</title>" in packed.text
 
 
-def test_nothing_in_the_document_closes_the_script_that_it_stands_in() -> None:
+def test_openapi_document_cannot_close_its_script_element() -> None:
     page = Service().ask("GET", "/docs").text
     spec = page.split("spec: ")[1].split("deepLinking")[0]
 
     assert "</" not in spec
 
 
-def test_the_document_is_the_one_that_is_committed() -> None:
+def test_openapi_document_matches_the_committed_one() -> None:
     answered = Service().ask("GET", "/docs", query="format=json")
 
     assert answered.headers["Content-Type"] == "application/json"
     assert answered.text == COMMITTED.read_text("utf-8")
 
 
-def test_a_stale_document_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stale_openapi_document_is_detected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     place = tmp_path / "openapi.json"
 
     assert openapi.main(["--check", str(place)]) == 1
@@ -77,7 +79,7 @@ def test_a_stale_document_is_found(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"python -m tools.openapi {place}" in capsys.readouterr().err
 
 
-def test_every_operation_says_what_it_does_and_everything_that_it_may_answer(
+def test_every_operation_documents_its_purpose_and_responses(
     described: dict[str, Any],
 ) -> None:
     named = {tag["name"] for tag in described["tags"]}
@@ -98,21 +100,21 @@ def test_every_operation_says_what_it_does_and_everything_that_it_may_answer(
     assert len(ids) == len(set(ids)) == 13
 
 
-def test_every_operation_is_signed_or_has_a_token(described: dict[str, Any]) -> None:
+def test_every_operation_requires_a_signature_or_a_token(described: dict[str, Any]) -> None:
     assert described["security"] == [{"sigv4": []}, {"jwt": []}]
     assert not any("security" in operation for operation in operations(described))
     sigv4 = described["components"]["securitySchemes"]["sigv4"]
     assert sigv4["x-amazon-apigateway-authtype"] == "awsSigv4"
 
 
-def test_nothing_of_the_framework_is_in_the_document(described: dict[str, Any]) -> None:
+def test_openapi_document_has_no_framework_schemas(described: dict[str, Any]) -> None:
     assert described["openapi"].startswith("3.1")
     assert not {name for name in described["components"]["schemas"] if "Validation" in name}
     refs = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(described)))
     assert refs == set(described["components"]["schemas"])
 
 
-def test_the_examples_are_what_they_are_examples_of(described: dict[str, Any]) -> None:
+def test_openapi_examples_match_their_schemas(described: dict[str, Any]) -> None:
     found = 0
     for operation in operations(described):
         for content in operation.get("requestBody", {}).get("content", {}).values():
@@ -123,5 +125,5 @@ def test_the_examples_are_what_they_are_examples_of(described: dict[str, Any]) -
     assert found >= 5
 
 
-def test_a_problem_is_as_rfc_9457_has_it() -> None:
+def test_problem_responses_follow_rfc_9457() -> None:
     assert {"type", "title", "status", "detail"} < set(Problem.model_fields)

@@ -93,7 +93,7 @@ def test_every_event_leads_to_what_it_should(name: str) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_a_scheduled_event_in_time_is_swept_once_however_often_it_is_delivered() -> None:
+def test_scheduled_event_is_swept_once_however_often_it_is_delivered() -> None:
     before = states()
     punctual = event("nightly_scheduled.json") | {"scheduled_at": datetime.now(UTC).isoformat()}  # noqa: TID251
 
@@ -131,7 +131,7 @@ def test_acting_without_a_table_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.usefixtures("cloud")
-def test_a_table_that_is_not_there_fails_the_invocation_and_nothing_goes(
+def test_missing_table_fails_the_invocation_and_terminates_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CURFEW_TABLE", "elsewhere")
@@ -157,7 +157,7 @@ def test_a_broken_policy_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 @pytest.mark.usefixtures("cloud")
-def test_while_paused_the_invocation_succeeds_and_nothing_goes() -> None:
+def test_paused_invocation_succeeds_and_terminates_nothing() -> None:
     app = bootstrap.app()
     app.ledger.pause(Pause(since=app.now(), by="kim", reason="exam"))
     before = states()
@@ -169,7 +169,7 @@ def test_while_paused_the_invocation_succeeds_and_nothing_goes() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_an_invocation_that_is_nearly_out_of_time_does_nothing_and_fails() -> None:
+def test_invocation_nearly_out_of_time_does_nothing_and_fails() -> None:
     class Hurried(Context):
         @staticmethod
         def get_remaining_time_in_millis() -> int:

@@ -40,7 +40,7 @@ def crash() -> None:
     raise Crash
 
 
-def test_everything_that_has_to_go_is_verified() -> None:
+def test_every_terminated_instance_is_verified() -> None:
     night = Night(cloud=two_zones())
 
     report = night.sweep()
@@ -51,7 +51,7 @@ def test_everything_that_has_to_go_is_verified() -> None:
 
 
 @pytest.mark.parametrize("shield", ["termination_protected", "stop_protected"])
-def test_one_protected_among_forty_in_two_zones_costs_exactly_one_kept_row(shield: str) -> None:
+def test_one_protected_instance_of_forty_gives_one_kept_row(shield: str) -> None:
     night = Night(cloud=two_zones())
     night.cloud.change(an_id(7), **{shield: True})
 
@@ -63,7 +63,7 @@ def test_one_protected_among_forty_in_two_zones_costs_exactly_one_kept_row(shiel
     assert night.cloud.ids("running") == {an_id(7)}
 
 
-def test_protection_that_shows_only_after_the_plan_spares_the_instance_and_nobody_else() -> None:
+def test_protection_seen_after_planning_keeps_only_that_instance() -> None:
     night = Night(cloud=two_zones())
     night.cloud.before(
         "TerminateInstances", lambda: night.cloud.change(an_id(7), termination_protected=True)
@@ -77,7 +77,7 @@ def test_protection_that_shows_only_after_the_plan_spares_the_instance_and_nobod
     assert night.cloud.ids("running") == {an_id(7)}
 
 
-def test_what_only_iam_refuses_is_found_by_splitting() -> None:
+def test_instance_refused_by_iam_is_found_by_splitting_the_batch() -> None:
     night = Night(cloud=SimulatedEc2(*machines(8)))
     night.cloud.deny(an_id(3))
 
@@ -88,7 +88,7 @@ def test_what_only_iam_refuses_is_found_by_splitting() -> None:
     assert report.status is Status.FAILED
 
 
-def test_batches_stay_within_a_zone_and_within_twenty_and_together_are_the_plan() -> None:
+def test_batches_have_one_zone_and_at_most_twenty_and_cover_the_plan() -> None:
     night = Night(cloud=SimulatedEc2(*machines(45, zone=A), *machines(5, zone=B, start=46)))
 
     night.sweep()
@@ -101,7 +101,7 @@ def test_batches_stay_within_a_zone_and_within_twenty_and_together_are_the_plan(
         assert len({night.cloud.machines[id_].zone for id_ in ids}) == 1
 
 
-def test_an_instance_that_is_gone_is_not_claimed_and_costs_nobody_else() -> None:
+def test_missing_instance_is_not_claimed_and_affects_no_other() -> None:
     night = Night(cloud=SimulatedEc2(*machines(5)))
     night.cloud.before("TerminateInstances", lambda: night.cloud.machines.pop(an_id(2)))
 
@@ -111,7 +111,7 @@ def test_an_instance_that_is_gone_is_not_claimed_and_costs_nobody_else() -> None
     assert report.count(Result.VERIFIED) == 4
 
 
-def test_an_instance_that_cannot_be_seen_at_the_last_look_is_spared() -> None:
+def test_instance_missing_at_recheck_is_kept() -> None:
     night = Night(cloud=SimulatedEc2(*machines(3)))
     night.cloud.before("DescribeInstances", lambda: night.cloud.machines.pop(an_id(2)), on=2)
 
@@ -137,7 +137,7 @@ def test_an_instance_that_cannot_be_seen_at_the_last_look_is_spared() -> None:
     ],
     ids=str,
 )
-def test_what_changed_between_the_plan_and_the_call_is_seen(change: dict[str, object]) -> None:
+def test_change_between_plan_and_call_is_seen(change: dict[str, object]) -> None:
     night = Night(cloud=SimulatedEc2(*machines(3)))
     night.cloud.before("DescribeInstances", lambda: night.cloud.change(an_id(2), **change), on=2)
     report = night.sweep()
@@ -178,7 +178,7 @@ def test_a_throttle_slows_down_and_splits_nothing() -> None:
     assert sum(night.time.slept) >= 6
 
 
-def test_trouble_without_end_is_given_up_and_said() -> None:
+def test_endless_transient_errors_abort_and_are_reported() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.fail("TerminateInstances", BROKEN, times=99)
 
@@ -189,7 +189,7 @@ def test_trouble_without_end_is_given_up_and_said() -> None:
     assert len(night.cloud.orders) == PATIENCE
 
 
-def test_trouble_in_one_zone_does_not_stop_another() -> None:
+def test_transient_error_in_one_zone_does_not_stop_another() -> None:
     night = Night(cloud=two_zones())
     night.cloud.fail("TerminateInstances", BROKEN, times=PATIENCE)
 
@@ -201,7 +201,7 @@ def test_trouble_in_one_zone_does_not_stop_another() -> None:
 
 
 @pytest.mark.parametrize("code", ["AuthFailure", "ExpiredToken", "OptInRequired", "NeverHeardOf"])
-def test_an_error_that_concerns_everybody_or_that_nobody_knows_stops_everything(code: str) -> None:
+def test_general_or_unknown_error_stops_the_run(code: str) -> None:
     night = Night(cloud=two_zones())
     night.cloud.fail("TerminateInstances", refusal(code, 403), times=99)
 
@@ -214,7 +214,7 @@ def test_an_error_that_concerns_everybody_or_that_nobody_knows_stops_everything(
     assert code in report.outcomes[0].detail
 
 
-def test_when_even_looking_fails_nobody_claims_to_know() -> None:
+def test_outcome_is_unknown_when_describing_fails_too() -> None:
     night = Night(cloud=SimulatedEc2(*machines(3)))
     night.cloud.fail("TerminateInstances", LOST)
     night.cloud.fail("DescribeInstances", refusal("ExpiredToken"), on=3, times=99)
@@ -225,7 +225,7 @@ def test_when_even_looking_fails_nobody_claims_to_know() -> None:
     assert report.status is Status.FAILED
 
 
-def test_out_of_time_it_stops_before_a_batch_and_says_what_is_left() -> None:
+def test_deadline_stops_before_a_batch_and_reports_what_is_left() -> None:
     night = Night(cloud=two_zones(), deadline=NOW + timedelta(seconds=90))
     # The first batch takes half a minute.
     night.cloud.before("TerminateInstances", lambda: night.time.sleep(40))
@@ -239,7 +239,7 @@ def test_out_of_time_it_stops_before_a_batch_and_says_what_is_left() -> None:
     assert report.failed
 
 
-def test_a_plan_that_lay_too_long_is_not_carried_out() -> None:
+def test_stale_plan_is_not_executed() -> None:
     night = Night(cloud=two_zones())
     night.cloud.before("TerminateInstances", lambda: night.time.sleep(16 * 60))
 
@@ -263,7 +263,7 @@ def test_the_pause_switch_stops_the_next_batch() -> None:
     assert "kim: exam today" in report.outcomes[-1].detail
 
 
-def test_an_end_that_is_not_seen_in_time_is_accepted_and_not_verified() -> None:
+def test_termination_not_seen_in_time_is_accepted_and_not_verified() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.fail("DescribeInstances", THROTTLED, on=3, times=99)
 
@@ -274,7 +274,7 @@ def test_an_end_that_is_not_seen_in_time_is_accepted_and_not_verified() -> None:
     assert sum(night.time.slept) == 60
 
 
-def test_a_look_that_fails_stops_everything_and_says_so() -> None:
+def test_failed_recheck_stops_the_run_and_is_reported() -> None:
     night = Night(cloud=two_zones())
     night.cloud.fail("DescribeInstances", refusal("AuthFailure"), on=2)
 
@@ -308,7 +308,7 @@ def test_a_ledger_that_failed_once_is_not_trusted_with_another_batch() -> None:
     assert "the ledger cannot be used" in report.problem
 
 
-def test_a_group_that_is_spared_as_a_whole_is_no_call_at_all() -> None:
+def test_batch_kept_as_a_whole_makes_no_call() -> None:
     night = Night(cloud=SimulatedEc2(*machines(4)))
     night.cloud.deny(an_id(1))
 
@@ -324,7 +324,7 @@ def test_a_group_that_is_spared_as_a_whole_is_no_call_at_all() -> None:
     assert report.problem == ""
 
 
-def test_what_somebody_else_terminated_is_not_claimed() -> None:
+def test_instance_terminated_by_another_actor_is_not_claimed() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.before(
         "TerminateInstances", lambda: night.cloud.change(an_id(1), state="terminated")
@@ -335,7 +335,7 @@ def test_what_somebody_else_terminated_is_not_claimed() -> None:
     assert results(report) == {an_id(1): Result.KEPT, an_id(2): Result.VERIFIED}
 
 
-def test_an_effect_that_a_stale_look_did_not_show_is_still_ours() -> None:
+def test_effect_missing_from_a_stale_description_is_still_claimed() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.fail("TerminateInstances", LOST)
     night.cloud.before(
@@ -381,7 +381,7 @@ def test_the_audit_has_every_intent_before_its_call_and_one_outcome_after_it() -
     assert entries[0].draft.body["instance"]["tags"] == {"env": "dev"}
 
 
-def test_an_intent_whose_sweep_broke_off_is_settled_by_the_next_one() -> None:
+def test_open_intent_of_an_interrupted_sweep_is_resolved_by_the_next() -> None:
     night = Night(cloud=SimulatedEc2(*machines(3)))
     night.cloud.before("TerminateInstances", crash)
     with pytest.raises(Crash):
@@ -403,7 +403,7 @@ def test_an_intent_whose_sweep_broke_off_is_settled_by_the_next_one() -> None:
     assert gone.endswith("it is not to be seen")
 
 
-def test_a_fresh_intent_may_belong_to_a_sweep_that_still_runs_and_is_left_alone() -> None:
+def test_recent_intent_may_belong_to_a_running_sweep_and_stays_open() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.ledger = MemoryLedger()
     night.cloud.before("TerminateInstances", crash)
@@ -436,7 +436,7 @@ class TestSpot:
         assert report.count(Result.VERIFIED) == 3
         assert night.cloud.ids("running") == set()
 
-    def test_one_that_cannot_be_cancelled_keeps_its_instance(self) -> None:
+    def test_spot_request_that_cannot_be_cancelled_keeps_its_instance(self) -> None:
         night = self.persistent()
         night.cloud.fail("CancelSpotInstanceRequests", BROKEN)
 
@@ -446,7 +446,7 @@ class TestSpot:
         assert report.count(Result.VERIFIED) == 2
         assert night.cloud.ids("running") == {an_id(1)}
 
-    def test_one_that_cannot_be_seen_keeps_its_instance(self) -> None:
+    def test_spot_request_that_cannot_be_described_keeps_its_instance(self) -> None:
         night = self.persistent()
         night.cloud.spot_requests.clear()
 
@@ -455,7 +455,7 @@ class TestSpot:
         assert results(report)[an_id(1)] is Result.FAILED
         assert night.cloud.ids("running") == {an_id(1)}
 
-    def test_one_whose_instance_is_protected_after_the_cancel_says_that_it_is_cancelled(
+    def test_instance_protected_after_the_cancel_reports_the_cancelled_request(
         self,
     ) -> None:
         night = self.persistent()
@@ -470,7 +470,7 @@ class TestSpot:
         assert results(report)[an_id(1)] is Result.KEPT
         assert "its Spot request is cancelled" in report.outcomes[0].detail
 
-    def test_cancelling_a_disabled_request_ends_its_instance_and_that_is_ours(self) -> None:
+    def test_instance_ended_by_cancelling_a_disabled_request_is_claimed(self) -> None:
         night = self.persistent()
         night.policy = a_policy(selector=a_selector(states=frozenset({State.STOPPED})))
         night.cloud.change(an_id(1), state="stopped")
@@ -481,7 +481,7 @@ class TestSpot:
         assert results(report) == {an_id(1): Result.VERIFIED}
         assert [action for action, _ in night.cloud.orders] == ["CancelSpotInstanceRequests"]
 
-    def test_a_one_time_request_needs_nothing(self) -> None:
+    def test_one_time_spot_request_is_not_cancelled(self) -> None:
         night = self.persistent()
         night.cloud.request_spot("sir-00000001", an_id(1), persistent=False)
 
@@ -501,7 +501,7 @@ class TestWhatAnEffectMayHaveBeenIsNeverDenied:
                 "DescribeInstances", lambda: night.cloud.change(an_id(1), state="running"), on=look
             )
 
-    def test_a_pause_after_it_leaves_it_unknown(self) -> None:
+    def test_pause_after_an_unanswered_call_leaves_the_outcome_unknown(self) -> None:
         night = Night(cloud=SimulatedEc2(*machines(1)))
         night.cloud.fail("TerminateInstances", LOST)
         self.stale(night, 3)
@@ -516,7 +516,7 @@ class TestWhatAnEffectMayHaveBeenIsNeverDenied:
         assert report.failed
         assert "kim: exam" in report.problem
 
-    def test_a_protection_that_cannot_be_read_after_it_leaves_it_unknown(self) -> None:
+    def test_unreadable_protection_after_a_call_leaves_the_outcome_unknown(self) -> None:
         night = Night(cloud=SimulatedEc2(*machines(1)))
         night.cloud.fail("TerminateInstances", LOST)
         self.stale(night, 3)
@@ -524,27 +524,27 @@ class TestWhatAnEffectMayHaveBeenIsNeverDenied:
 
         assert results(night.sweep()) == {an_id(1): Result.UNKNOWN}
 
-    def test_an_answer_that_does_not_name_it_leaves_it_unknown(self) -> None:
+    def test_response_that_omits_the_instance_leaves_the_outcome_unknown(self) -> None:
         night = Night(cloud=SimulatedEc2(*machines(2)))
         night.cloud.always(Kind.IDLE, *ORDERS)
         night.cloud.always(Kind.UNNAMED, *ORDERS, ids=frozenset({an_id(1)}))
 
         assert results(night.sweep()) == {an_id(1): Result.UNKNOWN, an_id(2): Result.ACCEPTED}
 
-    def test_an_answer_that_does_not_name_it_is_looked_after(self) -> None:
+    def test_instance_that_the_response_omits_is_verified(self) -> None:
         night = Night(cloud=SimulatedEc2(*machines(2)))
         night.cloud.always(Kind.UNNAMED, *ORDERS, ids=frozenset({an_id(1)}))
 
         assert night.sweep().count(Result.VERIFIED) == 2
 
-    def test_a_throttle_surely_had_none(self) -> None:
+    def test_throttled_call_surely_had_no_effect(self) -> None:
         night = Night(cloud=SimulatedEc2(*machines(1)))
         night.cloud.fail("TerminateInstances", THROTTLED, times=9)
 
         assert results(night.sweep()) == {an_id(1): Result.FAILED}
 
 
-def test_what_somebody_else_ended_while_a_call_was_refused_is_not_claimed() -> None:
+def test_instance_ended_by_another_actor_during_a_refusal_is_not_claimed() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.change(an_id(2), zone=A)
     night.cloud.deny(an_id(2))
@@ -571,7 +571,7 @@ def test_waiting_ends_before_the_deadline_does() -> None:
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_an_answer_that_cannot_be_read_loses_no_outcome(nth: int) -> None:
+def test_unreadable_response_loses_no_outcome(nth: int) -> None:
     night = Night(cloud=two_zones())
     night.cloud.fail("DescribeInstances", Fault(kind=Kind.GARBLED), on=nth)
 
@@ -582,14 +582,14 @@ def test_an_answer_that_cannot_be_read_loses_no_outcome(nth: int) -> None:
         assert len(report.outcomes) == 40
 
 
-def test_an_order_whose_answer_cannot_be_read_is_looked_after() -> None:
+def test_call_with_an_unreadable_response_is_verified() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.fail("TerminateInstances", Fault(kind=Kind.GARBLED), on=1)
 
     assert night.sweep().count(Result.VERIFIED) == 2
 
 
-def test_a_fault_of_ours_stops_the_run_and_loses_no_outcome(
+def test_internal_error_stops_the_run_and_loses_no_outcome(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     night = Night(cloud=two_zones())

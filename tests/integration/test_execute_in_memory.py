@@ -94,7 +94,7 @@ class SlowEnd(Watched):
     capabilities = replace(MemoryProvider.capabilities, ends_for_sure=False)
 
 
-def told(executed: Executed) -> list[tuple[str, str]]:
+def shown(executed: Executed) -> list[tuple[str, str]]:
     """What became of each action, with the detail."""
     return [(str(outcome.result), outcome.detail) for outcome in executed.outcomes]
 
@@ -107,7 +107,7 @@ def told(executed: Executed) -> list[tuple[str, str]]:
         (ActionKind.SHELVE, State.STOPPED),
     ],
 )
-def test_each_action_is_the_order_of_its_name_for_the_sweep(kind: ActionKind, end: State) -> None:
+def test_each_action_makes_the_call_of_its_name(kind: ActionKind, end: State) -> None:
     cloud = Watched(2)
     bound = 2 if kind is ActionKind.TERMINATE else 0
 
@@ -120,11 +120,11 @@ def test_each_action_is_the_order_of_its_name_for_the_sweep(kind: ActionKind, en
         ("describe", 2, ""),
     ]
     assert cloud.calls == [(str(kind), (an_id(1), an_id(2)))]
-    assert told(executed) == [("verified", f"seen {end}")] * 2
+    assert shown(executed) == [("verified", f"seen {end}")] * 2
     assert (executed.problem, executed.cut) == ("", False)
 
 
-def test_an_order_names_no_more_than_the_cloud_takes_and_follows_its_own_look() -> None:
+def test_call_stays_within_the_batch_limit_and_follows_its_recheck() -> None:
     cloud = TwoByTwo(5)
 
     executed = cloud.carry_out()
@@ -144,7 +144,7 @@ def test_an_order_names_no_more_than_the_cloud_takes_and_follows_its_own_look() 
         ("terminate", (an_id(3), an_id(4))),
         ("terminate", (an_id(5),)),
     ]
-    assert told(executed) == [("verified", "seen terminated")] * 5
+    assert shown(executed) == [("verified", "seen terminated")] * 5
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_an_order_names_no_more_than_the_cloud_takes_and_follows_its_own_look() 
         (ActionKind.SHELVE, State.STOPPING, State.STOPPED),
     ],
 )
-def test_an_end_that_has_begun_is_verified_only_where_it_ends_for_sure(
+def test_started_termination_is_verified_only_where_it_always_completes(
     kind: ActionKind, begun: State, end: State
 ) -> None:
     sure, slow = Watched(1), SlowEnd(1)
@@ -163,20 +163,20 @@ def test_an_end_that_has_begun_is_verified_only_where_it_ends_for_sure(
         # The fourth call is the first look for the end.
         cloud.before = {4: partial(cloud.show, begun), 5: partial(cloud.show, end)}
 
-    assert told(sure.carry_out(kind)) == [("verified", f"seen {begun}")]
-    assert told(slow.carry_out(kind)) == [("verified", f"seen {end}")]
+    assert shown(sure.carry_out(kind)) == [("verified", f"seen {begun}")]
+    assert shown(slow.carry_out(kind)) == [("verified", f"seen {end}")]
     assert (sure.time.slept, slow.time.slept) == ([0], [0, 2])
 
 
-def test_an_age_that_only_the_plan_knows_still_counts_at_the_last_look() -> None:
+def test_age_known_only_to_the_plan_counts_at_recheck() -> None:
     cloud = Watched(1)
     first_seen = replace(cloud.instances[an_id(1)], first_seen_at=NOW - timedelta(days=9))
     plan = decide([first_seen], a_policy(older_than=timedelta(days=3)), NOW)
 
-    assert told(cloud.carry_out(plan=plan)) == [("verified", "seen terminated")]
+    assert shown(cloud.carry_out(plan=plan)) == [("verified", "seen terminated")]
 
 
-def test_a_batch_whose_look_takes_too_long_is_looked_at_in_halves() -> None:
+def test_batch_whose_recheck_takes_too_long_is_split() -> None:
     cloud = Watched(3)
     cloud.before = {1: cloud.slow, 3: cloud.slow}
 
@@ -192,11 +192,11 @@ def test_a_batch_whose_look_takes_too_long_is_looked_at_in_halves() -> None:
         ("terminate", 2, SWEEP),
         ("describe", 3, ""),
     ]
-    assert told(executed) == [("verified", "seen terminated")] * 3
+    assert shown(executed) == [("verified", "seen terminated")] * 3
     assert executed.problem == ""
 
 
-def test_an_order_that_the_rate_keeps_back_is_the_next_one_after_a_look() -> None:
+def test_rate_limited_call_is_made_next_after_a_recheck() -> None:
     def keep_back() -> None:
         raise PacedError("looked at again first")
 
@@ -215,7 +215,7 @@ def test_an_order_that_the_rate_keeps_back_is_the_next_one_after_a_look() -> Non
         ("terminate", 1, SWEEP),
         ("describe", 3, ""),
     ]
-    assert told(executed) == [("verified", "seen terminated")] * 3
+    assert shown(executed) == [("verified", "seen terminated")] * 3
 
 
 class Full(MemoryLedger):
@@ -227,12 +227,12 @@ class Full(MemoryLedger):
         super().append(target, drafts)
 
 
-def test_outcomes_that_the_ledger_does_not_take_are_the_problem_of_the_run() -> None:
+def test_outcomes_that_the_ledger_refuses_are_the_problem_of_the_run() -> None:
     ledger = Full()
 
     executed = Watched(1).carry_out(ledger=ledger)
 
-    assert told(executed) == [("verified", "seen terminated")]
+    assert shown(executed) == [("verified", "seen terminated")]
     assert executed.problem == "outcomes are not written down: the table is full"
     assert executed.cut is False
     assert len(ledger.open_intents(HERE)) == 1

@@ -44,7 +44,7 @@ def looks(night: Night) -> int:
     return sum(action == "DescribeInstances" for action, _ in night.cloud.calls)
 
 
-def test_what_is_spared_after_its_spot_request_was_cancelled_says_both() -> None:
+def test_kept_instance_with_a_cancelled_spot_request_reports_both() -> None:
     night = persistent()
     keep = {"env": "dev", "curfew:keep": ""}
     night.cloud.before("CancelSpotInstanceRequests", lambda: night.cloud.change(ONE, tags=keep))
@@ -54,7 +54,7 @@ def test_what_is_spared_after_its_spot_request_was_cancelled_says_both() -> None
     assert detail == "protect-tag: has the tag curfew:keep; its Spot request is cancelled"
 
 
-def test_what_cannot_be_released_says_what_would_happen_and_why() -> None:
+def test_spot_request_that_cannot_be_cancelled_reports_why() -> None:
     night = persistent()
     night.cloud.fail("CancelSpotInstanceRequests", BROKEN)
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_released_says_what_would_happen_and_why() -> None:
     assert "InternalError" in detail
 
 
-def test_a_lease_that_was_renewed_after_the_look_spares_its_instances_and_says_so() -> None:
+def test_lease_renewed_after_recheck_keeps_its_instances() -> None:
     night, lab = expired()
     night.cloud.before(
         "DescribeInstanceAttribute",
@@ -80,7 +80,7 @@ def test_a_lease_that_was_renewed_after_the_look_spares_its_instances_and_says_s
     }
 
 
-def test_a_fleet_is_claimed_by_the_sweep_that_ends_it_and_by_nobody_afterwards() -> None:
+def test_fleet_is_claimed_only_while_its_sweep_terminates_it() -> None:
     night, _ = expired()
     claimed: list[str] = []
 
@@ -95,14 +95,14 @@ def test_a_fleet_is_claimed_by_the_sweep_that_ends_it_and_by_nobody_afterwards()
     assert claimed == ["sweep-1", ""]
 
 
-def test_what_was_ended_already_is_somebody_elses_doing() -> None:
+def test_instance_already_ended_is_attributed_to_another_actor() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.before("TerminateInstances", lambda: night.cloud.change(ONE, state="terminated"))
 
     assert of(night.sweep(), ONE).detail == "was terminated already: somebody else's doing"
 
 
-def test_what_only_the_cloud_knows_to_be_protected_is_kept() -> None:
+def test_instance_protected_only_in_the_cloud_is_kept() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.fail("TerminateInstances", refusal("OperationNotPermitted"))
 
@@ -113,7 +113,7 @@ def test_what_only_the_cloud_knows_to_be_protected_is_kept() -> None:
     assert "OperationNotPermitted" in outcome.detail
 
 
-def test_what_the_cloud_refuses_for_another_reason_of_its_own_has_failed() -> None:
+def test_instance_refused_for_another_reason_has_failed() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.deny(ONE)
 
@@ -123,7 +123,7 @@ def test_what_the_cloud_refuses_for_another_reason_of_its_own_has_failed() -> No
     assert outcome.detail.startswith("the cloud refused: ")
 
 
-def test_a_batch_without_whoever_showed_itself_is_ordered_without_another_look() -> None:
+def test_batch_without_the_missing_instance_needs_no_second_recheck() -> None:
     night = Night(cloud=SimulatedEc2(*machines(3)))
     night.cloud.before("TerminateInstances", lambda: night.cloud.machines.pop(TWO))
 
@@ -133,7 +133,7 @@ def test_a_batch_without_whoever_showed_itself_is_ordered_without_another_look()
     assert looks(night) == 4
 
 
-def test_only_the_second_half_of_a_batch_is_looked_at_anew() -> None:
+def test_only_the_second_half_of_a_split_batch_is_rechecked() -> None:
     night = Night(cloud=SimulatedEc2(*machines(3)))
     night.cloud.deny(TWO, THREE)
 
@@ -146,7 +146,7 @@ def test_only_the_second_half_of_a_batch_is_looked_at_anew() -> None:
     assert looks(night) == 9
 
 
-def test_a_repeated_order_follows_straight_on_the_look_after_the_trouble() -> None:
+def test_repeated_call_follows_directly_on_the_recheck_after_an_error() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.fail("TerminateInstances", THROTTLED)
 
@@ -167,7 +167,7 @@ def test_each_wait_is_twice_the_one_before() -> None:
 
 
 @pytest.mark.parametrize(("left", "slept"), [(62, [2]), (61, [])])
-def test_waiting_leaves_the_time_that_a_further_call_needs(left: int, slept: list[float]) -> None:
+def test_waiting_leaves_time_for_another_call(left: int, slept: list[float]) -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)), deadline=NOW + timedelta(seconds=left))
     night.cloud.fail("TerminateInstances", THROTTLED, times=99)
 
@@ -185,7 +185,7 @@ def test_the_entries_of_a_sweep_are_its_own() -> None:
     assert {entry.draft.sweep_id for entry in night.ledger.entries(HERE)} == {"sweep-1"}
 
 
-def test_a_plan_without_actions_is_carried_out_without_a_call_or_a_problem() -> None:
+def test_plan_without_actions_makes_no_call_and_has_no_problem() -> None:
     night = Night(cloud=SimulatedEc2())
     clock = Clock(now=night.time.now, sleep=night.time.sleep)
 
@@ -202,9 +202,7 @@ def test_a_plan_without_actions_is_carried_out_without_a_call_or_a_problem() -> 
 
 
 @pytest.mark.parametrize(("left", "last"), [(70, 30), (69, 16)])
-def test_the_watch_for_an_end_stops_while_there_is_time_to_write_down_how_it_stands(
-    left: int, last: int
-) -> None:
+def test_verification_stops_while_there_is_time_to_record_outcomes(left: int, last: int) -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)), deadline=NOW + timedelta(seconds=left))
     night.cloud.always(Kind.IDLE, *ORDERS)
 
@@ -215,11 +213,11 @@ def test_the_watch_for_an_end_stops_while_there_is_time_to_write_down_how_it_sta
     assert outcome.detail == "the cloud agreed; its end is not seen yet"
 
 
-def test_what_was_seen_to_end_says_in_which_state() -> None:
+def test_verified_outcome_names_the_state() -> None:
     assert of(Night(cloud=SimulatedEc2(*machines(1))).sweep(), ONE).detail == "seen terminated"
 
 
-def test_what_the_answer_did_not_name_says_so() -> None:
+def test_outcome_of_an_instance_missing_from_the_response_says_so() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.always(Kind.IDLE, *ORDERS)
     night.cloud.always(Kind.UNNAMED, *ORDERS, ids=frozenset({ONE}))
@@ -227,34 +225,34 @@ def test_what_the_answer_did_not_name_says_so() -> None:
     assert of(night.sweep(), ONE).detail == "the cloud's answer did not name it"
 
 
-def test_what_cannot_be_seen_any_more_says_so() -> None:
+def test_outcome_of_an_instance_that_vanished_says_so() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.before("DescribeInstances", lambda: night.cloud.machines.pop(ONE), on=2)
 
     assert of(night.sweep(), ONE).detail == "not to be seen any more, which proves nothing"
 
 
-def test_a_plan_that_lay_too_long_says_what_has_to_be_done() -> None:
+def test_stale_plan_error_says_what_to_do() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.before("DescribeInstances", lambda: night.time.sleep(16 * 60), on=2)
 
     assert of(night.sweep(), ONE).detail == "the plan is stale: it has to be made anew"
 
 
-def test_out_of_time_says_who_takes_it_up() -> None:
+def test_deadline_problem_says_what_continues_the_sweep() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)), deadline=NOW + timedelta(seconds=59))
 
     assert of(night.sweep(), ONE).detail == "out of time: the next sweep takes it up"
 
 
-def test_a_look_that_fails_says_that_it_was_the_look() -> None:
+def test_failed_recheck_names_the_recheck() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.fail("DescribeInstances", refusal("AuthFailure"), on=2)
 
     assert night.sweep().problem.startswith("looking at the batch failed: ")
 
 
-def test_a_plan_may_lie_for_exactly_as_long_as_it_keeps() -> None:
+def test_plan_is_valid_up_to_its_exact_maximum_age() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.before("DescribeInstances", lambda: night.time.sleep(15 * 60), on=2)
 
@@ -262,7 +260,7 @@ def test_a_plan_may_lie_for_exactly_as_long_as_it_keeps() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "looked"), [(40, 3), (41, 4)])
-def test_a_look_counts_for_forty_seconds_and_no_longer(seconds: int, looked: int) -> None:
+def test_recheck_is_valid_for_forty_seconds_and_no_longer(seconds: int, looked: int) -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.before("DescribeInstances", lambda: night.time.sleep(seconds), on=2)
 
@@ -271,7 +269,7 @@ def test_a_look_counts_for_forty_seconds_and_no_longer(seconds: int, looked: int
     assert looks(night) == looked
 
 
-def test_looks_that_all_take_too_long_say_so() -> None:
+def test_rechecks_that_all_take_too_long_are_reported() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     for look in (2, 3):
         night.cloud.before("DescribeInstances", lambda: night.time.sleep(41), on=look)
@@ -282,7 +280,7 @@ def test_looks_that_all_take_too_long_say_so() -> None:
     assert report.problem == "what was seen is too old to act on: looking takes too long"
 
 
-def test_a_refusal_that_concerns_everybody_is_the_problem_of_the_sweep() -> None:
+def test_refusal_that_affects_every_instance_is_the_sweeps_problem() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.fail("TerminateInstances", refusal("AuthFailure", 401))
 
@@ -292,7 +290,7 @@ def test_a_refusal_that_concerns_everybody_is_the_problem_of_the_sweep() -> None
     assert of(report, ONE).detail == report.problem
 
 
-def test_a_half_of_which_nobody_is_left_does_not_keep_the_other_from_its_turn() -> None:
+def test_empty_half_of_a_batch_does_not_block_the_other_half() -> None:
     night = Night(cloud=SimulatedEc2(*machines(4)))
     keep = {"env": "dev", "curfew:keep": ""}
 
@@ -314,7 +312,7 @@ def test_a_half_of_which_nobody_is_left_does_not_keep_the_other_from_its_turn() 
     }
 
 
-def test_the_register_is_told_who_has_ended_and_when() -> None:
+def test_ledger_records_which_instances_ended_and_when() -> None:
     night, _ = expired()
 
     night.sweep()
@@ -326,7 +324,7 @@ def test_the_register_is_told_who_has_ended_and_when() -> None:
     assert fleet.ended_at == night.time.now()
 
 
-def test_the_register_is_not_told_of_an_end_that_nobody_has_seen() -> None:
+def test_ledger_records_no_end_that_was_not_seen() -> None:
     night, _ = expired()
     night.cloud.always(Kind.IDLE, *ORDERS)
 
@@ -334,7 +332,7 @@ def test_the_register_is_not_told_of_an_end_that_nobody_has_seen() -> None:
     assert {member.ended_at for member in night.ledger.fleets.members("op-lab")} == {None}
 
 
-def test_whoever_was_only_stopped_has_not_ended() -> None:
+def test_stopped_instance_has_not_ended() -> None:
     policy = a_policy(selector=a_selector(tags=(), expired=True), action=ActionKind.STOP)
     night = Night(cloud=SimulatedEc2(*machines(2)), policy=policy)
     leased(night, ONE, TWO, ends_in=-timedelta(minutes=1))

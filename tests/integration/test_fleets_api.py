@@ -37,7 +37,7 @@ from tests.http import (
     Service,
     event,
     policies,
-    told,
+    utc_text,
 )
 
 MINE = "pair-mine"
@@ -64,15 +64,15 @@ def faults(reply: Reply) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------------------ launching
 
 
-def test_a_pair_is_launched_with_an_owner_and_an_end(api: Service) -> None:
+def test_two_instances_are_launched_with_an_owner_and_an_end(api: Service) -> None:
     made = api.launch(name=MINE, ttl="4h")
 
     assert made.status == 201
     assert made.headers["Location"] == f"/fleets/{MINE}"
     fleet = made.json
     assert (fleet["owner"], fleet["step"], fleet["count"]) == (OWNER, "launched", 2)
-    assert fleet["created_at"] == told(NOW)
-    assert fleet["expires_at"] == told(NOW + timedelta(hours=4))
+    assert fleet["created_at"] == utc_text(NOW)
+    assert fleet["expires_at"] == utc_text(NOW + timedelta(hours=4))
     assert [one["state"] for one in fleet["instances"]] == ["running", "running"]
     tags = api.cloud.instances[fleet["instances"][0]["id"]].tags
     assert tags["curfew:fleet"] == MINE
@@ -92,7 +92,7 @@ def test_the_same_key_gives_the_same_fleet_and_never_four_instances(api: Service
     assert launches(api) == 1
 
 
-def test_a_key_that_had_another_body_is_refused(api: Service) -> None:
+def test_key_reused_with_another_body_is_refused(api: Service) -> None:
     api.launch("a-key")
 
     other = api.launch("a-key", count=3)
@@ -101,21 +101,21 @@ def test_a_key_that_had_another_body_is_refused(api: Service) -> None:
     assert len(running(api)) == 2
 
 
-def test_a_key_is_its_callers_own(api: Service) -> None:
+def test_idempotency_key_belongs_to_its_caller(api: Service) -> None:
     api.launch("a-key")
 
     assert api.launch("a-key", caller=STRANGER).status == 201
     assert len(running(api)) == 4
 
 
-def test_a_name_that_nobody_chose_is_the_same_for_the_same_key(api: Service) -> None:
+def test_generated_name_is_the_same_for_the_same_key(api: Service) -> None:
     elsewhere = Service()
 
     assert api.launch("a-key").json["name"] == elsewhere.launch("a-key").json["name"]
     assert api.launch("another").json["name"] != api.launch("a-key").json["name"]
 
 
-def test_two_that_come_at_once_with_one_key_lead_to_one_fleet(api: Service) -> None:
+def test_concurrent_requests_with_one_key_create_one_fleet(api: Service) -> None:
     """The second comes while the first waits for the cloud's answer, in another process."""
     ledger, launch = api.ledger, api.cloud.launch
     scope: list[Key] = []
@@ -175,14 +175,14 @@ def test_two_that_come_at_once_with_one_key_lead_to_one_fleet(api: Service) -> N
         ({"tags": {"AWS:x": ""}}, "body.tags.AWS:x.[key]"),
     ],
 )
-def test_what_is_wrong_is_named_and_nothing_is_launched(
+def test_invalid_field_is_named_and_nothing_is_launched(
     api: Service, body: dict[str, Any], where: str
 ) -> None:
     assert list(faults(api.launch(**body))) == [where]
     assert api.orders() == []
 
 
-def test_every_fault_is_named_at_once(api: Service) -> None:
+def test_every_invalid_field_is_named_at_once(api: Service) -> None:
     wrong = api.ask("POST", "/fleets", query="dry=1", body={"tempalte": "pair", "count": "two"})
 
     assert faults(wrong) == {
@@ -199,15 +199,15 @@ def test_every_fault_is_named_at_once(api: Service) -> None:
     [
         ({"count": 41}, "may have 1 to 40"),
         ({"ttl": "3d"}, "the template allows 2d from now"),
-        ({"until": told(NOW + timedelta(days=9))}, "the template allows 2d from now"),
-        ({"until": told(NOW)}, "less than 1m from now"),
+        ({"until": utc_text(NOW + timedelta(days=9))}, "the template allows 2d from now"),
+        ({"until": utc_text(NOW)}, "less than 1m from now"),
         ({"until": "9999-12-31T23:59:59Z"}, "the template allows 2d from now"),
         ({"template": "pairs"}, 'there is no fleet "pairs"'),
         ({"region": "us-east-1"}, 'no region "us-east-1" is enabled'),
         ({"tags": {"Precious": ""}}, "tags.Precious would protect the fleet"),
     ],
 )
-def test_what_the_template_does_not_allow_is_refused(
+def test_request_beyond_the_template_is_refused(
     api: Service, body: dict[str, Any], words: str
 ) -> None:
     refused = api.launch(**body)
@@ -218,11 +218,11 @@ def test_what_the_template_does_not_allow_is_refused(
 
 
 @pytest.mark.parametrize("key", ["", " ", "x" * 129, "naïve", "two words"])
-def test_a_key_is_visible_ascii_of_some_length(api: Service, key: str) -> None:
+def test_idempotency_key_is_visible_ascii_of_limited_length(api: Service, key: str) -> None:
     assert list(faults(api.launch(key))) == ["header.idempotency-key"]
 
 
-def test_a_key_may_have_commas(api: Service) -> None:
+def test_idempotency_key_may_contain_commas(api: Service) -> None:
     assert api.launch("a,b").status == 201
     assert api.launch("a,b").status == 200
     assert api.launch("a").status == 201
@@ -242,7 +242,7 @@ def test_a_name_is_held_until_its_fleet_has_ended(api: Service) -> None:
     )  # its fleet has ended, and the name is another's
 
 
-def test_another_region_is_asked_for_by_name(api: Service) -> None:
+def test_request_may_name_another_region(api: Service) -> None:
     made = api.launch(region="eu-west-1", name=MINE)
 
     assert made.json["region"] == "eu-west-1"
@@ -250,7 +250,7 @@ def test_another_region_is_asked_for_by_name(api: Service) -> None:
     assert api.ask("GET", f"/fleets/{MINE}").json["instances"][0]["zone"] == "eu-west-1a"
 
 
-def test_partial_capacity_is_an_answer_about_the_fleet(api: Service) -> None:
+def test_partial_capacity_is_reported_on_the_fleet(api: Service) -> None:
     api.cloud.capacity[Pool(instance_type="t2.micro")] = 1
 
     partial = api.launch("one")
@@ -261,7 +261,7 @@ def test_partial_capacity_is_an_answer_about_the_fleet(api: Service) -> None:
     assert (failed.status, failed.json["step"], failed.json["instances"]) == (201, "failed", [])
 
 
-def test_a_launch_that_takes_too_long_is_accepted_and_carried_on(api: Service) -> None:
+def test_slow_launch_is_accepted_and_continued(api: Service) -> None:
     api.queue = True
     launch = api.cloud.launch
 
@@ -285,7 +285,7 @@ def test_a_launch_that_takes_too_long_is_accepted_and_carried_on(api: Service) -
     assert len(running(api)) == 2
 
 
-def test_without_a_queue_a_launch_has_all_the_time_that_there_is(api: Service) -> None:
+def test_launch_without_a_queue_uses_all_the_time_left(api: Service) -> None:
     calls = 0
     launch = api.cloud.launch
 
@@ -306,7 +306,7 @@ def test_without_a_queue_a_launch_has_all_the_time_that_there_is(api: Service) -
 # --------------------------------------------------------------------------------------------------- looking and leases
 
 
-def test_a_fleet_is_looked_at_as_it_is_now(api: Service) -> None:
+def test_fleet_is_shown_as_it_is_now(api: Service) -> None:
     ids = [one["id"] for one in api.launch(name=MINE).json["instances"]]
     api.cloud.instances[ids[0]] = replace(api.cloud.instances[ids[0]], state=State.TERMINATED)
     del api.cloud.instances[ids[1]]
@@ -314,11 +314,11 @@ def test_a_fleet_is_looked_at_as_it_is_now(api: Service) -> None:
 
     gone, unseen = api.ask("GET", f"/fleets/{MINE}", caller=STRANGER).json["instances"]
 
-    assert (gone["state"], gone["ended_at"]) == ("terminated", told(NOW + timedelta(hours=1)))
+    assert (gone["state"], gone["ended_at"]) == ("terminated", utc_text(NOW + timedelta(hours=1)))
     assert (unseen["seen"], unseen["state"], unseen["ended_at"]) == (False, None, None)
 
 
-def test_fleets_are_listed_page_by_page_and_the_ended_only_if_asked_for(api: Service) -> None:
+def test_fleets_are_paginated_and_ended_ones_shown_on_request(api: Service) -> None:
     names = [f"fleet-{letter}" for letter in "abc"]
     for name in names:
         api.launch(name, name=name)
@@ -334,11 +334,11 @@ def test_fleets_are_listed_page_by_page_and_the_ended_only_if_asked_for(api: Ser
     ]
     assert second["after"] == ""
     assert [fleet["name"] for fleet in everything["fleets"]] == names
-    assert everything["fleets"][1]["ended_at"] == told(NOW)
+    assert everything["fleets"][1]["ended_at"] == utc_text(NOW)
 
 
 @pytest.mark.parametrize("after", ["x", "W10", "bnVsbA", "WyJhIiwiYiJd", "é", "=" * 9, "W" * 4000])
-def test_a_page_that_was_never_given_is_refused(api: Service, after: str) -> None:
+def test_page_token_that_was_never_issued_is_refused(api: Service, after: str) -> None:
     for path in ("/fleets", "/instances"):
         refused = api.ask("GET", path, query={"after": after})
         assert (refused.status, refused.kind) == (422, "invalid")
@@ -348,20 +348,22 @@ def test_a_lease_is_renewed_and_shortened_within_the_bounds(api: Service) -> Non
     api.launch(name=MINE)
 
     longer = api.ask("PATCH", f"/fleets/{MINE}", body={"ttl": "2d"})
-    shorter = api.ask("PATCH", f"/fleets/{MINE}", body={"until": told(NOW + timedelta(hours=1))})
+    shorter = api.ask(
+        "PATCH", f"/fleets/{MINE}", body={"until": utc_text(NOW + timedelta(hours=1))}
+    )
     too_long = api.ask("PATCH", f"/fleets/{MINE}", body={"ttl": "49h"})
-    too_short = api.ask("PATCH", f"/fleets/{MINE}", body={"until": told(NOW)})
+    too_short = api.ask("PATCH", f"/fleets/{MINE}", body={"until": utc_text(NOW)})
 
-    assert longer.json["expires_at"] == told(NOW + timedelta(days=2))
+    assert longer.json["expires_at"] == utc_text(NOW + timedelta(days=2))
     assert (shorter.status, shorter.json["warning"]) == (200, "")
     assert (too_long.status, too_short.status) == (422, 422)
     shown = api.ask("GET", f"/fleets/{MINE}").json
-    assert shown["expires_at"] == told(NOW + timedelta(hours=1))
+    assert shown["expires_at"] == utc_text(NOW + timedelta(hours=1))
     instance = api.cloud.instances[shown["instances"][0]["id"]]
-    assert instance.tags["curfew:lease"] == told(NOW + timedelta(hours=1))
+    assert instance.tags["curfew:lease"] == utc_text(NOW + timedelta(hours=1))
 
 
-def test_the_shortest_lease_can_be_had(api: Service) -> None:
+def test_shortest_lease_is_accepted(api: Service) -> None:
     api.time.at += timedelta(milliseconds=600)
     api.launch(name=MINE)
 
@@ -376,13 +378,13 @@ def test_tags_that_cannot_be_written_are_a_warning(api: Service) -> None:
 
     assert renewed.status == 200
     assert "no tags today" in renewed.json["warning"]
-    assert api.ask("GET", "/fleets").json["fleets"][0]["expires_at"] == told(
+    assert api.ask("GET", "/fleets").json["fleets"][0]["expires_at"] == utc_text(
         NOW + timedelta(days=1)
     )
 
 
-@pytest.mark.parametrize("body", [{}, {"ttl": "1h", "until": told(NOW)}, {"ttl": None}])
-def test_a_lease_has_one_end(api: Service, body: dict[str, Any]) -> None:
+@pytest.mark.parametrize("body", [{}, {"ttl": "1h", "until": utc_text(NOW)}, {"ttl": None}])
+def test_renewal_names_exactly_one_end(api: Service, body: dict[str, Any]) -> None:
     api.launch(name=MINE)
 
     assert list(faults(api.ask("PATCH", f"/fleets/{MINE}", body=body))) == ["body"]
@@ -401,14 +403,14 @@ def test_a_fleet_is_terminated_and_a_repeated_request_succeeds_too(api: Service)
     assert ended.status == 200
     assert [row["outcome"] for row in ended.json["rows"]] == ["verified", "verified"]
     assert ended.json["sweep"]["verified"] == 2
-    assert ended.json["fleet"]["ended_at"] == told(NOW)
+    assert ended.json["fleet"]["ended_at"] == utc_text(NOW)
     assert (again.status, set(again.json)) == (200, set(ended.json))
     assert (again.json["sweep_id"], again.json["sweep"], again.json["rows"]) == ("", None, [])
     assert api.orders() == orders
     assert running(api) == set()
 
 
-def test_a_stranger_with_the_copied_tags_is_left_alone_and_reported(api: Service) -> None:
+def test_unrelated_instance_with_copied_tags_is_kept_and_reported(api: Service) -> None:
     ids = [one["id"] for one in api.launch(name=MINE).json["instances"]]
     api.add(an_instance(99, tags=dict(api.cloud.instances[ids[0]].tags)))
 
@@ -419,7 +421,7 @@ def test_a_stranger_with_the_copied_tags_is_left_alone_and_reported(api: Service
     assert running(api) == {an_id(99)}
 
 
-def test_what_is_protected_is_kept_with_its_reason(api: Service) -> None:
+def test_protected_instance_is_kept_with_its_reason(api: Service) -> None:
     first, second = (one["id"] for one in api.launch(name=MINE).json["instances"])
     api.cloud.attributes[first] = Attributes(termination_protected=True, stop_protected=False)
 
@@ -432,7 +434,7 @@ def test_what_is_protected_is_kept_with_its_reason(api: Service) -> None:
     assert running(api) == {first}
 
 
-def test_a_large_fleet_is_ended_by_the_queue(api: Service) -> None:
+def test_large_fleet_is_terminated_through_the_queue(api: Service) -> None:
     api.queue = True
     api.launch(name=MINE, count=21)
 
@@ -459,7 +461,7 @@ def test_while_paused_no_fleet_is_ended(api: Service) -> None:
     assert api.ask("PATCH", f"/fleets/{MINE}", body={"ttl": "1d"}).status == 200
 
 
-def test_an_end_beyond_the_days_limit_is_refused_whole() -> None:
+def test_termination_beyond_the_daily_limit_is_refused_whole() -> None:
     api = Service(file=policies(limits={"per_sweep": 1, "percent": 1, "per_day": 40}))
     api.launch(name=MINE)
     assert api.ledger.reserve(HERE, NOW.date(), 39, 40)  # what is left is one
@@ -514,7 +516,7 @@ def applied(api: Service, plan: dict[str, Any]) -> Reply:
     return api.ask("POST", f"/sweeps/{plan['id']}/apply", caller=ADMINISTRATOR)
 
 
-def test_a_plan_is_made_read_and_applied_once(api: Service) -> None:
+def test_plan_is_created_read_and_applied_once(api: Service) -> None:
     api.add(an_instance(1), an_instance(2, tags={"env": "dev", "precious": ""}), an_instance(3))
     plan = planned(api)
     later = an_instance(4)
@@ -526,7 +528,7 @@ def test_a_plan_is_made_read_and_applied_once(api: Service) -> None:
     read = api.ask("GET", f"/sweeps/{plan['id']}")
 
     assert (plan["step"], plan["summary"]["actions"]) == ("planned", 2)
-    assert plan["expires_at"] == told(NOW + timedelta(minutes=15))
+    assert plan["expires_at"] == utc_text(NOW + timedelta(minutes=15))
     assert {row["id"]: row["outcome"] for row in plan["verdicts"]} == {
         an_id(1): "planned",
         an_id(2): "kept",
@@ -556,7 +558,7 @@ def test_a_stale_plan_is_refused(api: Service) -> None:
     assert api.orders() == []
 
 
-def test_a_plan_of_other_policies_is_refused(api: Service) -> None:
+def test_plan_made_with_other_policies_is_refused(api: Service) -> None:
     api.add(an_instance())
     plan = planned(api)
     api.file = policies(version="v2")
@@ -576,7 +578,7 @@ def test_a_plan_is_not_applied_while_paused_or_in_report_mode(api: Service) -> N
     paused = applied(api, plan)
     assert api.ask("GET", "/pause").json == {
         "paused": True,
-        "since": told(NOW),
+        "since": utc_text(NOW),
         "by": ADMINISTRATOR,
         "reason": "exam",
     }
@@ -590,7 +592,7 @@ def test_a_plan_is_not_applied_while_paused_or_in_report_mode(api: Service) -> N
     assert applied(api, plan).status == 200
 
 
-def test_a_large_plan_is_applied_by_the_queue() -> None:
+def test_large_plan_is_applied_through_the_queue() -> None:
     api = Service(queue=True, file=policies(limits={"per_sweep": 50, "percent": 100}))
     api.add(*(an_instance(number) for number in range(25)))
     plan = planned(api)
@@ -604,7 +606,7 @@ def test_a_large_plan_is_applied_by_the_queue() -> None:
     assert applied(api, plan).status == 409
 
 
-def test_a_listing_that_takes_too_long_goes_on_in_the_queue(api: Service) -> None:
+def test_slow_listing_continues_through_the_queue(api: Service) -> None:
     api.queue = True
 
     def slowly(*_: Any, **__: Any) -> Iterator[Instance]:
@@ -621,7 +623,7 @@ def test_a_listing_that_takes_too_long_goes_on_in_the_queue(api: Service) -> Non
     assert applied(api, begun.json).status == 409
 
 
-def test_the_verdicts_come_page_by_page(api: Service) -> None:
+def test_verdicts_are_paginated(api: Service) -> None:
     api.add(*(an_instance(number) for number in range(5)))
     plan = planned(api)
     path = f"/sweeps/{plan['id']}"
@@ -651,7 +653,7 @@ def test_a_plan_is_for_one_region_of_the_policy(api: Service) -> None:
     assert planned(api, policy="abroad", region="eu-west-1")["region"] == "eu-west-1"
 
 
-def test_what_there_is_not_is_not_found(api: Service) -> None:
+def test_missing_resource_is_not_found(api: Service) -> None:
     for method, path in (
         ("GET", "/fleets/none"),
         ("PATCH", "/fleets/none"),
@@ -697,18 +699,18 @@ def test_instances_are_found_by_state_and_tag_literally(api: Service) -> None:
     assert shown(api, "region=eu-west-1") == []
 
 
-def test_instances_have_the_lease_of_the_ledger_and_not_of_the_tag(api: Service) -> None:
+def test_instance_lease_comes_from_the_ledger_and_not_from_the_tag(api: Service) -> None:
     ours = api.launch(name=MINE).json["instances"][0]["id"]
     api.add(an_instance(99, tags=dict(api.cloud.instances[ours].tags)))
 
     found = api.ask("GET", "/instances").json["instances"]
 
     leased = {one["id"]: (one["fleet"], one["owner"], one["expires_at"]) for one in found}
-    assert leased[ours] == (MINE, OWNER, told(NOW + timedelta(hours=8)))
+    assert leased[ours] == (MINE, OWNER, utc_text(NOW + timedelta(hours=8)))
     assert leased[an_id(99)] == ("", "", None)
 
 
-def test_instances_come_page_by_page_and_a_page_goes_on_only_itself(api: Service) -> None:
+def test_instances_are_paginated_and_a_token_continues_only_its_query(api: Service) -> None:
     api.add(*(an_instance(number) for number in range(5)))
 
     first = api.ask("GET", "/instances", query="limit=3").json
@@ -744,7 +746,7 @@ def test_a_wrong_parameter_is_named(api: Service, query: str, where: str) -> Non
     assert list(faults(api.ask("GET", "/instances", query=query))) == [where]
 
 
-def test_an_answer_that_no_lambda_can_give_is_refused_with_what_to_do(api: Service) -> None:
+def test_response_too_large_for_lambda_is_refused_with_a_remedy(api: Service) -> None:
     tags = {f"key-{number}": "x" * 256 for number in range(40)}
     api.add(*(an_instance(number, tags=tags) for number in range(600)))
 
@@ -795,23 +797,23 @@ def test_a_body_that_is_not_one_json_object_is_unreadable(
     assert api.orders() == []
 
 
-def test_a_body_that_is_not_there_lacks_what_it_should_have(api: Service) -> None:
+def test_missing_body_is_reported_as_missing_fields(api: Service) -> None:
     for body in (None, "", " "):
         asked = api.ask("POST", "/fleets", body=body, headers={"Idempotency-Key": "k"})
         assert faults(asked) == {"body.template": "is missing"}
 
 
-def test_a_body_may_be_encoded(api: Service) -> None:
+def test_body_may_be_base64_encoded(api: Service) -> None:
     assert post(api, '{"template": "pair"}', encoded=True).status == 201
 
 
-def test_an_encoding_that_is_none_is_unreadable(api: Service) -> None:
+def test_invalid_base64_body_is_unreadable(api: Service) -> None:
     for body in ("no base64!", "/w=="):
         asked = event("POST", "/fleets", body=body, headers={"Idempotency-Key": "k"})
         assert api.put(asked | {"isBase64Encoded": True}).status == 400
 
 
-def test_a_body_has_at_most_64_kib_before_anybody_reads_it(api: Service) -> None:
+def test_body_over_64_kib_is_refused_before_parsing(api: Service) -> None:
     most = '{"template": "pair"' + " " * (64 * 1024 - 20) + "}"
 
     assert post(api, most + " ").kind == "too-large"
@@ -831,13 +833,13 @@ def test_a_body_has_at_most_64_kib_before_anybody_reads_it(api: Service) -> None
         "multipart/form-data; boundary=x",
     ],
 )
-def test_a_body_that_is_not_said_to_be_json_is_refused(api: Service, said: str) -> None:
+def test_body_without_a_json_content_type_is_refused(api: Service, said: str) -> None:
     refused = post(api, '{"template": "pair"}', headers={"content-type": said})
 
     assert (refused.status, refused.kind) == (415, "media-type")
 
 
-def test_a_body_may_say_its_characters(api: Service) -> None:
+def test_content_type_may_name_a_charset(api: Service) -> None:
     said = {"content-type": "Application/JSON; charset=utf-8"}
 
     assert post(api, '{"template": "pair"}', headers=said).status == 201
@@ -857,7 +859,7 @@ def test_a_route_that_takes_no_body_refuses_one(api: Service) -> None:
 
 
 class Canary(Exception):  # noqa: N818
-    """A fault that nobody expects."""
+    """An unexpected error."""
 
 
 def fail_with(error: Exception) -> Any:
@@ -881,7 +883,7 @@ def fail_with(error: Exception) -> Any:
         (RecursionError("secret"), 500, "internal"),
     ],
 )
-def test_trouble_elsewhere_is_told_as_such(
+def test_upstream_failure_is_reported_as_such(
     api: Service, error: Exception, status: int, kind: str
 ) -> None:
     api.cloud.page = fail_with(error)  # type: ignore[method-assign]
@@ -893,7 +895,7 @@ def test_trouble_elsewhere_is_told_as_such(
     assert "secret" not in answer.text
 
 
-def test_an_unexpected_error_has_its_trace_in_the_log_and_nowhere_else(
+def test_unexpected_error_is_traced_only_in_the_log(
     api: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     api.cloud.page = fail_with(Canary("the canary"))  # type: ignore[method-assign]
@@ -908,7 +910,7 @@ def test_an_unexpected_error_has_its_trace_in_the_log_and_nowhere_else(
     assert "Traceback" in caplog.text
 
 
-def test_a_fault_within_a_sweep_names_no_place_in_the_code(api: Service) -> None:
+def test_internal_error_in_a_sweep_reveals_no_code_location(api: Service) -> None:
     api.cloud.find = fail_with(Canary("the canary"))  # type: ignore[method-assign]
     api.launch(name=MINE)
 
@@ -923,7 +925,7 @@ def test_a_fault_within_a_sweep_names_no_place_in_the_code(api: Service) -> None
         assert ".py" not in text
 
 
-def test_an_encoded_authorisation_message_reaches_nobody(api: Service) -> None:
+def test_encoded_authorization_message_is_never_returned(api: Service) -> None:
     denied = RefusedError(
         "You are not authorized. Encoded authorization failure message: aBcD-secret_x"
     )
@@ -939,7 +941,7 @@ def test_an_encoded_authorisation_message_reaches_nobody(api: Service) -> None:
         assert "secret" not in answer.text
 
 
-def test_a_launch_that_cannot_be_looked_at_has_been_launched_all_the_same(api: Service) -> None:
+def test_launch_that_cannot_be_described_still_counts_as_launched(api: Service) -> None:
     launched: list[Instance] = []
     describe = api.cloud.describe
 
@@ -957,13 +959,13 @@ def test_a_launch_that_cannot_be_looked_at_has_been_launched_all_the_same(api: S
     assert [one["seen"] for one in made.json["instances"]] == [False, False]
 
 
-def test_an_answer_that_is_not_as_documented_is_our_fault(api: Service) -> None:
+def test_response_that_violates_its_schema_is_an_internal_error(api: Service) -> None:
     api.add(replace(an_instance(), zone=None))  # type: ignore[arg-type]
 
     assert api.ask("GET", "/instances").status == 500
 
 
-def test_a_ledger_that_does_not_answer_launches_nothing() -> None:
+def test_unreachable_ledger_launches_nothing() -> None:
     ledger = MemoryLedger()
     ledger.fleets.recall = fail_with(LedgerError("deaf"))  # type: ignore[method-assign]
     api = Service(ledger=ledger)
@@ -972,7 +974,7 @@ def test_a_ledger_that_does_not_answer_launches_nothing() -> None:
     assert api.orders() == []
 
 
-def test_every_answer_forbids_caches_and_guesses(api: Service) -> None:
+def test_every_response_forbids_caching_and_content_sniffing(api: Service) -> None:
     for reply in (
         api.ask("GET", "/fleets"),
         api.ask("GET", "/fleets", caller=""),
@@ -987,14 +989,14 @@ def test_every_answer_forbids_caches_and_guesses(api: Service) -> None:
 @pytest.mark.parametrize(
     "asked", [{}, {"requestContext": None}, {"version": "1.0", "httpMethod": "GET"}]
 )
-def test_an_event_that_is_none_is_answered(asked: dict[str, Any]) -> None:
+def test_malformed_event_is_answered(asked: dict[str, Any]) -> None:
     api = Service()
 
     assert api.put(asked).status == 401
     assert Service(local=True).put(asked).status == 500
 
 
-def test_a_deployment_that_is_unusable_is_a_problem_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_deployment_returns_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CURFEW_MODE", "act")  # without a table
 
     answer = http_api.handler(event("GET", "/fleets"), Context())  # type: ignore[arg-type]
@@ -1003,7 +1005,7 @@ def test_a_deployment_that_is_unusable_is_a_problem_too(monkeypatch: pytest.Monk
     assert "CURFEW_TABLE" not in answer["body"]
 
 
-def test_nothing_of_a_request_is_logged_but_who_asked_and_what_came_of_it(
+def test_request_log_has_only_the_caller_and_the_result(
     api: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = "CANARY-s3cr3t"
@@ -1020,7 +1022,7 @@ def test_nothing_of_a_request_is_logged_but_who_asked_and_what_came_of_it(
     assert all(secret not in str(vars(record)) for record in caplog.records)
 
 
-def test_at_every_instant_the_clock_is_in_utc(api: Service) -> None:
+def test_process_time_zone_is_always_utc(api: Service) -> None:
     made = api.launch(until="2026-03-04T12:00:00.999+09:00").json
 
     assert made["expires_at"] == "2026-03-04T03:00:00Z"

@@ -83,7 +83,7 @@ def test_there_is_an_event_for_every_route() -> None:
     }
 
 
-def test_only_administrators_throw_the_switch_in_the_events() -> None:
+def test_only_administrators_use_the_pause_switch_in_the_events() -> None:
     callers = {
         path.name: event(path.name)["requestContext"]["authorizer"]["iam"]["userArn"]
         for path in EVENTS

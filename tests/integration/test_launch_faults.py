@@ -96,7 +96,7 @@ CASES = [
     ),
     Case(name="no capacity in the first pool", trouble=capacity(0), calls=2),
     Case(
-        name="no capacity in the first pool, told after a time-out",
+        name="no capacity in the first pool, reported after a time-out",
         trouble=many(capacity(0), failing(NOTHING)),
         calls=3,
     ),
@@ -120,7 +120,7 @@ CASES = [
     Case(
         name="a time-out with part of the effect",
         trouble=many(capacity(3), failing(LOST)),
-        calls=4,  # whoever is found may not be all, so the same call is made again
+        calls=4,  # the instances found may not be all, so the same call is made again
     ),
     Case(
         name="a quota",
@@ -178,7 +178,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_launch_ends_as_it_should(case: Case) -> None:
+def test_launch_reaches_its_expected_end(case: Case) -> None:
     launching = Launching()
     case.trouble(launching)
 
@@ -192,7 +192,7 @@ def test_a_launch_ends_as_it_should(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_asked_for_again_nothing_more_is_launched(case: Case) -> None:
+def test_repeated_request_launches_nothing_more(case: Case) -> None:
     launching = Launching()
     case.trouble(launching)
     first = launching.go()
@@ -205,7 +205,7 @@ def test_asked_for_again_nothing_more_is_launched(case: Case) -> None:
     assert len(launching.cloud.asked) == calls
 
 
-def test_as_long_as_nobody_knows_nothing_else_is_tried() -> None:
+def test_unknown_result_blocks_every_other_attempt() -> None:
     launching = Launching()
     launching.cloud.fail(RUN, NOTHING, times=6)
 
@@ -219,7 +219,7 @@ def test_as_long_as_nobody_knows_nothing_else_is_tried() -> None:
     assert len({asked["ClientToken"] for asked in launching.cloud.asked}) == 1
 
 
-def test_what_changed_meanwhile_changes_no_repeated_call() -> None:
+def test_repeated_call_ignores_changes_since_the_first() -> None:
     launching = Launching(template={**Launching().template, "image": "resolve:ssm:/golden"})
     launching.cloud.parameters["/golden"] = "ami-0000000a"
     launching.cloud.fail(RUN, NOTHING, times=4)
@@ -236,7 +236,7 @@ def test_what_changed_meanwhile_changes_no_repeated_call() -> None:
     launching.holds(asked=ASKED)
 
 
-def test_a_deadline_leaves_the_rest_to_whoever_comes_next() -> None:
+def test_deadline_leaves_the_rest_to_the_next_worker() -> None:
     launching = Launching()
     launching.cloud.fail(RUN, THROTTLED, times=2)
 
@@ -275,7 +275,7 @@ class Crashing:
 
 @contextmanager
 def killed(launching: Launching, *, at: int, after: bool) -> Iterator[Crashing]:
-    """Kill whoever works at a launch at the register's nth call."""
+    """Kill the worker of a launch at the ledger's nth call."""
     ledger: Any = launching.ledger
     whole = ledger.fleets
     ledger.fleets = Crashing(whole, at=at, after=after)
@@ -292,7 +292,7 @@ def killed(launching: Launching, *, at: int, after: bool) -> Iterator[Crashing]:
 )
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("at", range(1, 30))
-def test_killed_anywhere_the_launch_is_taken_up(at: int, after: bool, trouble: Trouble) -> None:
+def test_launch_killed_anywhere_is_resumed(at: int, after: bool, trouble: Trouble) -> None:
     launching = Launching()
     trouble(launching)
     with killed(launching, at=at, after=after), suppress(CrashError):
@@ -305,7 +305,7 @@ def test_killed_anywhere_the_launch_is_taken_up(at: int, after: bool, trouble: T
     assert ended.step is (Step.PARTIAL if trouble is CAPACITY_OF_THREE else Step.LAUNCHED)
 
 
-def test_killed_between_the_call_and_its_record_the_instances_are_found_by_their_token() -> None:
+def test_instances_of_an_unrecorded_call_are_found_by_their_token() -> None:
     launching = Launching()
     begun = launching.begin()
     # lock, order, lock, attempts, attempt, lock, and then the call: killed before its record
@@ -334,7 +334,7 @@ def test_without_a_ledger_nothing_is_launched() -> None:
     assert launching.cloud.asked == []
 
 
-def test_of_two_at_once_the_second_waits() -> None:
+def test_second_of_two_concurrent_launches_waits() -> None:
     launching = Launching()
     begun = launching.begin()
     others: list[Step] = []
@@ -348,7 +348,7 @@ def test_of_two_at_once_the_second_waits() -> None:
     launching.holds(asked=ASKED)
 
 
-def test_one_that_hangs_in_its_call_and_one_that_takes_it_up_launch_once() -> None:
+def test_hung_worker_and_its_successor_launch_once() -> None:
     launching = Launching()
     begun = launching.begin()
 
@@ -364,7 +364,7 @@ def test_one_that_hangs_in_its_call_and_one_that_takes_it_up_launch_once() -> No
     assert launching.until_finished(begun).step is Step.LAUNCHED
 
 
-def test_given_up_meanwhile_no_further_call_is_made() -> None:
+def test_fleet_terminated_during_its_launch_makes_no_further_call() -> None:
     launching = Launching()
     capacity(3)(launching)
     begun = launching.begin()
@@ -384,7 +384,7 @@ def test_given_up_meanwhile_no_further_call_is_made() -> None:
     launching.holds(asked=ASKED)
 
 
-def test_every_instance_is_born_with_its_fleet_owner_lease_and_operation() -> None:
+def test_every_instance_is_launched_with_fleet_owner_lease_and_launch_id() -> None:
     launching = Launching()
 
     ended = launching.go()
@@ -429,7 +429,7 @@ def test_the_subnets_of_a_template_are_tried_in_their_order() -> None:
     launching.holds(asked=ASKED)
 
 
-def test_a_lost_answer_in_one_zone_is_never_made_good_in_another() -> None:
+def test_lost_response_in_one_zone_is_never_replaced_in_another() -> None:
     launching = Launching()
     launching.template = {**launching.template, "subnets": ["subnet-0000000a", "subnet-0000000b"]}
     launching.cloud.region.subnets = {
@@ -448,7 +448,7 @@ def test_a_lost_answer_in_one_zone_is_never_made_good_in_another() -> None:
     assert {asked["SubnetId"] for asked in launching.cloud.asked} == {"subnet-0000000a"}
 
 
-def test_what_dies_at_once_is_not_counted_among_the_living() -> None:
+def test_instance_that_ends_at_once_is_not_counted_as_running() -> None:
     launching = Launching()
     doomed(1)(launching)
 
@@ -458,15 +458,15 @@ def test_what_dies_at_once_is_not_counted_among_the_living() -> None:
     assert sum(member.ended_at is None for member in members) == ASKED - 1
 
 
-def test_the_chain_tells_of_the_launch_and_of_each_birth() -> None:
+def test_audit_chain_records_the_launch_and_each_instance() -> None:
     launching = Launching()
     ended = launching.go()
 
-    told = [entry.draft for entry in launching.ledger.entries(HERE)]
+    events = [entry.draft for entry in launching.ledger.entries(HERE)]
 
-    assert [draft.body["action"] for draft in told] == ["launch", *["birth"] * ASKED]
-    assert {draft.sweep_id for draft in told} == {ended.operation}
-    assert {draft.instance_id for draft in told[1:]} == launching.launched
+    assert [draft.body["action"] for draft in events] == ["launch", *["birth"] * ASKED]
+    assert {draft.sweep_id for draft in events} == {ended.operation}
+    assert {draft.instance_id for draft in events[1:]} == launching.launched
     assert launching.ledger.open_intents(HERE) == ()
 
 
@@ -479,7 +479,7 @@ def test_the_chain_tells_of_the_launch_and_of_each_birth() -> None:
         ({"ends_in": timedelta(days=7, seconds=1)}, "the template allows 7d from now"),
     ],
 )
-def test_what_the_template_does_not_allow_is_refused_before_anything(
+def test_request_beyond_the_template_is_refused_before_any_call(
     wish: dict[str, Any], words: str
 ) -> None:
     launching = Launching()
@@ -495,7 +495,7 @@ def test_what_the_template_does_not_allow_is_refused_before_anything(
 
 
 @pytest.mark.parametrize("ends_in", [timedelta(minutes=1), timedelta(days=7)])
-def test_the_bounds_themselves_are_allowed(ends_in: timedelta) -> None:
+def test_limits_are_inclusive(ends_in: timedelta) -> None:
     launching = Launching()
 
     begun = launching.begin(expires_at=launching.time.now() + ends_in, count=20)
@@ -503,7 +503,7 @@ def test_the_bounds_themselves_are_allowed(ends_in: timedelta) -> None:
     assert (begun.count, begun.expires_at) == (20, launching.time.now() + ends_in)
 
 
-def test_a_replay_asks_neither_the_bounds_nor_the_cloud() -> None:
+def test_replay_checks_neither_limits_nor_the_cloud() -> None:
     launching = Launching()
     begun = launching.go()
     launching.time.sleep(timedelta(days=8).total_seconds())

@@ -1,4 +1,4 @@
-"""What a request left for later, carried on by the SweepFunction, message by message, on moto."""
+"""What a request left for later, continued by the SweepFunction, message by message, on moto."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ DONE: dict[str, Any] = {"batchItemFailures": []}
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    """A stack that acts, on an empty account; what is put off is kept in a queue of its own."""
+    """A stack that acts, on an empty account; what is deferred is kept in a queue of its own."""
     monkeypatch.setenv("CURFEW_MODE", "act")
     monkeypatch.setenv("CURFEW_TABLE", world.TABLE)
     with mock_aws():
@@ -121,7 +121,7 @@ def a_plan(app: App, policy: str = "nightly") -> PlanRecord:
     return record
 
 
-def test_a_launch_that_was_put_off_is_carried_on(app: App) -> None:
+def test_deferred_launch_is_continued(app: App) -> None:
     begun = a_fleet(app)
     out_of_time = app.now()
 
@@ -135,7 +135,7 @@ def test_a_launch_that_was_put_off_is_carried_on(app: App) -> None:
     assert app.ledger.fleets.get("lab") == replace(begun, step=Step.LAUNCHED)
 
 
-def test_a_launch_that_is_delivered_twice_launches_once(app: App) -> None:
+def test_launch_message_delivered_twice_launches_once(app: App) -> None:
     jobs.launch(app, a_fleet(app), deadline=app.now())
     (message,) = put_off()
 
@@ -144,7 +144,7 @@ def test_a_launch_that_is_delivered_twice_launches_once(app: App) -> None:
     assert running() == 2
 
 
-def test_a_large_fleet_is_ended_later_and_once(app: App) -> None:
+def test_large_fleet_is_terminated_later_and_once(app: App) -> None:
     lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
     assert lab.step is Step.LAUNCHED
 
@@ -162,7 +162,7 @@ def test_a_large_fleet_is_ended_later_and_once(app: App) -> None:
     assert delivered(message) == DONE
 
 
-def test_with_a_queue_that_cannot_be_used_a_large_fleet_is_ended_at_once(app: App) -> None:
+def test_large_fleet_is_terminated_at_once_if_the_queue_fails(app: App) -> None:
     def broken(_work: Any) -> None:
         raise QueueError("the queue cannot be used")
 
@@ -174,7 +174,7 @@ def test_with_a_queue_that_cannot_be_used_a_large_fleet_is_ended_at_once(app: Ap
     assert running() == 0
 
 
-def test_the_sweep_of_leases_goes_wherever_a_fleet_runs(app: App) -> None:
+def test_lease_sweep_covers_every_region_with_a_fleet(app: App) -> None:
     abroad = "eu-west-1"
     wish = app.wish(
         "t2-pair",
@@ -205,7 +205,7 @@ def test_a_small_fleet_is_ended_at_once(app: App) -> None:
     assert running() == 0
 
 
-def test_a_message_that_comes_twice_at_once_is_one_sweep(app: App) -> None:
+def test_message_delivered_twice_concurrently_is_one_sweep(app: App) -> None:
     """The second comes while the first is about to order, and must neither order nor let go of the claim."""
     lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
     jobs.end(app, lab, caller=KIM, deadline=None)
@@ -230,7 +230,7 @@ def test_a_message_that_comes_twice_at_once_is_one_sweep(app: App) -> None:
     assert claims != [""]
 
 
-def test_a_message_ends_no_fleet_that_nobody_gave_up(app: App) -> None:
+def test_message_terminates_no_fleet_without_a_terminate_request(app: App) -> None:
     launched(app, a_fleet(app))
 
     answer = delivered(
@@ -241,7 +241,7 @@ def test_a_message_ends_no_fleet_that_nobody_gave_up(app: App) -> None:
     assert running() == 2
 
 
-def test_a_message_that_is_older_than_its_claim_ends_nothing(app: App) -> None:
+def test_message_older_than_its_claim_terminates_nothing(app: App) -> None:
     lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
     jobs.end(app, lab, caller=KIM, deadline=None)
     (message,) = put_off()
@@ -252,7 +252,7 @@ def test_a_message_that_is_older_than_its_claim_ends_nothing(app: App) -> None:
     assert running() == 21
 
 
-def test_a_plan_that_was_put_off_is_made(app: App) -> None:
+def test_deferred_plan_is_created(app: App) -> None:
     launched(app, a_fleet(app))
     record = a_plan(app)
 
@@ -267,9 +267,7 @@ def test_a_plan_that_was_put_off_is_made(app: App) -> None:
     assert made.summary["kept"] == 2
 
 
-def test_in_report_mode_too_a_plan_that_was_put_off_is_made(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deferred_plan_is_created_in_report_mode(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     record = a_plan(app)
     monkeypatch.setenv("CURFEW_MODE", "report")
     bootstrap.app.cache_clear()
@@ -300,7 +298,7 @@ def test_a_large_plan_is_applied_later_and_once(app: App) -> None:
     assert (applied.step, applied.summary["verified"]) == (PlanStep.ENDED, 21)
 
 
-def test_a_plan_that_waits_while_the_policies_change_is_not_applied(
+def test_waiting_plan_is_not_applied_after_the_policies_change(
     app: App, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
@@ -333,11 +331,11 @@ def test_a_plan_that_waits_while_the_policies_change_is_not_applied(
         json.dumps({"policy": "nightly"}),
     ],
 )
-def test_a_poison_message_fails_for_itself(poison: str) -> None:
+def test_poison_message_fails_alone(poison: str) -> None:
     assert failures(delivered(poison)) == ["m-1"]
 
 
-def test_one_message_that_fails_changes_nothing_for_another(app: App) -> None:
+def test_failed_message_does_not_affect_another(app: App) -> None:
     jobs.launch(app, a_fleet(app), deadline=app.now())
     (message,) = put_off()
 
@@ -347,7 +345,7 @@ def test_one_message_that_fails_changes_nothing_for_another(app: App) -> None:
     assert running() == 2
 
 
-def test_in_report_mode_a_message_is_not_obeyed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_is_not_executed_in_report_mode(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs.launch(app, a_fleet(app), deadline=app.now())
     (message,) = put_off()
     monkeypatch.setenv("CURFEW_MODE", "report")
@@ -357,7 +355,7 @@ def test_in_report_mode_a_message_is_not_obeyed(app: App, monkeypatch: pytest.Mo
     assert running() == 0
 
 
-def test_the_sweep_of_leases_takes_up_a_launch_that_broke_off(app: App) -> None:
+def test_lease_sweep_resumes_an_interrupted_launch(app: App) -> None:
     a_fleet(app)
 
     with time_machine.travel(app.now() + timedelta(minutes=15)):
@@ -367,7 +365,7 @@ def test_the_sweep_of_leases_takes_up_a_launch_that_broke_off(app: App) -> None:
     assert running() == 2
 
 
-def test_other_sweeps_take_up_nothing(app: App) -> None:
+def test_other_sweeps_resume_no_launch(app: App) -> None:
     a_fleet(app)
 
     with time_machine.travel(app.now() + timedelta(minutes=15)):
@@ -376,7 +374,7 @@ def test_other_sweeps_take_up_nothing(app: App) -> None:
     assert running() == 0
 
 
-def test_a_fleet_that_others_ended_has_ended_once_its_lease_is_over(app: App) -> None:
+def test_fleet_ended_by_others_is_closed_when_its_lease_expires(app: App) -> None:
     lab = launched(app, a_fleet(app))
     ids = [member.instance_id for member in app.ledger.fleets.members(lab.operation)]
     boto3.client("ec2", world.REGION).terminate_instances(InstanceIds=ids)

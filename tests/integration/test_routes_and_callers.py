@@ -1,4 +1,4 @@
-"""Every route by every caller: what each is answered, and that whoever may not leaves no trace behind."""
+"""Every route by every caller: what each is answered, and that a refused caller leaves no trace behind."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ BODIES: dict[str, Any] = {
     "POST /sweeps": {"policy": "nightly"},
     "PUT /pause": {"reason": "exam"},
 }
-# For nobody, a stranger, the owner of the fleet and of the plan, an administrator.
+# For an unauthenticated caller, a stranger, the owner of the fleet and of the plan, an administrator.
 EXPECTED = {
     "GET /instances": (401, 200, 200, 200),
     "POST /fleets": (401, 201, 201, 201),
@@ -111,7 +111,7 @@ def test_every_route_by_every_caller(route: str, caller: str, status: int) -> No
 
 
 @pytest.mark.parametrize("route", sorted(EXPECTED))
-def test_nobody_is_let_in_by_what_a_request_says_of_itself(route: str) -> None:
+def test_request_cannot_authenticate_itself_by_its_contents(route: str) -> None:
     api, plan = seeded()
     before = trace(api, plan)
     method, path = route.split()
@@ -133,7 +133,7 @@ def test_nobody_is_let_in_by_what_a_request_says_of_itself(route: str) -> None:
     assert trace(api, plan) == before
 
 
-def test_a_fleet_that_an_administrator_may_not_see_is_not_told_from_none() -> None:
+def test_stranger_cannot_distinguish_a_missing_plan_from_a_hidden_one() -> None:
     """Only administrators learn whether a plan is there: for others, the answer is the same."""
     api, plan = seeded()
 
@@ -156,14 +156,14 @@ def jwt(**claims: Any) -> dict[str, Any]:
     return {"jwt": {"claims": claims, "scopes": None}}
 
 
-def test_a_principal_of_iam_is_known_by_its_arn() -> None:
+def test_iam_principal_is_identified_by_its_arn() -> None:
     assert known({"iam": {"userArn": OWNER}}) == Caller(id=OWNER)
     assert known({"iam": {"userArn": ADMINISTRATOR}}, ROLE) == Caller(
         id=ADMINISTRATOR, administrator=True
     )
 
 
-def test_a_token_is_known_by_issuer_and_subject() -> None:
+def test_token_is_identified_by_issuer_and_subject() -> None:
     assert known(jwt(iss=ISSUER, sub="kim")) == Caller(id=f"{ISSUER}#kim")
     for named in ("kim", f"{ISSUER}#kim"):
         caller = known(jwt(iss=ISSUER, sub="kim"), named)
@@ -172,7 +172,7 @@ def test_a_token_is_known_by_issuer_and_subject() -> None:
     assert other == Caller(id="https://other.example.com#kim")
 
 
-def test_a_subject_passes_for_no_principal_of_iam() -> None:
+def test_token_subject_never_passes_for_an_iam_principal() -> None:
     for subject in (ADMINISTRATOR, ROLE):
         caller = known(jwt(iss=ISSUER, sub=subject), ADMINISTRATOR, ROLE)
         assert caller == Caller(id=f"{ISSUER}#{subject}", administrator=False)
@@ -199,11 +199,11 @@ def test_a_subject_passes_for_no_principal_of_iam() -> None:
         {"lambda": {"sub": "kim"}},
     ],
 )
-def test_whoever_was_not_authenticated_is_nobody(authorizer: Any) -> None:
+def test_unauthenticated_request_has_no_caller(authorizer: Any) -> None:
     assert known(authorizer, ADMINISTRATOR) is None
 
 
-def test_only_under_sam_local_is_nobody_somebody() -> None:
+def test_unauthenticated_request_has_a_caller_only_under_sam_local() -> None:
     assert known(None, local=True) == Caller(id="local", administrator=True)
     assert known({"iam": {"userArn": OWNER}}, local=True) == Caller(id=OWNER)
     assert caller_of({}, Settings()) is None

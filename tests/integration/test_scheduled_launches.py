@@ -82,7 +82,7 @@ def test_every_event_leads_to_what_it_should(name: str) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_a_schedule_that_is_delivered_twice_launches_once() -> None:
+def test_schedule_delivered_twice_launches_once() -> None:
     twice = punctual()
 
     first, second = handler(twice, Context()), handler(twice, Context())
@@ -92,7 +92,7 @@ def test_a_schedule_that_is_delivered_twice_launches_once() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_the_next_time_of_a_schedule_is_another_fleet() -> None:
+def test_next_occurrence_of_a_schedule_is_another_fleet() -> None:
     later = datetime.now(UTC) + timedelta(minutes=1)  # noqa: TID251
 
     first = handler(punctual(), Context())
@@ -103,7 +103,7 @@ def test_the_next_time_of_a_schedule_is_another_fleet() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_a_scheduled_fleet_has_the_schedule_for_an_owner_unless_one_is_named() -> None:
+def test_scheduled_fleet_is_owned_by_its_schedule_unless_one_is_named() -> None:
     handler(punctual(), Context())
     owners = {tags["curfew:owner"] for tags in running()}
     assert owners == {SCHEDULED["schedule"]}
@@ -114,7 +114,7 @@ def test_a_scheduled_fleet_has_the_schedule_for_an_owner_unless_one_is_named() -
 
 
 @pytest.mark.usefixtures("cloud")
-def test_in_report_mode_it_says_what_it_would_launch_and_asks_nobody(
+def test_report_mode_says_what_it_would_launch_without_any_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CURFEW_MODE", "report")
@@ -137,7 +137,7 @@ def test_without_a_ledger_nothing_is_launched(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.usefixtures("cloud")
-def test_a_name_that_a_running_fleet_holds_is_refused() -> None:
+def test_name_of_a_running_fleet_is_refused() -> None:
     at = datetime.now(UTC)  # noqa: TID251
     handler(punctual(scheduled_at=at.isoformat()), Context())
 
@@ -150,7 +150,7 @@ def test_a_name_that_a_running_fleet_holds_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_a_launch_that_brings_nothing_fails_the_invocation() -> None:
+def test_launch_without_any_instance_fails_the_invocation() -> None:
     client = bootstrap.app().provider(world.REGION)._act  # type: ignore[attr-defined]
 
     def refuse(**_: Any) -> None:
@@ -165,7 +165,7 @@ def test_a_launch_that_brings_nothing_fails_the_invocation() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_until_is_the_clock_of_the_policy_files_zone() -> None:
+def test_until_uses_the_time_zone_of_the_policy_file() -> None:
     at = datetime(2026, 7, 1, 6, 0, tzinfo=UTC)  # eight in Zurich
 
     wish = wished(bootstrap.app(), LaunchRequest.parse(SCHEDULED), at)
@@ -208,9 +208,7 @@ def test_a_scheduled_launch_may_not_protect_itself(
         ({"fleet": "Morning"}, "not a name"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_done(
-    more: dict[str, Any], words: str
-) -> None:
+def test_invalid_event_is_refused_before_any_call(more: dict[str, Any], words: str) -> None:
     with pytest.raises(RequestError, match=words):
         handler(event(**more), Context())
 

@@ -69,7 +69,7 @@ SIGNED = {"Authorization": AUTHORIZATION}
     max_examples=EXAMPLES,
     suppress_health_check=list(HealthCheck),
 )
-def test_every_answer_is_as_documented(case: schemathesis.Case[Any]) -> None:
+def test_every_response_matches_its_documentation(case: schemathesis.Case[Any]) -> None:
     global current, plan_id
     current, plan_id = seeded()
     case.call_and_validate(headers=SIGNED, checks=CHECKS)

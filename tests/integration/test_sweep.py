@@ -67,7 +67,7 @@ class Losing(MemoryLedger):
         super().append(target, drafts)
 
 
-def test_a_ledger_that_is_lost_after_the_call_is_said_and_its_intents_stay_open() -> None:
+def test_ledger_lost_after_the_call_is_reported_and_intents_stay_open() -> None:
     ledger = Losing()
     night = Night(cloud=SimulatedEc2(*machines(2)), ledger=ledger)
     night.cloud.before("TerminateInstances", lambda: setattr(ledger, "lost", True))
@@ -81,7 +81,7 @@ def test_a_ledger_that_is_lost_after_the_call_is_said_and_its_intents_stay_open(
 
 
 @pytest.mark.parametrize("page", [1, 2, 3])
-def test_with_a_page_of_the_listing_failing_nothing_is_terminated(page: int) -> None:
+def test_failed_page_of_the_listing_terminates_nothing(page: int) -> None:
     night = Night(cloud=SimulatedEc2(*machines(5), page_size=2))
     night.cloud.fail("DescribeInstances", BROKEN, on=page)
 
@@ -94,7 +94,7 @@ def test_with_a_page_of_the_listing_failing_nothing_is_terminated(page: int) -> 
     assert set(kept(report).values()) <= {"incomplete-listing"}
 
 
-def test_a_listing_that_never_answers_is_incomplete_too() -> None:
+def test_listing_without_a_response_is_incomplete() -> None:
     night = Night(cloud=SimulatedEc2(*machines(5), page_size=2))
     night.cloud.fail("DescribeInstances", NOTHING, on=2)
 
@@ -124,7 +124,7 @@ def test_empty_pages_are_ordinary_pages() -> None:
     ],
     ids=str,
 )
-def test_a_limit_exceeded_by_one_gives_zero_calls(limits: Limits, rule: str) -> None:
+def test_plan_one_over_a_limit_makes_no_call(limits: Limits, rule: str) -> None:
     night = Night(cloud=SimulatedEc2(*machines(5)), policy=a_policy(limits=limits))
 
     report = night.sweep()
@@ -136,7 +136,7 @@ def test_a_limit_exceeded_by_one_gives_zero_calls(limits: Limits, rule: str) -> 
     assert report.problem.startswith("the plan has ")
 
 
-def test_a_plan_exactly_at_every_limit_is_carried_out() -> None:
+def test_plan_exactly_at_every_limit_is_executed() -> None:
     others = [a_machine(id=an_id(100 + n), tags={}) for n in range(5)]
     limits = Limits(per_sweep=5, percent=50, per_day=5)
     night = Night(cloud=SimulatedEc2(*machines(5), *others), policy=a_policy(limits=limits))
@@ -144,7 +144,7 @@ def test_a_plan_exactly_at_every_limit_is_carried_out() -> None:
     assert night.sweep().count(Result.VERIFIED) == 5
 
 
-def test_per_cent_counts_the_whole_listing_and_not_the_candidates() -> None:
+def test_percentage_limit_counts_the_whole_listing() -> None:
     others = [a_machine(id=an_id(100 + n), tags={}) for n in range(95)]
     limits = replace(NO_LIMITS, percent=5)
     night = Night(cloud=SimulatedEc2(*machines(5), *others), policy=a_policy(limits=limits))
@@ -155,7 +155,7 @@ def test_per_cent_counts_the_whole_listing_and_not_the_candidates() -> None:
     assert report.count(Result.VERIFIED) == 5
 
 
-def test_the_day_has_one_budget_for_all_its_sweeps() -> None:
+def test_daily_budget_is_shared_by_all_sweeps_of_the_day() -> None:
     night = Night(
         cloud=SimulatedEc2(*machines(3)), policy=a_policy(limits=replace(NO_LIMITS, per_day=5))
     )
@@ -170,7 +170,7 @@ def test_the_day_has_one_budget_for_all_its_sweeps() -> None:
     assert night.sweep().status is Status.COMPLETED
 
 
-def test_a_refused_plan_is_only_news_in_report_mode() -> None:
+def test_refused_plan_is_only_reported_in_report_mode() -> None:
     night = Night(
         cloud=SimulatedEc2(*machines(5)), policy=a_policy(limits=replace(NO_LIMITS, per_sweep=4))
     )
@@ -181,7 +181,7 @@ def test_a_refused_plan_is_only_news_in_report_mode() -> None:
     assert not report.failed
 
 
-def test_at_a_hundred_per_cent_the_cloud_itself_narrows_the_listing() -> None:
+def test_cloud_filters_the_listing_only_without_a_percentage_limit() -> None:
     others = [a_machine(id=an_id(100 + n), tags={}) for n in range(5)]
     limits = replace(NO_LIMITS, percent=99)
     assert Night(cloud=SimulatedEc2(*machines(3), *others)).sweep(Mode.REPORT).listed == 3
@@ -189,7 +189,7 @@ def test_at_a_hundred_per_cent_the_cloud_itself_narrows_the_listing() -> None:
     assert wide.sweep(Mode.REPORT).listed == 8
 
 
-def test_while_paused_the_budget_of_the_day_is_not_spent() -> None:
+def test_paused_sweep_spends_no_daily_budget() -> None:
     limits = replace(NO_LIMITS, per_day=3)
     night = Night(cloud=SimulatedEc2(*machines(3)), policy=a_policy(limits=limits))
     night.ledger.pause(Pause(since=NOW, by="kim", reason="exam today"))
@@ -199,7 +199,7 @@ def test_while_paused_the_budget_of_the_day_is_not_spent() -> None:
     assert night.sweep().count(Result.VERIFIED) == 3
 
 
-def test_while_paused_nothing_is_done_and_the_report_says_who_paused() -> None:
+def test_paused_sweep_does_nothing_and_reports_who_paused() -> None:
     night = Night(cloud=SimulatedEc2(*machines(3)))
     night.ledger.pause(Pause(since=NOW, by="kim", reason="exam today"))
 
@@ -224,7 +224,7 @@ def test_the_same_scheduled_time_is_not_swept_twice() -> None:
     assert night.sweep().status is Status.COMPLETED
 
 
-def test_a_direct_sweep_between_two_deliveries_does_not_make_the_second_one_act() -> None:
+def test_direct_sweep_between_two_deliveries_keeps_the_second_from_acting() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)), scheduled_at=NOW)
     night.sweep()
     night.scheduled_at = None
@@ -255,7 +255,7 @@ def test_protected_instances_do_not_count_against_a_limit() -> None:
     assert night.sweep().count(Result.VERIFIED) == 5
 
 
-def test_a_sweep_in_report_mode_leaves_the_scheduled_time_to_one_that_acts() -> None:
+def test_report_mode_sweep_does_not_complete_the_scheduled_time() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)), scheduled_at=NOW)
     night.sweep(Mode.REPORT)
 
@@ -275,7 +275,7 @@ def test_only_a_complete_sweep_sets_the_watermark() -> None:
     assert (mark.scheduled_at, mark.listed) == (NOW, 2)
 
 
-def test_age_is_remembered_across_a_restart() -> None:
+def test_age_of_an_instance_survives_a_restart() -> None:
     policy = a_policy(older_than=timedelta(days=3))
     night = Night(cloud=SimulatedEc2(*machines(1)), policy=policy)
     assert kept(night.sweep()) == {an_id(1): "older-than"}
@@ -297,7 +297,7 @@ def test_protections_that_cannot_be_read_at_all_fail_the_sweep() -> None:
     assert night.cloud.orders == []
 
 
-def test_a_protection_that_cannot_be_read_for_one_keeps_that_one() -> None:
+def test_instance_with_an_unreadable_protection_is_kept() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.fail("DescribeInstanceAttribute", THROTTLED)
 
@@ -360,7 +360,7 @@ def test_a_trigger_at_the_wrong_time_is_refused(late: timedelta) -> None:
         refuse_stale(request, NOW + timedelta(minutes=61))
 
 
-def test_a_stopped_instance_store_or_spot_instance_is_never_ordered_to_stop() -> None:
+def test_instance_store_or_spot_instance_is_never_stopped() -> None:
     cloud = SimulatedEc2(
         a_machine(id=an_id(1), root_device="instance-store"),
         a_machine(id=an_id(2), spot_request="sir-00000001"),
@@ -389,7 +389,7 @@ def test_an_instance_that_is_listed_twice_counts_once() -> None:
     assert report.status is Status.REFUSED
 
 
-def test_a_fault_of_ours_while_planning_is_a_failed_report() -> None:
+def test_internal_error_while_planning_is_a_failed_report() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)), ledger=Confused())
 
     report = night.sweep()
@@ -404,7 +404,7 @@ class Confused(MemoryLedger):
         raise KeyError("since")
 
 
-def test_a_fault_of_ours_before_acting_is_a_failed_report() -> None:
+def test_internal_error_before_acting_is_a_failed_report() -> None:
     class Bewildered(MemoryLedger):
         def paused(self) -> Any:
             raise KeyError("since")
@@ -419,7 +419,7 @@ def test_a_fault_of_ours_before_acting_is_a_failed_report() -> None:
     assert night.cloud.orders == []
 
 
-def test_a_watermark_that_cannot_be_written_fails_the_sweep_and_keeps_its_outcomes() -> None:
+def test_unwritable_watermark_fails_the_sweep_and_keeps_its_outcomes() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)), ledger=Unreachable("complete"))
 
     report = night.sweep()
@@ -428,7 +428,7 @@ def test_a_watermark_that_cannot_be_written_fails_the_sweep_and_keeps_its_outcom
     assert report.count(Result.VERIFIED) == 2
 
 
-def test_who_watches_is_told_how_many_are_listed() -> None:
+def test_progress_reports_how_many_instances_are_listed() -> None:
     night = Night(cloud=SimulatedEc2(*machines(3)))
     night.sweep(Mode.REPORT)
 

@@ -145,7 +145,7 @@ class TestDispatch:
         assert estate.ask()["sweeps"][0]["status"] == "completed"
         assert (estate.ended, estate.sent) == ({one: 1}, [])
 
-    def test_more_have_a_message_each_and_nothing_is_done_in_place(self, estate: Estate) -> None:
+    def test_several_targets_get_a_message_each(self, estate: Estate) -> None:
         estate.forget(HERE.account, HOME)
         assert estate.ask() == {"dispatched": 4}
         assert estate.asked == [(a, r) for a in (HERE.account, OTHER) for r in (HOME, THERE)]
@@ -155,20 +155,22 @@ class TestDispatch:
             "policy", "account", "region", "asked_at", "schedule", "scheduled_at",
         }  # fmt: skip
 
-    def test_each_message_is_swept_once_however_often_it_comes(self, estate: Estate) -> None:
+    def test_target_message_is_swept_once_however_often_it_is_delivered(
+        self, estate: Estate
+    ) -> None:
         machines = {estate.forget(a, r) for a in (HERE.account, OTHER) for r in (HOME, THERE)}
         estate.ask()
         for message in estate.sent * 2:
             assert estate.deliver(message)
         assert estate.ended == dict.fromkeys(machines, 1)
 
-    def test_without_a_queue_they_are_swept_in_place(self, estate: Estate) -> None:
+    def test_targets_are_swept_in_place_without_a_queue(self, estate: Estate) -> None:
         estate.queue = False
         machines = [estate.forget(HERE.account, HOME), estate.forget(OTHER, THERE)]
         assert len(estate.ask()["sweeps"]) == 4
         assert estate.ended == dict.fromkeys(machines, 1)
 
-    def test_what_the_queue_does_not_take_is_said_and_the_others_are_sent(
+    def test_message_refused_by_the_queue_is_reported_and_the_others_sent(
         self, estate: Estate, caplog: pytest.LogCaptureFixture
     ) -> None:
         estate.full = frozenset({(OTHER, HOME)})
@@ -180,7 +182,7 @@ class TestDispatch:
         assert len(estate.sent) == 3
         assert f"{OTHER} {HOME} is not swept: the queue did not take it" in caplog.text
 
-    def test_an_account_whose_regions_nobody_can_tell_fails_and_the_others_are_sent(
+    def test_account_with_unknown_regions_fails_and_the_others_are_sent(
         self, estate: Estate
     ) -> None:
         """Else its own region alone would be swept, and the others missed in silence."""
@@ -190,7 +192,7 @@ class TestDispatch:
             estate.ask()
         assert estate.asked == [(HERE.account, HOME), (HERE.account, THERE)]
 
-    def test_in_place_too_such_an_account_fails(self, estate: Estate) -> None:
+    def test_account_with_unknown_regions_fails_in_place(self, estate: Estate) -> None:
         estate.targets, estate.blind = (
             f'{{ accounts: ["{OTHER}"], regions: all }}',
             frozenset({OTHER}),
@@ -200,7 +202,7 @@ class TestDispatch:
             estate.ask()
         assert one not in estate.ended
 
-    def test_a_round_that_is_begun_again_asks_only_who_lacks_it(self, estate: Estate) -> None:
+    def test_repeated_schedule_run_asks_only_incomplete_targets(self, estate: Estate) -> None:
         estate.ask()
         done, left = estate.sent[:3], estate.sent[3]
         for message in done:
@@ -210,21 +212,19 @@ class TestDispatch:
         assert estate.ask() == {"dispatched": 1}
         assert estate.asked == [(left.account, left.region)]
 
-    def test_in_report_mode_a_round_is_asked_of_everybody(self, estate: Estate) -> None:
+    def test_schedule_run_in_report_mode_asks_every_target(self, estate: Estate) -> None:
         estate.ask()
         for message in estate.sent:
             estate.deliver(message)
         assert estate.ask(mode="report") == {"dispatched": 4}
 
-    def test_another_policy_by_the_name_of_a_schedule_is_asked_of_everybody(
-        self, estate: Estate
-    ) -> None:
+    def test_policy_with_the_name_of_a_schedule_asks_every_target(self, estate: Estate) -> None:
         estate.ask()
         for message in estate.sent:
             estate.deliver(message)
         assert estate.ask(policy="leases") == {"dispatched": 4}
 
-    def test_if_nobody_can_tell_who_has_it_nobody_is_asked(
+    def test_no_target_is_asked_if_completed_targets_are_unknown(
         self, estate: Estate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*_: object) -> Any:
@@ -243,7 +243,7 @@ class TestDispatch:
         assert [one["status"] for one in answer["sweeps"]] == ["completed", "completed"]
         assert (estate.ended, estate.sent) == (dict.fromkeys(machines, 1), [])
 
-    def test_what_is_sent_is_always_obeyed(self, estate: Estate) -> None:
+    def test_every_sent_message_is_accepted(self, estate: Estate) -> None:
         for targets in (TWO_BY_TWO, f"{{ regions: [{HOME}, {THERE}] }}", "{ regions: all }"):
             estate.targets = targets
             for event in ({}, {"regions": [THERE]}, {"regions": [THERE, HOME]}):
@@ -268,7 +268,7 @@ class TestMessages:
             (timedelta(days=-9), False),
         ],
     )
-    def test_a_message_of_another_time_is_refused_and_counted(
+    def test_target_message_of_another_time_is_refused_and_counted(
         self, estate: Estate, capsys: pytest.CaptureFixture[str], late: timedelta, *, obeyed: bool
     ) -> None:
         one = estate.forget(HERE.account, HOME)
@@ -279,9 +279,7 @@ class TestMessages:
         assert estate.ended == ({one: 1} if obeyed else {})
         assert counted(capsys.readouterr().out)["Stale"] == (0 if obeyed else 1)
 
-    def test_a_window_that_is_to_come_is_not_swept_before_and_so_not_lost(
-        self, estate: Estate
-    ) -> None:
+    def test_future_window_is_not_swept_early_and_so_not_lost(self, estate: Estate) -> None:
         one = estate.forget(HERE.account, HOME)
         ahead = self.message(estate, scheduled_at=NIGHT + timedelta(days=300))
         assert not estate.deliver(ahead)
@@ -294,7 +292,7 @@ class TestMessages:
         "wrong",
         [{"account": "999999999999"}, {"account": SPARED}, {"region": "sa-east-1"}, {"policy": "nobodys"}],
     )  # fmt: skip
-    def test_what_is_not_configured_is_not_swept(
+    def test_target_that_is_not_configured_is_not_swept(
         self, estate: Estate, wrong: dict[str, str], caplog: pytest.LogCaptureFixture
     ) -> None:
         message = self.message(estate, **wrong)
@@ -311,7 +309,7 @@ class TestMessages:
         assert not estate.deliver(message)
         assert not estate.ended
 
-    def test_a_message_for_a_report_does_nothing(self, estate: Estate) -> None:
+    def test_target_message_in_report_mode_does_nothing(self, estate: Estate) -> None:
         estate.forget(HERE.account, HOME)
         assert estate.deliver(self.message(estate, mode=Mode.REPORT))
         assert not estate.ended
@@ -320,7 +318,7 @@ class TestMessages:
         "body",
         ["", "{", "[]", '"nightly"', '{"policy": "nightly"}', '{"ids": ["i-1"]}', "x" * 100_000],
     )
-    def test_poison_fails_for_itself(
+    def test_poison_target_message_fails_alone(
         self, estate: Estate, body: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         estate.forget(HERE.account, HOME)
@@ -328,11 +326,11 @@ class TestMessages:
         assert not estate.ended
         assert counted(capsys.readouterr().out)["Unswept"] == 1
 
-    def test_an_instance_cannot_be_named(self, estate: Estate) -> None:
+    def test_target_message_cannot_name_an_instance(self, estate: Estate) -> None:
         body = json.loads(self.message(estate).model_dump_json(exclude_none=True))
         assert not estate.deliver(json.dumps(body | {"ids": [an_id(1)]}))
 
-    def test_a_fault_of_ours_is_said(
+    def test_internal_error_is_reported(
         self, estate: Estate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
         capsys: pytest.CaptureFixture[str],
     ) -> None:  # fmt: skip
@@ -348,7 +346,7 @@ class TestMessages:
         assert "unexpected KeyError: 'oops'" in caplog.text
         assert counted(capsys.readouterr().out)["Unswept"] == 1
 
-    def test_a_failure_in_one_target_changes_nothing_in_another(
+    def test_failure_in_one_target_does_not_affect_another(
         self, estate: Estate, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         machines = {
@@ -371,7 +369,7 @@ class TestMessages:
         del machines[OTHER, HOME]
         assert estate.ended == dict.fromkeys(machines.values(), 1)
 
-    def test_a_plan_over_a_limit_is_said_once_and_not_asked_for_again(
+    def test_plan_over_a_limit_is_reported_once_and_not_retried(
         self, estate: Estate, capsys: pytest.CaptureFixture[str]
     ) -> None:
         for _ in range(60):
@@ -384,7 +382,7 @@ class TestMessages:
 
 
 class TestNever:
-    def test_not_even_a_fleet_there_has_its_leases_ended(self, estate: Estate) -> None:
+    def test_lease_sweep_skips_fleets_in_excluded_targets(self, estate: Estate) -> None:
         app, asked = estate.app, SweepRequest(policy="leases")
         night = Night(cloud=SimulatedEc2(), ledger=estate.ledger, time=estate.time)
         leased(night, an_id(1), ends_in=timedelta(hours=-1), target=replace(HERE, account=SPARED))
@@ -400,7 +398,7 @@ class TestNever:
             assert app.knows(place, policy)
             assert not app.knows(replace(place, account=SPARED), policy)
 
-    def test_nothing_is_launched_where_no_lease_would_be_ended(self, estate: Estate) -> None:
+    def test_launch_is_refused_where_no_lease_would_be_enforced(self, estate: Estate) -> None:
         estate.targets = f'{{ accounts: ["{OTHER}"], never: ["{HERE.account}"] }}'
         with pytest.raises(RequestError, match=f"nothing is launched in {HERE.account}") as caught:
             estate.app.wish("pair")

@@ -58,7 +58,6 @@ def test_an_empty_listing_acts_on_nothing_and_reports_that_0_are_listed() -> Non
     )
     assert night.sweep().listed == 30
     night.cloud.machines.clear()
-    night.cloud.calls.clear()
 
     report = night.sweep()
 

@@ -17,7 +17,7 @@ def tags(**pairs: str) -> list[dict[str, str]]:
     return [{"Key": k.replace("aws_", "aws:"), "Value": v} for k, v in pairs.items()]
 
 
-def test_tags_are_added_and_written_over(both: Reach) -> None:
+def test_tags_are_added_and_overwritten(both: Reach) -> None:
     region = both.world.region()
     one, two = region.add(tags={"a": "1"}).id, region.add(tags={}).id
     both.client("ec2").create_tags(Resources=[one, two], Tags=tags(a="2", b="3"))

@@ -35,7 +35,7 @@ def is_set(parameter: str) -> dict[str, Any]:
     return {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
 
 
-def test_the_routes_are_those_we_know() -> None:
+def test_routes_are_the_known_ones() -> None:
     assert set(ROUTES) == EXPECTED
     assert len(TEMPLATE.of_type("AWS::ApiGatewayV2::Route")) == len(EXPECTED)
 
@@ -163,14 +163,14 @@ def test_every_request_is_logged_without_what_it_asked_for() -> None:
     }
 
 
-def test_an_act_that_has_begun_is_finished_after_the_api_gave_up() -> None:
+def test_started_request_may_run_longer_than_the_api_waits() -> None:
     (integration,) = TEMPLATE.of_type("AWS::ApiGatewayV2::Integration").values()
     waits = integration["TimeoutInMillis"] / 1000
 
     assert TEMPLATE.functions["FleetsFunction"]["Timeout"] >= 3 * waits
 
 
-def test_administrators_are_handed_to_the_functions_and_nobody_is_one_by_default() -> None:
+def test_functions_get_the_administrators_and_there_are_none_by_default() -> None:
     variables = TEMPLATE.shared["Environment"]["Variables"]
 
     assert variables["CURFEW_ADMINISTRATORS"] == {"Fn::Join": [",", {"Ref": "Administrators"}]}

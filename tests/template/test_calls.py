@@ -1,4 +1,4 @@
-"""The frozen list, the code and the roles are the same set: a new call fails here, whether or not a test reaches it."""
+"""The allow-list, the code and the roles are the same set: a new call fails here, whether or not a test reaches it."""
 
 import ast
 import shutil

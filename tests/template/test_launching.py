@@ -1,4 +1,4 @@
-"""What a launch may do: instances with an owner and an end from birth, and the one role that is named, if any."""
+"""What a launch may do: tag instances with an owner and an end, and pass the one role that is named, if any."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def test_an_instance_is_launched_with_imdsv2_and_the_tags_that_end_it() -> None:
         }
 
 
-def test_a_launch_reaches_what_it_needs_in_this_account_and_no_more() -> None:
+def test_launch_role_reaches_only_what_it_needs_in_its_account() -> None:
     reached = {
         resource["Fn::Sub"]
         for _, one in TEMPLATE.allowing("ec2:RunInstances")

@@ -1,4 +1,4 @@
-"""What outlasts a request is handed on by those who may, done once at a time, and kept when it fails."""
+"""Work that outlasts a request is sent by permitted functions, done once at a time, and kept when it fails."""
 
 import json
 
@@ -92,7 +92,7 @@ def test_every_queue_is_read_or_is_one_of_dead_letters_with_an_alarm() -> None:
             assert (one["Threshold"], one["ComparisonOperator"]) == (0, "GreaterThanThreshold")
 
 
-def test_every_alarm_is_told() -> None:
+def test_every_alarm_notifies_the_topic() -> None:
     assert len(ALARMS) == 6
     assert all(one["AlarmActions"] == [{"Ref": "Alarms"}] for one in ALARMS.values())
     mail = TEMPLATE.body["Resources"]["AlarmsByEmail"]
@@ -137,7 +137,7 @@ def test_only_the_known_functions_send_work() -> None:
 @pytest.mark.parametrize(
     "action", ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
 )
-def test_only_the_reader_of_a_queue_takes_from_it(action: str) -> None:
+def test_only_the_reader_of_a_queue_receives_from_it(action: str) -> None:
     for queue, (reader, _, _, _) in READ.items():
         assert roles_that_may(action, queue) == {TEMPLATE.role_of(reader)}
 

@@ -21,11 +21,11 @@ NEEDS = {
         "dynamodb:UpdateItem",
     },
     "sqs:SendMessageBatch": {"sqs:SendMessage"},
-    "ec2:RunInstances": {"ec2:CreateTags", "ec2:RunInstances"},  # tags are given at birth
+    "ec2:RunInstances": {"ec2:CreateTags", "ec2:RunInstances"},  # tags are set at the launch
 }
 # What Lambda itself calls, as the role: it reads the queue, and writes dead letters.
 BY_LAMBDA = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
-# An identity is given with what is borrowed, and nobody can be denied to ask for their own.
+# A source identity is set with each scoped call, and no caller can be denied to ask for its own.
 WITH_A_LOAN = {"sts:SetSourceIdentity"}
 WITHOUT_RIGHT = {"sts:GetCallerIdentity"}
 DEAD_LETTERS = {"Fn::GetAtt": "DeadLetterQueue.Arn"}
@@ -50,7 +50,7 @@ def calls(service: str, source: Path = SOURCE) -> set[str]:
 
 
 def allowed() -> set[str]:
-    """What the functions may do by themselves, and what they may borrow."""
+    """Return what the functions may do by themselves, and through the roles that they assume."""
     return {
         action
         for template in (TEMPLATE, SPOKE)

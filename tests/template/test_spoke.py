@@ -1,4 +1,4 @@
-"""What may be borrowed in an account, by whom, and what never."""
+"""Which roles of an account may be assumed, by which principals, and what is always denied."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def test_no_functions_own_role_can_act() -> None:
         ("TargetFunction", {"read", "act"}),
     ],
 )
-def test_a_function_borrows_from_the_roles_that_it_needs(function: str, kinds: set[str]) -> None:
+def test_function_assumes_only_the_roles_that_it_needs(function: str, kinds: set[str]) -> None:
     borrowing = [
         one for one in HUB.statements(HUB.role_of(function)) if "sts:AssumeRole" in one.actions
     ]
@@ -69,7 +69,7 @@ def test_a_function_borrows_from_the_roles_that_it_needs(function: str, kinds: s
 
 
 @pytest.mark.parametrize(("role", "who"), KINDS.items())
-def test_a_role_trusts_those_that_are_named_with_the_external_id_and_the_organization(
+def test_role_trusts_named_principals_with_external_id_and_organization(
     role: str, who: str
 ) -> None:
     (trust,) = ROLES[role]["AssumeRolePolicyDocument"]["Statement"]
@@ -88,7 +88,7 @@ def test_a_role_trusts_those_that_are_named_with_the_external_id_and_the_organiz
     assert "Default" not in SPOKE.body["Parameters"][who]
 
 
-def test_the_hub_names_exactly_its_own_roles_and_each_for_what_it_borrows() -> None:
+def test_hub_names_exactly_its_own_roles_each_for_its_purpose() -> None:
     given = HUB.of_type("AWS::CloudFormation::Stack")["OwnAccount"]
     assert given["TemplateURL"] == "spoke.yaml"
 
@@ -108,7 +108,7 @@ def test_the_hub_names_exactly_its_own_roles_and_each_for_what_it_borrows() -> N
         assert HUB.body["Outputs"][parameter]["Value"] == given["Parameters"][parameter]
 
 
-def test_the_hub_hands_on_every_parameter_that_both_have() -> None:
+def test_hub_passes_every_shared_parameter_to_the_spoke() -> None:
     given = HUB.of_type("AWS::CloudFormation::Stack")["OwnAccount"]["Parameters"]
     both = set(HUB.body["Parameters"]) & set(SPOKE.body["Parameters"])
 
@@ -133,7 +133,7 @@ def test_each_role_may_do_its_own_part() -> None:
 
 
 @pytest.mark.parametrize("role", KINDS)
-def test_what_would_lift_a_protection_is_denied_whatever_else_is_allowed(role: str) -> None:
+def test_calls_that_lift_a_protection_are_always_denied(role: str) -> None:
     denied = {
         action
         for one in denials(role)

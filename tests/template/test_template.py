@@ -24,7 +24,7 @@ SCHEDULED = sorted(
     if any(event["Type"] == "ScheduleV2" for event in function.get("Events", {}).values())
 )
 
-# What changes something outside this stack: it is borrowed, and nobody's own.
+# What changes something outside this stack: an assumed role allows it, and no function's own.
 ACTING = {
     "ec2:CancelSpotInstanceRequests",
     "ec2:CreateTags",
@@ -87,7 +87,7 @@ def test_every_function_has_a_role_of_its_own() -> None:
     assert all("Policies" not in TEMPLATE.functions[function] for function in FUNCTIONS)
 
 
-def test_a_role_has_its_rights_from_itself_or_from_a_nameless_policy_that_it_attaches() -> None:
+def test_roles_have_rights_inline_or_from_unnamed_managed_policies() -> None:
     kinds = {resource["Type"] for resource in TEMPLATE.body["Resources"].values()}
 
     assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {
@@ -116,7 +116,7 @@ def test_a_handler_names_a_module_that_exists(function: str) -> None:
     assert name == "handler"
 
 
-def test_acting_rights_are_borrowed_in_act_mode_alone() -> None:
+def test_acting_roles_can_be_assumed_only_in_act_mode() -> None:
     assert not allowed(STATEMENTS) & ACTING
     for _, one in TEMPLATE.allowing("sts:AssumeRole"):
         reading = one.resources[0]["Fn::Sub"].endswith("-read")
@@ -142,7 +142,7 @@ def test_every_right_that_writes_is_one_we_know() -> None:
     }
 
 
-def test_a_schedule_gives_up_in_time_and_leaves_a_trace() -> None:
+def test_schedule_stops_retrying_in_time_and_leaves_a_dead_letter() -> None:
     tries = {name: schedule["RetryPolicy"] for name, schedule in SCHEDULES.items()}
 
     assert tries == {
@@ -153,7 +153,7 @@ def test_a_schedule_gives_up_in_time_and_leaves_a_trace() -> None:
         assert queue_of(schedule["DeadLetterConfig"]["Arn"])
 
 
-def test_a_tick_says_nothing_but_that_time_has_passed() -> None:
+def test_tick_event_has_no_other_content() -> None:
     assert json.loads(SCHEDULES["Tick"]["Input"]) == {"tick": True}
 
 
@@ -168,7 +168,7 @@ def test_a_launch_says_which_schedule_it_is_and_when_it_was_due() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
-def test_a_schedule_bears_the_stacks_name(name: str) -> None:
+def test_schedule_has_the_stacks_name(name: str) -> None:
     schedule = SCHEDULES[name]
 
     assert schedule["Name"] == {"Fn::Sub": f"${{AWS::StackName}}-{name.lower()}"}
@@ -177,7 +177,7 @@ def test_a_schedule_bears_the_stacks_name(name: str) -> None:
     assert SCHEDULES["Morning"]["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimezone"}
 
 
-def test_nothing_is_launched_by_schedule_unless_somebody_asks_for_it() -> None:
+def test_scheduled_launch_is_off_by_default() -> None:
     states = {name: schedule.get("State", "ENABLED") for name, schedule in SCHEDULES.items()}
 
     assert states == {"Tick": "ENABLED", "Morning": {"Ref": "MorningState"}}

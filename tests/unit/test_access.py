@@ -18,7 +18,7 @@ SSO = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/eu-central-
         SSO,
     ],
 )
-def test_an_administrator_is_named_as_itself_or_by_its_role(named: str) -> None:
+def test_administrator_is_named_by_principal_or_by_role(named: str) -> None:
     assert is_administrator(SESSION, frozenset({"arn:aws:iam::1:user/x", named}))
 
 
@@ -38,17 +38,17 @@ def test_an_administrator_is_named_as_itself_or_by_its_role(named: str) -> None:
         "arn:aws:iam::123456789012:role/*",
     ],
 )
-def test_whoever_is_not_named_is_none(named: str) -> None:
+def test_unnamed_principal_is_no_administrator(named: str) -> None:
     assert not is_administrator(SESSION, frozenset({named}))
 
 
-def test_nobody_is_an_administrator_where_none_is_named() -> None:
+def test_empty_list_names_no_administrator() -> None:
     assert not is_administrator("", frozenset())
     assert not is_administrator(SESSION, frozenset())
     assert not is_administrator("kim", frozenset({"pat"}))
 
 
-def test_a_subject_that_looks_like_no_role_is_named_as_itself_alone() -> None:
+def test_subject_that_is_no_role_matches_only_itself() -> None:
     assert is_administrator("kim", frozenset({"kim"}))
     assert not is_administrator("kim", frozenset({"Kim"}))
 
@@ -59,12 +59,12 @@ def test_owners_and_administrators_may_change_a_fleet() -> None:
 
 
 @pytest.mark.parametrize("stranger", ["pat", "Kim", "kim ", ""])
-def test_a_stranger_may_not(stranger: str) -> None:
+def test_another_owner_may_not_change_a_fleet(stranger: str) -> None:
     with pytest.raises(ForbiddenError, match='fleet "lab" is not yours'):
         only_owner(Caller(id=stranger), a_fleet(owner="kim"))
 
 
-def test_only_an_administrator_may_what_concerns_all() -> None:
+def test_only_an_administrator_may_change_what_affects_all() -> None:
     only_administrator(Caller(id="root", administrator=True))
     with pytest.raises(ForbiddenError, match=r"^only an administrator of this stack may do this$"):
         only_administrator(Caller(id="kim"))
@@ -84,5 +84,5 @@ def test_only_an_administrator_may_what_concerns_all() -> None:
     ],
     ids=["role", "session"],
 )
-def test_a_name_that_iam_could_not_have_is_no_role(caller: str, named: str) -> None:
+def test_name_invalid_in_iam_is_no_role(caller: str, named: str) -> None:
     assert not is_administrator(caller, frozenset({named}))

@@ -1,4 +1,4 @@
-"""The chain of the audit: whoever changes an entry is found out."""
+"""The hash chain of the audit: each changed entry is detected."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -278,7 +278,7 @@ def test_an_outcome_before_its_intent_settles_nothing() -> None:
     assert open_ids([an_outcome(1), a_draft(1)]) == [an_id(1)]
 
 
-def test_an_intent_that_is_meant_again_is_open_again() -> None:
+def test_repeated_intent_is_open_again() -> None:
     entries = chained([a_draft(1), an_outcome(1), a_draft(1)])
 
     assert [entry.number for entry in unsettled(entries)] == [3]
@@ -288,14 +288,14 @@ def test_open_intents_come_in_the_order_of_the_chain() -> None:
     assert open_ids([a_draft(3), a_draft(1), a_draft(2)]) == [an_id(3), an_id(1), an_id(2)]
 
 
-def test_nothing_is_open_where_nothing_was_meant() -> None:
+def test_chain_without_intents_has_none_open() -> None:
     assert unsettled([]) == ()
 
 
 # What an entry says
 
 
-def test_an_intent_holds_all_that_would_be_gone_afterwards() -> None:
+def test_intent_keeps_what_is_lost_with_the_instance() -> None:
     instance = an_instance(
         image="ami-08111162",
         first_seen_at=NOW - timedelta(days=2),
@@ -342,7 +342,7 @@ def test_an_intent_holds_all_that_would_be_gone_afterwards() -> None:
     }
 
 
-def test_evidence_is_json_even_where_nothing_is_known() -> None:
+def test_evidence_is_json_even_with_unknown_fields() -> None:
     bare = evidence(an_instance(launched_at=None, zone="", instance_type=""))
 
     assert json.loads(json.dumps(bare)) == bare
@@ -368,7 +368,7 @@ def test_an_outcome_says_what_became_of_its_action(kind: ActionKind) -> None:
     assert draft.at == NOW
 
 
-def test_a_settlement_closes_the_intent_of_a_sweep_that_broke_off() -> None:
+def test_recovery_outcome_closes_the_intent_of_an_interrupted_sweep() -> None:
     (open_entry,) = chained([a_draft(1)])
 
     draft = settlement(open_entry, Result.UNKNOWN, "still running", at=NOW + timedelta(days=1))
@@ -378,7 +378,7 @@ def test_a_settlement_closes_the_intent_of_a_sweep_that_broke_off() -> None:
     assert unsettled(chained([a_draft(1), draft])) == ()
 
 
-def test_whoever_asked_for_a_plan_stands_in_its_intents() -> None:
+def test_requester_of_a_plan_is_named_in_its_intents() -> None:
     plan = replace(decide([an_instance()], a_policy(), NOW), asked_by="kim")
 
     (draft,) = intents(plan.actions, plan, sweep_id="sweep-1", at=NOW)
@@ -386,7 +386,7 @@ def test_whoever_asked_for_a_plan_stands_in_its_intents() -> None:
     assert draft.body["asked_by"] == "kim"
 
 
-def test_an_event_says_what_by_whom_and_is_no_open_intent() -> None:
+def test_event_names_its_subject_and_actor_and_is_no_open_intent() -> None:
     draft = event("lease", "lab", operation="op-1", by="kim", at=NOW, until="tomorrow")
 
     assert draft.body == {"action": "lease", "by": "kim", "until": "tomorrow"}

@@ -33,7 +33,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
 
 
 @pytest.fixture
-def most(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+def most_at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How many clients were being made at the same time, at most."""
     going, highest, lock, create = 0, 0, Lock(), Session.create_client
 
@@ -70,8 +70,8 @@ def at_once(*wanted: Callable[[], Any]) -> list[Any]:
     return found
 
 
-def test_the_client_that_acts_is_made_once_and_paced_once_whoever_wants_it(
-    aws: Aws, most: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+def test_acting_client_is_built_and_rate_limited_once(
+    aws: Aws, most_at_once: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider: Any = Ec2Factory(aws, now=lambda: NOW).provider(HERE.region, mode=Mode.ACT)
     paced: list[Any] = []
@@ -82,10 +82,10 @@ def test_the_client_that_acts_is_made_once_and_paced_once_whoever_wants_it(
     assert len(found) == MANY
     assert len(set(map(id, found))) == 1
     assert len(paced) == 1
-    assert most() == 1
+    assert most_at_once() == 1
 
 
-def test_a_session_makes_one_client_at_a_time(aws: Aws, most: Callable[[], int]) -> None:
+def test_a_session_makes_one_client_at_a_time(aws: Aws, most_at_once: Callable[[], int]) -> None:
     purposes = (
         allowed_calls.ACT,
         allowed_calls.LOOK,
@@ -96,10 +96,12 @@ def test_a_session_makes_one_client_at_a_time(aws: Aws, most: Callable[[], int])
     found = at_once(*(aws.once(purpose) for purpose in purposes))
 
     assert len(set(map(id, found))) == len(purposes)
-    assert most() == 1
+    assert most_at_once() == 1
 
 
-def test_what_could_not_be_made_is_tried_again(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_that_could_not_be_built_is_tried_again(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     get = aws.once(allowed_calls.LOOK)
     with monkeypatch.context() as broken:
         broken.setattr(Session, "create_client", lambda *_given, **_more: 1 / 0)
@@ -109,7 +111,7 @@ def test_what_could_not_be_made_is_tried_again(aws: Aws, monkeypatch: pytest.Mon
     assert get() is get()
 
 
-def test_what_may_protect_is_looked_at_side_by_side_over_as_many_connections(aws: Aws) -> None:
+def test_protections_are_read_concurrently_over_as_many_connections(aws: Aws) -> None:
     provider: Any = Ec2Factory(aws, now=lambda: NOW).provider(HERE.region, mode=Mode.REPORT)
     together = Barrier(LOOKS, timeout=20)
 

@@ -21,7 +21,7 @@ PROVIDERS: dict[str, Any] = {
 }
 
 
-def told(column: int) -> dict[str, str]:
+def cells(column: int) -> dict[str, str]:
     """A column of the page's table."""
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \|", PAGE.read_text(), re.MULTILINE)
     return {row[0]: row[column] for row in rows}
@@ -34,10 +34,10 @@ def said(value: object) -> str:
 @pytest.mark.parametrize(("name", "column"), [("ec2", 1), ("openstack", 2)])
 def test_the_page_has_each_capability_as_it_is(name: str, column: int) -> None:
     can = PROVIDERS[name].capabilities
-    assert told(column) == {
+    assert cells(column) == {
         field.name: said(getattr(can, field.name)) for field in fields(Capabilities)
     }
 
 
-def test_the_core_keeps_whoever_has_no_shelf() -> None:
+def test_core_keeps_instances_of_a_provider_without_shelving() -> None:
     assert {name for name, one in PROVIDERS.items() if one.capabilities.shelves} == set(SHELVING)

@@ -32,7 +32,7 @@ class Ran:
     err: str
 
     @property
-    def told(self) -> str:
+    def error_text(self) -> str:
         """The message on stderr, however it was folded."""
         return " ".join(self.err.split())
 
@@ -41,7 +41,7 @@ type Run = Callable[..., Ran]
 
 
 class Terminal(io.StringIO):
-    """A keyboard with somebody at it, who types this."""
+    """A terminal at which a person types this."""
 
     def isatty(self) -> bool:
         return True
@@ -114,7 +114,7 @@ def ledger_items() -> list[dict[str, Any]]:
 
 
 def audit_kinds() -> list[str]:
-    """What was meant and what came of it; the births of the demo's fleets stand before."""
+    """Return the kinds of the audit's entries; the launches of the demo's fleets come first."""
     kinds = sorted(item["kind"]["S"] for item in ledger_items() if "kind" in item)
     return [kind for kind in kinds if kind != "event"]
 
@@ -152,14 +152,14 @@ def test_check_refuses_an_invalid_file_with_line_and_key(curfew: Run, tmp_path: 
 
     assert ran.code == Exit.INVALID
     assert ran.out == ""
-    assert f'bad.yaml:{line}: protect.min_age "0m" is not a duration' in ran.told
+    assert f'bad.yaml:{line}: protect.min_age "0m" is not a duration' in ran.error_text
 
 
 def test_check_refuses_a_missing_file_by_its_name(curfew: Run, tmp_path: Path) -> None:
     ran = curfew("check", str(tmp_path / "nowhere.yaml"))
 
     assert ran.code == Exit.INVALID
-    assert "nowhere.yaml: cannot be read: No such file or directory" in ran.told
+    assert "nowhere.yaml: cannot be read: No such file or directory" in ran.error_text
 
 
 def test_check_says_each_fault_on_a_line_of_its_own(curfew: Run, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_check_says_each_fault_on_a_line_of_its_own(curfew: Run, tmp_path: Path)
     ]
 
 
-def test_a_hostile_file_gives_the_terminal_no_order(curfew: Run, tmp_path: Path) -> None:
+def test_hostile_file_sends_no_terminal_escape(curfew: Run, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text('timezone: "\\e[2J[bold]x[/bold]"\npolicies: {}\n')
 
@@ -184,7 +184,7 @@ def test_a_hostile_file_gives_the_terminal_no_order(curfew: Run, tmp_path: Path)
 
     assert ran.code == Exit.INVALID
     assert "\x1b" not in ran.err
-    assert "\\x1b[2J[bold]x[/bold]" in ran.told
+    assert "\\x1b[2J[bold]x[/bold]" in ran.error_text
 
 
 # sweep, in report mode
@@ -252,7 +252,7 @@ def with_hostile_name(cloud: Any) -> None:
     cloud.create_tags(Resources=[first], Tags=[{"Key": "Name", "Value": HOSTILE}])
 
 
-def test_a_hostile_name_gives_the_terminal_no_order(curfew: Run, cloud: Any) -> None:
+def test_hostile_name_sends_no_terminal_escape(curfew: Run, cloud: Any) -> None:
     with_hostile_name(cloud)
 
     ran = curfew("sweep", "--file", SHIPPED)
@@ -261,7 +261,7 @@ def test_a_hostile_name_gives_the_terminal_no_order(curfew: Run, cloud: Any) -> 
     assert all(line.isprintable() for line in ran.out.splitlines())
 
 
-def test_a_hostile_name_gives_the_terminal_no_order_in_json(curfew: Run, cloud: Any) -> None:
+def test_hostile_name_sends_no_terminal_escape_in_json(curfew: Run, cloud: Any) -> None:
     with_hostile_name(cloud)
 
     ran = curfew("sweep", "--file", SHIPPED, "--json")
@@ -321,13 +321,13 @@ def test_an_act_by_environment_finds_its_ledger(
     assert named(cloud, "terminated") == DOOMED
 
 
-def test_an_act_that_nobody_can_confirm_needs_yes(curfew: Run, cloud: Any) -> None:
+def test_act_without_a_terminal_needs_yes(curfew: Run, cloud: Any) -> None:
     before = states(cloud)
 
     ran = curfew("sweep", "--file", SHIPPED, "--table", world.TABLE, "--act")
 
     assert ran.code == Exit.INVALID
-    assert "add --yes" in ran.told
+    assert "add --yes" in ran.error_text
     assert states(cloud) == before
     assert audit_kinds() == []
 
@@ -336,7 +336,7 @@ def test_an_act_is_confirmed_by_the_number(curfew: Run, cloud: Any) -> None:
     ran = curfew("sweep", "--file", SHIPPED, "--table", world.TABLE, "--act", typed=" 5 \n")
 
     assert ran.code == Exit.OK
-    assert "5 instances" in ran.told
+    assert "5 instances" in ran.error_text
     assert named(cloud, "terminated") == DOOMED
 
 
@@ -360,13 +360,11 @@ def test_an_act_without_a_ledger_is_refused(curfew: Run, cloud: Any) -> None:
     ran = curfew("sweep", "--file", SHIPPED, "--act", "--yes")
 
     assert ran.code == Exit.INVALID
-    assert "no ledger is named" in ran.told
+    assert "no ledger is named" in ran.error_text
     assert states(cloud) == before
 
 
-def test_an_act_with_a_ledger_that_there_is_not_fails_and_does_nothing(
-    curfew: Run, cloud: Any
-) -> None:
+def test_act_with_a_missing_ledger_fails_and_does_nothing(curfew: Run, cloud: Any) -> None:
     before = states(cloud)
 
     ran = curfew("sweep", "--file", SHIPPED, "--table", "nowhere", "--act", "--yes")
@@ -432,7 +430,7 @@ def test_bad_input_is_refused_with_its_value_and_nothing_is_done(
     ran = curfew("sweep", *file, *words, "--act", "--yes", "--table", world.TABLE)
 
     assert ran.code == Exit.INVALID
-    assert said in ran.told
+    assert said in ran.error_text
     assert "Traceback" not in ran.err
     assert ran.out == ""
     assert states(cloud) == before
@@ -447,7 +445,7 @@ def test_an_invalid_setting_is_refused_with_its_value(
     ran = curfew("sweep", "--file", SHIPPED)
 
     assert ran.code == Exit.INVALID
-    assert 'CURFEW_MODE is "acting": it must be report or act' in ran.told
+    assert 'CURFEW_MODE is "acting": it must be report or act' in ran.error_text
 
 
 def test_without_a_region_nothing_is_guessed(curfew: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,7 +455,7 @@ def test_without_a_region_nothing_is_guessed(curfew: Run, monkeypatch: pytest.Mo
     ran = curfew("sweep", "--file", SHIPPED)
 
     assert ran.code == Exit.INVALID
-    assert "no region is set" in ran.told
+    assert "no region is set" in ran.error_text
 
 
 # pause and resume
@@ -498,7 +496,7 @@ def test_the_pause_switch_needs_a_ledger(curfew: Run, words: tuple[str, ...]) ->
     ran = curfew(*words)
 
     assert ran.code == Exit.INVALID
-    assert "no ledger is named" in ran.told
+    assert "no ledger is named" in ran.error_text
 
 
 def test_a_pause_needs_a_reason(curfew: Run) -> None:
@@ -534,7 +532,7 @@ def test_an_entry_that_was_tampered_with_is_found(curfew: Run, cloud: Any) -> No
     ran = curfew("audit", "--file", SHIPPED, "--table", world.TABLE)
 
     assert ran.code == Exit.FAILED
-    assert "is broken at entry 3" in ran.told
+    assert "is broken at entry 3" in ran.error_text
 
 
 # The rest
@@ -550,7 +548,7 @@ def test_the_schema_is_written_and_checked(curfew: Run, tmp_path: Path) -> None:
     stale = curfew("schema", "--check", str(path))
 
     assert [ran.code for ran in (missing, written, fresh, stale)] == [2, 0, 0, 2]
-    assert "curfew.schema.json is stale" in stale.told
+    assert "curfew.schema.json is stale" in stale.error_text
 
 
 def test_the_version_is_printed(curfew: Run) -> None:
@@ -560,8 +558,8 @@ def test_the_version_is_printed(curfew: Run) -> None:
 
 
 def test_the_exit_codes_are_what_the_help_says(curfew: Run) -> None:
-    told = " ".join(curfew("sweep", "--help").out.split())
+    shown = " ".join(curfew("sweep", "--help").out.split())
 
     assert [int(code) for code in Exit] == [0, 1, 2, 3, 4]
     for words in ("0 done or shown", "1 a sweep failed", "2 invalid input", "3 refused by a limit"):
-        assert words in told
+        assert words in shown

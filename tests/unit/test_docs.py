@@ -34,11 +34,11 @@ def test_every_key_of_the_policy_file_is_explained() -> None:
 
 
 @pytest.mark.parametrize("words", [Result, Status], ids=["results", "statuses"])
-def test_every_ending_stands_in_the_glossary(words: type[Result] | type[Status]) -> None:
+def test_every_result_and_status_is_in_the_glossary(words: type[Result] | type[Status]) -> None:
     assert {str(word) for word in words} <= set(WORD.findall(read("docs/glossary.md")))
 
 
-def test_every_target_that_the_readme_names_is_there() -> None:
+def test_every_make_target_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
     named = set(re.findall(r"\bmake ([a-z]+)\b", read("README.md")))
     assert named

@@ -67,7 +67,7 @@ NO_ANSWER: list[tuple[SdkError, type[ProviderError]]] = [
         ("", 400, RefusedError),
     ],
 )
-def test_an_answered_error_says_how_to_go_on(
+def test_error_response_maps_to_its_error_class(
     code: str, status: int, kind: type[ProviderError]
 ) -> None:
     error = translated(answered(code, status), acting=True)
@@ -76,7 +76,7 @@ def test_an_answered_error_says_how_to_go_on(
     assert (error.code, error.request_id) == (code, "req-1")
 
 
-def test_a_look_that_is_not_allowed_concerns_everybody() -> None:
+def test_forbidden_read_is_a_refusal() -> None:
     assert type(translated(answered("UnauthorizedOperation", 403))) is RefusedError
 
 
@@ -85,7 +85,7 @@ def test_a_look_that_is_not_allowed_concerns_everybody() -> None:
     NO_ANSWER,
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
-def test_an_error_without_an_answer_says_how_to_go_on(
+def test_error_without_a_response_maps_to_its_error_class(
     error: SdkError, kind: type[ProviderError]
 ) -> None:
     for said in (translated(error, acting=True), refused_launch(error)):
@@ -134,7 +134,7 @@ class TestLaunch:
             "SpotMaxPriceTooLow",
         ],
     )
-    def test_what_another_pool_may_have_is_a_matter_of_capacity(self, code: str) -> None:
+    def test_error_that_another_pool_may_avoid_is_a_capacity_error(self, code: str) -> None:
         assert code in CAPACITY_CODES
 
     @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ class TestLaunch:
             ("OperationNotPermitted", 400, RefusedError),
         ],
     )
-    def test_everything_else_says_how_to_go_on(
+    def test_every_other_error_maps_to_its_error_class(
         self, code: str, status: int, kind: type[ProviderError]
     ) -> None:
         assert type(refused_launch(answered(code, status))) is kind
@@ -189,12 +189,12 @@ class TestLaunch:
         assert "c2VjcmV0" not in said
         assert "You are not authorized." in said
 
-    def test_what_would_be_capacity_for_a_launch_is_trouble_for_an_order(self) -> None:
+    def test_capacity_code_outside_of_a_launch_is_ambiguous(self) -> None:
         error = answered("InsufficientInstanceCapacity", 500)
         assert type(translated(error, acting=True)) is AmbiguousError
 
 
-def test_an_answer_that_cannot_be_read_is_not_repeated() -> None:
+def test_unreadable_response_is_not_quoted() -> None:
     error = ResponseParserError(
         "Unable to parse response (line 2), invalid XML:\nb'<value>kim</value>'"
     )

@@ -22,11 +22,11 @@ def sent(selector: Selector, *, narrow: bool) -> Mapping[str, list[str]]:
     return {f["Name"]: list(f["Values"]) for f in filters(selector, narrow=narrow)}
 
 
-def test_the_states_are_always_sent_and_alone_if_the_population_counts() -> None:
+def test_only_states_are_sent_when_the_whole_population_counts() -> None:
     assert sent(FULL, narrow=False) == {"instance-state-name": ["running", "stopped"]}
 
 
-def test_a_narrow_listing_sends_what_ec2_can_express_and_escapes_what_is_meant_literally() -> None:
+def test_narrow_listing_sends_ec2_filters_and_escapes_literals() -> None:
     assert sent(FULL, narrow=True) == {
         "instance-state-name": ["running", "stopped"],
         "tag:team": ["a\\*b\\?c\\\\d", "pr-*", "x\\\\?"],
@@ -35,11 +35,11 @@ def test_a_narrow_listing_sends_what_ec2_can_express_and_escapes_what_is_meant_l
     }
 
 
-def test_what_is_not_asked_for_is_not_sent() -> None:
+def test_condition_that_is_not_set_is_not_sent() -> None:
     assert set(sent(a_selector(), narrow=True)) == {"instance-state-name", "tag:env"}
 
 
-def test_more_values_than_a_request_may_have_are_left_to_the_decision() -> None:
+def test_filter_with_too_many_values_is_left_to_the_selector() -> None:
     many: Any = tuple(f"v{n}" for n in range(FILTER_VALUES))
     selector = a_selector(
         tags=(TagFilter(key="many", values=many), TagFilter(key="one", values=("x",)))
@@ -48,7 +48,7 @@ def test_more_values_than_a_request_may_have_are_left_to_the_decision() -> None:
     assert set(sent(selector, narrow=True)) == {"instance-state-name", "tag:one"}
 
 
-def test_more_ids_than_a_request_may_have_are_described_in_several() -> None:
+def test_ids_beyond_one_request_are_described_in_several() -> None:
     cloud = SimulatedEc2(*(a_machine(id=an_id(n)) for n in range(450)))
 
     assert len(cloud.provider().describe([an_id(n) for n in range(450)])) == 450

@@ -55,7 +55,7 @@ def sent(launch: Launch) -> dict[str, Any]:
     return asked
 
 
-def test_a_minimal_launch_sends_what_it_has_and_what_keeps_safe() -> None:
+def test_minimal_launch_sends_its_fields_and_the_safe_defaults() -> None:
     assert sent(a_launch(tags={})) == {
         "ImageId": "ami-08111162",
         "InstanceType": "t2.micro",
@@ -126,7 +126,7 @@ def test_user_data_is_in_no_representation() -> None:
     assert "hunter2" not in repr(a_launch(user_data="hunter2"))
 
 
-def test_the_answer_is_what_was_launched() -> None:
+def test_launch_returns_the_launched_instances() -> None:
     cloud = SimulatedEc2()
 
     launched = cloud.provider().launch(a_launch(subnet="subnet-b", spot=True), by="test")
@@ -175,7 +175,7 @@ def test_a_quota_limits_and_then_refuses(quota: str) -> None:
     ],
     ids=lambda value: getattr(value, "code", "") or getattr(value, "__name__", "time-out"),
 )
-def test_a_call_that_goes_wrong_is_made_once(fault: Fault, kind: type[ProviderError]) -> None:
+def test_failed_launch_call_is_made_once(fault: Fault, kind: type[ProviderError]) -> None:
     cloud = SimulatedEc2()
     cloud.fail("RunInstances", fault)
 
@@ -186,7 +186,7 @@ def test_a_call_that_goes_wrong_is_made_once(fault: Fault, kind: type[ProviderEr
 
 
 @pytest.mark.parametrize("fault", [LOST, None], ids=["time-out", "garbled"])
-def test_a_launch_without_a_readable_answer_is_found_by_its_token_and_never_doubled(
+def test_launch_with_an_unreadable_response_is_found_by_its_token(
     fault: Fault | None,
 ) -> None:
     cloud = SimulatedEc2()
@@ -209,7 +209,7 @@ def without_instances(body: bytes) -> bytes:
     return re.sub(rb"<instancesSet>.*</instancesSet>", b"<instancesSet/>", body)
 
 
-def test_an_answer_that_names_nothing_may_have_launched_something() -> None:
+def test_response_that_names_no_instance_is_ambiguous() -> None:
     cloud = SimulatedEc2()
     cloud.fail("RunInstances", Fault(kind=Kind.ALTERED, edit=without_instances))
     provider = cloud.provider()
@@ -220,7 +220,7 @@ def test_an_answer_that_names_nothing_may_have_launched_something() -> None:
     assert len(provider.launched("tok")) == 2
 
 
-def test_what_is_launched_may_not_be_seen_at_once() -> None:
+def test_launched_instance_may_be_invisible_at_first() -> None:
     cloud = SimulatedEc2()
     cloud.fail("DescribeInstances", UNSEEN, times=2)
     provider = cloud.provider()
@@ -229,7 +229,7 @@ def test_what_is_launched_may_not_be_seen_at_once() -> None:
     assert [len(provider.launched("tok")) for _ in range(4)] == [0, 0, 2, 2]
 
 
-def test_what_dies_at_once_says_why_and_its_token_is_spent() -> None:
+def test_instance_that_ends_at_once_says_why_and_spends_its_token() -> None:
     cloud = SimulatedEc2()
     cloud.region.doomed.add("t2.micro")
     provider = cloud.provider()
@@ -243,7 +243,7 @@ def test_what_dies_at_once_says_why_and_its_token_is_spent() -> None:
         provider.launch(a_launch(), by="test")
 
 
-def test_a_token_is_looked_for_on_every_page_and_named_once() -> None:
+def test_token_is_searched_on_every_page_and_each_instance_listed_once() -> None:
     cloud = SimulatedEc2(
         *(a_machine(id=an_id(n), client_token="tok") for n in range(7)), page_size=3
     )
@@ -252,7 +252,7 @@ def test_a_token_is_looked_for_on_every_page_and_named_once() -> None:
     assert len(cloud.provider().launched("tok")) == 7
 
 
-def test_what_another_token_launched_is_not_ours_whatever_the_filter_lets_through() -> None:
+def test_instance_of_another_token_is_ignored_even_if_the_filter_passes() -> None:
     cloud = SimulatedEc2(
         a_machine(id=an_id(1), client_token="tok"), a_machine(id=an_id(2), client_token="TOK")
     )
@@ -260,7 +260,7 @@ def test_what_another_token_launched_is_not_ours_whatever_the_filter_lets_throug
     assert [i.id for i in cloud.provider().launched("tok")] == [an_id(1)]
 
 
-def test_a_look_that_fails_says_how_to_go_on() -> None:
+def test_failed_token_search_maps_to_its_error_class() -> None:
     cloud = SimulatedEc2()
     cloud.fail("DescribeInstances", THROTTLED)
     with pytest.raises(ThrottledError):
@@ -268,7 +268,7 @@ def test_a_look_that_fails_says_how_to_go_on() -> None:
 
 
 class TestTokens:
-    """A token is remembered by zone where there is a subnet, and by region where there is none."""
+    """A token is stored by zone where there is a subnet, and by region where there is none."""
 
     def test_a_token_in_another_zone_launches_again(self) -> None:
         cloud = SimulatedEc2()
@@ -304,13 +304,13 @@ class TestTokens:
 
 class TestPage:
     @pytest.mark.parametrize(("limit", "size"), [(1, 5), (5, 5), (40, 40), (5_000, 1_000)])
-    def test_its_size_is_what_ec2_takes(self, limit: int, size: int) -> None:
+    def test_page_size_is_within_the_range_of_ec2(self, limit: int, size: int) -> None:
         cloud = SimulatedEc2(*(a_machine(id=an_id(n)) for n in range(1_001)))
         page = cloud.provider().page(a_selector(), limit=limit)
         assert len(page.instances) == size
         assert page.after
 
-    def test_what_the_filters_let_through_is_judged_again(self) -> None:
+    def test_instances_that_pass_the_filters_are_selected_again(self) -> None:
         cloud = SimulatedEc2(a_machine(id=an_id(1)), a_machine(id=an_id(2), tags={"env": "prod"}))
         cloud.always(Kind.UNFILTERED, "DescribeInstances")
         page = cloud.provider().page(a_selector(), limit=5)
@@ -327,7 +327,7 @@ class TestPage:
         assert len(provider.page(a_selector(), limit=5, after=first.after).instances) == 3
 
     @pytest.mark.parametrize("after", ["", "5:2"])
-    def test_a_failure_that_is_not_the_tokens_is_the_clouds(self, after: str) -> None:
+    def test_page_failure_unrelated_to_its_token_is_a_cloud_error(self, after: str) -> None:
         cloud = SimulatedEc2()
         cloud.fail("DescribeInstances", refusal("UnauthorizedOperation", 403))
         with pytest.raises(RefusedError):
@@ -347,7 +347,7 @@ class TestImage:
         assert cloud.provider().image("resolve:ssm:/image:3") == "ami-08111162"
         assert cloud.calls == [("GetParameter", ("/image:3",))]
 
-    def test_without_a_client_no_parameter_can_be_read(self) -> None:
+    def test_parameter_needs_an_ssm_client(self) -> None:
         client = SimulatedEc2().client()
         provider = Ec2Provider(target=HERE, read=client, act=lambda: client)
         assert provider.image("ami-08111162") == "ami-08111162"
@@ -358,7 +358,7 @@ class TestImage:
         "value",
         ["", "ami-", "ami-xyz", "ami-08111162,ami-08111163", " ami-08111162", "ami-0811116\n"],
     )
-    def test_what_only_resembles_an_id_is_refused(self, value: str) -> None:
+    def test_malformed_image_id_is_refused(self, value: str) -> None:
         cloud = SimulatedEc2()
         cloud.parameters["/image"] = value
         with pytest.raises(RefusedError, match="not the id of an image"):

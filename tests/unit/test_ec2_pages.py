@@ -66,7 +66,7 @@ class Wire:
 
 
 def plain(thing: Any) -> Any:
-    """With the elements that the SDK leaves in an answer, where a value stands twice, by what is in them."""
+    """With the elements that the SDK leaves in an answer, where a value occurs twice, by what is in them."""
     if isinstance(thing, dict):
         return {key: plain(value) for key, value in thing.items()}
     if isinstance(thing, list):
@@ -144,7 +144,7 @@ STRANGE = (
 )
 
 
-def test_everything_there_is_reads_the_same_and_fast() -> None:
+def test_page_with_every_member_is_parsed_fast_and_identically() -> None:
     body = Everything().say(SLOW_WHOLE.shape, NAME).encode()
 
     assert is_fast(body)
@@ -152,7 +152,7 @@ def test_everything_there_is_reads_the_same_and_fast() -> None:
 
 
 @pytest.mark.parametrize("path", INSTANCE)
-def test_each_member_that_is_read_comes_through_alone(path: str) -> None:
+def test_each_member_that_is_read_is_parsed_alone(path: str) -> None:
     first, *rest = path.split(".")
 
     class Only(Everything):
@@ -194,7 +194,7 @@ def test_a_page_with_little_in_it_is_read_fast(inside: str) -> None:
     same(paged(inside))
 
 
-def test_a_page_of_nothing_has_its_token_and_its_number() -> None:
+def test_empty_page_has_its_token_and_request_id() -> None:
     answer = same(paged("<reservationSet/><nextToken>a&amp;b</nextToken>"))
 
     assert answer["Reservations"] == []
@@ -204,17 +204,17 @@ def test_a_page_of_nothing_has_its_token_and_its_number() -> None:
 
 
 @pytest.mark.parametrize("number", ["", "<requestId/>", "<requestId>a&amp;b</requestId>"])
-def test_the_number_of_an_answer_comes_through_if_it_has_one(number: str) -> None:
+def test_request_id_is_parsed_if_present(number: str) -> None:
     body = f"<{NAME}>{number}<reservationSet/></{NAME}>".encode()
     assert is_fast(body)
     same(body)
 
 
-def test_an_answer_without_a_set_has_none() -> None:
+def test_response_without_a_reservation_set_has_none() -> None:
     assert "Reservations" not in same(paged(""))
 
 
-def test_what_belongs_to_another_thing_is_not_the_instances() -> None:
+def test_member_of_another_element_is_not_the_instances() -> None:
     found = instance(
         listed(f"{BARE}{STRANGE}<tagSet><item><key>env</key><value>dev</value></item></tagSet>")
     )
@@ -224,7 +224,7 @@ def test_what_belongs_to_another_thing_is_not_the_instances() -> None:
     assert found.launched_at is None
 
 
-def test_members_in_any_order_are_the_same() -> None:
+def test_order_of_members_does_not_matter() -> None:
     state = "<instanceState><name>stopped</name><code>80</code></instanceState>"
     tag = "<tagSet><item><value>1</value><key>a</key></item></tagSet>"
 
@@ -258,20 +258,20 @@ def test_tags_are_as_they_were_written() -> None:
     }
 
 
-def test_a_tag_that_stands_twice_stands_twice() -> None:
+def test_repeated_tag_is_kept_twice() -> None:
     tags = "".join(f"<item><key>a</key><value>{n}</value></item>" for n in (1, 2))
     (raw,) = same(listed(f"{BARE}<tagSet>{tags}</tagSet>"))["Reservations"][0]["Instances"]
 
     assert raw["Tags"] == [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]
 
 
-def test_a_long_text_is_whole() -> None:
+def test_long_text_is_parsed_whole() -> None:
     text = "x&amp;" * 50_000
     tags = f"<tagSet><item><key>a</key><value>{text}</value></item></tagSet>"
     assert instance(listed(f"{BARE}{tags}")).tags["a"] == "x&" * 50_000
 
 
-def test_all_that_keeps_an_instance_is_read() -> None:
+def test_every_protecting_member_is_parsed() -> None:
     found = instance(
         listed(
             f"{BARE}<instanceState><code>99</code><name>hibernating</name></instanceState>"
@@ -322,7 +322,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_whatever_is_odd_is_left_to_the_sdk(case: str) -> None:
+def test_unusual_page_is_left_to_the_sdk(case: str) -> None:
     body = listed(ODD[case])
     assert not is_fast(body)
     same(body)
@@ -371,7 +371,7 @@ def test_an_encoding_that_the_parser_knows_is_read_the_same() -> None:
         b"",
     ],
 )
-def test_an_error_is_the_sdks(status: int, body: bytes) -> None:
+def test_error_response_is_left_to_the_sdk(status: int, body: bytes) -> None:
     same(body, status)
 
 
@@ -380,7 +380,7 @@ def test_an_error_is_the_sdks(status: int, body: bytes) -> None:
 
 @given(st.integers(0, 2**64))
 @settings(max_examples=150, deadline=None)
-def test_made_up_pages_read_the_same_and_fast(seed: int) -> None:
+def test_generated_pages_are_parsed_fast_and_identically(seed: int) -> None:
     random = Random(seed)  # noqa: S311
     body = Chance(random).say(SLOW_WHOLE.shape, NAME).encode()
 
@@ -390,7 +390,7 @@ def test_made_up_pages_read_the_same_and_fast(seed: int) -> None:
 
 @given(st.integers(0, 2**64))
 @settings(max_examples=300, deadline=None)
-def test_pages_that_something_happened_to_read_the_same(seed: int) -> None:
+def test_damaged_pages_are_parsed_identically(seed: int) -> None:
     random = Random(seed)  # noqa: S311
     text = Chance(random).say(SLOW.shape, NAME)
     for _ in range(random.randint(1, 3)):
@@ -434,8 +434,8 @@ def mishap(random: Random, text: str) -> str:
 # At the client.
 
 
-def test_the_sdk_still_writes_down_what_came(caplog: pytest.LogCaptureFixture) -> None:
-    """What is hastened is hastened behind the SDK's own records: they have the page as it came."""
+def test_sdk_still_logs_the_response_body(caplog: pytest.LogCaptureFixture) -> None:
+    """The fast parser runs after the SDK's own logging, which has the page as it came."""
     with caplog.at_level(logging.DEBUG, logger="botocore"):
         FAST.read(listed(BARE))
     assert any("Response headers" in record.message for record in caplog.records)

@@ -26,7 +26,7 @@ type Ask = Callable[[str], object]
 def asked_of(
     cloud: SimulatedEc2, *, abreast: Abreast, ask: Ask = lambda _id: None
 ) -> Callable[[Sequence[str]], dict[str, Attributes]]:
-    """The real provider's question; ``ask`` is called before each call, with whom it is about."""
+    """The real provider's question; ``ask`` is called before each call, with the instance it is about."""
     read = cloud.client()
 
     def asking(request: Any, **_: Any) -> None:
@@ -52,7 +52,7 @@ def a_cloud(**shielded: str) -> SimulatedEc2:
 
 
 @pytest.mark.parametrize(("abreast", "overlap"), [(threads(3), True), (in_turn, False)])
-def test_as_many_are_asked_about_at_the_same_time_as_are_let(
+def test_protections_are_read_with_the_permitted_concurrency(
     abreast: Abreast, overlap: bool
 ) -> None:
     together = Barrier(3, timeout=WAIT if overlap else 0.1)
@@ -72,7 +72,7 @@ def test_as_many_are_asked_about_at_the_same_time_as_are_let(
     assert met == [overlap] * 3
 
 
-def test_never_are_more_asked_about() -> None:
+def test_protection_reads_never_exceed_the_concurrency() -> None:
     going, most, lock = set[str](), 0, Lock()
 
     def ask(id_: str) -> None:
@@ -90,7 +90,7 @@ def test_never_are_more_asked_about() -> None:
 
 
 @EACH
-def test_the_answer_keeps_the_order_of_the_question(abreast: Abreast) -> None:
+def test_result_keeps_the_order_of_the_request(abreast: Abreast) -> None:
     slow = set(IDS[::2])
 
     def ask(id_: str) -> None:
@@ -106,9 +106,7 @@ def test_the_answer_keeps_the_order_of_the_question(abreast: Abreast) -> None:
 
 @EACH
 @pytest.mark.parametrize("fault", [BROKEN, NOTHING])
-def test_whoever_could_not_be_read_is_left_out_and_nobody_else(
-    abreast: Abreast, fault: Fault
-) -> None:
+def test_only_unreadable_instances_are_left_out(abreast: Abreast, fault: Fault) -> None:
     cloud = a_cloud()
     cloud.fail("DescribeInstanceAttribute", fault, on=4)
 
@@ -119,7 +117,7 @@ def test_whoever_could_not_be_read_is_left_out_and_nobody_else(
 
 
 @EACH
-def test_a_refusal_is_raised_and_nobody_is_asked_about_after_it(abreast: Abreast) -> None:
+def test_refusal_is_raised_and_stops_further_reads(abreast: Abreast) -> None:
     cloud = a_cloud()
     cloud.fail("DescribeInstanceAttribute", refusal("NeverHeardOf"), on=4, times=99)
 
@@ -130,7 +128,7 @@ def test_a_refusal_is_raised_and_nobody_is_asked_about_after_it(abreast: Abreast
 
 
 @EACH
-def test_what_the_rate_does_not_let_through_in_time_is_raised(abreast: Abreast) -> None:
+def test_read_that_the_rate_limit_delays_too_long_is_raised(abreast: Abreast) -> None:
     def ask(id_: str) -> None:
         if id_ == IDS[5]:
             raise PacedError("the rate allows it in 99 seconds", late=True)

@@ -1,4 +1,4 @@
-"""What an error carries, and how one that nobody expected is told."""
+"""What an error contains, and how an unexpected one is described."""
 
 import pytest
 
@@ -24,14 +24,14 @@ def test_a_provider_error_keeps_the_clouds_code_and_what_its_support_asks_for() 
     assert (ProviderError("no").code, ProviderError("no").request_id) == ("", "")
 
 
-def test_a_call_that_the_rate_keeps_back_is_late_only_if_it_says_so() -> None:
+def test_rate_limited_call_is_late_only_if_it_says_so() -> None:
     early, late = PacedError("in 3 seconds"), PacedError("in 99 seconds", late=True)
 
     assert (str(early), early.late) == ("in 3 seconds", False)
     assert (str(late), late.late) == ("in 99 seconds", True)
 
 
-def test_an_unexpected_error_leads_to_the_innermost_place() -> None:
+def test_unexpected_error_names_the_innermost_code_location() -> None:
     with pytest.raises(AttributeError) as caught:
         fails_deep_inside()
 
@@ -39,5 +39,5 @@ def test_an_unexpected_error_leads_to_the_innermost_place() -> None:
     assert unexpected(caught.value) == f"unexpected AttributeError: oops at {__file__}:{line}"
 
 
-def test_an_unexpected_error_that_was_never_raised_has_no_place() -> None:
+def test_unexpected_error_that_was_never_raised_has_no_location() -> None:
     assert unexpected(ValueError("odd")) == "unexpected ValueError: odd"

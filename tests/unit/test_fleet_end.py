@@ -1,4 +1,4 @@
-"""The end of a fleet is written down, also if whoever wrote down the ends of its instances broke off before it."""
+"""The end of a fleet is written down, also if the process that recorded the ends of its instances stopped before it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +11,7 @@ from tests.cloud import SimulatedEc2
 from tests.night import Night, leased
 
 
-def test_a_fleet_whose_instances_are_all_written_off_is_ended_by_the_next_look() -> None:
+def test_fleet_whose_members_all_ended_is_closed_by_the_next_check() -> None:
     ledger = MemoryLedger()
     night = Night(cloud=SimulatedEc2(), ledger=ledger)
     fleet = leased(night, an_id(1), an_id(2), ends_in=timedelta(hours=-1))

@@ -43,11 +43,11 @@ def test_without_subnets_there_is_one_pool_per_type() -> None:
     )
 
 
-def test_it_begins_with_all_of_them_in_the_first_pool() -> None:
+def test_first_attempt_asks_the_first_pool_for_all() -> None:
     assert upcoming(ORDER, []) == FIRST
 
 
-def test_an_attempt_without_an_answer_is_repeated_as_it_was() -> None:
+def test_attempt_without_a_result_is_repeated_unchanged() -> None:
     assert upcoming(ORDER, [FIRST]) == FIRST
 
 
@@ -55,7 +55,7 @@ def test_a_pool_without_capacity_leads_to_the_next() -> None:
     assert upcoming(ORDER, [ended(FIRST, Answer.EMPTY)]) == Attempt(number=2, pool=1, count=5)
 
 
-def test_a_pool_that_gave_some_is_asked_for_the_rest() -> None:
+def test_pool_that_launched_some_is_asked_for_the_rest() -> None:
     assert upcoming(ORDER, [ended(FIRST, Answer.LAUNCHED, 3)]) == Attempt(number=2, pool=0, count=2)
 
 
@@ -89,7 +89,7 @@ def test_a_refusal_ends_it_though_other_pools_are_left(had: int, step: Step) -> 
 
 
 @pytest.mark.parametrize("launched", [0, 2, 5])
-def test_a_token_known_with_another_call_wants_somebody_to_look(launched: int) -> None:
+def test_token_known_with_another_call_needs_attention(launched: int) -> None:
     last = ended(FIRST, Answer.MISMATCH, launched, "mismatch")
 
     assert upcoming(ORDER, [last]) == Ending(step=Step.ATTENTION, problem="mismatch")
@@ -114,9 +114,7 @@ def test_no_two_calls_share_a_token() -> None:
 
 
 @given(data=st.data(), count=st.integers(1, 30))
-def test_whatever_the_cloud_answers_it_ends_with_no_more_than_asked_for(
-    data: st.DataObject, count: int
-) -> None:
+def test_launch_never_exceeds_the_requested_count(data: st.DataObject, count: int) -> None:
     order = replace(ORDER, count=count)
     attempts: list[Attempt] = []
     while not isinstance(step := upcoming(order, attempts), Ending):
@@ -138,6 +136,6 @@ def test_a_pool_without_a_subnet_is_named_by_its_type() -> None:
     assert str(Pool(instance_type="t3.small")) == "t3.small"
 
 
-def test_the_token_of_an_attempt_is_the_same_for_good() -> None:
-    """A launch may be carried on by a newer version than the one that began it."""
+def test_token_of_an_attempt_never_changes() -> None:
+    """A launch may be continued by a newer version than the one that began it."""
     assert token(ORDER, FIRST) == TOKEN

@@ -70,7 +70,7 @@ def test_a_lease_in_a_tag_counts_for_nothing() -> None:
     assert isinstance(judge(an_instance(tags=tags), a_policy(), NOW), Action)
 
 
-def test_what_has_run_out_is_selected_and_says_since_when() -> None:
+def test_expired_lease_is_selected_with_its_expiry() -> None:
     verdict = judge(an_instance(lease=a_lease(-2 * MINUTE)), expired_policy(), NOW)
 
     assert isinstance(verdict, Action)
@@ -78,7 +78,7 @@ def test_what_has_run_out_is_selected_and_says_since_when() -> None:
     assert verdict.reason == "is running, 9h old, its lease ran out 2m ago"
 
 
-def test_at_the_very_instant_a_lease_has_run_out() -> None:
+def test_lease_is_expired_at_its_exact_end() -> None:
     assert isinstance(
         judge(an_instance(lease=a_lease(timedelta(0))), expired_policy(), NOW), Action
     )
@@ -88,7 +88,7 @@ def test_at_the_very_instant_a_lease_has_run_out() -> None:
     ("lease", "reason"),
     [(None, "has no lease"), (a_lease(MINUTE), "has a lease until 2026-03-04T02:01:00Z")],
 )
-def test_whoever_has_no_lease_or_a_running_one_is_not_selected(
+def test_instance_without_an_expired_lease_is_not_selected(
     lease: Lease | None, reason: str
 ) -> None:
     verdict = judge(an_instance(lease=lease), expired_policy(), NOW)
@@ -100,7 +100,7 @@ def test_whoever_has_no_lease_or_a_running_one_is_not_selected(
 @pytest.mark.parametrize(
     "lease", [None, a_lease(MINUTE, operation="op-2"), a_lease(-MINUTE, operation="")]
 )
-def test_a_copied_tag_makes_nobody_a_member(lease: Lease | None) -> None:
+def test_copied_tag_makes_no_instance_a_member(lease: Lease | None) -> None:
     policy = a_policy(selector=a_selector(operation="op-1"), ends_leases=True)
 
     verdict = judge(an_instance(lease=lease), policy, NOW)
@@ -112,7 +112,7 @@ def test_a_copied_tag_makes_nobody_a_member(lease: Lease | None) -> None:
     )
 
 
-def test_whoever_came_of_the_launch_is_a_member() -> None:
+def test_instance_of_the_launch_is_a_member() -> None:
     policy = a_policy(selector=a_selector(operation="op-1"), ends_leases=True)
 
     assert isinstance(judge(an_instance(lease=a_lease(MINUTE)), policy, NOW), Action)
@@ -155,7 +155,7 @@ def test_a_claim_runs_out_by_itself() -> None:
     assert not a_fleet().claimed(NOW)
 
 
-def test_an_instant_is_told_in_utc() -> None:
+def test_instant_is_formatted_in_utc() -> None:
     assert told(datetime(2026, 7, 1, 18, 0, tzinfo=ZURICH)) == "2026-07-01T16:00:00Z"
 
 
@@ -182,7 +182,7 @@ def test_a_time_of_day_is_the_next_such_instant_and_the_later_of_two(
     assert found.tzinfo is UTC
 
 
-def test_a_day_that_a_zone_skipped_does_not_hold_it_up() -> None:
+def test_skipped_day_of_a_zone_delays_a_time_by_at_most_a_day() -> None:
     samoa = ZoneInfo("Pacific/Apia")  # had no 30 December 2011
     after = datetime(2011, 12, 30, 9, 59, tzinfo=UTC)
 
@@ -209,6 +209,6 @@ def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("far_from_utc")
-def test_people_are_told_instants_in_utc_whatever_the_machines_own_zone_is() -> None:
+def test_instants_are_formatted_in_utc_whatever_the_local_zone() -> None:
     assert told(NOW.astimezone(ZURICH)) == "2026-03-04T02:00:00Z"
     assert instant_of(time(4), ZURICH, NOW) == NOW + timedelta(hours=1)

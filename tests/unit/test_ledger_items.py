@@ -27,7 +27,7 @@ NUMBERS = st.integers(0, 10**6)
 
 
 def drawn(kind: Any, /, **strategies: Any) -> st.SearchStrategy[Any]:
-    """Any of a kind; a field that nobody draws would go untested."""
+    """Draw any of a kind; a field that is not drawn would go untested."""
     assert set(strategies) == {field.name for field in fields(kind)}
     return st.builds(kind, **strategies)
 

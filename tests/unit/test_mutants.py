@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 import pytest
 
 from tools.leftovers import leftovers
-from tools.mutants import LIST, ROOT, Mutant, Verdict, changed_lines, explained, judge, told
+from tools.mutants import LIST, ROOT, Mutant, Verdict, changed_lines, explained, judge, report_of
 
 ONE = Mutant(module="curfew.core.plan", place="guard", change="- a\n+ b\n")
 TWO = Mutant(module="curfew.core.plan", place="guard", change="- a\n+ c\n")
@@ -32,7 +32,7 @@ def survived(mutant: Mutant, status: str = "survived") -> Verdict:
     return Verdict(mutant=mutant, status=status)
 
 
-def test_a_change_is_known_by_its_lines_wherever_they_stand() -> None:
+def test_mutant_is_identified_by_its_lines_wherever_they_are() -> None:
     before = ["def f():", "    if x:", "        return 1", "    return 2"]
     after = ["def f():", "    if x:", "        return 2", "    return 2"]
 
@@ -47,7 +47,7 @@ def test_a_change_of_several_lines_keeps_their_shape() -> None:
     assert changed_lines(before, after) == "- x = f(\n-     1,\n- )\n+ x = None\n"
 
 
-def test_a_survivor_that_nobody_explains_is_told() -> None:
+def test_unexplained_survivor_is_reported() -> None:
     unexplained, idle = judge([survived(ONE), survived(TWO)], {ONE: "same"}, whole=True)
 
     assert unexplained == [survived(TWO)]
@@ -61,12 +61,12 @@ def test_only_what_is_killed_or_out_of_time_counts_as_killed(status: str) -> Non
         assert judge([survived(ONE, killed)], {}, whole=True) == ([], [])
 
 
-def test_an_explanation_that_fits_no_survivor_is_told_after_a_whole_run_alone() -> None:
+def test_unused_explanation_is_reported_only_after_a_full_run() -> None:
     assert judge([survived(ONE, "killed")], {ONE: "same"}, whole=True) == ([], [ONE])
     assert judge([survived(ONE, "killed")], {ONE: "same"}, whole=False) == ([], [])
 
 
-def test_what_is_printed_needs_only_a_reason_to_stand_in_the_list() -> None:
+def test_printed_mutant_needs_only_a_reason_to_be_listed() -> None:
     entry = str(TWO)
 
     with pytest.raises(ValueError, match="no reason is given for"):
@@ -84,7 +84,7 @@ def test_nothing_is_explained_twice() -> None:
 def test_the_count_says_what_became_of_all() -> None:
     verdicts = [survived(ONE), survived(TWO), survived(ONE, "killed"), survived(TWO, "timeout")]
 
-    assert told(verdicts, [survived(TWO)]) == (
+    assert report_of(verdicts, [survived(TWO)]) == (
         "4 mutants: 1 killed, 1 timed out, 1 explained, 1 unexplained"
     )
 
@@ -106,7 +106,7 @@ def test_a_module_that_has_mutants_is_judged_by_its_own_tests() -> None:
             assert not list(ROOT.glob(own)) or any(fnmatch(tests, own) for tests in judges), own
 
 
-def test_what_runs_at_import_or_behind_a_decorator_has_mutants_and_plain_functions_none() -> None:
+def test_leftovers_are_code_run_at_import_or_behind_a_decorator() -> None:
     made = [
         (leftover.place, changed_lines(leftover.before.split("\n"), leftover.after.split("\n")))
         for leftover in leftovers("places", SOURCE)

@@ -88,7 +88,7 @@ def test_the_task_tells_as_much_as_the_status(
     assert state(status=status, task_state=task) is is_
 
 
-def test_a_server_that_found_no_host_is_no_use_to_anybody_and_one_that_broke_later_may_be() -> None:
+def test_server_without_a_host_is_stopped_and_one_broken_later_unknown() -> None:
     fault = {"code": 500, "message": "No valid host was found. "}
     instance = instance_of(a_server(status="ERROR", launched_at=None, fault=fault), HERE)
     assert instance.state is State.STOPPED
@@ -147,7 +147,7 @@ def test_an_ordinary_server_is_not_kept() -> None:
         (a_selector(tags=(TagFilter(key="n", values=("x" * 80,)),)), True, {"status": "ACTIVE"}),
     ],
 )
-def test_what_nova_is_asked_for_never_excludes_what_is_meant(
+def test_nova_query_never_excludes_a_selected_server(
     selector: Any, narrow: bool, sent: dict[str, str]
 ) -> None:
     assert query(selector, narrow=narrow) == sent

@@ -27,7 +27,7 @@ def test_a_text_is_one_that_nova_takes(key: str, value: str) -> None:
 
 @given(st.text(min_size=1, max_size=60))
 def test_two_tags_are_never_one_text(text: str) -> None:
-    """Whoever writes a text of their own has written one tag, and its text is this one or none."""
+    """A user who writes a text of their own has written one tag, and its text is this one or none."""
     if set("/,") & set(text):
         return
     ((key, value),) = tags_of([text], {})[0].items()
@@ -48,11 +48,11 @@ def test_two_tags_are_never_one_text(text: str) -> None:
         ("=x", {"": "x"}),
     ],
 )
-def test_a_text_is_read_as_it_stands(text: str, tags: dict[str, str]) -> None:
+def test_plain_tag_text_is_read_unchanged(text: str, tags: dict[str, str]) -> None:
     assert tags_of([text], {}) == (tags, ())
 
 
-def test_several_values_of_a_key_are_told() -> None:
+def test_several_values_of_a_key_are_reported() -> None:
     tags, twice = tags_of(["env=prod", "env=dev", "owner=kim"], {})
     assert set(tags) == {"env", "owner"}
     assert twice == ("env",)

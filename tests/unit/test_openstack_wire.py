@@ -81,7 +81,7 @@ class Nova:
         self.sent: list[tuple[str, str]] = []
 
     def send(self, request: PreparedRequest) -> Response:
-        """What stands in the place of the wire, below the guard."""
+        """Replace the network, below the guard."""
         method, url = str(request.method), urlsplit(str(request.url))
         path = url.path.removeprefix("/v2.1")
         if path == "/v3/auth/tokens":
@@ -215,13 +215,13 @@ NO_TOKEN = {
 }
 
 
-def test_without_trouble_each_is_ended_and_seen_to_be(nova: Nova) -> None:
+def test_every_server_is_terminated_and_verified(nova: Nova) -> None:
     report = swept()
     assert results(report) == dict.fromkeys((ONE, TWO, THREE), Result.VERIFIED), report
     assert nova.changes == [("DELETE", f"/servers/{id_}") for id_ in (ONE, TWO, THREE)]
 
 
-def test_who_is_locked_between_the_look_and_the_order_is_kept_and_the_others_go(nova: Nova) -> None:
+def test_server_locked_after_recheck_is_kept_and_the_others_go(nova: Nova) -> None:
     nova.rules.append(on("DELETE", TWO, 409, CONFLICT))
     report = swept()
     assert results(report) == {ONE: Result.VERIFIED, TWO: Result.KEPT, THREE: Result.VERIFIED}
@@ -229,7 +229,7 @@ def test_who_is_locked_between_the_look_and_the_order_is_kept_and_the_others_go(
     assert list(nova.servers) == [TWO]
 
 
-def test_a_reader_is_told_once_and_nobody_else_is_tried(nova: Nova) -> None:
+def test_forbidden_action_is_reported_once_and_stops_the_run(nova: Nova) -> None:
     for id_ in (ONE, TWO, THREE):
         nova.rules.append(on("DELETE", id_, 403, DENIED))
     report = swept()
@@ -258,7 +258,7 @@ def pages(*, last: tuple[int, Any]) -> Callable[[str, str], Any]:
     return rule
 
 
-def test_a_page_that_fails_makes_the_listing_incomplete_and_nothing_is_ended(nova: Nova) -> None:
+def test_failed_page_makes_the_listing_incomplete_and_terminates_nothing(nova: Nova) -> None:
     nova.rules.append(pages(last=(500, BROKEN)))
     report = swept()
     assert report.status is Status.INCOMPLETE
@@ -291,13 +291,13 @@ def test_a_token_that_cannot_be_renewed_stops_the_sweep(nova: Nova) -> None:
     assert {TWO, THREE} <= set(nova.servers)
 
 
-def test_a_500_to_an_order_is_resolved_by_looking(nova: Nova) -> None:
+def test_500_to_a_call_is_resolved_by_describing(nova: Nova) -> None:
     nova.rules.append(on("DELETE", TWO, 500, BROKEN, times=1))
     report = swept()
     assert results(report) == dict.fromkeys((ONE, TWO, THREE), Result.VERIFIED)
 
 
-def test_who_is_being_deleted_is_not_verified_before_it_is_gone(nova: Nova) -> None:
+def test_server_in_deletion_is_not_verified_before_it_is_gone(nova: Nova) -> None:
     nova.servers = {ONE: raw(ONE)}
 
     def never_ends(method: str, path: str) -> tuple[int, Any] | None:
@@ -312,7 +312,7 @@ def test_who_is_being_deleted_is_not_verified_before_it_is_gone(nova: Nova) -> N
     assert len(nova.changes) == 1
 
 
-def test_an_administrator_acts_only_where_it_is_said(nova: Nova) -> None:
+def test_administrator_acts_only_where_configured(nova: Nova) -> None:
     nova.roles = ["member", "admin"]
     report = swept()
     assert Result.VERIFIED not in results(report).values()
@@ -321,7 +321,7 @@ def test_an_administrator_acts_only_where_it_is_said(nova: Nova) -> None:
     assert set(results(swept(administrator_may=True)).values()) == {Result.VERIFIED}
 
 
-def test_report_mode_has_no_hands_and_the_guard_lets_nothing_out(nova: Nova) -> None:
+def test_report_mode_has_no_acting_client_and_the_guard_blocks_calls(nova: Nova) -> None:
     assert swept(Mode.REPORT).status is Status.COMPLETED
     looking = provider(acts=False)
     with pytest.raises(RefusedError, match="report mode"):
@@ -334,7 +334,7 @@ def test_report_mode_has_no_hands_and_the_guard_lets_nothing_out(nova: Nova) -> 
 @pytest.mark.parametrize(
     "action", ["lock_server", "unlock_server", "reboot_server", "suspend_server"]
 )
-def test_what_is_not_on_the_list_is_not_sent(nova: Nova, action: str) -> None:
+def test_call_outside_the_allow_list_is_not_sent(nova: Nova, action: str) -> None:
     more = {"reboot_type": "HARD"} if action == "reboot_server" else {}
     with pytest.raises(RefusedError, match="not among the requests"):
         getattr(provider()._compute, action)(ONE, **more)
@@ -368,7 +368,7 @@ FLAVOUR = {"flavor": {"id": "1", "name": "m1"}}
         ),
     ],
 )
-def test_what_a_launch_is_refused_for_decides_how_to_go_on(
+def test_launch_refusal_maps_to_its_error_class(
     nova: Nova, status: int, body: Any, error: type[Exception]
 ) -> None:
     nova.servers = {}
@@ -379,7 +379,7 @@ def test_what_a_launch_is_refused_for_decides_how_to_go_on(
     assert len(nova.changes) == 1
 
 
-def test_a_launch_of_which_nothing_is_to_be_seen_may_have_launched_all(nova: Nova) -> None:
+def test_launch_without_visible_servers_is_ambiguous(nova: Nova) -> None:
     nova.servers = {}
     nova.rules += [
         on("GET", "/flavors/m1", 200, FLAVOUR),
@@ -389,14 +389,14 @@ def test_a_launch_of_which_nothing_is_to_be_seen_may_have_launched_all(nova: Nov
         provider().launch(LAUNCH, by="test")
 
 
-def test_whoever_carries_the_token_is_not_launched_again(nova: Nova) -> None:
+def test_server_with_the_token_is_not_launched_again(nova: Nova) -> None:
     nova.servers = {ONE: raw(ONE, tags=["env=dev", f"curfew:token={'t' * 40}"]), TWO: raw(TWO)}
     (born,) = provider().launch(LAUNCH, by="test")
     assert (born.id, born.state) == (ONE, State.RUNNING)
     assert nova.changes == []
 
 
-def test_a_locked_one_is_not_even_asked_for(nova: Nova) -> None:
+def test_locked_server_gets_no_delete_call(nova: Nova) -> None:
     nova.servers[ONE]["locked"] = True
     with pytest.raises(ProtectedError):
         provider(administrator_may=True).terminate([ONE], by="test")

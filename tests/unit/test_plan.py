@@ -712,7 +712,7 @@ def test_a_lower_limit_never_lets_more_through(actions: int, others: int, limits
     assert guard(decided(actions, lower[3]), listed).actions == ()
 
 
-def test_the_properties_speak_of_actions_too() -> None:
+def test_generated_examples_contain_actions() -> None:
     """Strategies that only made instances to keep would prove nothing."""
     made: list[int] = []
 

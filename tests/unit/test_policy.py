@@ -341,7 +341,7 @@ def test_too_young_says_both_ages() -> None:
         (timedelta(days=-1, hours=-3), "-1d 3h"),
     ],
 )
-def test_a_duration_is_spoken_in_its_largest_unit_and_the_next(
+def test_duration_is_formatted_in_its_largest_unit_and_the_next(
     duration: timedelta, words: str
 ) -> None:
     assert spoken(duration) == words
@@ -357,8 +357,8 @@ def test_a_policy_has_limits_and_the_protect_tag_unless_it_says_otherwise() -> N
     assert policy.protection.min_age == timedelta(minutes=15)
 
 
-def test_a_tag_made_to_hold_up_a_pattern_does_not() -> None:
-    # With a pattern that backtracks this takes longer than anybody waits.
+def test_hostile_tag_does_not_slow_down_a_pattern() -> None:
+    # With a pattern that backtracks this takes longer than a test can wait.
     slow = TagFilter(key="k", like=("*-" * 20 + "x",))
 
     assert not slow.matches({"k": "-" * 256})

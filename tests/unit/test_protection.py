@@ -197,7 +197,7 @@ def test_any_other_lifecycle_protects(lifecycle: str) -> None:
         {"env": "dev", "env ": ""},
     ],
 )
-def test_a_tag_that_is_read_and_stands_twice_protects(tags: Mapping[str, str]) -> None:
+def test_repeated_tag_that_is_read_protects(tags: Mapping[str, str]) -> None:
     assert finding(an_instance(tags=tags)) == (
         "ambiguous-tag",
         "has the tag env in 2 spellings: which one counts?",
@@ -210,7 +210,7 @@ def test_a_tag_that_must_be_present_is_read_too() -> None:
     assert rule_for({"Temporary": "", "temporary": ""}, policy) == "ambiguous-tag"
 
 
-def test_a_tag_that_nobody_reads_may_stand_twice() -> None:
+def test_repeated_tag_that_no_selector_reads_is_harmless() -> None:
     assert rule_for({**DEV, "owner": "kim", "Owner": "ali"}) is None
 
 

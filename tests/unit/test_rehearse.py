@@ -118,7 +118,7 @@ def rehearsed(file: str, seed: int = 1, faults: str = "harsh", **more: int) -> R
     return rehearsal
 
 
-def told(out: str) -> str:
+def joined(out: str) -> str:
     """What was printed, however it was folded."""
     return " ".join(out.split())
 
@@ -187,7 +187,7 @@ def test_every_policy_of_the_file_is_rehearsed_every_night(rehearse: Run, whimsi
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_shipped_file_ends_nobody_who_should_be_kept(seed: int) -> None:
+def test_shipped_file_terminates_no_instance_that_should_be_kept(seed: int) -> None:
     rehearsal = rehearsed(SHIPPED, seed, instances=20)
 
     assert judged(rehearsal.history()) == []
@@ -195,7 +195,9 @@ def test_the_shipped_file_ends_nobody_who_should_be_kept(seed: int) -> None:
 
 
 @pytest.mark.parametrize("faults", ["calm", "rough", "harsh"])
-def test_neither_does_a_file_with_every_kind_of_condition(whimsical: str, faults: str) -> None:
+def test_file_with_every_condition_terminates_no_instance_to_keep(
+    whimsical: str, faults: str
+) -> None:
     assert judged(rehearsed(whimsical, 3, faults, instances=80).history()) == []
 
 
@@ -211,7 +213,7 @@ def test_a_file_with_strange_words_is_rehearsed_too(tmp_path: Path) -> None:
         assert outcome.terminated["abroad"] > 0
 
 
-def test_in_calm_nights_every_policy_finds_whom_it_means(calm: Rehearsal) -> None:
+def test_every_policy_finds_its_instances_in_calm_nights(calm: Rehearsal) -> None:
     outcome = Outcome.of(calm)
 
     assert outcome.terminated["nightly"] > 0
@@ -229,13 +231,13 @@ def test_a_lease_that_has_run_out_ends_its_fleet(whimsical: str) -> None:
     assert Outcome.of(rehearsal).terminated["leases"] == 2
 
 
-def test_limits_bite_and_are_shown(rehearse: Run, whimsical: str) -> None:
+def test_limits_take_effect_and_are_shown(rehearse: Run, whimsical: str) -> None:
     code, out, _ = rehearse(whimsical, "--faults", "calm", "--seed", "1", *SMALL)
 
     assert code == Exit.OK
     assert "nobody in eu-central-1: refused" in out
     assert "limit-per-sweep" in out
-    assert "a sweep may have 0" in told(out)
+    assert "a sweep may have 0" in joined(out)
 
 
 def test_the_last_lines_are_for_people(rehearse: Run) -> None:
@@ -284,7 +286,7 @@ def test_a_promise_that_is_broken_is_seen(
     assert any(broken in str(violation) for violation in judged(calm.history()))
 
 
-def test_whoever_should_have_been_kept_is_counted(
+def test_instances_that_should_have_been_kept_are_counted(
     calm: Rehearsal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stricter = tmp_path / "stricter.yaml"
@@ -299,7 +301,7 @@ def test_whoever_should_have_been_kept_is_counted(
     assert outcome.verdict.endswith(f", {len(outcome.wronged)} that should have been kept")
 
 
-def test_a_broken_promise_is_told_and_fails_the_command(
+def test_broken_promise_is_reported_and_fails_the_command(
     rehearse: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PROMISES, "it never rains", (lambda _: iter([Finding("drops", "i-1")]),))
@@ -325,7 +327,7 @@ def test_an_invalid_file_is_refused_with_its_line(rehearse: Run, tmp_path: Path)
 
     assert code == Exit.INVALID
     assert out == ""
-    assert f"bad.yaml:{line}: protect.min_age" in told(err)
+    assert f"bad.yaml:{line}: protect.min_age" in joined(err)
 
 
 def test_faults_that_there_are_not_are_refused(rehearse: Run) -> None:

@@ -151,7 +151,7 @@ def test_a_row_holds_no_tag_but_the_name() -> None:
     ],
     ids=["action", "protected", "too young", "not selected"],
 )
-def test_a_row_matters_unless_the_policy_does_not_mean_it(instance: Instance, news: bool) -> None:
+def test_row_matters_unless_the_policy_does_not_select_it(instance: Instance, news: bool) -> None:
     (row,) = rows(a_report([instance]))
 
     assert matters(row) == news
@@ -173,10 +173,12 @@ def test_an_instance_that_is_only_not_old_enough_does_not_matter() -> None:
 def test_a_summary_accounts_for_everything() -> None:
     results = [Result.VERIFIED, Result.FAILED]
 
-    told = summary(a_report(a_mixed_fleet(), results=results, listed=9, throttles=2, paced=1.23456))
+    shown = summary(
+        a_report(a_mixed_fleet(), results=results, listed=9, throttles=2, paced=1.23456)
+    )
 
     plan = decide(a_mixed_fleet(), a_policy(), NOW)
-    assert told == {
+    assert shown == {
         "sweep_id": "sweep-1",
         "policy": "nightly",
         "policy_version": "abc",
@@ -208,10 +210,10 @@ def test_a_summary_accounts_for_everything() -> None:
 
 
 def test_a_summary_of_a_sweep_that_could_not_be_made_counts_nothing() -> None:
-    told = summary(a_report(plan=None, status=Status.FAILED, problem="no ledger"))
+    shown = summary(a_report(plan=None, status=Status.FAILED, problem="no ledger"))
 
-    assert (told["candidates"], told["actions"], told["kept"], told["plan"]) == (0, 0, 0, "")
-    assert (told["status"], told["problem"]) == ("failed", "no ledger")
+    assert (shown["candidates"], shown["actions"], shown["kept"], shown["plan"]) == (0, 0, 0, "")
+    assert (shown["status"], shown["problem"]) == ("failed", "no ledger")
 
 
 @settings(derandomize=True, deadline=None, max_examples=100)
@@ -230,12 +232,12 @@ def test_candidates_are_acted_on_or_kept_and_every_action_has_one_result(
         finding = Finding(rule="limit-per-sweep", reason="too many")
         report = replace(report, plan=refuse(report.plan, finding), outcomes=())
 
-    told, counted = summary(report), metrics(report)
+    shown, counted = summary(report), metrics(report)
 
-    assert told["candidates"] == told["actions"] + told["kept"] == len(rows(report))
-    assert told["actions"] == sum(told[str(r).replace("-", "_")] for r in Result)
-    assert counted["Candidates"] == told["candidates"]
-    assert counted["Actions"] == told["actions"]
+    assert shown["candidates"] == shown["actions"] + shown["kept"] == len(rows(report))
+    assert shown["actions"] == sum(shown[str(r).replace("-", "_")] for r in Result)
+    assert counted["Candidates"] == shown["candidates"]
+    assert counted["Actions"] == shown["actions"]
     assert counted["Verified"] == results.count(Result.VERIFIED) * (not refused)
 
 
@@ -255,7 +257,7 @@ def test_the_metrics_are_the_eight_that_are_promised() -> None:
         "Actions": 6,
         "Kept": 2,  # one by the plan and one at the recheck
         "Verified": 1,
-        "Failed": 2,  # one refused and one of which nobody knows
+        "Failed": 2,  # one refused and one unknown
         "Throttles": 3,
         "PacedSeconds": 0.5,
     }
@@ -336,17 +338,17 @@ def test_a_whole_answer_of_every_region_fits_into_what_lambda_returns() -> None:
 
 
 def test_a_sentence_tells_policy_region_status_and_numbers() -> None:
-    told = sentence(a_report(a_mixed_fleet(), results=[Result.VERIFIED, Result.UNKNOWN], listed=9))
+    shown = sentence(a_report(a_mixed_fleet(), results=[Result.VERIFIED, Result.UNKNOWN], listed=9))
 
-    assert "nightly in 123456789012 eu-central-1" in told
-    assert "completed: 2 to act on, 2 kept, of 9 listed" in told
-    assert told.endswith("; 1 verified, 1 unknown")
+    assert "nightly in 123456789012 eu-central-1" in shown
+    assert "completed: 2 to act on, 2 kept, of 9 listed" in shown
+    assert shown.endswith("; 1 verified, 1 unknown")
 
 
 def test_a_sentence_ends_with_the_problem() -> None:
-    told = sentence(a_report(plan=None, status=Status.FAILED, problem="the ledger is gone"))
+    shown = sentence(a_report(plan=None, status=Status.FAILED, problem="the ledger is gone"))
 
-    assert told.endswith("; the ledger is gone")
+    assert shown.endswith("; the ledger is gone")
 
 
 # Hostile data
@@ -373,7 +375,7 @@ def test_an_ordinary_text_is_left_as_it_is(text: str) -> None:
         ("\udc80", "\\udc80"),
     ],
 )
-def test_what_a_terminal_could_take_for_an_order_is_escaped(text: str, shown: str) -> None:
+def test_terminal_control_characters_are_escaped(text: str, shown: str) -> None:
     assert plain(text) == shown
 
 
@@ -408,7 +410,7 @@ def test_a_hostile_name_is_inert_in_the_table(hostile: str) -> None:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_a_hostile_name_gives_a_terminal_no_order(hostile: str) -> None:
+def test_hostile_name_sends_no_escape_to_a_terminal(hostile: str) -> None:
     """On a real terminal, only the table's own colours are sent."""
 
     def orders(name: str) -> list[str]:

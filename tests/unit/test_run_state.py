@@ -122,7 +122,7 @@ def test_a_run_that_is_out_of_time_asks_for_no_pause() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "told"),
+    ("first", "second", "expected"),
     [
         (("a", False), ("b", False), ("a", False)),
         (("a", False), ("b", True), ("a", False)),
@@ -131,14 +131,14 @@ def test_a_run_that_is_out_of_time_asks_for_no_pause() -> None:
     ],
 )
 def test_the_first_reason_counts_unless_it_was_the_time_and_the_second_is_not(
-    first: tuple[str, bool], second: tuple[str, bool], told: tuple[str, bool]
+    first: tuple[str, bool], second: tuple[str, bool], expected: tuple[str, bool]
 ) -> None:
     run = a_run()
 
     for reason, cut in (first, second):
         run.halt(reason, cut=cut)
 
-    assert (run.halted, run.cut) == told
+    assert (run.halted, run.cut) == expected
 
 
 def test_a_run_writes_into_the_chain_of_its_own_target() -> None:

@@ -137,10 +137,10 @@ def test_every_row_names_a_test_or_says_in_a_sentence_why_there_is_none(title: s
         if not row.reason:
             assert CITED.search(row.proof), row.cells
             continue
-        told = WHY_NOT.fullmatch(row.reason)
-        assert told, f"neither a test nor a reason: {row.reason}"
-        assert told["why"].endswith("."), row.reason
-        assert len(told["why"].split()) >= WORDS, row.reason
+        explanation = WHY_NOT.fullmatch(row.reason)
+        assert explanation, f"neither a test nor a reason: {row.reason}"
+        assert explanation["why"].endswith("."), row.reason
+        assert len(explanation["why"].split()) >= WORDS, row.reason
 
 
 def test_every_test_that_is_named_is_there() -> None:

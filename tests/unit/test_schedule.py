@@ -56,7 +56,7 @@ def zones() -> list[list[str]]:
 
 
 def ticks(start: datetime, end: datetime, dice: Random) -> Iterator[datetime]:
-    """Instants at which somebody asks: some late, some twice; and now and then nobody asks for a day or two."""
+    """Yield the times of triggers: some late, some twice; and now and then none for a day or two."""
     now = start
     while now < end:
         outage = dice.random() < 0.002
@@ -114,11 +114,11 @@ def test_in_a_year_no_night_is_lost_and_none_doubled_in_any_zone(at: time) -> No
         assert timedelta(hours=21) <= min(apart), name
         assert max(apart) <= timedelta(hours=27), name
         assert len(nights) > 360, name
-        # Somebody was there but for the outages, of which there are a few in a year.
+        # Triggers came but for the outages, of which there are a few in a year.
         assert len(lapsed) < 40, name
 
 
-def test_a_trigger_that_comes_at_the_time_on_the_clock_loses_nights_and_doubles_some() -> None:
+def test_trigger_by_wall_clock_time_loses_and_repeats_nights() -> None:
     """Why a cron expression in a local zone would not do: the proof that the year can find a fault."""
     times = [
         local.replace(tzinfo=None)

@@ -41,7 +41,7 @@ def following(
 # A time of day
 
 
-def test_a_window_is_there_from_its_beginning_for_as_long_as_it_may_be_caught_up() -> None:
+def test_window_exists_from_its_start_until_its_catch_up_ends() -> None:
     night = utc(2026, 3, 4, 1, 30)
     assert latest(night - SECOND) is None
     assert latest(night) == night
@@ -144,7 +144,7 @@ def test_a_weekly_window_is_found_until_the_next_one_begins() -> None:
 # Every so often
 
 
-def test_every_so_often_has_its_windows_on_a_grid_that_does_not_move() -> None:
+def test_interval_schedule_has_windows_on_a_fixed_grid() -> None:
     now = utc(2026, 3, 4, 10, 44, 59)
     assert latest(now, OFTEN) == utc(2026, 3, 4, 10, 30)
     assert following(now, OFTEN) == utc(2026, 3, 4, 10, 45)
@@ -181,7 +181,7 @@ def test_a_time_that_the_clock_repeats_comes_the_first_time() -> None:
     assert following(first) == utc(2026, 10, 26, 1, 30)
 
 
-def test_a_night_that_the_clock_moves_past_midnight_is_still_to_come() -> None:
+def test_night_moved_past_midnight_by_the_clock_is_still_to_come() -> None:
     """Scoresbysund's clocks go from 23:00 to midnight: Saturday's 23:30 is Sunday's 00:30."""
     zone = ZoneInfo("America/Scoresbysund")
     late = Schedule(name="n", policy="n", at=time(23, 30))

@@ -302,7 +302,7 @@ def test_the_protect_tag_is_in_force_whatever_the_file_lists(tags: Any) -> None:
     }
 
 
-def test_a_policys_own_limits_stand_before_the_files() -> None:
+def test_limits_of_a_policy_override_those_of_the_file() -> None:
     document = changed("limits", to={"per_sweep": 7, "percent": 8, "per_day": 9})
     document["policies"]["nightly"]["limits"] = {"per_sweep": 0}
     document["policies"]["other"] = document["policies"]["nightly"] | {"limits": {"percent": 0}}

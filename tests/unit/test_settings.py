@@ -9,7 +9,7 @@ from curfew.core.errors import ConfigError
 from curfew.core.target import Mode
 
 
-def test_an_empty_environment_reports_and_remembers_nothing() -> None:
+def test_empty_environment_means_report_mode_without_a_ledger() -> None:
     settings = Settings.from_env({})
 
     assert settings == Settings(region="", mode=Mode.REPORT, table="", policies=SHIPPED_POLICIES)
@@ -89,7 +89,7 @@ def test_a_local_run_with_an_endpoint_is_allowed() -> None:
     assert Settings.from_env(env) == Settings(local=True)
 
 
-def test_administrators_are_told_apart_by_commas() -> None:
+def test_administrators_are_separated_by_commas() -> None:
     env = {"CURFEW_ADMINISTRATORS": " arn:aws:iam::123456789012:role/Admin , kim,,"}
 
     assert Settings.from_env(env).administrators == {

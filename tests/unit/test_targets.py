@@ -58,7 +58,7 @@ def where(found: Iterable[Place]) -> list[tuple[str, str]]:
     return [(place.account, place.region) for place in found]
 
 
-def test_without_a_word_it_is_the_own_account_and_region(policy: Policy) -> None:
+def test_default_target_is_the_own_account_and_region(policy: Policy) -> None:
     assert where(atlas().places(asked(), policy)) == [(HOME, HERE)]
 
 
@@ -69,7 +69,7 @@ def test_each_account_has_each_region_in_the_order_of_the_file(policy: Policy) -
     ]  # fmt: skip
 
 
-def test_a_unit_has_its_members_without_those_that_are_excepted(policy: Policy) -> None:
+def test_unit_has_its_members_without_the_excluded_ones(policy: Policy) -> None:
     one = atlas(
         members=[TWO, ONE, THREE],
         organization={"units": [UNIT], "without": [TWO]},
@@ -81,7 +81,7 @@ def test_a_unit_has_its_members_without_those_that_are_excepted(policy: Policy) 
 @pytest.mark.parametrize(
     ("members", "without"), [((), ()), ((HOME,), (HOME,)), ((ONE, TWO), (ONE, TWO))]
 )
-def test_units_with_nobody_left_in_them_are_not_the_own_account(
+def test_empty_units_do_not_fall_back_to_the_own_account(
     policy: Policy, members: tuple[str, ...], without: tuple[str, ...]
 ) -> None:
     organization = {"units": [UNIT]} | ({"without": list(without)} if without else {})
@@ -99,7 +99,7 @@ def test_members_are_swept_and_the_own_account_is_not_one_of_them_by_itself(poli
     assert not one.knows(Place(region=HERE, account=HOME), policy)
 
 
-def test_an_account_that_is_never_swept_is_not_even_if_it_is_asked_for(policy: Policy) -> None:
+def test_excluded_account_is_not_swept_even_on_request(policy: Policy) -> None:
     one = atlas(members=[ONE, TWO], organization={"units": [UNIT]}, never=[ONE])
 
     assert where(one.places(asked(), policy)) == [(TWO, HERE)]
@@ -108,7 +108,7 @@ def test_an_account_that_is_never_swept_is_not_even_if_it_is_asked_for(policy: P
         one.places(asked(accounts=[ONE]), policy)
 
 
-def test_the_own_account_may_be_one_that_is_never_swept(policy: Policy) -> None:
+def test_own_account_may_be_excluded(policy: Policy) -> None:
     assert atlas(never=[HOME]).places(asked(), policy) == ()
 
 
@@ -119,7 +119,7 @@ def test_all_regions_are_those_of_each_account(policy: Policy) -> None:
     assert where(one.places(asked(), policy)) == [(ONE, HERE), (ONE, THERE), (TWO, "sa-east-1")]
 
 
-def test_an_account_whose_regions_cannot_be_asked_for_says_so_and_the_others_are_there(
+def test_account_with_unknown_regions_is_reported_and_the_others_remain(
     policy: Policy,
 ) -> None:
     def enabled(account: str) -> list[str]:
@@ -180,7 +180,7 @@ def test_only_what_is_configured_is_known(
         ("acounts: []", "unknown key"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_the_targets_is_said(tmp_path: Path, targets: str, fault: str) -> None:
+def test_invalid_targets_are_reported(tmp_path: Path, targets: str, fault: str) -> None:
     path = tmp_path / "curfew.yaml"
     block = targets if targets.startswith("{") else f"{{ {targets} }}"
     path.write_text(f"targets: {block}\n" + FILE.format(more=""))

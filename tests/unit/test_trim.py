@@ -1,4 +1,4 @@
-"""The small model of EC2: it has the calls of the frozen list, and of their answers all that the code reads."""
+"""The small model of EC2: it has the calls of the allow-list, and of their answers all that the code reads."""
 
 import ast
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_the_model_that_ships_is_the_one_that_the_installed_sdk_gives() -> None:
     assert trim.main(["--check", str(session.MODELS)]) == 0
 
 
-def test_a_stale_model_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stale_model_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trim.main([str(tmp_path)])
     (place,) = tmp_path.rglob("service-2.json")
     place.write_text(place.read_text().replace("instanceState", "instanceStatus"))
@@ -33,7 +33,7 @@ def test_a_stale_model_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert f"{place} is stale: run `make lock`" in capsys.readouterr().err
 
 
-def test_the_model_has_the_calls_of_the_frozen_list_and_no_others() -> None:
+def test_model_has_exactly_the_calls_of_the_allow_list() -> None:
     assert sorted(SMALL.operation_names) == LISTED == sorted(trim.OPERATIONS)
 
 
@@ -76,7 +76,7 @@ def test_it_reads_in_an_answer_what_the_whole_model_reads(operation: str) -> Non
 
 
 def values(parsed: Any, path: list[str]) -> list[Any]:
-    """What stands at a path, through every list on the way."""
+    """Yield the values at a path, through every list on the way."""
     if isinstance(parsed, list):
         return [value for item in parsed for value in values(item, path)]
     return values(parsed[path[0]], path[1:]) if path else [parsed]

@@ -50,7 +50,7 @@ until = partial(story.until, patience=PATIENCE)
 
 
 def main() -> None:
-    """The whole story. Ends with 0 if all of it was so; whoever ends it before ends the servers too."""
+    """Run every step. Exit with 0 if all checks hold; an interruption stops the servers, too."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with running(FOLDER) as cloud:
         say(f"an empty cloud: ministack {cloud.url}, moto {cloud.ec2_url}")
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def by_itself(cloud: Cloud, stack: Stack, gone: list[str], kept: set[str]) -> None:
-    """The schedule fires; nobody else does anything."""
+    """The schedule fires; nothing else acts."""
     names = [one["Name"] for one in cloud.client("scheduler").list_schedules()["Schedules"]]
     check(f"the schedule is the stack's own: {stack.name}-tick", f"{stack.name}-tick" in names)
     until(
@@ -142,7 +142,7 @@ def put_off(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
 
 
 def by_message(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
-    """The queues are worked off, and what nobody can do ends as a dead letter."""
+    """The queues are worked off, and what cannot be done ends as a dead letter."""
     sqs, outputs = cloud.client("sqs"), stack.outputs
     late = cloud.launch("late", env="sandbox")
     message = {

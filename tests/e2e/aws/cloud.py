@@ -61,7 +61,7 @@ class Cloud:
         )
 
     def launch(self, name: str, **tags: str) -> str:
-        """Somebody's instance, which has run since yesterday."""
+        """Launch an instance outside of Curfew, which has run since yesterday."""
         wanted = [{"Key": key, "Value": value} for key, value in {"Name": name, **tags}.items()]
         answer = self.client("ec2").run_instances(
             ImageId="ami-08111162",

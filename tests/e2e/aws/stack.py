@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.e2e.aws.cloud import ROOT, Cloud
 
 SAM = ROOT / ".tools" / "bin" / "sam"
-# Beside the template, only the policy file of the run is another one: its schedule has to be due while somebody looks.
+# Beside the template, only the policy file of the run is another one: its schedule has to be due during the run.
 SHIPPED = ("template.yaml", "spoke.yaml", "samconfig.toml", "functions", "layer")
 
 
@@ -35,7 +35,7 @@ class Stack:
         self._sam("build")
 
     def deploy(self, **parameters: str) -> None:
-        """`sam deploy`, with the parameters that somebody would give."""
+        """`sam deploy`, with the parameters of an operator."""
         given = [f"{name}={value}" for name, value in parameters.items()]
         self._sam(
             "deploy", "--stack-name", self.name, "--no-confirm-changeset", "--no-progressbar",

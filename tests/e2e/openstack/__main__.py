@@ -19,7 +19,7 @@ until = partial(story.until, patience=PATIENCE)
 
 
 def main() -> None:
-    """The whole story. Ends with 0 if all of it was so; the control plane that it began is taken down in any case."""
+    """Run every step. Exit with 0 if all checks hold; the control plane that it started is removed in any case."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with lab() as cloud:
         run = f"run-{uuid4().hex[:8]}"
@@ -159,7 +159,7 @@ def _active(cloud: Lab, run: str) -> list[Any]:
 
 
 def _stranger(cloud: Lab, run: str) -> str:
-    """A machine of somebody else in the same project."""
+    """Launch a server of another user in the same project."""
     connection: Any = cloud.connect()
     server = connection.compute.create_server(
         name=f"{run}-stranger",

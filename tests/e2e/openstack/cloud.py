@@ -26,7 +26,7 @@ IMAGE, FLAVOUR = "tiny", "t1.tiny"
 class Lab:
     """A cloud to try things on.
 
-    ``reader`` and ``administrator`` are there on a control plane of our own alone; it is ``fresh`` if nobody used it
+    ``reader`` and ``administrator`` are there on a control plane of our own alone; it is ``fresh`` if it was never used
     before.
     """
 
@@ -111,7 +111,7 @@ def _ours(*, fresh: bool) -> Lab:
 
 
 def _given(name: str) -> Lab:
-    """Somebody's own cloud: the image and the flavour that are named, or else the smallest there are."""
+    """The user's own cloud: the image and the flavour that are named, or else the smallest there are."""
     cloud: Any = openstack.connect(cloud=name)
     image = (
         os.environ.get("IMAGE")

@@ -15,7 +15,7 @@ type Active = Callable[[Lab, str], list[Any]]
 
 
 def prepare(lab: Lab) -> None:
-    """A flavour that nobody has room for, and a quota as Nova gives it."""
+    """Make a flavour that no host has room for, and a quota as Nova gives it."""
     cloud: Any = lab.connect(lab.administrator)
     if cloud.compute.find_flavor(HUGE) is None:
         cloud.compute.create_flavor(name=HUGE, vcpus=1, ram=64, disk=9_000_000)
@@ -26,7 +26,7 @@ def trouble(lab: Lab, curfew: Curfew, run: str, *, active: Active) -> None:
     _own(lab.connect(lab.administrator), lab, run)
     _quota(curfew, run)
     _no_host(curfew, run)
-    time.sleep(60)  # until whoever is left is old enough to go
+    time.sleep(60)  # until each server that is left is old enough
     there = sorted(server.id for server in active(lab, run))
     for name, why in ((lab.reader, "403"), (lab.administrator, "role admin")):
         other = replace(curfew, policies=written(replace(lab, name=name), run))

@@ -128,7 +128,7 @@ class Sandbox:
         }
 
     def doomed(self) -> set[str]:
-        """What the nightly policy has to terminate, worked out anew from what the cloud says."""
+        """What the nightly policy has to terminate, worked out again from what the cloud says."""
         return {
             id_
             for id_, instance in self.instances().items()
@@ -182,7 +182,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 
 def invoke(event: str, *options: str | Path) -> dict[str, Any]:
-    """What `sam local invoke` answers; all it needs but the event stands in samconfig.toml."""
+    """What `sam local invoke` answers; all it needs but the event is in samconfig.toml."""
     function = FUNCTIONS.get(event.partition("_")[0], "SweepFunction")
     ran = _run("sam", "local", "invoke", function, "--event", f"events/{event}", *options)
     assert ran.returncode == 0, ran.stderr

@@ -89,7 +89,7 @@ def house(tmp_path: Path) -> House:
     return House(path)
 
 
-def test_what_is_due_is_swept_once_however_often_it_ticks(house: House) -> None:
+def test_due_window_is_swept_once_however_often_the_scheduler_ticks(house: House) -> None:
     one = house.forget(1)
 
     assert set(house.tick()["due"]) == {"nightly", "leases"}
@@ -102,21 +102,21 @@ def test_what_is_due_is_swept_once_however_often_it_ticks(house: House) -> None:
     assert house.cloud.instances[two].state is State.RUNNING
 
 
-def test_before_its_time_nothing_is_due_and_long_after_it_nothing_either(house: House) -> None:
+def test_schedule_is_due_neither_before_its_time_nor_long_after(house: House) -> None:
     house.time.at = NIGHT - MINUTE
     assert house.due() == ["leases"]
     house.time.at = NIGHT + timedelta(hours=4, minutes=1)
     assert "nightly" not in house.due()
 
 
-def test_a_night_that_nobody_asked_for_in_time_is_caught_up(house: House) -> None:
+def test_missed_window_is_caught_up(house: House) -> None:
     one = house.forget(1)
     house.time.at = NIGHT + timedelta(hours=3, minutes=59)
     house.tick()
     assert house.ended == [one]
 
 
-def test_a_window_that_failed_is_tried_again_at_growing_distances_and_then_no_more(
+def test_failed_window_is_retried_at_growing_intervals_and_then_no_more(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = house.forget(1)
@@ -146,7 +146,7 @@ def test_a_window_that_failed_is_tried_again_at_growing_distances_and_then_no_mo
     assert house.ended == [one]
 
 
-def test_one_schedule_that_fails_keeps_no_other_from_its_turn(
+def test_failed_schedule_does_not_block_another(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
@@ -164,7 +164,7 @@ def test_one_schedule_that_fails_keeps_no_other_from_its_turn(
     assert made == ["nightly", "leases"]
 
 
-def test_of_two_ticks_at_once_one_begins(house: House) -> None:
+def test_one_of_two_concurrent_ticks_starts_the_sweep(house: House) -> None:
     app = house.app
     nightly = app.policies.schedules()[0]
     first = due(app, nightly, NIGHT)
@@ -181,7 +181,7 @@ def test_of_two_ticks_at_once_one_begins(house: House) -> None:
     assert due(app, nightly, NIGHT) is None
 
 
-def test_while_it_is_paused_nothing_begins_and_the_window_waits(house: House) -> None:
+def test_paused_scheduler_starts_nothing_and_the_window_waits(house: House) -> None:
     one = house.forget(1)
     house.ledger.pause(Pause(since=NIGHT, by="kim", reason="exam"))
     assert house.tick() == {"due": {}}
@@ -191,7 +191,7 @@ def test_while_it_is_paused_nothing_begins_and_the_window_waits(house: House) ->
     assert house.ended == [one]
 
 
-def test_in_report_mode_a_window_is_reported_once(house: House) -> None:
+def test_window_in_report_mode_is_reported_once(house: House) -> None:
     house.mode = Mode.REPORT
     house.forget(1)
     assert set(house.tick()["due"]) == {"nightly", "leases"}
@@ -200,7 +200,7 @@ def test_in_report_mode_a_window_is_reported_once(house: House) -> None:
     assert house.ended == []
 
 
-def test_a_duplicate_of_a_window_that_is_complete_does_nothing(house: House) -> None:
+def test_duplicate_of_a_completed_window_does_nothing(house: House) -> None:
     house.tick()
     house.forget(2)
     again = SweepRequest(policy="nightly", schedule="nightly", scheduled_at=NIGHT)
@@ -210,6 +210,6 @@ def test_a_duplicate_of_a_window_that_is_complete_does_nothing(house: House) -> 
 
 
 @pytest.mark.parametrize("event", [{"tick": False}, {"tick": "yes"}, {"tick": True, "policy": "x"}])
-def test_a_tick_that_says_anything_else_is_none(event: dict[str, Any]) -> None:
+def test_tick_with_other_fields_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(RequestError, match="the request for a tick"):
         TickRequest.parse(event)

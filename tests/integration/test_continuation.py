@@ -88,10 +88,10 @@ class House:
         return self.reports[-1]
 
     def deliver(self, message: WorkRequest, seconds: float = 600) -> Report | str:
-        told = jobs.carry_out(self.app, message, deadline=self.time.at + timedelta(seconds=seconds))
-        if isinstance(told, Report):
-            self.reports.append(told)
-        return told
+        done = jobs.carry_out(self.app, message, deadline=self.time.at + timedelta(seconds=seconds))
+        if isinstance(done, Report):
+            self.reports.append(done)
+        return done
 
     @property
     def ended(self) -> Counter[str]:
@@ -105,7 +105,7 @@ class House:
         assert done == Counter(list(self.cloud.instances))
         entries = list(self.ledger.entries(HERE))
         assert broken(entries, first=1) is None
-        # What was meant just before time was up is meant once more by whoever does it.
+        # What was meant just before time was up is recorded once more by the continuation that does it.
         intents = {e.draft.instance_id for e in entries if e.draft.kind is EntryKind.INTENT}
         assert intents == set(self.cloud.instances)
         assert self.ledger.open_intents(HERE) == ()
@@ -132,7 +132,7 @@ def make(tmp_path: Path) -> Callable[[], House]:
 
 
 def finish(house: House, seconds: float = 600) -> int:
-    """Deliver what was put off until there is nothing more, and say how many hops that took."""
+    """Deliver deferred messages until there are none left. Return how many attempts that took."""
     hops = 0
     while house.queue:
         hops += 1
@@ -141,7 +141,7 @@ def finish(house: House, seconds: float = 600) -> int:
     return hops
 
 
-def test_wherever_it_is_cut_the_others_finish_it(make: Callable[[], House]) -> None:
+def test_sweep_interrupted_anywhere_is_finished_by_continuations(make: Callable[[], House]) -> None:
     """Every second of the whole, which is every call of it."""
     whole = make()
     whole.sweep(10_000)
@@ -161,7 +161,9 @@ def test_wherever_it_is_cut_the_others_finish_it(make: Callable[[], House]) -> N
 
 
 @pytest.mark.parametrize("seconds", [20, 21, 22])
-def test_with_little_time_each_it_takes_several(make: Callable[[], House], seconds: int) -> None:
+def test_short_invocations_need_several_continuations(
+    make: Callable[[], House], seconds: int
+) -> None:
     house = make()
     house.sweep(seconds)
     hops = finish(house, seconds)
@@ -175,7 +177,7 @@ def test_with_little_time_each_it_takes_several(make: Callable[[], House], secon
     assert roots <= {"", f"carries on {house.reports[0].sweep_id}"}
 
 
-def test_after_so_many_hops_it_stops_and_says_so(make: Callable[[], House]) -> None:
+def test_sweep_stops_after_the_maximum_attempts_and_says_so(make: Callable[[], House]) -> None:
     house = make()
     house.sweep(20)
     assert len(house.queue) == 1
@@ -190,7 +192,7 @@ def test_after_so_many_hops_it_stops_and_says_so(make: Callable[[], House]) -> N
     assert house.ledger.watermark(HERE, "nightly", "nightly") is None
 
 
-def test_a_message_that_comes_twice_finds_nothing_left_to_do(make: Callable[[], House]) -> None:
+def test_duplicate_continuation_finds_nothing_left(make: Callable[[], House]) -> None:
     house = make()
     house.sweep(26)
     message = house.queue.pop()
@@ -202,7 +204,7 @@ def test_a_message_that_comes_twice_finds_nothing_left_to_do(make: Callable[[], 
     house.everybody_once()
 
 
-def test_without_a_queue_or_if_it_does_not_answer_the_sweep_stops(
+def test_sweep_stops_without_a_working_queue(
     make: Callable[[], House],
 ) -> None:
     def shut(_work: WorkRequest) -> None:
@@ -218,7 +220,7 @@ def test_without_a_queue_or_if_it_does_not_answer_the_sweep_stops(
         assert ("could not be handed on: gone" in report.problem) == (defer is shut)
 
 
-def test_what_was_written_and_never_sent_is_found_by_the_next_sweep(
+def test_continuation_that_was_never_sent_is_found_by_the_next_sweep(
     make: Callable[[], House],
 ) -> None:
     house = make()
@@ -229,24 +231,24 @@ def test_what_was_written_and_never_sent_is_found_by_the_next_sweep(
     assert house.ended == Counter(list(house.cloud.instances))
 
 
-def test_whoever_is_protected_or_renewed_in_between_is_spared(make: Callable[[], House]) -> None:
+def test_instance_protected_or_renewed_in_between_is_kept(make: Callable[[], House]) -> None:
     house = make()
     house.sweep(26)
     left = [i for i in house.cloud.instances.values() if i.state is State.RUNNING]
-    spared = left[0]
-    house.cloud.instances[spared.id] = type(spared)(
+    renewed = left[0]
+    house.cloud.instances[renewed.id] = type(renewed)(
         **{
-            **{f: getattr(spared, f) for f in spared.__slots__},
+            **{f: getattr(renewed, f) for f in renewed.__slots__},
             "tags": {"env": "dev", "curfew:keep": ""},
         }
     )
 
     finish(house)
 
-    assert house.ended == Counter(id_ for id_ in house.cloud.instances if id_ != spared.id)
+    assert house.ended == Counter(id_ for id_ in house.cloud.instances if id_ != renewed.id)
 
 
-def test_nobody_else_is_acted_on_by_whoever_carries_on(make: Callable[[], House]) -> None:
+def test_continuation_acts_only_on_the_instances_left(make: Callable[[], House]) -> None:
     house = make()
     house.sweep(26)
     first = next(iter(house.cloud.instances.values()))
@@ -260,7 +262,7 @@ def test_nobody_else_is_acted_on_by_whoever_carries_on(make: Callable[[], House]
     assert late not in house.ended
 
 
-def test_other_policies_and_a_rest_that_lay_too_long_are_refused(
+def test_stale_continuation_or_one_of_other_policies_is_refused(
     make: Callable[[], House],
 ) -> None:
     house = make()
@@ -275,7 +277,7 @@ def test_other_policies_and_a_rest_that_lay_too_long_are_refused(
         house.deliver(message)
 
 
-def test_a_pause_is_no_lack_of_time(make: Callable[[], House]) -> None:
+def test_paused_sweep_schedules_no_continuation(make: Callable[[], House]) -> None:
     house = make()
     terminate = house.cloud.terminate
 

@@ -139,7 +139,7 @@ def plan_of(night: Night) -> Plan:
 
 
 @pytest.mark.parametrize(("abreast", "overlap"), [(threads(4), True), (in_turn, False)])
-def test_two_zones_are_ordered_at_the_same_time(abreast: Abreast, overlap: bool) -> None:
+def test_two_zones_are_called_concurrently(abreast: Abreast, overlap: bool) -> None:
     night = a_night((A, 2), (B, 2))
     both = Barrier(2, timeout=WAIT if overlap else 0.1)
 
@@ -148,7 +148,7 @@ def test_two_zones_are_ordered_at_the_same_time(abreast: Abreast, overlap: bool)
     assert (report.count(Result.VERIFIED) == 4) == overlap
 
 
-def test_within_a_zone_one_batch_waits_for_the_other() -> None:
+def test_batches_of_one_zone_run_one_after_the_other() -> None:
     night = a_night((A, 45))
     going: list[int] = []
 
@@ -161,7 +161,7 @@ def test_within_a_zone_one_batch_waits_for_the_other() -> None:
     assert report.count(Result.VERIFIED) == 45
 
 
-def test_a_refusal_in_one_zone_stops_another_before_its_next_order() -> None:
+def test_refusal_in_one_zone_stops_another_before_its_next_call() -> None:
     night = a_night((A, 20), (B, 40))
     begun, halted = Event(), Event()
 
@@ -187,7 +187,7 @@ def test_a_refusal_in_one_zone_stops_another_before_its_next_order() -> None:
     assert report.status is Status.FAILED
 
 
-def test_a_pause_that_one_zone_sees_stops_all() -> None:
+def test_pause_seen_by_one_zone_stops_all_zones() -> None:
     night = a_night((A, 40), (B, 40))
     both = Barrier(2, timeout=WAIT)
 
@@ -210,7 +210,7 @@ def while_both_wait(night: Night, both: Barrier) -> None:
     both.wait()
 
 
-def test_time_that_is_up_stops_all() -> None:
+def test_deadline_stops_all_zones() -> None:
     night = a_night((A, 40), (B, 40))
     night.deadline = NOW + timedelta(seconds=90)
     both = Barrier(2, timeout=WAIT)
@@ -226,7 +226,7 @@ def test_time_that_is_up_stops_all() -> None:
     assert report.count(Result.NOT_ATTEMPTED) == 40
 
 
-def test_whom_the_answer_in_one_zone_left_out_is_unknown_whatever_another_zone_said(
+def test_instance_missing_from_terminate_response_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     night = a_night((A, 1), (B, 1))
@@ -242,7 +242,7 @@ def test_whom_the_answer_in_one_zone_left_out_is_unknown_whatever_another_zone_s
     assert results(swept(night)) == {an_id(1): Result.UNKNOWN, an_id(2): Result.ACCEPTED}
 
 
-def test_an_unknown_error_in_one_zone_outdoes_the_time_that_is_up_in_another(
+def test_unknown_error_in_one_zone_outranks_the_deadline_in_another(
     halted: Halted,
 ) -> None:
     night = a_night((A, 40), (B, 20))
@@ -263,7 +263,7 @@ def test_an_unknown_error_in_one_zone_outdoes_the_time_that_is_up_in_another(
     assert not report.cut, "it would be handed on"
 
 
-def test_time_that_is_up_is_told_once_and_outdoes_nothing() -> None:
+def test_deadline_is_reported_once_and_outranks_nothing() -> None:
     night = a_night((A, 1))
     run = Run(
         plan_of(night),
@@ -283,7 +283,7 @@ def test_time_that_is_up_is_told_once_and_outdoes_nothing() -> None:
     assert (run.halted, run.cut) == ("not today", False)
 
 
-def test_an_order_that_waits_for_the_rate_in_between_is_tried_no_more_often_for_it() -> None:
+def test_call_delayed_by_the_rate_limit_gets_no_extra_attempts() -> None:
     night = a_night((A, 1))
     tried: list[str] = []
 
@@ -300,7 +300,7 @@ def test_an_order_that_waits_for_the_rate_in_between_is_tried_no_more_often_for_
     assert f"still there after {PATIENCE} tries" in report.outcomes[0].detail
 
 
-def test_an_order_that_the_rate_lets_through_too_late_stops_all_and_may_be_handed_on() -> None:
+def test_call_that_the_rate_limit_delays_too_long_stops_the_run() -> None:
     night = a_night((A, 1), (B, 1))
 
     def order(_ids: Sequence[str]) -> None:
@@ -314,17 +314,17 @@ def test_an_order_that_the_rate_lets_through_too_late_stops_all_and_may_be_hande
     assert report.cut
 
 
-def test_the_audit_is_written_by_one_lane_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audit_is_written_by_one_zone_worker_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     night = a_night((A, 20), (B, 20))
-    most = slow_down(monkeypatch, MemoryLedger, "append")
+    most_at_once = slow_down(monkeypatch, MemoryLedger, "append")
 
     report = swept(night)
 
     assert report.count(Result.VERIFIED) == 40
-    assert most() == 1
+    assert most_at_once() == 1
 
 
-def test_a_fault_of_ours_in_one_zone_loses_nothing_of_another() -> None:
+def test_internal_error_in_one_zone_loses_no_outcome_of_another() -> None:
     night = a_night((A, 20), (B, 20))
     ordering, broke = Event(), Event()
 
@@ -346,7 +346,7 @@ def test_a_fault_of_ours_in_one_zone_loses_nothing_of_another() -> None:
     assert "unexpected RuntimeError: ours" in report.problem
 
 
-def test_a_lane_that_is_broken_off_stops_another_before_its_next_order(halted: Halted) -> None:
+def test_interrupted_zone_worker_stops_another_before_its_next_call(halted: Halted) -> None:
     night = a_night((A, 20), (B, 40))
     begun = Event()
 
@@ -363,10 +363,12 @@ def test_a_lane_that_is_broken_off_stops_another_before_its_next_order(halted: H
     assert [len(ids) for _, ids in night.cloud.orders] == [20]
     intents = [e for e in night.ledger.entries(HERE) if e.draft.kind is EntryKind.INTENT]
     assert len(intents) == 40
-    assert halted.reasons == ["broken off by Crash"] * 2  # by the lane at once, and by the run
+    assert (
+        halted.reasons == ["broken off by Crash"] * 2
+    )  # by the zone worker at once, and by the run
 
 
-def test_whoever_is_interrupted_while_lanes_are_at_work_stops_them(halted: Halted) -> None:
+def test_interrupted_caller_stops_its_zone_workers(halted: Halted) -> None:
     night = a_night((A, 40), (B, 1))
     begun = Event()
     working: list[Thread] = []
@@ -388,7 +390,7 @@ def test_whoever_is_interrupted_while_lanes_are_at_work_stops_them(halted: Halte
     assert [len(ids) for _, ids in night.cloud.orders] == [20]
 
 
-def test_each_zone_acts_with_the_rights_to_its_own_and_signs_with_no_others() -> None:
+def test_each_zone_signs_only_with_credentials_for_its_instances() -> None:
     night = a_night((A, 2), (B, 2))
     both = Barrier(2, timeout=WAIT)
     prepared = night.prepared()
@@ -401,11 +403,11 @@ def test_each_zone_acts_with_the_rights_to_its_own_and_signs_with_no_others() ->
         ids = asked(request)["InstanceId"]
         signed.append((set(ids), night.cloud.named(token)))
 
-    def lent(**_: Any) -> None:
-        both.wait()  # until both have borrowed, and neither has signed
+    def issued(**_: Any) -> None:
+        both.wait()  # until both have scoped credentials, and neither has signed
 
     events = provider._act.meta.events
-    events.register("before-call.ec2", lent)
+    events.register("before-call.ec2", issued)
     events.register_first("before-send.ec2", sent)
     sweep = replace(prepared, abreast=FOUR)
 
@@ -416,9 +418,7 @@ def test_each_zone_acts_with_the_rights_to_its_own_and_signs_with_no_others() ->
     assert all(ids == named for ids, named in signed)
 
 
-def test_every_action_has_its_outcome_in_the_order_of_the_plan_and_its_entries_in_the_chain() -> (
-    None
-):
+def test_every_action_has_an_outcome_in_plan_order_and_chained_entries() -> None:
     night = a_night(*((f"eu-central-1{letter}", 25) for letter in "abcdef"))
 
     report = swept(night)
@@ -433,7 +433,7 @@ def test_every_action_has_its_outcome_in_the_order_of_the_plan_and_its_entries_i
         assert sorted(named) == [an_id(n) for n in range(1, 151)]
 
 
-def test_a_fleet_in_several_zones_is_claimed_once_and_let_go_once(
+def test_fleet_in_several_zones_is_claimed_and_released_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     night = a_night((A, 3), (B, 3))
@@ -452,25 +452,25 @@ def test_a_fleet_in_several_zones_is_claimed_once_and_let_go_once(
 
     noted("claim")
     noted("unclaim")
-    most = slow_down(monkeypatch, MemoryFleets, "claim")
+    most_at_once = slow_down(monkeypatch, MemoryFleets, "claim")
 
     report = swept(night, look=lambda ids: both.wait() and None if len(ids) == 3 else None)
 
     assert report.count(Result.VERIFIED) == 6
     assert asked == ["claim", "unclaim"]
-    assert most() == 1
+    assert most_at_once() == 1
 
 
 class TestThreads:
-    def test_there_are_never_more_than_so_many(self) -> None:
-        going, most, lock = set[int](), 0, Lock()
+    def test_thread_count_never_exceeds_the_limit(self) -> None:
+        going, most_at_once, lock = set[int](), 0, Lock()
         first = Barrier(3, timeout=WAIT)
 
         def piece(number: int) -> None:
-            nonlocal most
+            nonlocal most_at_once
             with lock:
                 going.add(number)
-                most = max(most, len(going))
+                most_at_once = max(most_at_once, len(going))
             if number < 3:
                 first.wait()
             sleep(0.01)
@@ -479,9 +479,9 @@ class TestThreads:
 
         threads(3)([lambda n=n: piece(n) for n in range(12)])  # type: ignore[misc]
 
-        assert most == 3
+        assert most_at_once == 3
 
-    def test_what_one_raises_is_raised_when_all_have_ended_and_none_is_begun_after_it(self) -> None:
+    def test_task_error_is_raised_after_all_ended_and_starts_no_further_task(self) -> None:
         begun: list[int] = []
         broke, ended = Event(), Event()
 
@@ -500,7 +500,7 @@ class TestThreads:
         assert ended.is_set()
         assert len(begun) < 50
 
-    def test_where_no_thread_is_to_be_had_the_caller_does_it_alone(
+    def test_caller_runs_all_tasks_when_no_thread_can_start(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(_self: Thread) -> None:
@@ -513,7 +513,7 @@ class TestThreads:
 
         assert done == list(range(9))
 
-    def test_where_few_threads_are_to_be_had_all_of_them_are_waited_for(
+    def test_caller_waits_for_every_thread_when_few_can_start(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         start, left = Thread.start, [1]

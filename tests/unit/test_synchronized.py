@@ -36,7 +36,7 @@ class Purse:
         self.spend(limit)
 
 
-def test_what_reads_and_then_writes_has_nobody_between() -> None:
+def test_synchronized_method_excludes_other_threads() -> None:
     purse = Purse()
     threads = [Thread(target=purse.spend_twice, args=(5,)) for _ in range(4)]
     for thread in threads:
@@ -47,7 +47,7 @@ def test_what_reads_and_then_writes_has_nobody_between() -> None:
     assert purse.spent == 5
 
 
-def test_every_change_of_a_ledger_in_memory_is_made_alone() -> None:
+def test_every_change_of_a_memory_ledger_is_synchronized() -> None:
     for owner, names in CHANGES.items():
         locked = {name for name, there in vars(owner).items() if hasattr(there, "__wrapped__")}
         assert locked == names

@@ -121,7 +121,7 @@ def test_an_unknown_fleet_is_refused_with_those_that_there_are(write: Write) -> 
     assert str(refused.value) == f'there is no fleet "trio" in {path}; it has: pair'
 
 
-def test_where_there_is_none_it_says_so(write: Write) -> None:
+def test_unknown_fleet_error_says_if_there_are_none(write: Write) -> None:
     path = write(WHOLE.partition("fleets:")[0])
 
     with pytest.raises(RequestError, match=r"it has: none$"):
@@ -219,7 +219,7 @@ def test_every_fault_is_said_a_line_each(write: Write) -> None:
         ("{ default: 2, max: 20 }", '{ max: 20, "max": 2 }', "19: the key max stands twice"),
     ],
 )
-def test_a_key_that_stands_twice_is_refused(write: Write, old: str, new: str, said: str) -> None:
+def test_repeated_key_is_refused(write: Write, old: str, new: str, said: str) -> None:
     assert faults(write(instead(old, new))) == [said]
 
 
@@ -634,7 +634,7 @@ def test_fleets_without_a_policy_that_ends_leases_are_refused(
 @pytest.mark.parametrize(
     "limits", ["per_sweep: 19", "per_sweep: 20\n  per_day: 19", "per_day: 19", "per_sweep: 1"]
 )
-def test_a_fleet_larger_than_what_may_go_at_once_is_refused(write: Write, limits: str) -> None:
+def test_fleet_larger_than_a_limit_is_refused(write: Write, limits: str) -> None:
     (said,) = faults(write(instead("per_sweep: 20", limits)))
 
     assert "fleets.pair may have 20 instances" in said
@@ -644,7 +644,7 @@ def test_a_fleet_larger_than_what_may_go_at_once_is_refused(write: Write, limits
 @pytest.mark.parametrize(
     "limits", ["per_sweep: 20", "per_sweep: 20\n  per_day: 20", "per_sweep: 0"]
 )
-def test_a_fleet_that_may_go_at_once_is_allowed_and_zero_is_somebodys_will(
+def test_fleet_within_the_limits_is_allowed_and_zero_is_deliberate(
     write: Write, limits: str
 ) -> None:
     assert load(write(instead("per_sweep: 20", limits))).fleet("pair").count.max == 20

@@ -1,4 +1,4 @@
-"""A sweep that is cut at whatever call of the cloud or the ledger, carried on by the real handlers, twice each time."""
+"""A sweep interrupted at any call of the cloud or the ledger is resumed by the real handlers, twice each time."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -220,7 +220,7 @@ def first_order(names: list[str]) -> int:
 
 
 @pytest.mark.parametrize("left", [40, 11, 0])
-def test_wherever_it_is_cut_its_successor_ends_each_instance_once(
+def test_successor_terminates_each_instance_once_wherever_it_is_interrupted(
     policies: PolicyFile, left: int
 ) -> None:
     names = whole(policies)
@@ -244,10 +244,10 @@ def test_wherever_it_is_cut_its_successor_ends_each_instance_once(
     assert continued > 20
 
 
-def test_cut_again_and_again_at_the_same_call_it_gets_there_in_the_end(
+def test_sweep_interrupted_repeatedly_at_one_call_still_finishes(
     policies: PolicyFile,
 ) -> None:
-    """Wherever a batch gets through before the cut, each hop is cut too."""
+    """Wherever a batch gets through before the cut, each attempt is interrupted, too."""
     hops = set()
     for cut in range(1, 45, 2):
         stack = Stack(policies)
@@ -258,7 +258,7 @@ def test_cut_again_and_again_at_the_same_call_it_gets_there_in_the_end(
         if all(well):
             stack.all_once()
         else:
-            # No hop gets anything done, and after the eighth nobody goes on.
+            # No attempt gets anything done, and after the eighth there is no other.
             assert well == [True] * (HOPS - 1) + [False]
             assert max(stack.ordered.values(), default=0) <= 1
             assert stack.ledger.watermark(HERE, "nightly", SCHEDULE) is None
@@ -268,7 +268,7 @@ def test_cut_again_and_again_at_the_same_call_it_gets_there_in_the_end(
     assert {1, HOPS} < hops
 
 
-def test_wherever_a_process_ends_the_next_scheduled_sweep_finds_everything(
+def test_next_scheduled_sweep_finds_everything_after_any_crash(
     policies: PolicyFile,
 ) -> None:
     def crash() -> None:
@@ -305,7 +305,7 @@ def cut(policies: PolicyFile, *, after: int = 10, **more: Any) -> Stack:
     return stack
 
 
-def test_it_says_whose_rest_it_is_and_which_hop(
+def test_continuation_names_its_root_sweep_and_attempt(
     policies: PolicyFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[Report] = []
@@ -325,7 +325,7 @@ def test_it_says_whose_rest_it_is_and_which_hop(
     assert hops[-1].status is Status.COMPLETED
 
 
-def test_without_a_queue_it_stops_as_ever(policies: PolicyFile) -> None:
+def test_sweep_without_a_queue_stops_at_the_deadline(policies: PolicyFile) -> None:
     stack = Stack(policies, queue=False)
     stack.at[first_order(whole(policies)) + 10] = stack.leave(40)
 
@@ -335,7 +335,9 @@ def test_without_a_queue_it_stops_as_ever(policies: PolicyFile) -> None:
 
 
 @pytest.mark.parametrize("what", ["pause", "refusal"])
-def test_what_stops_for_another_reason_is_not_handed_on(policies: PolicyFile, what: str) -> None:
+def test_sweep_stopped_for_another_reason_schedules_no_continuation(
+    policies: PolicyFile, what: str
+) -> None:
     stack = Stack(policies)
     if what == "pause":
         thrown = Pause(since=NOW, by="kim", reason="exam today")
@@ -349,7 +351,7 @@ def test_what_stops_for_another_reason_is_not_handed_on(policies: PolicyFile, wh
     assert stack.sent == []
 
 
-def test_with_other_policies_it_is_refused(policies: PolicyFile, tmp_path: Path) -> None:
+def test_continuation_of_other_policies_is_refused(policies: PolicyFile, tmp_path: Path) -> None:
     stack = cut(policies)
     before = stack.ordered
     stack.policies = policies_in(tmp_path, more="# another version\n")
@@ -358,7 +360,7 @@ def test_with_other_policies_it_is_refused(policies: PolicyFile, tmp_path: Path)
     assert stack.ordered == before
 
 
-def test_a_message_that_comes_after_an_hour_is_refused(policies: PolicyFile) -> None:
+def test_continuation_delivered_after_an_hour_is_refused(policies: PolicyFile) -> None:
     stack = cut(policies)
     before = stack.ordered
     stack.time.at += timedelta(minutes=61)
@@ -367,7 +369,7 @@ def test_a_message_that_comes_after_an_hour_is_refused(policies: PolicyFile) -> 
     assert stack.ordered == before
 
 
-def test_in_report_mode_nothing_is_taken_up(policies: PolicyFile) -> None:
+def test_report_mode_resumes_no_continuation(policies: PolicyFile) -> None:
     stack = cut(policies)
     before = stack.ordered
     stack.mode = Mode.REPORT
@@ -376,7 +378,7 @@ def test_in_report_mode_nothing_is_taken_up(policies: PolicyFile) -> None:
     assert stack.ordered == before
 
 
-def test_while_paused_nothing_is_ordered(policies: PolicyFile) -> None:
+def test_paused_continuation_makes_no_call(policies: PolicyFile) -> None:
     stack = cut(policies)
     before = stack.ordered
     stack.ledger.pause(Pause(since=NOW, by="kim", reason="exam today"))
@@ -388,7 +390,7 @@ def test_while_paused_nothing_is_ordered(policies: PolicyFile) -> None:
 
 
 @pytest.mark.parametrize("change", ["tagged", "protected", "leased", "gone", "stopped"])
-def test_what_is_not_due_any_more_is_spared(policies: PolicyFile, change: str) -> None:
+def test_instance_no_longer_due_is_not_terminated(policies: PolicyFile, change: str) -> None:
     stack = cut(policies)
     last = max(stack.cloud.ids("running"))
     match change:
@@ -410,7 +412,7 @@ def test_what_is_not_due_any_more_is_spared(policies: PolicyFile, change: str) -
     assert stack.ledger.watermark(HERE, "nightly", SCHEDULE) is not None
 
 
-def test_what_came_since_is_nobody_s_business(policies: PolicyFile) -> None:
+def test_instance_launched_since_is_not_part_of_the_continuation(policies: PolicyFile) -> None:
     stack = cut(policies)
     stack.cloud.add(a_machine(id=an_id(99), zone=A))
 
@@ -419,7 +421,7 @@ def test_what_came_since_is_nobody_s_business(policies: PolicyFile) -> None:
     assert stack.cloud.ids("running") == {an_id(99)}
 
 
-def test_the_day_that_is_used_up_by_the_first_sweep_is_enough_for_its_rest(tmp_path: Path) -> None:
+def test_continuation_uses_the_daily_budget_of_its_first_sweep(tmp_path: Path) -> None:
     tight = policies_in(tmp_path, per_day=5)
     stack = cut(tight)
 
@@ -428,7 +430,7 @@ def test_the_day_that_is_used_up_by_the_first_sweep_is_enough_for_its_rest(tmp_p
     stack.all_once()
 
 
-def test_of_a_sweep_in_which_something_failed_the_rest_is_done_and_the_window_stays_open(
+def test_continuation_of_a_failed_sweep_finishes_and_leaves_the_window_open(
     policies: PolicyFile,
 ) -> None:
     stack = Stack(policies)
@@ -444,7 +446,7 @@ def test_of_a_sweep_in_which_something_failed_the_rest_is_done_and_the_window_st
 
 
 @pytest.mark.parametrize("broken_", ["queue", "ledger"])
-def test_what_cannot_be_handed_on_is_said_and_left_to_the_next_sweep(
+def test_continuation_that_cannot_be_scheduled_is_left_to_the_next_sweep(
     policies: PolicyFile, broken_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[Report] = []
@@ -465,7 +467,7 @@ def test_what_cannot_be_handed_on_is_said_and_left_to_the_next_sweep(
     assert said[-1].problem.endswith("could not be handed on: shut")
 
 
-def test_a_rest_is_no_plan_that_anybody_could_read_or_apply(policies: PolicyFile) -> None:
+def test_continuation_cannot_be_read_or_applied_as_a_plan(policies: PolicyFile) -> None:
     stack = cut(policies)
     (work,) = stack.sent
     before = stack.ordered
@@ -479,7 +481,7 @@ def test_a_rest_is_no_plan_that_anybody_could_read_or_apply(policies: PolicyFile
     assert record.step is PlanStep.PLANNED
 
 
-def test_a_message_of_a_sweep_that_left_nothing_fails(policies: PolicyFile) -> None:
+def test_message_of_a_sweep_without_a_continuation_fails(policies: PolicyFile) -> None:
     stack = Stack(policies)
 
     assert not stack.deliver(WorkRequest(work="resume", id="nothing"))

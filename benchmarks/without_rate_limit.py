@@ -12,7 +12,7 @@ from curfew.cli import commands
 PERCENT = 1_000_000_000
 
 
-class Unpaced(Rates):
+class Unlimited(Rates):
     """Buckets that are never empty."""
 
     def __init__(self, _percent: int, **more: Any) -> None:
@@ -20,5 +20,5 @@ class Unpaced(Rates):
 
 
 if __name__ == "__main__":
-    setattr(bootstrap, "Rates", Unpaced)  # noqa: B010  it is no export of bootstrap's
+    setattr(bootstrap, "Rates", Unlimited)  # noqa: B010  it is no export of bootstrap's
     commands.main()

@@ -76,13 +76,13 @@ class TestInstant:
         assert read(sdk.instant, text) == read(parse_timestamp, text)
 
     @pytest.mark.parametrize("text", ["never", "1e30", "9" * 30, ""])
-    def test_what_is_no_time_is_an_answer_that_cannot_be_read(self, text: str) -> None:
+    def test_invalid_time_is_rejected(self, text: str) -> None:
         with pytest.raises(ValueError, match=r"timestamp|offset"):
             sdk.instant(text)
 
 
 class TestSession:
-    def test_its_model_of_ec2_is_the_small_one_and_stands_before_the_owners(
+    def test_ec2_model_is_the_trimmed_one_and_precedes_the_users(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         theirs = tmp_path / "ec2" / "2016-11-15"
@@ -102,7 +102,7 @@ class TestSession:
         # Organizations has one place for all regions.
         assert client.meta.region_name in {HERE.region, "aws-global"}
 
-    def test_a_service_that_there_is_not_is_none(self) -> None:
+    def test_unknown_service_is_refused(self) -> None:
         session: Any = sdk.session(HERE.region)
         with pytest.raises(UnknownServiceError):
             session.create_client("ec3")
@@ -137,7 +137,7 @@ class TestSession:
             ]
             assert made[0] == made[1]
 
-    def test_they_count_as_the_sdks_own(self) -> None:
+    def test_session_endpoints_count_as_the_sdks_own(self) -> None:
         """Else the SDK goes by them alone, and leaves its newer rules aside."""
         assert sdk.session().get_component("endpoint_resolver").uses_builtin_data
 
@@ -149,7 +149,7 @@ class TestSession:
         assert factory.create_parser("ec2")._timestamp_parser is sdk.instant
         assert factory.create_parser("json")._timestamp_parser is sdk.instant
 
-    def test_a_profile_that_there_is_not_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_profile_is_reported(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_PROFILE", "nobody")
         with pytest.raises(ProfileNotFound):
             sdk.session(HERE.region)

@@ -1,4 +1,4 @@
-"""What is borrowed for a call: exactly what the call names, from the right role, in the right account, or nothing."""
+"""Scoped credentials permit exactly what the call names, from the right role and account, or there are none."""
 
 import json
 from contextlib import suppress
@@ -46,7 +46,7 @@ def statements(policy: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_an_errand_is_one_action_on_the_instances_that_it_names() -> None:
+def test_scoped_call_is_one_action_on_its_named_instances() -> None:
     errand = about(ARNS, "ec2:TerminateInstances", [TWO, ONE], by="s")
     assert errand.role == "act"
     assert statements(errand.policy) == [
@@ -58,13 +58,13 @@ def test_an_errand_is_one_action_on_the_instances_that_it_names() -> None:
     ]
 
 
-def test_a_spot_request_is_named_as_one() -> None:
+def test_scoped_call_names_a_spot_request_as_such() -> None:
     (one,) = statements(cancelling(ARNS, ["sir-00000001"], by="s").policy)
     arn = f"arn:aws:ec2:{HERE.region}:{HERE.account}:spot-instances-request/sir-00000001"
     assert (one["Action"], one["Resource"]) == ("ec2:CancelSpotInstanceRequests", [arn])
 
 
-def test_a_launch_names_what_it_uses_and_the_kind_of_what_it_makes() -> None:
+def test_launch_policy_names_what_it_uses_and_what_it_creates() -> None:
     launch = a_launch(subnet="subnet-1", security_groups=("sg-2", "sg-1"), key="kim")
     errand = launching(ARNS, launch, by="o")
     run, tag = statements(errand.policy)
@@ -84,7 +84,7 @@ def test_a_launch_names_what_it_uses_and_the_kind_of_what_it_makes() -> None:
     assert tag["Condition"] == {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
 
 
-def test_a_profile_is_passed_to_ec2_alone_and_only_by_a_launch_that_has_one() -> None:
+def test_profile_is_passed_only_to_ec2_and_only_if_the_launch_has_one() -> None:
     *_, passing = statements(launching(ARNS, a_launch(profile="worker"), by="o").policy)
     assert passing["Action"] == "iam:PassRole"
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
@@ -95,7 +95,7 @@ def test_a_profile_is_passed_to_ec2_alone_and_only_by_a_launch_that_has_one() ->
 
 
 @pytest.mark.parametrize("count", [BATCH, LABELLED], ids=["order", "label"])
-def test_a_whole_batch_fits_wherever_it_is(count: int) -> None:
+def test_policy_of_a_full_batch_fits_in_every_region(count: int) -> None:
     """The longest partition with the longest region."""
     target = Target(provider="ec2", account=HERE.account, region="us-isob-northcentral-12")
     arns = Arns(partition="aws-us-gov-b", target=target)
@@ -105,7 +105,7 @@ def test_a_whole_batch_fits_wherever_it_is(count: int) -> None:
     assert len(cancelling(arns, [f"sir-{n:08}" for n in range(count)], by="s").policy) <= 2_048
 
 
-def test_a_launch_with_as_many_groups_as_a_template_may_have_fits_as_well() -> None:
+def test_policy_of_a_launch_with_the_most_security_groups_fits() -> None:
     groups = tuple(f"sg-{number:017x}" for number in range(16))
     launch = a_launch(
         subnet="subnet-0123456789abcdef0",
@@ -119,13 +119,13 @@ def test_a_launch_with_as_many_groups_as_a_template_may_have_fits_as_well() -> N
     assert all(f"security-group/{group}" in errand.policy for group in groups)
 
 
-def test_a_policy_that_does_not_fit_is_refused_and_none_is_sent_without() -> None:
+def test_oversized_policy_is_refused_before_any_call() -> None:
     with pytest.raises(RefusedError, match="more than 2048"):
         _ = about(ARNS, "ec2:CreateTags", [an_id(n) for n in range(40)], by="s").policy
 
 
 @given(st.text(max_size=100))
-def test_the_name_of_a_session_is_one_that_sts_takes(by: str) -> None:
+def test_session_name_is_valid_for_sts(by: str) -> None:
     name = session_name(by)
     assert 2 <= len(name) <= 64
     assert name.isascii()
@@ -134,7 +134,7 @@ def test_the_name_of_a_session_is_one_that_sts_takes(by: str) -> None:
     )
 
 
-def test_the_name_of_a_session_tells_the_sweep() -> None:
+def test_session_name_identifies_the_sweep() -> None:
     assert session_name("20260304T020000Z-1a2b3c4d") == "curfew-20260304T020000Z-1a2b3c4d"
 
 
@@ -145,22 +145,22 @@ def two_zones() -> SimulatedEc2:
     return SimulatedEc2(*(a_machine(id=an_id(n), zone="ab"[n % 2]) for n in range(4)))
 
 
-def test_each_batch_has_a_loan_of_its_own_that_names_it() -> None:
+def test_each_batch_has_scoped_credentials_that_name_its_instances() -> None:
     night = Night(cloud=two_zones())
 
     night.sweep()
 
-    lent = [sorted(p["Statement"][0]["Resource"]) for p in night.cloud.policies]
-    assert lent == [sorted(INSTANCE + id_ for id_ in ids) for _, ids in night.cloud.orders]
-    assert len(lent) == 2
-    for loan in night.cloud.credential_requests:
-        assert loan["RoleArn"] == f"arn:aws:iam::{HERE.account}:role/curfew-act"
-        assert loan["ExternalId"] == EXTERNAL_ID
-        assert loan["RoleSessionName"] == loan["SourceIdentity"] == "curfew-sweep-1"
-        assert loan["DurationSeconds"] == "900"
+    named = [sorted(p["Statement"][0]["Resource"]) for p in night.cloud.policies]
+    assert named == [sorted(INSTANCE + id_ for id_ in ids) for _, ids in night.cloud.orders]
+    assert len(named) == 2
+    for request in night.cloud.credential_requests:
+        assert request["RoleArn"] == f"arn:aws:iam::{HERE.account}:role/curfew-act"
+        assert request["ExternalId"] == EXTERNAL_ID
+        assert request["RoleSessionName"] == request["SourceIdentity"] == "curfew-sweep-1"
+        assert request["DurationSeconds"] == "900"
 
 
-def test_rights_in_another_account_are_given_back_and_nothing_is_done() -> None:
+def test_credentials_of_another_account_are_refused() -> None:
     night = Night(cloud=two_zones())
     sessions = night.cloud.world.identities.sessions
 
@@ -178,7 +178,7 @@ def test_rights_in_another_account_are_given_back_and_nothing_is_done() -> None:
     assert set(results(report).values()) == {Result.FAILED, Result.NOT_ATTEMPTED}
 
 
-def test_a_role_that_refuses_stops_the_sweep_before_anything_is_done() -> None:
+def test_role_that_refuses_stops_the_sweep_before_any_call() -> None:
     night = Night(cloud=two_zones())
     night.cloud.fail("AssumeRole", refusal("AccessDenied", 403), times=9)
 
@@ -190,7 +190,7 @@ def test_a_role_that_refuses_stops_the_sweep_before_anything_is_done() -> None:
 
 
 @pytest.mark.parametrize("fault", [NOTHING, refusal("InternalFailure", 500), refusal("Throttling")])
-def test_a_question_for_rights_that_is_not_answered_leaves_no_doubt_about_the_order(
+def test_unanswered_assume_role_means_the_call_was_not_made(
     fault: Fault,
 ) -> None:
     """Nothing was ordered, so there is nothing to be in doubt about: it is tried again."""
@@ -206,7 +206,7 @@ def test_a_question_for_rights_that_is_not_answered_leaves_no_doubt_about_the_or
 
 
 @pytest.mark.parametrize(("seconds", "ordered"), [(10, 1), (10.1, 0)])
-def test_a_loan_that_takes_too_long_is_not_used(seconds: float, ordered: int) -> None:
+def test_scoped_credentials_that_arrive_late_are_not_used(seconds: float, ordered: int) -> None:
     """What the order rests on was seen before it: two answers may take 20 seconds."""
     cloud = SimulatedEc2(a_machine(id=ONE))
     for action in ("AssumeRole", "GetCallerIdentity"):
@@ -216,7 +216,7 @@ def test_a_loan_that_takes_too_long_is_not_used(seconds: float, ordered: int) ->
     assert len(cloud.orders) == ordered
 
 
-def test_what_acts_can_sign_nothing_outside_a_loan() -> None:
+def test_acting_client_signs_nothing_without_scoped_credentials() -> None:
     client: Any = borrowing(HERE.region).create_client("ec2")
     sent: list[str] = []
     client.meta.events.register("before-send", lambda **_: sent.append("sent"))
@@ -227,7 +227,7 @@ def test_what_acts_can_sign_nothing_outside_a_loan() -> None:
     assert sent == []
 
 
-def test_a_loan_ends_with_its_call_whatever_becomes_of_it() -> None:
+def test_scoped_credentials_end_with_their_call() -> None:
     cloud = two_zones()
     provider = cloud.provider()
     cloud.fail("TerminateInstances", BROKEN)
@@ -238,7 +238,7 @@ def test_a_loan_ends_with_its_call_whatever_becomes_of_it() -> None:
         provider._act.terminate_instances(InstanceIds=[ONE])
 
 
-def test_a_launch_that_could_not_borrow_has_launched_nothing() -> None:
+def test_launch_without_credentials_launches_nothing() -> None:
     cloud = SimulatedEc2()
     cloud.fail("AssumeRole", NOTHING)
     with pytest.raises(ThrottledError, match="no right could be borrowed"):
@@ -250,7 +250,7 @@ def test_a_launch_that_could_not_borrow_has_launched_nothing() -> None:
     assert cloud.credential_requests[0]["RoleSessionName"] == "curfew-op"
 
 
-def test_labels_are_written_with_rights_to_twenty_at_a_time() -> None:
+def test_tags_are_written_with_credentials_for_twenty_at_a_time() -> None:
     ids = [an_id(n) for n in range(45)]
     cloud = SimulatedEc2(*(a_machine(id=id_) for id_ in ids))
 

@@ -24,7 +24,7 @@ PLACE = (HERE.account, HERE.region)
 
 
 class Paced:
-    """A cloud whose clients keep to a rate, on a clock that only moves when somebody sleeps."""
+    """A cloud whose clients keep to a rate, on a clock that moves only when a caller sleeps."""
 
     def __init__(self, *machines: Machine, percent: int = 25) -> None:
         self.cloud = SimulatedEc2(*machines)
@@ -58,7 +58,7 @@ def machines(count: int) -> list[Machine]:
     return [a_machine(id=an_id(number)) for number in range(1, count + 1)]
 
 
-def test_a_thousand_looks_take_as_long_as_a_quarter_of_the_rate_says() -> None:
+def test_thousand_reads_take_as_long_as_a_quarter_of_the_rate() -> None:
     paced = Paced()
 
     paced.describe(1_000)
@@ -77,7 +77,7 @@ def test_the_share_is_what_is_set(percent: int, seconds: float) -> None:
     assert paced.passed == pytest.approx(seconds)
 
 
-def test_all_looks_share_one_bucket() -> None:
+def test_all_reads_share_one_bucket() -> None:
     paced = Paced(a_machine(id=an_id(1)))
 
     for _ in range(25):
@@ -88,7 +88,7 @@ def test_all_looks_share_one_bucket() -> None:
     assert paced.passed == pytest.approx(1)
 
 
-def test_a_kind_of_call_that_is_used_up_holds_back_no_other() -> None:
+def test_empty_bucket_of_one_call_class_delays_no_other() -> None:
     paced = Paced(*machines(3))
 
     paced.describe(500)
@@ -109,7 +109,7 @@ def test_a_kind_of_call_that_is_used_up_holds_back_no_other() -> None:
         (15, 20, 50 / 5),
     ],
 )
-def test_orders_keep_to_the_rate_of_calls_and_to_the_rate_of_instances(
+def test_terminate_calls_keep_to_the_call_and_instance_rates(
     batches: int, size: int, seconds: float
 ) -> None:
     paced = Paced(*machines(20))
@@ -149,7 +149,7 @@ def test_two_threads_share_one_bucket() -> None:
     assert sorted(slept) == [pytest.approx(n / 5) for n in range(1, 76)]
 
 
-def test_places_have_buckets_of_their_own() -> None:
+def test_each_account_and_region_has_its_own_buckets() -> None:
     paced = Paced()
     elsewhere = paced.cloud.client()
     paced.rates.pace(elsewhere, lambda: (HERE.account, "eu-west-1"))
@@ -162,7 +162,7 @@ def test_places_have_buckets_of_their_own() -> None:
 
 
 class TestThrottles:
-    def test_each_is_counted_also_one_that_the_sdk_repeats_by_itself(self) -> None:
+    def test_throttles_are_counted_including_those_the_sdk_retries(self) -> None:
         paced = Paced()
         paced.look = paced.client(allowed_calls.LOOK, attempts=4)
         paced.cloud.fail("DescribeInstances", THROTTLED, times=2)
@@ -172,7 +172,7 @@ class TestThrottles:
         assert paced.cloud.calls == [("DescribeInstances", ())] * 3
         assert paced.spent.throttles == 2
 
-    def test_what_the_sdk_repeats_is_paid_for_afterwards(self) -> None:
+    def test_retries_of_the_sdk_are_charged_afterwards(self) -> None:
         paced = Paced()
         paced.look = paced.client(allowed_calls.LOOK, attempts=4)
         paced.cloud.fail("DescribeInstances", BROKEN, times=2)
@@ -184,7 +184,7 @@ class TestThrottles:
         assert paced.passed == pytest.approx(1 / 5)
         assert paced.spent.throttles == 0
 
-    def test_one_empties_the_bucket_and_halves_its_refill(self) -> None:
+    def test_throttle_empties_the_bucket_and_halves_its_refill(self) -> None:
         paced = Paced()
         paced.cloud.fail("DescribeInstances", THROTTLED)
 
@@ -194,7 +194,7 @@ class TestThrottles:
 
         assert paced.passed == pytest.approx(1 / 2.5)
 
-    def test_however_many_there_are_a_sixteenth_is_left(self) -> None:
+    def test_throttles_never_reduce_the_rate_below_a_sixteenth(self) -> None:
         paced = Paced()
         paced.cloud.fail("DescribeInstances", THROTTLED, times=5)
 
@@ -205,7 +205,7 @@ class TestThrottles:
 
         assert paced.time.slept[-1] == pytest.approx(16 / 5)
 
-    def test_it_comes_back_with_time(self) -> None:
+    def test_reduced_rate_recovers_with_time(self) -> None:
         paced = Paced()
         paced.cloud.fail("DescribeInstances", THROTTLED)
         with pytest.raises(paced.look.exceptions.ClientError):
@@ -217,7 +217,7 @@ class TestThrottles:
 
         assert paced.passed - before == pytest.approx(1)
 
-    def test_other_kinds_go_on_as_before(self) -> None:
+    def test_throttle_leaves_other_call_classes_unchanged(self) -> None:
         paced = Paced(a_machine(id=an_id(1)))
         paced.cloud.fail("DescribeInstances", THROTTLED)
         with pytest.raises(paced.look.exceptions.ClientError):
@@ -229,7 +229,7 @@ class TestThrottles:
 
 
 class TestDeadline:
-    def test_a_call_that_would_have_to_wait_beyond_it_is_not_made_and_waits_for_nothing(
+    def test_call_that_would_wait_beyond_the_deadline_fails_at_once(
         self,
     ) -> None:
         paced = Paced()
@@ -274,7 +274,7 @@ def paced_sweep(
 
 
 class TestASweep:
-    def test_an_order_that_had_to_wait_is_looked_at_again_and_then_made_at_once(self) -> None:
+    def test_delayed_call_is_rechecked_and_then_made_at_once(self) -> None:
         cloud = SimulatedEc2(*machines(20))
         cloud.fail("TerminateInstances", THROTTLED, times=3)
 
@@ -291,7 +291,7 @@ class TestASweep:
         assert report.throttles == 3
         assert report.paced == pytest.approx(paced.spent.seconds)
 
-    def test_a_batch_that_takes_too_long_to_look_at_is_looked_at_in_halves(self) -> None:
+    def test_batch_that_takes_too_long_to_recheck_is_split(self) -> None:
         """At 1 %, a look at six with their protections takes 65 seconds."""
         cloud = SimulatedEc2(*machines(6))
 
@@ -300,7 +300,7 @@ class TestASweep:
         assert report.count(Result.VERIFIED) == 6
         assert [len(ids) for _, ids in cloud.orders] == [3, 3]
 
-    def test_out_of_time_while_it_waits_for_an_order_it_orders_nothing_more(self) -> None:
+    def test_deadline_while_waiting_for_a_call_makes_no_further_call(self) -> None:
         # 61 seconds are left when the batch begins, and its protections alone take 40 of them.
         report, paced = paced_sweep(
             SimulatedEc2(*machines(20)), percent=5, deadline=NOW + timedelta(seconds=63)
@@ -311,7 +311,7 @@ class TestASweep:
         assert report.count(Result.VERIFIED) + report.count(Result.NOT_ATTEMPTED) == 20
         assert not report.count(Result.UNKNOWN)
 
-    def test_out_of_time_while_it_waits_for_a_page_it_decides_nothing(self) -> None:
+    def test_deadline_while_waiting_for_a_page_decides_nothing(self) -> None:
         cloud = SimulatedEc2(*machines(20), page_size=1)
 
         report, paced = paced_sweep(cloud, percent=5, deadline=NOW + timedelta(seconds=5))
@@ -321,7 +321,7 @@ class TestASweep:
         assert cloud.orders == []
         assert paced.passed <= 5
 
-    def test_it_says_how_often_the_cloud_found_it_too_fast(self) -> None:
+    def test_report_counts_throttles(self) -> None:
         cloud = SimulatedEc2(*machines(3))
         cloud.fail("TerminateInstances", THROTTLED, times=2)
 

@@ -1,6 +1,6 @@
-"""Words and numbers that nobody changes by the way.
+"""Words and numbers that must not change unnoticed.
 
-The words stand in ledgers, tags and logs already: to change one is to forget what was written. The numbers and the
+The words are in ledgers, tags and logs already: to change one is to forget what was written. The numbers and the
 defaults decide how much may be lost, and what an absent key means.
 """
 
@@ -55,11 +55,11 @@ HASH = "f60cda5fc26f5ea8a022ee931b3a321118535917378bea85852092c8bd733d28"
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_the_ledger_has_is_understood_for_good(words: Any, values: str) -> None:
+def test_stored_ledger_words_never_change(words: Any, values: str) -> None:
     assert [word.value for word in words] == values.split()
 
 
-def test_the_tags_of_a_fleet_and_of_what_is_kept_are_spelt_for_good() -> None:
+def test_tag_keys_never_change() -> None:
     assert (lease.FLEET_TAG, lease.OWNER_TAG) == ("curfew:fleet", "curfew:owner")
     assert (lease.LEASE_TAG, lease.OPERATION_TAG) == ("curfew:lease", "curfew:operation")
     assert (policy.ALWAYS_PROTECTED, policy.NOT_SELECTED) == ("curfew:keep", "not-selected")
@@ -70,7 +70,7 @@ def test_the_audit_begins_with_as_many_zeros_as_a_hash_is_long() -> None:
     assert audit.GENESIS == "0" * 64
 
 
-def test_what_act_goes_by() -> None:
+def test_constants_of_execution_never_change() -> None:
     assert execution.BATCH == 20
     assert timedelta(minutes=1) == run_state.ROOM
     assert timedelta(minutes=15) == run_state.SHELF_LIFE
@@ -80,7 +80,7 @@ def test_what_act_goes_by() -> None:
     assert concurrency.LANES == 4
 
 
-def test_what_a_launch_goes_by() -> None:
+def test_constants_of_a_launch_never_change() -> None:
     assert timedelta(minutes=3) == launcher.LOCK
     assert timedelta(seconds=10) == launcher.ROOM
     assert launcher.LOOKS == (0, 2, 4, 8)
@@ -89,7 +89,7 @@ def test_what_a_launch_goes_by() -> None:
     assert timedelta(minutes=20) == lease.CLAIM
 
 
-def test_what_may_be_lost_where_nothing_is_said() -> None:
+def test_default_limits_and_protection_never_change() -> None:
     assert policy.Limits() == policy.Limits(per_sweep=20, percent=10, per_day=50)
     assert policy.Protection() == policy.Protection(
         tags=("curfew:keep",), min_age=timedelta(minutes=15)
@@ -98,7 +98,7 @@ def test_what_may_be_lost_where_nothing_is_said() -> None:
     assert protection.ORDINARY_LIFECYCLES == ("on-demand", "spot")
 
 
-def test_a_policy_that_says_no_more_has_every_belt_on() -> None:
+def test_minimal_policy_has_every_safeguard() -> None:
     asked = policy.Selector(states=frozenset({instance.State.RUNNING}))
     bare = policy.Policy(name="bare", selector=asked, action=instance.ActionKind.STOP)
 
@@ -127,7 +127,7 @@ def test_the_keys_of_a_selector_are_all_that_it_reads() -> None:
     assert asked.keys == {"env", "a", "b", "c"}
 
 
-def test_the_values_of_a_filter_are_told_in_words() -> None:
+def test_filter_values_are_described_in_words() -> None:
     asked = policy.TagFilter(key="env", values=("dev", "test"), like=("pr-*", "x?"))
 
     assert asked.wanted == "dev or test or like pr-* or like x?"
@@ -168,11 +168,11 @@ def test_each_action_has_taken_hold_in_two_states() -> None:
     assert instance.ActionKind.SHELVE.ends == instance.ActionKind.STOP.ends
 
 
-def test_nobody_is_an_administrator_unless_it_is_said() -> None:
+def test_caller_is_no_administrator_by_default() -> None:
     assert Caller(id="kim").administrator is False
 
 
-def test_an_order_asks_for_nothing_that_is_not_said_and_shows_no_user_data() -> None:
+def test_launch_spec_defaults_ask_for_nothing_and_hide_user_data() -> None:
     bare = launch.Order(
         operation="op-1", target=HERE, image="ami-1", instance_types=("t",), count=1, tags={}
     )
@@ -223,7 +223,7 @@ def test_a_plan_begins_empty_and_has_no_candidates() -> None:
     assert bare.candidates == 0
 
 
-def test_the_hash_of_a_plan_is_the_same_for_good() -> None:
+def test_hash_of_a_plan_never_changes() -> None:
     planned = plan.decide([an_instance(), an_instance(2, tags={})], NIGHTLY, NOW)
 
     assert planned.candidates == 2
@@ -278,14 +278,14 @@ def test_a_place_is_in_the_deployments_own_account_unless_it_names_one() -> None
         (report.Status.FAILED, True, True),
     ],
 )
-def test_somebody_has_to_look_at_all_that_did_not_end_as_it_should(
+def test_unsuccessful_status_makes_the_report_failed(
     status: report.Status, in_report_mode: bool, in_act_mode: bool
 ) -> None:
     assert a_report(status).failed is in_report_mode
     assert a_report(status, mode=target.Mode.ACT).failed is in_act_mode
 
 
-def test_an_outcome_that_is_plain_has_no_detail_and_a_run_that_ended_well_no_problem() -> None:
+def test_default_outcome_has_no_detail_and_default_run_no_problem() -> None:
     (action,) = plan.decide([an_instance()], NIGHTLY, NOW).actions
 
     assert report.Outcome(action=action, result=report.Result.VERIFIED).detail == ""
@@ -300,14 +300,14 @@ def test_a_clock_without_a_deadline_has_all_the_time() -> None:
     assert clock.has(timedelta(days=9))
 
 
-def test_a_group_that_was_just_made_was_neither_looked_at_nor_tried() -> None:
+def test_new_batch_was_neither_rechecked_nor_tried() -> None:
     made = batch.Group([])
 
     assert made.looked_at is None
     assert made.tries == 0
 
 
-def test_the_halves_of_a_group_are_all_of_it_were_tried_as_often_and_are_to_be_looked_at() -> None:
+def test_halves_of_a_batch_keep_its_tries_and_need_a_recheck() -> None:
     some: Any = ["a", "b", "c"]
 
     halves = batch.Group(some, looked_at=NOW, tries=2).halves()
@@ -360,7 +360,7 @@ def test_each_service_is_known_by_its_tag_and_called_by_its_name(key: str) -> No
     assert len(SERVICES) == len(protection.SERVICE_TAGS)
 
 
-def test_a_launch_template_manages_nobody() -> None:
+def test_launch_template_tag_means_no_manager() -> None:
     tags = {"aws:ec2launchtemplate:id": "lt-1"}
 
     assert protection.protected(an_instance(tags=tags), NIGHTLY, NOW) is None

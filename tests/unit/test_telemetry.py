@@ -135,7 +135,7 @@ def test_each_candidate_that_a_limit_keeps_has_one_line(published: Publish) -> N
     ]
 
 
-def test_what_a_policy_only_waits_for_has_no_line(published: Publish) -> None:
+def test_instance_that_is_only_too_young_has_no_line(published: Publish) -> None:
     policy = a_policy(older_than=timedelta(days=3))
 
     said = published(planned([an_instance(1), an_instance(2, age=timedelta(days=4))], policy))
@@ -144,7 +144,7 @@ def test_what_a_policy_only_waits_for_has_no_line(published: Publish) -> None:
     assert said.sweeps[0]["sweep"]["kept"] == 1
 
 
-def test_what_is_no_candidate_has_no_line(published: Publish) -> None:
+def test_instance_that_is_no_candidate_has_no_line(published: Publish) -> None:
     said = published(planned([an_instance(tags={"env": "prod"})]))
 
     assert said.verdicts == []
