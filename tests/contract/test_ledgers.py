@@ -275,7 +275,7 @@ class TestDynamoDb:
         key = {"pk": {"S": "pause"}, "sk": {"S": "pause"}}
         client.put_item(TableName=TABLE, Item={**key, "on": {"S": "yes"}})
 
-        with pytest.raises(LedgerError, match="not its own"):
+        with pytest.raises(LedgerError, match="has an item that cannot be read"):
             ledger.paused()
 
     @mock_aws
@@ -382,6 +382,6 @@ class TestDynamoDb:
             "before-call.dynamodb.TransactWriteItems", lambda **_: other.append(HERE, [draft(2)])
         )
 
-        with pytest.raises(LedgerError, match="tries were overtaken"):
+        with pytest.raises(LedgerError, match="other sweeps were first"):
             DynamoLedger(client, TABLE).append(HERE, [draft(1)])
         assert all(e.draft == draft(2) for e in other.entries(HERE))

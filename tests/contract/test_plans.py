@@ -340,7 +340,7 @@ class TestDynamoDb:
             mine.plans.get("p1")
             mine.plans.verdicts(record, limit=9)
 
-        with pytest.raises(LedgerError, match="not its own"):
+        with pytest.raises(LedgerError, match="has an item that cannot be read"):
             read()
 
     @mock_aws
