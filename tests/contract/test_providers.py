@@ -337,7 +337,7 @@ class TestPages:
     def test_a_token_that_no_page_gave_is_the_askers_mistake(self, case: Case, after: str) -> None:
         if case.is_moto:
             pytest.skip("moto stumbles over it")
-        with pytest.raises(RequestError, match="begin anew"):
+        with pytest.raises(RequestError, match="begin at the first page"):
             case.provider.page(a_selector(), limit=5, after=after)
 
 

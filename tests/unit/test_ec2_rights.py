@@ -166,7 +166,7 @@ def test_rights_in_another_account_are_given_back_and_nothing_is_done() -> None:
     report = night.sweep()
 
     assert night.cloud.orders == []
-    assert "gave rights in the account 999999999999, and not in" in report.problem
+    assert "has credentials of the account 999999999999, not of" in report.problem
     assert report.failed
     assert set(results(report).values()) == {Result.FAILED, Result.NOT_ATTEMPTED}
 
@@ -178,7 +178,7 @@ def test_a_role_that_refuses_stops_the_sweep_before_anything_is_done() -> None:
     report = night.sweep()
 
     assert night.cloud.orders == []
-    assert report.problem.startswith("no right could be borrowed: AccessDenied")
+    assert report.problem.startswith("no scoped credentials: AccessDenied")
     assert len(night.cloud.bank.faults) == 8
 
 
@@ -215,7 +215,9 @@ def test_what_acts_can_sign_nothing_outside_a_loan() -> None:
     sent: list[str] = []
     client.meta.events.register("before-send", lambda **_: sent.append("sent"))
 
-    with pytest.raises(RefusedError, match="nothing is on loan"):
+    with pytest.raises(
+        RefusedError, match="call not signed: no scoped credentials are active in this thread"
+    ):
         client.terminate_instances(InstanceIds=[ONE])
 
     assert sent == []
@@ -228,14 +230,16 @@ def test_a_loan_ends_with_its_call_whatever_becomes_of_it() -> None:
     with pytest.raises(ProviderError):
         provider.terminate([ONE], by="s")
 
-    with pytest.raises(RefusedError, match="nothing is on loan"):
+    with pytest.raises(
+        RefusedError, match="call not signed: no scoped credentials are active in this thread"
+    ):
         provider._act.terminate_instances(InstanceIds=[ONE])
 
 
 def test_a_launch_that_could_not_borrow_has_launched_nothing() -> None:
     cloud = StubEc2()
     cloud.bank.faults = [Fault()]
-    with pytest.raises(ThrottledError, match="no right could be borrowed"):
+    with pytest.raises(ThrottledError, match="no scoped credentials"):
         cloud.provider().launch(a_launch(), by="op")
     assert cloud.machines == {}
     with suppress(ProviderError):
