@@ -1,4 +1,4 @@
-"""The time, as everybody is handed it: nobody but the composition root reads a clock."""
+"""The clock that every module receives: only the composition root reads the system's."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """The time, and how to let it pass; ``deadline`` is when the caller is cut off."""
+    """The current time and a way to wait; at ``deadline``, Lambda ends the process."""
 
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     deadline: datetime | None = None
 
     def has(self, room: timedelta) -> bool:
-        """Whether that much time is left."""
+        """Return whether at least this much time is left."""
         return self.deadline is None or self.now() + room <= self.deadline

@@ -1,9 +1,9 @@
-"""Side by side: how independent pieces of one invocation are run, as everybody is handed it."""
+"""Runs independent tasks of one invocation, in sequence or in threads."""
 
 from collections.abc import Callable, Sequence
 from threading import Lock, Thread
 
-# So many zones at a time; a region has three to six.
+# How many zones are processed at a time; a region has three to six.
 LANES = 4
 
 type Piece = Callable[[], None]
@@ -11,16 +11,16 @@ type Abreast = Callable[[Sequence[Piece]], None]
 
 
 def in_turn(pieces: Sequence[Piece]) -> None:
-    """One after the other, in their order."""
+    """Run the tasks one after the other, in order."""
     for piece in pieces:
         piece()
 
 
 def threads(most: int) -> Abreast:
-    """So many at a time, begun in their order. Returns when all have ended; raises what the first one to fail raised,
-    after which none is begun.
+    """Return a function that runs at most ``most`` tasks at a time and starts them in order.
 
-    The caller's own thread is one of them. Where the system gives no further one, fewer go at a time.
+    It returns when all tasks have ended. After a failure it starts no further task and raises the first error. The
+    calling thread takes part; if the system refuses further threads, fewer tasks run at a time.
     """
 
     def abreast(pieces: Sequence[Piece]) -> None:
@@ -35,7 +35,7 @@ def threads(most: int) -> Abreast:
                     return
                 try:
                     piece()
-                except BaseException as fault:  # noqa: BLE001  it is raised where it can be seen
+                except BaseException as fault:  # noqa: BLE001  the calling thread raises it
                     faults.append(fault)
 
         helpers: list[Thread] = []

@@ -20,7 +20,8 @@ import yaml
 from openstack.exceptions import HttpException
 
 from curfew.core.target import Target
-from curfew.providers.openstack.provider import OpenstackProvider, connected
+from curfew.providers.openstack.connection import connected
+from curfew.providers.openstack.provider import OpenstackProvider
 from curfew.providers.openstack.tags import written
 
 RECORDINGS = Path(__file__).parent / "recordings"

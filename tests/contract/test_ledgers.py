@@ -257,7 +257,7 @@ class TestDynamoDb:
         key = {"pk": {"S": "pause"}, "sk": {"S": "pause"}}
         client.put_item(TableName=TABLE, Item={**key, "on": {"S": "yes"}})
 
-        with pytest.raises(LedgerError, match="not its own"):
+        with pytest.raises(LedgerError, match="has an item that cannot be read"):
             ledger.paused()
 
     def test_transaction_refused_for_another_reason_is_not_retried(self, client: Any) -> None:
@@ -349,6 +349,6 @@ class TestDynamoDb:
             "before-call.dynamodb.TransactWriteItems", lambda **_: other.append(HERE, [draft(2)])
         )
 
-        with pytest.raises(LedgerError, match="tries were overtaken"):
+        with pytest.raises(LedgerError, match="other sweeps were first"):
             DynamoLedger(client, TABLE).append(HERE, [draft(1)])
         assert all(e.draft == draft(2) for e in other.entries(HERE))

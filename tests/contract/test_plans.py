@@ -338,7 +338,7 @@ class TestDynamoDb:
             mine.plans.get("p1")
             mine.plans.verdicts(record, limit=9)
 
-        with pytest.raises(LedgerError, match="not its own"):
+        with pytest.raises(LedgerError, match="has an item that cannot be read"):
             read()
 
     def test_missing_table_gives_a_ledger_error_that_names_it(self, client: Any) -> None:

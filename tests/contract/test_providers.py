@@ -340,7 +340,7 @@ class TestPages:
     ) -> None:
         if case.is_moto:
             pytest.skip("moto stumbles over it")
-        with pytest.raises(RequestError, match="begin anew"):
+        with pytest.raises(RequestError, match="begin at the first page"):
             case.provider.page(a_selector(), limit=5, after=after)
 
 

@@ -188,7 +188,7 @@ class TestDispatch:
         """Else its own region alone would be swept, and the others missed in silence."""
         estate.targets = f'{{ accounts: ["{OTHER}", "{HERE.account}"], regions: all }}'
         estate.blind = frozenset({OTHER})
-        with pytest.raises(SweepFailedError, match=f"the regions of {OTHER} cannot be asked for"):
+        with pytest.raises(SweepFailedError, match=f"the regions of {OTHER} cannot be read"):
             estate.ask()
         assert estate.asked == [(HERE.account, HOME), (HERE.account, THERE)]
 
@@ -198,7 +198,7 @@ class TestDispatch:
             frozenset({OTHER}),
         )
         one = estate.forget(OTHER, HOME)
-        with pytest.raises(SweepFailedError, match="cannot be asked for: not now"):
+        with pytest.raises(SweepFailedError, match="cannot be read: not now"):
             estate.ask()
         assert one not in estate.ended
 

@@ -27,7 +27,8 @@ from curfew.core.report import Report, Result, Status
 from curfew.core.target import Mode, Target
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.base import Launch
-from curfew.providers.openstack.provider import OpenstackProvider, connected
+from curfew.providers.openstack.connection import connected
+from curfew.providers.openstack.provider import OpenstackProvider
 from curfew.sweep.context import Sweep
 from curfew.sweep.executor import run
 from tests.builders import NOW, a_policy

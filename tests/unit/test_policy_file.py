@@ -212,11 +212,15 @@ def test_every_fault_is_said_a_line_each(write: Write) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("timezone: UTC", "timezone: UTC\ntimezone: UTC", "2: the key timezone stands twice"),
-        ("  per_sweep: 20", "  per_sweep: 20\n  per_sweep: 5", "5: the key per_sweep stands twice"),
-        ("{ env: [dev, sandbox] }", "{ env: dev, env: prod }", "9: the key env stands twice"),
-        ("fleets:", "  nightly: {}\nfleets:", "15: the key nightly stands twice"),
-        ("{ default: 2, max: 20 }", '{ max: 20, "max": 2 }', "19: the key max stands twice"),
+        ("timezone: UTC", "timezone: UTC\ntimezone: UTC", "2: the key timezone is a duplicate"),
+        (
+            "  per_sweep: 20",
+            "  per_sweep: 20\n  per_sweep: 5",
+            "5: the key per_sweep is a duplicate",
+        ),
+        ("{ env: [dev, sandbox] }", "{ env: dev, env: prod }", "9: the key env is a duplicate"),
+        ("fleets:", "  nightly: {}\nfleets:", "15: the key nightly is a duplicate"),
+        ("{ default: 2, max: 20 }", '{ max: 20, "max": 2 }', "19: the key max is a duplicate"),
     ],
 )
 def test_repeated_key_is_refused(write: Write, old: str, new: str, said: str) -> None:

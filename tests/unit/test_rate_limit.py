@@ -236,7 +236,10 @@ class TestDeadline:
         paced.rates.until(NOW + timedelta(seconds=1))
 
         paced.describe(30)
-        with pytest.raises(PacedError, match="the rate allows DescribeInstances in 0 seconds"):
+        with pytest.raises(
+            PacedError,
+            match="DescribeInstances was not made: the rate limit allows it in 0 seconds",
+        ):
             paced.describe(1)
 
         assert paced.passed == pytest.approx(1)
@@ -317,7 +320,9 @@ class TestASweep:
         report, paced = paced_sweep(cloud, percent=5, deadline=NOW + timedelta(seconds=5))
 
         assert report.status is Status.STOPPED
-        assert report.problem.startswith("nothing is decided: the rate allows DescribeInstances in")
+        assert report.problem.startswith(
+            "nothing is decided: DescribeInstances was not made: the rate limit allows it in"
+        )
         assert cloud.orders == []
         assert paced.passed <= 5
 

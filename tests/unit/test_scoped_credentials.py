@@ -173,7 +173,7 @@ def test_credentials_of_another_account_are_refused() -> None:
     report = night.sweep()
 
     assert night.cloud.orders == []
-    assert "gave rights in the account 999999999999, and not in" in report.problem
+    assert "has credentials of the account 999999999999, not of" in report.problem
     assert report.failed
     assert set(results(report).values()) == {Result.FAILED, Result.NOT_ATTEMPTED}
 
@@ -185,7 +185,7 @@ def test_role_that_refuses_stops_the_sweep_before_any_call() -> None:
     report = night.sweep()
 
     assert night.cloud.orders == []
-    assert report.problem.startswith("no right could be borrowed: AccessDenied")
+    assert report.problem.startswith("no scoped credentials: AccessDenied")
     assert len(night.cloud.made("AssumeRole")) == 1
 
 
@@ -221,7 +221,9 @@ def test_acting_client_signs_nothing_without_scoped_credentials() -> None:
     sent: list[str] = []
     client.meta.events.register("before-send", lambda **_: sent.append("sent"))
 
-    with pytest.raises(RefusedError, match="nothing is on loan"):
+    with pytest.raises(
+        RefusedError, match="call not signed: no scoped credentials are active in this thread"
+    ):
         client.terminate_instances(InstanceIds=[ONE])
 
     assert sent == []
@@ -234,14 +236,16 @@ def test_scoped_credentials_end_with_their_call() -> None:
     with pytest.raises(ProviderError):
         provider.terminate([ONE], by="s")
 
-    with pytest.raises(RefusedError, match="nothing is on loan"):
+    with pytest.raises(
+        RefusedError, match="call not signed: no scoped credentials are active in this thread"
+    ):
         provider._act.terminate_instances(InstanceIds=[ONE])
 
 
 def test_launch_without_credentials_launches_nothing() -> None:
     cloud = SimulatedEc2()
     cloud.fail("AssumeRole", NOTHING)
-    with pytest.raises(ThrottledError, match="no right could be borrowed"):
+    with pytest.raises(ThrottledError, match="no scoped credentials"):
         cloud.provider().launch(a_launch(), by="op")
     assert cloud.machines == {}
     with suppress(ProviderError):

@@ -104,7 +104,7 @@ def test_excluded_account_is_not_swept_even_on_request(policy: Policy) -> None:
 
     assert where(one.places(asked(), policy)) == [(TWO, HERE)]
     assert not one.knows(Place(region=HERE, account=ONE), policy)
-    with pytest.raises(RequestError, match=f"{ONE} is not among the targets"):
+    with pytest.raises(RequestError, match=f"account {ONE}: it is not among the targets"):
         one.places(asked(accounts=[ONE]), policy)
 
 
@@ -131,7 +131,7 @@ def test_account_with_unknown_regions_is_reported_and_the_others_remain(
     first, *others = one.places(asked(), policy)
 
     assert (first.account, first.region) == (ONE, HERE)
-    assert first.problem == f"the regions of {ONE} cannot be asked for: not now"
+    assert first.problem == f"the regions of {ONE} cannot be read: not now"
     assert where(others) == [(TWO, HERE), (TWO, THERE)]
     assert not any(place.problem for place in others)
 
@@ -151,7 +151,7 @@ def test_a_region_that_is_asked_for_is_one_of_the_targets(policy: Policy) -> Non
     one = atlas(regions=[HERE, THERE])
 
     assert where(one.places(asked(regions=[THERE]), policy)) == [(HOME, THERE)]
-    with pytest.raises(RequestError, match='"sa-east-1" is not among the regions'):
+    with pytest.raises(RequestError, match="region sa-east-1: it is not among the targets"):
         one.places(asked(regions=[THERE, "sa-east-1"]), policy)
 
 

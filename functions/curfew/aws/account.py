@@ -1,4 +1,4 @@
-"""Whose credentials they are, and which regions that account may use."""
+"""The account of the credentials, and the regions that an account may use."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def enabled_regions(read: "EC2Client") -> frozenset[str]:
-    """The regions that the account may use. Raises ProviderError.
+    """Return the regions that the account may use. Raises ProviderError.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
     """
@@ -22,7 +22,7 @@ def enabled_regions(read: "EC2Client") -> frozenset[str]:
 
 
 def identity_of(sts: "STSClient") -> tuple[str, str]:
-    """The partition and the account that the credentials belong to. Raises ProviderError.
+    """Return the partition and the account of the credentials. Raises ProviderError.
 
     Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
     """

@@ -1,7 +1,7 @@
-"""The frozen list: every call that Curfew makes, by the client that may make it, and the guard that lets no other out.
+"""The allow-list: every AWS call that Curfew makes, by client. A client refuses every other call.
 
-What is not on the list is not sent, from whatever place in the code and in whatever mode. A new call is a new line
-here, with its reason; the tests hold the list against the code, the roles, and every call that is made in a test.
+A call that is not on the list is never sent, from any code and in any mode. A new call needs a line here, with its
+reason. The tests compare the list with the code, the IAM roles and every call that a test makes.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from ..core.errors import CurfewError, LedgerError, QueueError, RefusedError
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operation of a service, by the names that the SDK and IAM have for them, and what it is wanted for."""
+    """One operation of a service, as the SDK and IAM name it, and why Curfew calls it."""
 
     service: str
     operation: str
@@ -25,9 +25,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
-    """What a client is for: the calls that look, and those that change something outside this process.
+    """What a client may do: the calls that read, and the calls that change something outside of this process.
 
-    ``error`` is what a call raises that is neither; what the callers of this client take for a call that was not made.
+    Any other call raises ``error``, which the client's users handle as a call that was not made.
     """
 
     name: str
@@ -37,24 +37,24 @@ class Purpose:
     error: type[CurfewError] = RefusedError
 
 
-# Nothing but an order of `execute` ends anything; that of a person goes the same way.
+# The only calls that end an instance. A caller who ends a fleet uses them, too.
 ENDS = (
     Call("ec2", "TerminateInstances", "the action terminate"),
     Call("ec2", "StopInstances", "the action stop"),
-    Call("ec2", "CancelSpotInstanceRequests", "a persistent one launches anew what is terminated"),
+    Call("ec2", "CancelSpotInstanceRequests", "a persistent one relaunches a terminated instance"),
 )
-LAUNCHES = (Call("ec2", "RunInstances", "a fleet that somebody asked for, of a template"),)
-LABELS = (Call("ec2", "CreateTags", "the end of a lease, for people to read; decides nothing"),)
+LAUNCHES = (Call("ec2", "RunInstances", "the launch of a fleet, by a template"),)
+LABELS = (Call("ec2", "CreateTags", "the end of a lease, only for people to read"),)
 
 ACT = Purpose(name="act", service="ec2", changes=(*ENDS, *LAUNCHES, *LABELS))
 LOOK = Purpose(
     name="look",
     service="ec2",
     reads=(
-        Call("ec2", "DescribeInstances", "to find, and to look again"),
-        Call("ec2", "DescribeInstanceAttribute", "the protections that no listing carries"),
-        Call("ec2", "DescribeSpotInstanceRequests", "whether one would launch anew"),
-        Call("ec2", "DescribeRegions", "whether a region that somebody names is enabled"),
+        Call("ec2", "DescribeInstances", "the listing and the re-check"),
+        Call("ec2", "DescribeInstanceAttribute", "the protections that a listing does not contain"),
+        Call("ec2", "DescribeSpotInstanceRequests", "whether a request would relaunch"),
+        Call("ec2", "DescribeRegions", "whether a region is enabled"),
     ),
 )
 LEDGER = Purpose(
@@ -62,13 +62,13 @@ LEDGER = Purpose(
     service="dynamodb",
     reads=(
         Call("dynamodb", "GetItem", "the pause switch, a fleet, a plan"),
-        Call("dynamodb", "BatchGetItem", "leases and first sights, a hundred at a time"),
+        Call("dynamodb", "BatchGetItem", "leases and first-seen times, a hundred at a time"),
         Call("dynamodb", "Query", "the audit, the verdicts of a plan, the fleets"),
     ),
     changes=(
-        Call("dynamodb", "PutItem", "first sights, watermarks, plans, the pause switch"),
-        Call("dynamodb", "UpdateItem", "the budget of a day, leases, what a launch brought"),
-        Call("dynamodb", "TransactWriteItems", "the audit with its head, claims, verdicts"),
+        Call("dynamodb", "PutItem", "first-seen times, watermarks, plans, the pause switch"),
+        Call("dynamodb", "UpdateItem", "daily budgets, leases, launched instances"),
+        Call("dynamodb", "TransactWriteItems", "audit entries with their head, attempts, verdicts"),
     ),
     error=LedgerError,
 )
@@ -76,7 +76,7 @@ QUEUE = Purpose(
     name="queue",
     service="sqs",
     changes=(
-        Call("sqs", "SendMessage", "work that outlasts a request; names an entry of the ledger"),
+        Call("sqs", "SendMessage", "a job, which names an entry of the ledger"),
         Call("sqs", "SendMessageBatch", "the targets of a sweep, ten at a time"),
     ),
     error=QueueError,
@@ -89,13 +89,13 @@ PARAMETERS = Purpose(
 ACCOUNT = Purpose(
     name="account",
     service="sts",
-    reads=(Call("sts", "GetCallerIdentity", "the account that is swept"),),
+    reads=(Call("sts", "GetCallerIdentity", "the account of the credentials"),),
 )
 
 LENDER = Purpose(
-    name="lender",
+    name="credential-broker",
     service="sts",
-    changes=(Call("sts", "AssumeRole", "the rights of one call, in the account that it concerns"),),
+    changes=(Call("sts", "AssumeRole", "the rights of one call, in the call's account"),),
 )
 
 SECRET = Purpose(
@@ -119,12 +119,12 @@ CHANGES = tuple(call for purpose in PURPOSES for call in purpose.changes)
 
 
 def guard(client: Any, purpose: Purpose, *, own: str = "") -> None:
-    """From now on the client refuses what its purpose does not list, before the request is built, signed or sent.
+    """Make the client refuse every call that is not listed, before the request is built, signed or sent.
 
-    With ``own``, a table, a queue or a secret, it also refuses whatever does not name that one, and that one alone. A
-    signed address for somebody else to use counts as the call.
+    With ``own``, a table, a queue or a secret, it also refuses a call that does not name that one, or names another.
+    Presigning a URL counts as a call.
 
-    The event is the first of every call, and one that the SDK documents; that others are not is no oversight.
+    The event used is documented and the first of every call; undocumented events may change.
     Sources: https://docs.aws.amazon.com/boto3/latest/guide/events.html
     https://github.com/boto/boto3/issues/4001
     """
@@ -135,20 +135,20 @@ def guard(client: Any, purpose: Purpose, *, own: str = "") -> None:
         if (service, operation) not in listed:
             raise purpose.error(
                 f'{service}:{operation} is not among the calls of the client "{purpose.name}": '
-                "it was not made; curfew/aws/allowed_calls.py has the list"
+                "it was not made; add it to curfew/aws/allowed_calls.py if it is needed"
             )
         if own and (named := _named(params)) != {own}:
-            there = ", ".join(sorted(map(str, named))) or "nothing"
+            names = ", ".join(sorted(map(str, named))) or "nothing"
             raise purpose.error(
-                f'{service}:{operation} names {there}, and the client "{purpose.name}" is for {own} '
-                "alone: it was not made"
+                f'{service}:{operation} names {names}, but the client "{purpose.name}" is only for {own}: '
+                "it was not made"
             )
 
     client.meta.events.register_first("provide-client-params", check)
 
 
 def _named(params: Mapping[str, Any]) -> set[Any]:
-    """The tables, queues and secrets that the parameters of a call name, wherever they do."""
+    """Return the tables, queues and secrets that the parameters of a call name."""
     named = {params[key] for key in ("TableName", "QueueUrl", "SecretId") if key in params}
     named.update(params.get("RequestItems", ()))
     for step in params.get("TransactItems", ()):

@@ -1,4 +1,4 @@
-"""The AWS clients of one process: each is made here, for one purpose, and can make no other calls."""
+"""Makes the AWS clients of one process, each for one scope of calls."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .rate_limit import Rates
 
 
-MEMBERS_KEPT = 900  # seconds
+MEMBERS_KEPT = 900  # seconds that the members of units are cached
 NO_REGION = "no region is set: set AWS_REGION, or a region in the AWS profile"
 
 
@@ -32,9 +32,9 @@ class Aws:
         *,
         wanted: bool = True,
     ) -> None:
-        """``rates`` hold back the clients of EC2. Not ``wanted``, nothing of AWS has to be there unless it is used.
+        """``rates`` limits the EC2 clients. Without ``wanted``, AWS need not be configured until a client is made.
 
-        Raises ConfigError for a profile that there is not, and where nothing says which region.
+        Raises ConfigError if the AWS profile does not exist, or if no region is set.
         """
         from botocore.exceptions import ProfileNotFound
 
@@ -55,14 +55,14 @@ class Aws:
 
     @cached_property
     def identity(self) -> tuple[str, str]:
-        """The partition and the account that this process runs in. Raises ProviderError."""
+        """The partition and the account of this process. Raises ProviderError."""
         from .account import identity_of
 
         return identity_of(self.guarded(allowed_calls.ACCOUNT))
 
     def members(self, units: Sequence[str]) -> frozenset[str]:
-        """The active accounts of the organization's units, and of the units below them. Raises ProviderError."""
-        # Each message of a sweep asks, and Organizations is not made for that.
+        """Return the active accounts in the units and in the units below them. Raises ProviderError."""
+        # Each message of a sweep asks for them, and Organizations has low rate limits.
         return self._members(tuple(units), int(time.monotonic() // MEMBERS_KEPT))
 
     def _listed(self, units: tuple[str, ...], _quarter: int) -> frozenset[str]:
@@ -81,10 +81,10 @@ class Aws:
         read_timeout: int = 20,
         connections: int = 10,
     ) -> Any:
-        """A client that makes the calls of its purpose and no others.
+        """Return a client that can make only the calls of its scope.
 
-        Short time-outs, few attempts: an invocation has a deadline, and 60 s five times over would eat it. One at a
-        time, since clients may be shared by threads, and sessions, which make them, may not.
+        Time-outs are short and attempts few, since an invocation has a deadline. A lock serializes the creation:
+        threads may share clients, but not the session that makes them.
         Source: https://docs.aws.amazon.com/boto3/latest/guide/session.html
         """
         from botocore import __version__ as sdk_version
@@ -98,7 +98,7 @@ class Aws:
             read_timeout=read_timeout,
             max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": attempts},
-            # The SDK's own is long, and made anew for each call, in a tenth of the call's time.
+            # The SDK builds its own, longer text for each call, which takes a tenth of the call's CPU time.
             user_agent=f"Botocore/{sdk_version}",
             user_agent_extra=f"curfew/{VERSION}",
         )
@@ -107,23 +107,23 @@ class Aws:
                 client = (session or self._session).create_client(
                     purpose.service, region_name=region or self.settings.region, config=config
                 )
-        except ValueError as error:  # what botocore raises for an endpoint that is none
+        except ValueError as error:  # botocore's error for an invalid endpoint
             raise ConfigError(f"AWS_ENDPOINT_URL: {error}") from None
         allowed_calls.guard(client, purpose, own=own)
         return client
 
     def once(self, purpose: Purpose, **more: Any) -> Callable[[], Any]:
-        """A client that is made when it is first wanted."""
+        """Return a function that makes the client at its first call."""
         return once(lambda: self.guarded(purpose, **more))
 
     def rate_limited(self, client: Any, region: str, account: str) -> Any:
-        """The client, held back by the rate of the account's region."""
+        """Limit the client to the rate of the account and region, and return it."""
         if self._rates:
             self._rates.pace(client, lambda: (account, region))
         return client
 
     def session_of(self, account: str) -> "Session | None":
-        """The session that reads an account; none for the own one. Raises ProviderError."""
+        """Return the session that reads an account, None for the deployment's own. Raises ProviderError."""
         if account == self.identity[1]:
             return None
         return self._abroad(account)
@@ -131,8 +131,8 @@ class Aws:
     def _assumed(self, account: str) -> "Session":
         if not self.settings.roles:
             raise RefusedError(
-                f"the account {account} is not the one of these credentials: set CURFEW_ROLES to what the names of "
-                "the roles begin with that spoke.yaml makes there"
+                f"account {account}: it is not the account of these credentials; set CURFEW_ROLES to the name prefix "
+                "of the IAM roles that spoke.yaml makes there"
             )
         from .account import identity_of
         from .roles import reading
@@ -147,22 +147,22 @@ class Aws:
             roles=self.settings.roles,
             external_id=self.settings.external_id,
         )
-        _, lent = identity_of(self.guarded(allowed_calls.ACCOUNT, home, session=session))
-        if lent != account:
+        _, actual = identity_of(self.guarded(allowed_calls.ACCOUNT, home, session=session))
+        if actual != account:
             raise RefusedError(
-                f"the read role of {account} is of the account {lent}: nothing is read there"
+                f"the read role of {account} belongs to the account {actual}: nothing was read"
             )
         return session
 
 
 def once(make: Callable[[], Any]) -> Callable[[], Any]:
-    """What is made when it is first needed, by the thread that comes first; the others wait for it."""
-    lock, made = Lock(), list[Any]()
+    """Return a function that calls ``make`` once, in the first thread that needs it, and returns its result."""
+    lock, results = Lock(), list[Any]()
 
     def get() -> Any:
         with lock:
-            if not made:
-                made.append(make())
-            return made[0]
+            if not results:
+                results.append(make())
+            return results[0]
 
     return get

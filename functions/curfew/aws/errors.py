@@ -1,4 +1,4 @@
-"""EC2's errors in our words: what to do next hangs on which kind it is.
+"""Translates the SDK's errors into Curfew's, whose class says what to do next.
 
 Source of the codes: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """
@@ -22,7 +22,7 @@ from .rate_limit import THROTTLE_CODES
 type SdkError = (
     ClientError | BotoCoreError | ResponseParserError | ValueError | LookupError | TypeError
 )
-# The last three are what an answer raises that is not as the API says: a time that is none, a member that is missing.
+# The last three come from answers that do not follow the API: an invalid time, a missing member.
 SDK_ERRORS = (
     ClientError, BotoCoreError, ResponseParserError, ValueError, LookupError, TypeError,
 )  # fmt: skip
@@ -35,16 +35,16 @@ ITEM_CODES = frozenset(
         "InvalidInstanceID.NotFound",
         "InvalidInstanceID.Malformed",
         "IncorrectInstanceState",
-        # IAM judges each instance of the batch: one that is denied refuses them all.
+        # IAM checks each instance of a batch: one denied instance refuses the whole call.
         "UnauthorizedOperation",
     }
 )
-# The cloud's own trouble: it may have done what was asked before it failed.
+# Server-side failures: the call may have taken effect before.
 TROUBLE_CODES = frozenset({"InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable"})
 SERVER_ERROR = 500
 
-# Another type, or another subnet, may have what this one has not. Most of them come as a server error, although they
-# tell for certain that nothing was launched.
+# Another type or subnet may have capacity. Most of these codes come with a server error's status, although they
+# guarantee that nothing was launched.
 CAPACITY_CODES = frozenset(
     {
         "InsufficientAddressCapacity",
@@ -69,7 +69,7 @@ MISMATCH_CODES = frozenset(
         "IdempotentInstanceTerminated",  # the token launched, and what it launched has ended
     }
 )
-# What the account may have at most: no other pool, and no waiting, mends it.
+# The account's quotas: neither another pool nor a retry helps.
 QUOTAS = {
     "InstanceLimitExceeded": "instances that run at the same time",
     "VcpuLimitExceeded": "vCPUs of running on-demand instances",
@@ -80,17 +80,17 @@ QUOTAS = {
     "AddressLimitExceeded": "Elastic IP addresses",
     "ResourceLimitExceeded": "a resource that EC2 does not name",
 }
-# Source: the common client errors of the page above; the first is what other AWS services say.
+# Source: the common client errors of the page above; the first is the code of other AWS services.
 PAGE_CODES = frozenset({"InvalidNextToken", "InvalidPaginationToken", "InvalidParameterValue"})
 
 
 def translated(error: SdkError, *, acting: bool = False) -> ProviderError:
-    """An SDK error as the one of ours that says how to go on. What is unknown stops everything."""
+    """Return the CurfewError for an SDK error. An unknown error becomes RefusedError, which stops the sweep."""
     return _translated(error, _kind(error, acting=acting))
 
 
 def refused_launch(error: SdkError) -> ProviderError:
-    """The same for a launch: it has no items, but pools, a token and the account's quotas."""
+    """Return the CurfewError for an SDK error of a launch, which has pools, a token and quotas, but no items."""
     code = code_of(error)
     if code in CAPACITY_CODES:
         return _translated(error, CapacityError)
@@ -104,7 +104,7 @@ def refused_launch(error: SdkError) -> ProviderError:
 
 
 def code_of(error: SdkError) -> str:
-    """The cloud's own code of an error; the exception's name where the cloud gave none."""
+    """Return the cloud's error code, or the exception's name without one."""
     if isinstance(error, ClientError):
         code: str = error.response.get("Error", {}).get("Code", "")
         return code
@@ -128,17 +128,19 @@ def _kind(error: SdkError, *, acting: bool) -> type[ProviderError]:
 
 
 def _translated[E: ProviderError](error: SdkError, kind: type[E], *, before: str = "") -> E:
-    """What tells too much is left out: an encoded authorisation message, for whoever may decode it, and an answer that
-    cannot be read, which the SDK repeats whole after the first line, with everybody's tags.
+    """Return the error without confidential parts.
+
+    These are an encoded authorization message, and an unreadable answer, which the SDK repeats after the first line
+    with the tags of every instance.
     """
     code = code_of(error)
     if isinstance(error, ClientError):
-        said = error.response.get("Error", {}).get("Message") or ""
-        words = said.partition("Encoded authorization failure message")[0].strip()
+        text = error.response.get("Error", {}).get("Message") or ""
+        words = text.partition("Encoded authorization failure message")[0].strip()
         request_id: str = error.response.get("ResponseMetadata", {}).get("RequestId", "")
         message = f"{before}{code}: {words} (request {request_id or 'unknown'})"
         return kind(message, code=code, request_id=request_id)
     if isinstance(error, UNREADABLE):
-        said = str(error).partition("\n")[0]
-        return kind(f"the answer cannot be read: {code}: {said}", code=code)
+        text = str(error).partition("\n")[0]
+        return kind(f"the answer cannot be read: {code}: {text}", code=code)
     return kind(str(error), code=code)

@@ -1,4 +1,4 @@
-"""*request*: the accounts of an organization's units, for whoever sweeps them all."""
+"""*request*: lists the accounts of organizational units."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def accounts_of(client: "OrganizationsClient", units: Sequence[str]) -> frozenset[str]:
-    """The active accounts in the units and in all units below them. Raises ProviderError.
+    """Return the active accounts in the units and in all units below them. Raises ProviderError.
 
-    An account that is suspended or being closed cannot be looked into.
+    Accounts that are suspended or being closed cannot be read.
     Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccountsForParent.html
     """
     found: set[str] = set()
@@ -29,7 +29,7 @@ def accounts_of(client: "OrganizationsClient", units: Sequence[str]) -> frozense
             for units_page in below.paginate(ParentId=unit):
                 waiting += [one["Id"] for one in units_page["OrganizationalUnits"]]
     except SDK_ERRORS as error:
-        said = translated(error)
-        words = f"the accounts of the organization cannot be listed: {said}"
-        raise type(said)(words, code=said.code, request_id=said.request_id) from error
+        problem = translated(error)
+        words = f"the accounts of the organization cannot be listed: {problem}"
+        raise type(problem)(words, code=problem.code, request_id=problem.request_id) from error
     return frozenset(found)

@@ -1,7 +1,7 @@
-"""Work that is put off: a message that names an entry of the ledger, or one target of a sweep.
+"""Sends jobs and targets to SQS: a job names an entry of the ledger, a target message one target of a sweep.
 
-The queue is not trusted with a decision. Whoever can send a message can have done what the ledger says is to be done,
-or have a configured target swept by a policy of the file, and nothing else.
+A message contains no decision. A sender that is not Curfew can only trigger what the ledger already says is to be
+done, or a sweep of a configured target by a policy of the file.
 """
 
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 
-AT_ONCE = 10  # as many as one call takes
+AT_ONCE = 10  # messages in one call
 TRIES = 3
 
 
 class Queue:
-    """One SQS queue, by its address."""
+    """One SQS queue, by its URL."""
 
     def __init__(self, client: "SQSClient", url: str) -> None:
         self._client = client
         self._url = url
 
     def send(self, work: WorkRequest) -> None:
-        """Put work off. Raises QueueError if nobody knows whether it will be carried on."""
+        """Enqueue a job. Raises QueueError if the job was not enqueued, or if that is unknown."""
         try:
             self._client.send_message(
                 QueueUrl=self._url, MessageBody=work.model_dump_json(exclude_none=True)
@@ -39,27 +39,27 @@ class Queue:
             raise QueueError(f"the queue {self._url} cannot be used: {error}") from error
 
     def send_each(self, messages: Sequence[TargetRequest]) -> list[TargetRequest]:
-        """Send every message, and return those that could not be sent; what one call refuses is tried again.
+        """Send every message and return those that could not be sent. Refused messages are retried.
 
         Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
         """
         left = list(messages)
         for _ in range(TRIES):
             left = [
-                one for some in batched(left, AT_ONCE, strict=False) for one in self._unsent(some)
+                one for batch in batched(left, AT_ONCE, strict=False) for one in self._unsent(batch)
             ]
             if not left:
                 break
         return left
 
-    def _unsent(self, some: Sequence[TargetRequest]) -> list[TargetRequest]:
+    def _unsent(self, batch: Sequence[TargetRequest]) -> list[TargetRequest]:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(number), "MessageBody": one.model_dump_json(exclude_none=True)}
-            for number, one in enumerate(some)
+            for number, one in enumerate(batch)
         ]
         try:
             answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
         except (ClientError, BotoCoreError):
-            return list(some)
+            return list(batch)
         sent = {int(entry["Id"]) for entry in answer.get("Successful", [])}
-        return [one for number, one in enumerate(some) if number not in sent]
+        return [one for number, one in enumerate(batch) if number not in sent]

@@ -1,12 +1,11 @@
-"""The rate: Curfew calls EC2 at a share of what EC2 allows, so that nobody else who calls it is starved.
+"""The rate limiter: Curfew uses only a share of EC2's API rate, so that other callers in the account keep theirs.
 
-EC2 has a bucket of calls for each account, region and kind of call, and for what begins or ends instances a second one
-of instances. Curfew keeps a smaller one of each, and waits by it before a call is signed and sent. All threads of a
-process share them; processes do not, and each has the whole share.
+EC2 has a token bucket of calls for each account, region and class of calls, and a second one of instances for calls
+that launch or end them. Curfew has a smaller bucket of each and waits for it before a call is signed and sent. All
+threads of a process share these buckets; each process has its own.
 
-Each throttle that EC2 answers with empties Curfew's bucket of that kind and halves its refill, down to a sixteenth;
-with every second that passes, 1/120 of the full refill comes back. What the SDK repeats by itself is paid for
-afterwards.
+When EC2 throttles a call, Curfew empties the bucket of its class and halves its refill, down to a sixteenth; each
+second restores 1/120 of the full refill. Retries by the SDK are charged afterwards.
 
 Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 """
@@ -30,13 +29,13 @@ THROTTLE_CODES = frozenset(
 )
 SLOWEST = 1 / 16
 RECOVERY = timedelta(seconds=120)
-# After such a wait, what an order rests on was seen too long ago: it is looked at again, and then the turn is there.
+# After such a wait, the re-check before the call is too old: it is repeated, and the next call need not wait.
 LONG = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """How much a bucket of EC2's holds, and how much of it comes back each second."""
+    """The size of one of EC2's buckets and its refill per second, in tokens."""
 
     size: float
     refill: float
@@ -44,7 +43,7 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """Calls that have their buckets in common. ``ends`` are orders, which come straight after a look or not at all."""
+    """Calls that share buckets. ``ends``: they end instances and must follow a re-check immediately."""
 
     calls: Allowed
     instances: Allowed | None = None
@@ -52,7 +51,7 @@ class Kind:
 
 
 LOOKS = Kind(calls=Allowed(100, 20))
-CHANGES = Kind(calls=Allowed(50, 5))  # what is not named here
+CHANGES = Kind(calls=Allowed(50, 5))  # the default
 KINDS: Mapping[str, Kind] = {
     "TerminateInstances": Kind(calls=Allowed(100, 5), instances=Allowed(1_000, 20), ends=True),
     "StopInstances": Kind(calls=Allowed(50, 5), instances=Allowed(1_000, 20), ends=True),
@@ -64,13 +63,13 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What the rate has cost so far: how often EC2 said that it is too fast, and how long calls were held back."""
+    """How many calls EC2 has throttled, and for how many seconds Curfew has held calls back."""
 
     throttles: int = 0
     seconds: float = 0.0
 
     def since(self, before: "Spent") -> "Spent":
-        """What was spent after ``before``."""
+        """Return the difference to an earlier state."""
         return Spent(
             throttles=self.throttles - before.throttles, seconds=self.seconds - before.seconds
         )
@@ -78,7 +77,7 @@ class Spent:
 
 @dataclass(slots=True)
 class _Bucket:
-    """Tokens, and when they were counted last. Below zero are those that somebody waits for."""
+    """A token bucket, last refilled at ``at``. Negative tokens are those that calls already wait for."""
 
     size: float
     refill: float
@@ -96,7 +95,7 @@ class _Bucket:
         self.at = max(self.at, now)
 
     def wait(self, count: float) -> float:
-        """For how many seconds whoever takes so many now has to wait."""
+        """Return how many seconds a call that takes ``count`` tokens now has to wait."""
         return max(0.0, (count - self.tokens) / (self.refill * self.slowed))
 
     def slow_down(self) -> None:
@@ -111,11 +110,11 @@ class _Place:
         self._rates = rates
         self._lock = Lock()
         self._buckets: dict[str, list[_Bucket]] = {}
-        self._turns = local()  # of a thread that has waited, and was sent to look again
+        self._turns = local()  # operations for which this thread has already waited
         self.spent = Spent()
 
     def wait(self, operation: str, instances: int) -> None:
-        """Return when the call may be made. Raises PacedError if it may not be made now."""
+        """Wait until the call may be made. Raises PacedError if it must not be made now."""
         kind = _kind(operation)
         turns: set[str] = self._turns.__dict__.setdefault("mine", set())
         if operation in turns:
@@ -126,29 +125,31 @@ class _Place:
             self._rates.sleep(seconds)
         if kind.ends and seconds > LONG.total_seconds():
             turns.add(operation)
-            raise PacedError(f"{operation} had to wait for the rate: it is looked at again first")
+            raise PacedError(
+                f"{operation} waited {seconds:.0f} seconds for the rate limit: the re-check is repeated first"
+            )
 
     def repeated(self, operation: str) -> None:
-        """The SDK has made the call once more."""
+        """Charge a retry by the SDK."""
         with self._lock:
             self._filled(operation)[0].tokens -= 1
 
     def throttled(self, operation: str) -> None:
-        """EC2 says that it is too fast."""
+        """Slow down after EC2 throttled a call."""
         with self._lock:
             self.spent = replace(self.spent, throttles=self.spent.throttles + 1)
             for bucket in self._filled(operation):
                 bucket.slow_down()
 
     def _take(self, operation: str, counts: tuple[int, int]) -> float:
-        """Take a place in the queue: for how long to wait. Raises PacedError if that is later than the deadline."""
+        """Take tokens and return how many seconds to wait. Raises PacedError if that is beyond the deadline."""
         with self._lock:
             buckets = list(zip(self._filled(operation), counts, strict=False))
             seconds = max(bucket.wait(count) for bucket, count in buckets)
             if seconds and not self._rates.has(seconds):
                 raise PacedError(
-                    f"the rate allows {operation} in {seconds:.0f} seconds, and time is up before: "
-                    "it was not made",
+                    f"{operation} was not made: the rate limit allows it in {seconds:.0f} seconds, "
+                    "which is beyond the deadline",
                     late=True,
                 )
             for bucket, count in buckets:
@@ -163,7 +164,7 @@ class _Place:
         if name not in self._buckets:
             wanted = filter(None, (kind.calls, kind.instances))
             share = self._rates.percent / 100
-            # At the smallest share, too, one call may be made at once.
+            # Even at the smallest share, one call may be made at once.
             self._buckets[name] = [
                 _Bucket(max(1.0, allowed.size * share), allowed.refill * share, now)
                 for allowed in wanted
@@ -174,7 +175,7 @@ class _Place:
 
 
 class Rates:
-    """The buckets of every account and region that this process calls, at so many per cent of what EC2 allows."""
+    """The buckets of every account and region that this process calls, at ``percent`` of EC2's limits."""
 
     def __init__(
         self, percent: int, *, now: Callable[[], datetime], sleep: Callable[[float], None]
@@ -185,21 +186,21 @@ class Rates:
         self._lock = Lock()
 
     def until(self, deadline: datetime | None) -> None:
-        """From now on, no call waits beyond the deadline. A process has one caller at a time, who is cut off then."""
+        """Set the deadline beyond which no call waits. A process serves one invocation at a time."""
         self._deadline = deadline
 
     def has(self, seconds: float) -> bool:
-        """Whether so much time is left."""
+        """Return whether so many seconds are left before the deadline."""
         return self._deadline is None or self.now() + timedelta(seconds=seconds) <= self._deadline
 
     def spent(self, account: str, region: str) -> Spent:
-        """What the rate has cost in one place, since the process began."""
+        """Return the statistics of one account and region since the process began."""
         return self._place(account, region).spent
 
     def pace(self, client: Any, where: Callable[[], tuple[str, str]]) -> None:
-        """From now on the client, one of EC2, keeps to the rate of an account and region.
+        """Make an EC2 client wait for the buckets of an account and region.
 
-        It waits where the SDK documents a handler's place, before the request is built and signed.
+        It waits in a documented event of the SDK, before the request is built and signed.
         Source: https://docs.aws.amazon.com/boto3/latest/guide/events.html
         """
 

@@ -1,4 +1,4 @@
-"""*request*: the secret of a deployment, the clouds.yaml of its OpenStack clouds. It is in no message and no log."""
+"""*request*: reads the secret with the clouds.yaml of the OpenStack clouds. No message and no log contains it."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from ..core.errors import RefusedError
 
 
 def text_of(client: Any, name: str) -> str:
-    """The text of the secret. Raises RefusedError.
+    """Return the text of the secret. Raises RefusedError.
 
     Source: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
     """
@@ -17,6 +17,6 @@ def text_of(client: Any, name: str) -> str:
     except (BotoCoreError, ClientError, KeyError) as error:
         code = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
         raise RefusedError(
-            f"the secret {name} of CURFEW_CLOUDS_SECRET cannot be read as a text ({code})",
+            f"the secret {name} of CURFEW_CLOUDS_SECRET cannot be read as text: {code}",
             code=code,
         ) from None

@@ -1,8 +1,7 @@
-"""The SDK as Curfew wants it: sessions that have a small model of EC2, and read plain timestamps fast.
+"""Makes SDK sessions with a trimmed model of EC2 and a fast parser of timestamps.
 
-What a client may do is not decided here, but in ``calls``.
-
-Sessions are botocore's: what boto3 adds, nobody here uses, and its import costs a tenth of the start.
+``allowed_calls`` decides what a client may do. Sessions are botocore's: Curfew does not use boto3, whose import takes a
+tenth of a cold start.
 """
 
 import os
@@ -20,9 +19,9 @@ MODELS = Path(__file__).parent / "models"
 
 
 def session(region: str = "", credentials: Credentials | None = None) -> Session:
-    """A session whose clients use the models that ship before the SDK's own, and sign with the credentials, if given.
+    """Return a session whose clients prefer Curfew's models to the SDK's, and sign with ``credentials`` if given.
 
-    All sessions read the models once. Raises botocore's ProfileNotFound for a profile that there is not.
+    The models are read once for all sessions. Raises botocore's ProfileNotFound if the profile does not exist.
     Source: https://docs.aws.amazon.com/botocore/latest/reference/loaders.html
     """
     made = Session()
@@ -37,12 +36,11 @@ def session(region: str = "", credentials: Credentials | None = None) -> Session
 
 
 def instant(text: Any) -> datetime:
-    """A time as an answer has it: at once in the form that AWS writes, as the SDK reads it in any other.
+    """Return the time that an answer contains: fast for AWS's usual form, by the SDK's parser for any other.
 
-    The form is ``2026-11-25T06:00:00Z``, with a fraction or without. Raises ValueError, and nothing else, for a text
-    that is no time.
+    The usual form is ``2026-11-25T06:00:00Z``, with or without a fraction. Raises only ValueError.
     """
-    # Other forms that fromisoformat takes may mean something else to the SDK.
+    # The SDK may read other forms differently than fromisoformat.
     if isinstance(text, str) and text[-1:] == "Z" and text[4:17:3] == "--T::":
         try:
             return datetime.fromisoformat(text)
@@ -55,7 +53,7 @@ def instant(text: Any) -> datetime:
 
 
 class _Given(CredentialProvider):
-    """Credentials that somebody has, in the place where the SDK looks for some."""
+    """Provides given credentials to the SDK."""
 
     METHOD = CANONICAL_NAME = "curfew"
 
@@ -64,7 +62,7 @@ class _Given(CredentialProvider):
         self._credentials = credentials
 
     def load(self) -> Credentials:
-        """Those, and no search for others."""
+        """Return the given credentials."""
         return self._credentials
 
 
@@ -74,17 +72,17 @@ def _loader() -> Loader:
 
 
 class _Models(Loader):
-    """The SDK looks into all of its four hundred folders to see whether a service is one: here their names will do.
+    """Loads models without looking into each of the SDK's four hundred folders.
 
-    What ships here is the SDK's own, less what is not used, and not what somebody put in its place: told otherwise, the
-    SDK would follow an `endpoints.json` alone and none of its newer rules.
+    Curfew's models count as built-in, since they are the SDK's own without unused parts. For models that a user adds,
+    the SDK would use an `endpoints.json` only and ignore its newer endpoint rules.
     """
 
     def is_builtin_path(self, path: str) -> bool:
-        """Whether the SDK, or Curfew, brought the file along."""
+        """Return whether the file ships with the SDK or with Curfew."""
         return Path(path).is_relative_to(MODELS) or super().is_builtin_path(path)
 
     def list_available_services(self, type_name: str) -> list[str]:
-        """Every service that has a folder; whether the file of this type is in it, is seen when it is loaded."""
+        """Return every service that has a folder; a missing file of the type shows when it is loaded."""
         places = [place for place in self.search_paths if Path(place).is_dir()]
         return sorted({entry.name for place in places for entry in os.scandir(place)})

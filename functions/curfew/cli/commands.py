@@ -1,4 +1,4 @@
-"""*trigger*: the same use cases from a terminal, with the caller's own credentials."""
+"""*trigger*: the command line, with the caller's own credentials."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ from ..config.version import VERSION
 from ..core.audit import Draft, EntryKind, broken
 from ..core.errors import ConfigError, CurfewError, LedgerError, RequestError
 from ..core.policy import spoken
-from ..core.report import Report, Status
+from ..core.report import Report
 from ..core.target import Mode
 from ..ledger.protocols import Ledger
 from ..ledger.records import Pause
@@ -31,12 +31,13 @@ from ..sweep.context import Sweep
 from ..sweep.executor import act
 from ..sweep.planner import plan
 from . import plugins
+from .confirmation import actions_of, confirm
 from .output import Exit, err, exit_code, out, show, text
 
-AT_ONCE = 8  # targets that are listed side by side
+AT_ONCE = 8  # targets that are listed concurrently
 
 app = typer.Typer(
-    help="Curfew: finds what still runs, decides what has to go, says why.",
+    help="Curfew finds instances that still run, decides which have to end, and says why.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,11 +45,12 @@ app = typer.Typer(
 PolicyPath = Annotated[
     Path | None,
     typer.Option(
-        "--file", "-f", help="The policy file; ./curfew.yaml or else functions/curfew.yaml."
+        "--file", "-f", help="The policy file; by default ./curfew.yaml or functions/curfew.yaml."
     ),
 ]
 TableName = Annotated[
-    str | None, typer.Option("--table", help="The ledger's DynamoDB table; CURFEW_TABLE otherwise.")
+    str | None,
+    typer.Option("--table", help="The ledger's DynamoDB table; by default CURFEW_TABLE."),
 ]
 
 
@@ -58,7 +60,7 @@ def check(
         Path | None, typer.Argument(help="The policy file.", show_default=False)
     ] = None,
 ) -> None:
-    """Validate the policy file and say what it means."""
+    """Validate the policy file and show its policies."""
     policies = load(_policy_path(file))
     table = Table("policy", "action", "looks for", "limits", box=None, pad_edge=False)
     for name in policies.content.policies:
@@ -80,50 +82,48 @@ def check(
 @app.command()
 def sweep(  # noqa: PLR0917  typer makes options of them
     policy: Annotated[str, typer.Option(help="The policy to sweep by.")] = "nightly",
-    region: Annotated[
-        list[str] | None, typer.Option(help="A region to sweep; may be given several times.")
-    ] = None,
+    region: Annotated[list[str] | None, typer.Option(help="A region to sweep; repeatable.")] = None,
     account: Annotated[
         list[str] | None,
-        typer.Option(help="An account or a cloud of the targets; may be given several times."),
+        typer.Option(help="An account or a cloud of the targets; repeatable."),
     ] = None,
     act_: Annotated[
-        bool, typer.Option("--act", help="Carry the plan out, once confirmed.")
+        bool, typer.Option("--act", help="Execute the plan after a confirmation.")
     ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Confirm beforehand, where nobody can type.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm in advance, for scripts.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
     file: PolicyPath = None,
     table: TableName = None,
 ) -> None:
-    """Show what a policy would do now, and with --act do it.
+    """Show what a policy would do now, and with --act, do it.
 
     Exit codes: 0 done or shown, 1 a sweep failed, 2 invalid input, 3 refused by a limit, 4 not confirmed.
     """
     mode = Mode.ACT if act_ else Mode.REPORT
-    made = bootstrap.build(_settings(file, table, mode))
+    curfew = bootstrap.build(_settings(file, table, mode))
     event: dict[str, Any] = {"policy": policy} | ({"regions": region} if region else {})
     event |= {"accounts": account} if account else {}
-    planned = _planned(made, SweepRequest.parse(event))
+    planned = _planned(curfew, SweepRequest.parse(event))
     reports = [report for _, report in planned]
-    acts = act_ and any(map(_actions, reports))
+    acts = act_ and any(map(actions_of, reports))
     if acts:
         if not as_json:
             show(reports)
-        _confirm(reports, yes=yes)
+        confirm(reports, yes=yes)
     if act_:
         with err.status("acting"):
             reports = [act(one, report) for one, report in planned]
     if as_json:
-        json.dump(render.answer(reports), sys.stdout, indent=2)  # ASCII: nothing a terminal obeys
+        json.dump(
+            render.answer(reports), sys.stdout, indent=2
+        )  # ASCII, so that it cannot control a terminal
         typer.echo()
     else:
         show(reports, only_actions=acts)
         if not act_:
-            out.print("Nothing was changed: this is a report. Add --act to carry it out.")
-        if not made.settings.table:
-            out.print("Without a ledger (--table) ages count from the last start only.")
+            out.print("Nothing was changed: this is a report. Add --act to execute it.")
+        if not curfew.settings.table:
+            out.print("Without a ledger (--table), ages count from the last start only.")
     raise typer.Exit(exit_code(reports))
 
 
@@ -132,77 +132,79 @@ def rehearse(  # noqa: PLR0917  typer makes options of them
     file: Annotated[
         Path | None, typer.Argument(help="The policy file.", show_default=False)
     ] = None,
-    seed: Annotated[int, typer.Option(help="One seed is one world.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="The same seed simulates the same cloud and faults.")
+    ] = 0,
     faults: Annotated[
-        Literal["calm", "rough", "harsh"], typer.Option(help="How the cloud goes wrong.")
+        Literal["calm", "rough", "harsh"], typer.Option(help="How often the cloud fails.")
     ] = "harsh",
-    nights: Annotated[int, typer.Option(min=1, max=31, help="How many nights.")] = 3,
+    nights: Annotated[int, typer.Option(min=1, max=31, help="How many nights to simulate.")] = 3,
     instances: Annotated[
-        int, typer.Option(min=1, max=1_000, help="About how many instances there are.")
+        int, typer.Option(min=1, max=1_000, help="The approximate number of instances.")
     ] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
-    """Run all policies of a file, some nights long, on a simulated cloud made up for it. Nothing real is reached.
+    """Run all policies of a file for some nights on a simulated cloud with faults. No real cloud is called.
 
-    Exit codes: 0 every promise was kept, 1 one was broken, 2 invalid input.
+    Exit codes: 0 every promise was kept, 1 a promise was broken, 2 invalid input.
     """
-    asked = {"seed": seed, "faults": faults, "nights": nights, "instances": instances}
+    options = {"seed": seed, "faults": faults, "nights": nights, "instances": instances}
     run = plugins.command("rehearse")
-    raise typer.Exit(run(load(_policy_path(file)), as_json=as_json, **asked))
+    raise typer.Exit(run(load(_policy_path(file)), as_json=as_json, **options))
 
 
 @app.command()
 def pause(
-    reason: Annotated[str, typer.Argument(help="Why; everybody who asks will read it.")],
+    reason: Annotated[str, typer.Argument(help="The reason, which every caller can read.")],
     table: TableName = None,
 ) -> None:
-    """Throw the pause switch: no batch begins from now on, in any sweep of this ledger."""
-    thrown = Pause(since=bootstrap.utc_now(), by=_user(), reason=reason)
-    _ledger(table).pause(thrown)
-    out.print(text(str(thrown)))
+    """Pause Curfew: no batch begins from now on, in any sweep of this ledger."""
+    pause_ = Pause(since=bootstrap.utc_now(), by=_user(), reason=reason)
+    _ledger(table).pause(pause_)
+    out.print(text(str(pause_)))
 
 
 @app.command()
 def resume(table: TableName = None) -> None:
-    """Release the pause switch."""
+    """End the pause."""
     ledger = _ledger(table)
     before = ledger.paused()
     ledger.resume()
-    out.print(text(f"released; it was {before}" if before else "it was not thrown"))
+    out.print(text(f"resumed; Curfew was {before}" if before else "Curfew was not paused"))
 
 
 @app.command()
 def audit(
     region: Annotated[
-        str | None, typer.Option(help="The region whose audit to read; the profile's otherwise.")
+        str | None, typer.Option(help="The region; by default the AWS profile's.")
     ] = None,
     account: Annotated[
-        str, typer.Option(help="The account, or the cloud; the credentials' own otherwise.")
+        str, typer.Option(help="The account or cloud; by default the credentials' own account.")
     ] = "",
     table: TableName = None,
     file: PolicyPath = None,
 ) -> None:
-    """Read the audit of one target, newest last, and check that no entry was changed or is missing."""
-    made = bootstrap.build(_settings(file, table, Mode.ACT))
-    cloud = made.policies.content.targets.clouds.get(account)
-    home = cloud.regions[0] if cloud else made.settings.region
-    target = made.reporting().provider(region or home, account).target
-    entries = list(made.ledger.entries(target))
+    """Show the audit of one target, newest entry last, and verify that no entry was changed or is missing."""
+    curfew = bootstrap.build(_settings(file, table, Mode.ACT))
+    cloud = curfew.policies.content.targets.clouds.get(account)
+    home = cloud.regions[0] if cloud else curfew.settings.region
+    target = curfew.reporting().provider(region or home, account).target
+    entries = list(curfew.ledger.entries(target))
     for entry in entries:
         draft = entry.draft
         line = f"{entry.number:>6} {draft.at:%Y-%m-%d %H:%M:%S} {draft.sweep_id} "
         out.print(text(f"{line} {draft.body['action']} {draft.instance_id} {_said(draft)}"))
     if (number := broken(entries, first=1)) is not None:
         raise LedgerError(
-            f"the audit of {target} is broken at entry {number}: it was tampered with"
+            f"the audit of {target} is broken at entry {number}: an entry was changed or is missing"
         )
     out.print(text(f"{len(entries)} entries of {target}, an unbroken chain", "bold"))
 
 
 @app.command(hidden=True)
 def schema(
-    file: Annotated[Path, typer.Argument(help="Where the JSON Schema of curfew.yaml stands.")],
-    check: Annotated[bool, typer.Option("--check", help="Only say whether it is stale.")] = False,
+    file: Annotated[Path, typer.Argument(help="The file of the JSON Schema.")],
+    check: Annotated[bool, typer.Option("--check", help="Only check that it is current.")] = False,
 ) -> None:
     """Write the JSON Schema of the policy file."""
     fresh = json.dumps(
@@ -217,21 +219,21 @@ def schema(
     if not check:
         file.write_text(fresh + "\n")
     elif not file.exists() or file.read_text() != fresh + "\n":
-        raise ConfigError(f"{file} is stale: run `curfew schema {file}`")
+        raise ConfigError(f"{file} is out of date: run `curfew schema {file}`")
 
 
 @app.callback(invoke_without_command=True)
 def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Print what was asked of the program itself."""
+    """Print the version if asked for."""
     if show:
         out.print(VERSION)
         raise typer.Exit
 
 
 def main() -> None:
-    """Run the program; an error of ours becomes one message and an exit code."""
+    """Run the command line. A CurfewError becomes a message and an exit code."""
     try:
         app()
     except CurfewError as error:
@@ -264,7 +266,7 @@ def _user() -> str:
     try:
         return getuser()
     except (OSError, KeyError):  # a container's user may have no name
-        return "somebody without a name"
+        return "a user without a name"
 
 
 def _ledger(table: str | None) -> Ledger:
@@ -272,7 +274,7 @@ def _ledger(table: str | None) -> Ledger:
     return bootstrap.ledger_of(replace(settings, table=table or settings.table))
 
 
-def _planned(made: App, request: SweepRequest) -> list[tuple[Sweep, Report]]:
+def _planned(curfew: App, request: SweepRequest) -> list[tuple[Sweep, Report]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("listing", total=None)
@@ -280,30 +282,6 @@ def _planned(made: App, request: SweepRequest) -> list[tuple[Sweep, Report]]:
         def listed(count: int) -> None:
             bar.update(task, description=f"listing: {count} instances of one target")
 
-        sweeps = made.sweeps(request, listed=listed)
+        sweeps = curfew.sweeps(request, listed=listed)
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
             return list(zip(sweeps, pool.map(plan, sweeps), strict=True))
-
-
-def _actions(report: Report) -> int:
-    return len(report.plan.actions) if report.plan and report.status is Status.COMPLETED else 0
-
-
-def _confirm(reports: list[Report], *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise RequestError("--act asks for a confirmation, and nobody can type one: add --yes")
-    doing = [report for report in reports if _actions(report)]
-    count = sum(map(_actions, doing))
-    kind = doing[0].plan.actions[0].kind if doing[0].plan else ""
-    where = ", ".join(f"{report.target.account} {report.target.region}" for report in doing)
-    try:
-        typed = typer.prompt(
-            f"{kind} {count} instances in {where}: type {count} to confirm", err=True
-        )
-    except typer.Abort:  # the end of input, or Ctrl-C
-        typed = ""
-    if typed.strip() != str(count):
-        err.print("Not confirmed: nothing was done.")
-        raise typer.Exit(Exit.DECLINED)

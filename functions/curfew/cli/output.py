@@ -1,4 +1,4 @@
-"""What a terminal shows: tables and lines in which nothing from outside can be an order to it."""
+"""Prints tables and lines. Data from outside cannot control the terminal."""
 
 import sys
 from enum import IntEnum
@@ -11,23 +11,23 @@ from rich.text import Text
 from ..core.report import Report, Status
 from ..reporting import render
 
-# Where no terminal says how wide it is, a table has room for its reasons.
+# Without a terminal, which has a width, tables are wide enough for their reasons.
 out = Console(width=None if sys.stdout.isatty() else 140)
 err = Console(stderr=True)
 
 
 class Exit(IntEnum):
-    """The exit codes. What the sweep found or did is in its output."""
+    """The exit codes. The output says what the sweep found and did."""
 
     OK = 0
     FAILED = 1  # a sweep failed, was incomplete or stopped early
-    INVALID = 2  # the command, the policy file or a setting is wrong; nothing was done
-    REFUSED = 3  # a plan was over a limit, and was not carried out
-    DECLINED = 4  # the confirmation was not given; nothing was done
+    INVALID = 2  # the command, the policy file or a setting is invalid; no call was made
+    REFUSED = 3  # a plan was over a limit and was not executed
+    DECLINED = 4  # the confirmation was not given; no call was made
 
 
 def show(reports: list[Report], *, only_actions: bool = False) -> None:
-    """Each sweep as its table and its sentence."""
+    """Print each sweep as a table and a sentence."""
     for report in reports:
         rows = [r for r in render.rows(report) if r["verdict"] != "keep" or not only_actions]
         if rows:
@@ -36,7 +36,7 @@ def show(reports: list[Report], *, only_actions: bool = False) -> None:
 
 
 def exit_code(reports: list[Report]) -> Exit:
-    """What a failure is to whoever called; a refusal is one of its own kind."""
+    """Return the exit code of a command: FAILED if a sweep failed, REFUSED if only plans were refused."""
     refused = [report for report in reports if report.status is Status.REFUSED]
     if any(report.failed for report in reports if report not in refused):
         return Exit.FAILED
@@ -44,17 +44,17 @@ def exit_code(reports: list[Report]) -> Exit:
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
-    """The verdicts as a table: what goes first, then what stays, by reason."""
+    """Return the verdicts as a table: actions first, then kept instances, by rule."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("instance", "name"):
         table.add_column(column, no_wrap=True)
     for column in ("verdict", "reason", "outcome"):
         table.add_column(column, overflow="fold")
     for row in sorted(rows, key=_by_verdict):
-        goes = row["verdict"] != "keep"
-        style = "bold red" if goes else "dim" if row["rule"] in render.WAITING_RULES else "green"
-        told = row["outcome"] != "verified" and row.get("detail")
-        outcome = f"{row['outcome']}: {told}" if told else row["outcome"]
+        acts = row["verdict"] != "keep"
+        style = "bold red" if acts else "dim" if row["rule"] in render.WAITING_RULES else "green"
+        detail = row["outcome"] != "verified" and row.get("detail")
+        outcome = f"{row['outcome']}: {detail}" if detail else row["outcome"]
         table.add_row(
             text(row["id"]),
             text(row["name"]),
@@ -66,7 +66,7 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
 
 
 def text(words: str, style: str = "") -> Text:
-    """Words from outside: inert, whatever markup or control characters are in them."""
+    """Return a text from outside as plain text, without markup or control characters."""
     return Text(render.plain(words), style=style)
 
 

@@ -1,4 +1,4 @@
-"""What the distribution brings beside what ships to Lambda: found by its name, and never imported."""
+"""Finds commands of optional extras by their entry points, so that what ships to Lambda does not import them."""
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -10,11 +10,11 @@ GROUP = "curfew.commands"
 
 
 def command(name: str) -> Callable[..., int]:
-    """The command that an extra registered under this name. Raises ConfigError if the extra is not installed."""
-    for found in entry_points(group=GROUP, name=name):
+    """Return the command that an extra registers. Raises ConfigError if the extra is not installed."""
+    for entry_point in entry_points(group=GROUP, name=name):
         try:
-            return cast("Callable[..., int]", found.load())
-        except ModuleNotFoundError:  # registered once, and taken away since
+            return cast("Callable[..., int]", entry_point.load())
+        except ModuleNotFoundError:  # registered, but removed since
             break
     raise ConfigError(
         f"`curfew {name}` is not installed: run pip install '.[{name}]' in a checkout of Curfew"

@@ -1,4 +1,4 @@
-"""Reads ``curfew.yaml``: once, whole, and with errors that name file, line and key."""
+"""Loads ``curfew.yaml``. Errors name file, line and key."""
 
 import hashlib
 from collections.abc import Hashable, Iterator
@@ -17,13 +17,13 @@ from ..schemas.policy_file import KEYS, File
 from ..schemas.templates import CloudFleetEntry, FleetEntry
 from ..schemas.validation_errors import complaints
 
-# Before it is encoded. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
+# Before base64 encoding. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
 USER_DATA_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFile:
-    """A valid policy file. ``version`` changes with every byte of it."""
+    """A valid policy file. ``version`` is the fingerprint of its bytes."""
 
     path: Path
     version: str
@@ -32,31 +32,31 @@ class PolicyFile:
 
     @property
     def timezone(self) -> ZoneInfo:
-        """The zone in which a day begins and ends."""
+        """The time zone of days and times of day."""
         return ZoneInfo(self.content.timezone)
 
     def place(self, *keys: str) -> str:
-        """Where a key stands, for a message: file, line and key."""
+        """Return file, line and key, for a message."""
         return f"{self.path}:{_line(self.root, keys)}: {'.'.join(keys)}"
 
     def policy(self, name: str) -> Policy:
-        """A policy by name. Raises RequestError if there is none."""
+        """Return a policy by name. Raises RequestError if there is none."""
         if name not in self.content.policies:
             raise RequestError(_unknown("policy", name, self.path, list(self.content.policies)))
         return self.content.policy(name, self.version)
 
     def schedules(self) -> tuple[Schedule, ...]:
-        """The schedules, in the order of the file."""
+        """Return the schedules, in the order of the file."""
         return tuple(one.schedule(name) for name, one in self.content.schedules.items())
 
     def fleet(self, name: str) -> FleetEntry | CloudFleetEntry:
-        """A fleet template by name. Raises RequestError if there is none."""
+        """Return a fleet template by name. Raises RequestError if there is none."""
         if name not in self.content.fleets:
             raise RequestError(_unknown("fleet", name, self.path, list(self.content.fleets)))
         return self.content.fleets[name]
 
     def user_data(self, fleet: str) -> str:
-        """The text of a template's user-data file, empty without one. Raises ConfigError."""
+        """Return the text of a template's user-data file, empty without one. Raises ConfigError."""
         name = self.content.fleets[fleet].user_data
         if not name:
             return ""
@@ -73,7 +73,7 @@ class PolicyFile:
 
 
 def load(path: Path) -> PolicyFile:
-    """Read and check a policy file. Raises ConfigError with every fault that was found, a line each."""
+    """Load and validate a policy file. Raises ConfigError with every error found, one per line."""
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -101,7 +101,7 @@ def load(path: Path) -> PolicyFile:
 
 
 class _Strictly(yaml.SafeLoader):
-    """YAML says that a key stands once; PyYAML takes the last one in silence. And its errors have no line."""
+    """Rejects duplicate keys, of which PyYAML silently uses the last, and names the line of every error."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
         try:
@@ -119,14 +119,14 @@ class _Strictly(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem="a key is a text", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value} stands twice", problem_mark=key.start_mark
+                    problem=f"the key {key.value} is a duplicate", problem_mark=key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def _line(root: yaml.Node | None, where: tuple[str | int, ...]) -> int:
-    """The line of the deepest part of the path that the file really has."""
+    """Return the line of the deepest part of the path that exists in the file."""
     line = 1
     node = root
     for step in where:
@@ -154,7 +154,7 @@ def _position(error: yaml.YAMLError, text: bytes) -> str:
 
 def _plainly(error: yaml.YAMLError) -> str:
     if isinstance(error, yaml.reader.ReaderError):
-        return "is not a text in UTF-8, or has a character that no text has"
+        return "is not UTF-8 text, or has a character that YAML forbids"
     return getattr(error, "problem", None) or str(error)
 
 

@@ -1,4 +1,4 @@
-"""The settings of one deployment: the only module that reads the environment."""
+"""The settings of one deployment. Only this module reads environment variables."""
 
 import os
 import re
@@ -16,16 +16,18 @@ SHIPPED_POLICIES = Path(__file__).parents[2] / "curfew.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What differs between deployments.
+    """The settings of a deployment. Each is optional.
 
-    ``table`` is the ledger's; without one there is only a memory that ends with the process. Without a region, the
-    SDK's own configuration says which. ``queue`` is the address of the one that carries on what an HTTP request
-    leaves for later; without one, it is done at once. ``targets`` is the address of the one from which the targets of
-    a sweep are worked off; without one, they are swept in place. ``roles`` is what the names of the roles begin with
-    that lend the right to act, and ``external_id`` what they ask for; without, the caller's own credentials act, which
-    is for a terminal. ``clouds`` is the secret that has the clouds.yaml of the OpenStack clouds; without one, the
-    SDK's own search finds it. ``rate_percent`` is the share of EC2's call rate that is used. ``local`` is a run under
-    `sam local`.
+    ``region``: the deployment's AWS region; by default the SDK's.
+    ``table``: the ledger's DynamoDB table; by default the ledger is in memory and ends with the process.
+    ``queue``: URL of the queue for jobs; by default they run at once.
+    ``targets``: URL of the queue for the targets of a sweep; by default they are swept in the same process.
+    ``roles``: name prefix of the IAM roles Curfew assumes (``<prefix>-read``, ``-act``, ``-launch``); by default Curfew
+    uses the caller's own credentials, which is for the command line. ``external_id``: what these roles require.
+    ``clouds``: the secret with the clouds.yaml of the OpenStack clouds; by default the SDK searches for the file.
+    ``administrators``: the callers that may do what any owner may.
+    ``rate_percent``: the share of EC2's call rate that Curfew uses.
+    ``local``: whether this is a run under `sam local`.
     """
 
     region: str = ""
@@ -43,15 +45,15 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the variables that begin with ``CURFEW_``, and the SDK's own ``AWS_REGION``.
+        """Return the settings from the ``CURFEW_`` variables and the SDK's ``AWS_REGION``.
 
-        Raises ConfigError for a value that cannot be, and under ``sam local`` without an endpoint: the functions of
-        a local run would reach for the real cloud.
+        Raises ConfigError for an invalid value, and under ``sam local`` without an endpoint: a local run would call
+        the real cloud.
         """
         env = os.environ if environ is None else environ
         if env.get("AWS_SAM_LOCAL") == "true" and not env.get("AWS_ENDPOINT_URL"):
             raise ConfigError(
-                "AWS_ENDPOINT_URL is not set: a local run refuses to reach the real cloud; "
+                "AWS_ENDPOINT_URL is not set: a local run must not call the real cloud; "
                 "start `make local` and give sam its env_vars file, demo/env.json"
             )
         return cls(
@@ -70,7 +72,7 @@ class Settings:
         )
 
     def in_region(self, region: str) -> Self:
-        """The same settings with their region known."""
+        """Return the same settings with this region."""
         return replace(self, region=region)
 
 
@@ -81,7 +83,7 @@ def _names(words: str) -> frozenset[str]:
 def _roles(prefix: str) -> str:
     if prefix and not re.fullmatch(r"[\w+=,.@-]{1,50}", prefix, re.ASCII):
         raise ConfigError(
-            f'CURFEW_ROLES is "{prefix}": it must be what the names of the roles begin with, before -act'
+            f'CURFEW_ROLES is "{prefix}": it must be the name prefix of the IAM roles, without -act'
         )
     return prefix
 

@@ -1,4 +1,4 @@
-"""*request*: which accounts and regions a sweep is for, out of the policy file, the request and the organization."""
+"""*request*: resolves which accounts and regions a sweep covers, from policy file, request and organization."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,10 @@ from ..schemas.targets import Targets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Atlas:
-    """What there is: the own account and region, the members of units, the regions that an account may use.
+    """Resolves accounts and regions. A cloud counts as an account with its own regions.
 
-    A cloud stands in the place of an account, in its own regions.
-
-    ``members`` and ``regions`` ask AWS, and raise ProviderError.
+    ``account`` and ``region`` are the deployment's own. ``members`` returns the accounts of organizational units,
+    ``regions`` the regions that an account may use; both call AWS and raise ProviderError.
     """
 
     configured: Targets
@@ -27,11 +26,11 @@ class Atlas:
     regions: Callable[[str], Iterable[str]]
 
     def places(self, request: SweepRequest, policy: Policy) -> tuple[Place, ...]:
-        """Every place of the request, each once, in order.
+        """Return every place of the request once, in order.
 
-        An account whose regions cannot be asked for has one place, which says so: to sweep a part of them, or none,
-        would be silent. Raises RequestError for an account or a region that is not configured, ProviderError if the
-        organization does not answer.
+        An account whose regions cannot be read has one place with a ``problem``, so that it is not skipped silently.
+        Raises RequestError for an account or a region that is not configured, ProviderError if the organization
+        cannot be read.
         """
         return tuple(
             place
@@ -40,7 +39,7 @@ class Atlas:
         )
 
     def knows(self, place: Place, policy: Policy) -> bool:
-        """Whether a place is one of those that a sweep by the policy could be for. Raises ProviderError."""
+        """Return whether a sweep by the policy may cover the place. Raises ProviderError."""
         if place.account not in self._all():
             return False
         if cloud := self.configured.clouds.get(place.account):
@@ -49,27 +48,27 @@ class Atlas:
         return wanted == "all" or place.region in wanted
 
     def spares(self, account: str) -> bool:
-        """Whether an account is never swept, whoever asks."""
+        """Return whether the configuration excludes an account from every sweep."""
         return account in self.configured.never
 
     def beyond(self, request: SweepRequest, policy: Policy) -> bool:
-        """Whether a request names a region that no configuration does: then it is a matter of that request alone."""
+        """Return whether a request names a region that the configuration does not."""
         wanted = self._wanted(policy)
         return wanted != "all" and not set(request.regions) <= set(wanted)
 
     def emptiness(self, request: SweepRequest, policy: Policy) -> str:
-        """Why nothing is left to sweep, in words."""
+        """Return why the request has no place to sweep, in words."""
         if self.configured.clouds and (request.regions or policy.selector.regions):
-            return "regions that are named are those of AWS, and here are only clouds: name none"
-        return "the units have no account, or `without` or `never` excepts every one"
+            return "only AWS regions can be named, and only clouds are configured: name no region"
+        return "the units have no account, or `without` or `never` excludes every one"
 
     def _accounts(self, request: SweepRequest) -> tuple[str, ...]:
-        everybody = self._all()
-        if beyond := [one for one in request.accounts if one not in everybody]:
+        configured = self._all()
+        if unknown := [one for one in request.accounts if one not in configured]:
             raise RequestError(
-                f"the account {beyond[0]} is not among the targets of the policy file, or is one that is never swept"
+                f"account {unknown[0]}: it is not among the targets of the policy file, or `never` excludes it"
             )
-        return request.accounts or everybody
+        return request.accounts or configured
 
     def _all(self) -> tuple[str, ...]:
         configured = self.configured
@@ -77,14 +76,16 @@ class Atlas:
         if organization := configured.organization:
             without = set(organization.without)
             named += [one for one in sorted(self.members(organization.units)) if one not in without]
-        elif not named:  # a file without a word about accounts means the own one, and units without anybody nobody
+        elif (
+            not named
+        ):  # a file without accounts means the deployment's own; units without accounts mean none
             named = [self.account]
         never = set(configured.never)
         return tuple(one for one in dict.fromkeys(named) if one not in never)
 
     def _in(self, account: str, request: SweepRequest, policy: Policy) -> Iterator[Place]:
         if cloud := self.configured.clouds.get(account):
-            # A region that the request or the policy names is one of AWS.
+            # A region that the request or the policy names is an AWS region.
             if not (request.regions or policy.selector.regions):
                 yield from (Place(region=region, account=account) for region in cloud.regions)
             return
@@ -98,7 +99,7 @@ class Atlas:
                 wanted = tuple(sorted(self.regions(account)))
             except ProviderError as error:
                 wanted = (self.region,)
-                problem = f"the regions of {account} cannot be asked for: {error}"
+                problem = f"the regions of {account} cannot be read: {error}"
         for region in dict.fromkeys(wanted):
             yield Place(region=region, account=account, problem=problem)
 
@@ -106,12 +107,12 @@ class Atlas:
         return policy.selector.regions or self.configured.regions or (self.region,)
 
     def _refuse_others(self, request: SweepRequest, policy: Policy) -> None:
-        """A file that says which regions are swept means no others. A policy's own are held against elsewhere."""
+        """Raise RequestError for a region outside of the file's. A policy's own regions are compared elsewhere."""
         wanted = self.configured.regions
         if policy.selector.regions or not wanted or wanted == "all":
             return
-        if beyond := [one for one in request.regions if one not in wanted]:
+        if unknown := [one for one in request.regions if one not in wanted]:
             raise RequestError(
-                f'"{beyond[0]}" is not among the regions of the targets of the policy file: '
-                f"{', '.join(wanted)}"
+                f"region {unknown[0]}: it is not among the targets of the policy file; "
+                f"choose from {', '.join(wanted)}"
             )

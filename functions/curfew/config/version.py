@@ -1,3 +1,3 @@
-"""The version of Curfew, as pyproject.toml has it too."""
+"""The version of Curfew, the same as in pyproject.toml."""
 
 VERSION = "0.1.0"

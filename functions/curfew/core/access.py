@@ -1,6 +1,6 @@
-"""Who may: an owner is whoever launched, and an administrator may what every owner may.
+"""Who may do what: the owner of a fleet is the principal that launched it; an administrator may do what any owner may.
 
-A caller is known by what API Gateway has checked, never by what the request says of itself.
+API Gateway authenticates the caller. What a request says about its own caller is never used.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from .errors import ForbiddenError
 from .lease import Fleet
 
-# An assumed role is known by its role and its session; the role's path is not part of it.
+# The ARN of an assumed role has the role's name and the session's, without the role's path.
 # Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
 ASSUMED_ROLE = re.compile(
     r"arn:([a-z-]+):sts::([0-9]{12}):assumed-role/([\w+=,.@-]+)/[\w+=,.@-]+", re.ASCII
@@ -19,7 +19,7 @@ ROLE = re.compile(r"arn:([a-z-]+):iam::([0-9]{12}):role/(?:[\x21-\x7e]*/)?([\w+=
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Somebody whom API Gateway let in: an ARN of IAM, or the subject of a token."""
+    """A caller that API Gateway has authenticated: an IAM ARN, or the subject of a token."""
 
     id: str
     administrator: bool = False
@@ -29,7 +29,7 @@ class Caller:
 
 
 def is_administrator(caller: str, administrators: frozenset[str]) -> bool:
-    """Whether the caller is named: as itself, or by the role that it has assumed."""
+    """Return whether the list has the caller's own ARN, or the role that the caller has assumed."""
     assumed = _role(ASSUMED_ROLE, caller)
     return caller in administrators or bool(
         assumed and assumed in {_role(ROLE, named) for named in administrators}
@@ -37,7 +37,7 @@ def is_administrator(caller: str, administrators: frozenset[str]) -> bool:
 
 
 def only_owner(caller: Caller, fleet: Fleet) -> None:
-    """Raise ForbiddenError for whoever neither owns the fleet nor is an administrator."""
+    """Raise ForbiddenError if the caller neither owns the fleet nor is an administrator."""
     if caller.id != fleet.owner and not caller.administrator:
         raise ForbiddenError(
             f'the fleet "{fleet.name}" is not yours: only its owner or an administrator may change it'
@@ -45,12 +45,12 @@ def only_owner(caller: Caller, fleet: Fleet) -> None:
 
 
 def only_administrator(caller: Caller) -> None:
-    """Raise ForbiddenError for whoever is no administrator."""
+    """Raise ForbiddenError if the caller is not an administrator."""
     if not caller.administrator:
         raise ForbiddenError("only an administrator of this stack may do this")
 
 
 def _role(form: re.Pattern[str], arn: str) -> str:
-    """A role, without its path and whoever has assumed it; empty for what is no role."""
-    found = form.fullmatch(arn)
-    return f"{found[1]}:{found[2]}:{found[3]}" if found else ""
+    """Return the role of an ARN, without path and session, as ``partition:account:name``; empty if it has none."""
+    match = form.fullmatch(arn)
+    return f"{match[1]}:{match[2]}:{match[3]}" if match else ""

@@ -1,8 +1,7 @@
-"""Entries of the audit, each carrying the hash of the one before.
+"""Audit entries. Each contains the hash of the entry before it.
 
-An ``intent`` is written before the call, an ``outcome`` after it; an ``event`` is what ends no instance: a launch, a
-birth, a lease that was changed. None is ever changed. Whoever alters, drops or reorders an entry breaks every hash
-that follows.
+Curfew writes an ``intent`` before a call and an ``outcome`` after it. An ``event`` records what ends no instance: a
+launch, a changed lease. Entries are never changed: altering, dropping or reordering one breaks every later hash.
 """
 
 import hashlib
@@ -21,7 +20,7 @@ GENESIS = "0" * 64
 
 
 class EntryKind(StrEnum):
-    """What an entry records: the will, what came of it, or what happened beside."""
+    """What an entry records: a planned action, its result, or something that ended no instance."""
 
     INTENT = "intent"
     OUTCOME = "outcome"
@@ -30,9 +29,9 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """An entry before it has its place in the chain. ``body`` holds JSON values only.
+    """An entry that is not yet part of the chain. ``body`` contains JSON values only.
 
-    An event has its operation for a sweep, and the name of its fleet where it concerns no single instance.
+    In an event, ``sweep_id`` is the launch's id; ``instance_id`` is the fleet's name if it concerns a whole fleet.
     """
 
     kind: EntryKind
@@ -44,7 +43,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A draft in its place: its number, the hash before it and its own."""
+    """A draft that is part of the chain: with its number, the previous entry's hash and its own."""
 
     draft: Draft
     number: int
@@ -53,7 +52,7 @@ class Entry:
 
 
 def intents(actions: Iterable[Action], plan: Plan, *, sweep_id: str, at: datetime) -> list[Draft]:
-    """The will to act on each instance, with all that would be gone from the cloud afterwards."""
+    """Return an intent for each action, with the description that the cloud no longer has afterwards."""
     origin = {
         "policy": plan.policy.name,
         "policy_version": plan.policy.version,
@@ -81,13 +80,13 @@ def intents(actions: Iterable[Action], plan: Plan, *, sweep_id: str, at: datetim
 def event(
     action: str, subject: str, *, operation: str, by: str, at: datetime, **details: Any
 ) -> Draft:
-    """Something that ended no instance: what, to whom, by whose will."""
+    """Return an event: ``action`` is what was done to ``subject``, ``by`` is the principal that asked for it."""
     body = {"action": action, "by": by, **details}
     return Draft(kind=EntryKind.EVENT, sweep_id=operation, instance_id=subject, at=at, body=body)
 
 
 def outcome(ended: Outcome, *, sweep_id: str, at: datetime) -> Draft:
-    """What became of one intent."""
+    """Return the entry for the result of one action."""
     body = {
         "action": str(ended.action.kind),
         "result": str(ended.result),
@@ -97,18 +96,18 @@ def outcome(ended: Outcome, *, sweep_id: str, at: datetime) -> Draft:
 
 
 def intended(entry: Entry) -> ActionKind:
-    """What an entry meant to do, or did."""
+    """Return the action that an intent or an outcome names."""
     return ActionKind(entry.draft.body["action"])
 
 
 def settlement(entry: Entry, result: Result, detail: str, *, at: datetime) -> Draft:
-    """What became of an intent whose own sweep ended before it could say."""
+    """Return the outcome of an intent whose own sweep ended without writing one."""
     body = {"action": str(intended(entry)), "result": str(result), "detail": detail}
     return _outcome(entry.draft.sweep_id, entry.draft.instance_id, at, body)
 
 
 def evidence(instance: Instance) -> dict[str, Any]:
-    """The instance as it was seen, in JSON values."""
+    """Return the instance's description as JSON values."""
     return {
         "id": instance.id,
         "target": str(instance.target),
@@ -135,7 +134,7 @@ def evidence(instance: Instance) -> dict[str, Any]:
 
 
 def link(draft: Draft, *, number: int, previous: str) -> Entry:
-    """Give a draft its place after the entry whose hash is ``previous``."""
+    """Return the draft as an entry that follows the entry whose hash is ``previous``."""
     content = [
         number,
         previous,
@@ -151,9 +150,9 @@ def link(draft: Draft, *, number: int, previous: str) -> Entry:
 
 
 def broken(entries: Iterable[Entry], *, first: int | None = None) -> int | None:
-    """The number of the first entry that is not what was written or not where it was; nothing if all is well.
+    """Return the number of the first altered or misplaced entry, or None if the chain is intact.
 
-    A chain may be read from anywhere, or has to begin with the number ``first``; from there on it must have no gap.
+    With ``first``, the chain must begin with that number; without, it may begin anywhere. It must have no gap.
     """
     before: Entry | None = None
     for entry in entries:
@@ -174,7 +173,7 @@ def _outcome(sweep_id: str, instance_id: str, at: datetime, body: dict[str, Any]
 
 
 def unsettled(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The intents after which no outcome of the same sweep and instance was written."""
+    """Return the intents that no outcome of the same sweep and instance follows."""
     waiting: dict[tuple[str, str], Entry] = {}
     for entry in entries:
         key = (entry.draft.sweep_id, entry.draft.instance_id)

@@ -1,48 +1,48 @@
-"""The one tree of errors. Each says what is wrong, which value, where it stands and what to do.
+"""The error tree. Each message reads ``<what> <value>: <why>; <remedy>``.
 
 CurfewError
-├── ConfigError           the policy file or a setting is unusable: nothing is done
-├── RequestError          the trigger asks for something that cannot be: nothing is done
-│   ├── StaleTriggerError     it asks too late
-│   ├── NotFoundError         it names something that there is not
-│   ├── ForbiddenError        it comes from somebody who may not ask for it
-│   ├── ConflictError         what is there does not allow it, or not now
-│   └── ReusedKeyError        its idempotency key came before, with something else
-├── ListingError          the listing is incomplete: it is reported and never acted on
-├── LedgerError           the ledger cannot be read or written: nothing more is done
-├── QueueError            work could not be put off: whoever asked for it asks again
-├── ProviderError         the cloud refused or could not be reached
-│   ├── ItemError             because of one instance: the batch is split
-│   │   └── ProtectedError            which is protected: it is kept
-│   ├── ThrottledError        because of the rate: slow down, keep the plan
-│   │   └── PacedError            because of Curfew's own: it made no call
-│   ├── AmbiguousError        no answer came, or none that tells: look before deciding anything
-│   ├── CapacityError         because there is none left of this kind, here: ask elsewhere
-│   ├── MismatchError         because the token is known with another call: look, and never ask anew
-│   └── RefusedError          for a reason that concerns every instance, or an unknown one: stop
-├── SweepFailedError      raised after the report, so that the invocation fails
-└── LaunchFailedError     likewise, after a launch that brought fewer instances than asked for
+├── ConfigError           the policy file or a setting is invalid: Curfew does nothing
+├── RequestError          the request is invalid: Curfew does nothing
+│   ├── StaleTriggerError     it is too old
+│   ├── NotFoundError         it names something that does not exist
+│   ├── ForbiddenError        its caller may not do this
+│   ├── ConflictError         the current state does not allow it, or not yet
+│   └── ReusedKeyError        its idempotency key belongs to another request
+├── ListingError          the listing is incomplete: Curfew reports it and never acts on it
+├── LedgerError           the ledger cannot be read or written: Curfew stops
+├── QueueError            a job could not be enqueued: the caller asks again
+├── ProviderError         the cloud refused a call or could not be reached
+│   ├── ItemError             because of one instance: Curfew splits the batch
+│   │   └── ProtectedError            because that instance is protected: Curfew keeps it
+│   ├── ThrottledError        because of a rate limit: Curfew slows down and keeps the plan
+│   │   └── PacedError            because of Curfew's own rate limit: it made no call
+│   ├── AmbiguousError        the call's effect is unknown: Curfew describes before it decides anything
+│   ├── CapacityError         because the pool has no capacity: Curfew tries the next pool
+│   ├── MismatchError         because the token belongs to another call: Curfew never sends it again
+│   └── RefusedError          for a reason that concerns every instance, or an unknown reason: Curfew stops
+├── SweepFailedError      raised after the report is written, so that the invocation fails
+└── LaunchFailedError     the same, after a launch with fewer instances than requested
 """
 
 
 class CurfewError(Exception):
-    """Anything that Curfew itself raises."""
+    """Base class of the errors that Curfew raises."""
 
 
 class ConfigError(CurfewError):
-    """The policy file or a setting is unusable."""
+    """The policy file or a setting is invalid."""
 
 
 class RequestError(CurfewError):
-    """The request is invalid, whoever sent it."""
+    """The request is invalid."""
 
 
 class StaleTriggerError(RequestError):
-    """The request is older than a sweep may be late."""
+    """The request is too old to act on."""
 
 
 class NotFoundError(RequestError):
-    """There is nothing of that name."""
+    """Nothing of that name exists."""
 
 
 class ForbiddenError(RequestError):
@@ -50,7 +50,7 @@ class ForbiddenError(RequestError):
 
 
 class ConflictError(RequestError):
-    """The state of things does not allow it. ``retry_after`` is when it may, in seconds; none means never."""
+    """The current state does not allow the request. It may after ``retry_after`` seconds; None means never."""
 
     def __init__(self, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -58,25 +58,25 @@ class ConflictError(RequestError):
 
 
 class ReusedKeyError(RequestError):
-    """An idempotency key stands for one request; this is another."""
+    """The idempotency key belongs to another request."""
 
 
 class ListingError(CurfewError):
-    """A page of the listing failed, so what was listed is not the whole."""
+    """A page of the listing failed, so that the listing is incomplete."""
 
 
 class LedgerError(CurfewError):
-    """The ledger did not answer, or refused."""
+    """The ledger refused a call or did not answer."""
 
 
 class QueueError(CurfewError):
-    """A message could not be sent."""
+    """The queue did not accept a message."""
 
 
 class ProviderError(CurfewError):
     """The cloud refused a call or did not answer.
 
-    ``code`` is the cloud's own error code, ``request_id`` what its support asks for; both may be empty.
+    ``code`` is the cloud's error code, ``request_id`` its id of the call, for its support; both may be empty.
     """
 
     def __init__(self, message: str, *, code: str = "", request_id: str = "") -> None:
@@ -90,15 +90,15 @@ class ItemError(ProviderError):
 
 
 class ProtectedError(ItemError):
-    """The cloud itself keeps an instance from its end."""
+    """The cloud refused the call because an instance is protected."""
 
 
 class ThrottledError(ProviderError):
-    """The cloud asks for patience."""
+    """The cloud refused the call because of a rate limit."""
 
 
 class PacedError(ThrottledError):
-    """Curfew's own rate has kept a call back, and it was not made. ``late``: there is no time left to make it in."""
+    """Curfew's own rate limit held the call back; it was not made. ``late``: too little time is left to make it."""
 
     def __init__(self, message: str, *, late: bool = False) -> None:
         super().__init__(message)
@@ -106,31 +106,31 @@ class PacedError(ThrottledError):
 
 
 class AmbiguousError(ProviderError):
-    """No answer came back, or one that does not tell: the call may or may not have had its effect."""
+    """The answer is missing or inconclusive: the call may or may not have had its effect."""
 
 
 class CapacityError(ProviderError):
-    """The cloud has no capacity of this kind left here, or not enough."""
+    """The pool has no capacity left, or not enough."""
 
 
 class MismatchError(ProviderError):
-    """A client token was sent before, with another call."""
+    """The client token was already sent with another call."""
 
 
 class RefusedError(ProviderError):
-    """The call was refused for a reason that no split and no waiting mends."""
+    """The cloud refused the call for a reason that neither a split nor a retry resolves."""
 
 
 class SweepFailedError(CurfewError):
-    """At least one sweep did not end as it should; its report is written already."""
+    """At least one sweep failed; its report is already written."""
 
 
 class LaunchFailedError(CurfewError):
-    """A scheduled launch did not bring what it should; what it brought is recorded already."""
+    """A scheduled launch has fewer instances than requested; those it has are already recorded."""
 
 
 def unexpected(error: Exception) -> str:
-    """An error that is none of ours, in a line that leads to its place in the code."""
+    """Return one line for an error that is no CurfewError, with the file and line that raised it."""
     frame = error.__traceback__
     while frame and frame.tb_next:
         frame = frame.tb_next

@@ -1,6 +1,6 @@
-"""An instance, as every stage of the pipeline sees it.
+"""The instance that every stage of the pipeline works on, of any cloud.
 
-All instants are aware and in UTC.
+All timestamps are timezone-aware and in UTC.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from .target import Target
 
 
 class State(StrEnum):
-    """The life of an instance, in EC2's words; what Curfew does not know is ``UNKNOWN``.
+    """The state of an instance, in EC2's terms; a state that Curfew does not know is ``UNKNOWN``.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html
     """
@@ -28,7 +28,7 @@ class State(StrEnum):
 
 
 class ActionKind(StrEnum):
-    """What may be done to an instance."""
+    """What Curfew can do to an instance."""
 
     TERMINATE = "terminate"
     STOP = "stop"
@@ -36,7 +36,7 @@ class ActionKind(StrEnum):
 
     @property
     def ends(self) -> frozenset[State]:
-        """The states in which the action has taken hold."""
+        """The states that show that the action took effect."""
         match self:
             case ActionKind.TERMINATE:
                 return frozenset({State.SHUTTING_DOWN, State.TERMINATED})
@@ -46,7 +46,7 @@ class ActionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
-    """A disk of an instance; one with ``delete_on_termination`` dies with it."""
+    """A disk of an instance; with ``delete_on_termination``, the cloud deletes it together with the instance."""
 
     id: str
     device: str
@@ -55,14 +55,12 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One virtual machine as it was last described.
+    """One virtual machine as last described.
 
-    ``launched_at`` is the last start, not the creation: EC2 resets it whenever the instance is started.
-    ``first_seen_at`` is the ledger's own record and stays. Either may be missing. ``lease`` is the ledger's too: what
-    a tag says about one counts for nothing. ``launching`` is the fleet that the tag of a launch stands for, if the
-    ledger knows that this launch has not come to an end, and does not know the instance yet. ``ambiguous`` are the tag
-    keys of which the cloud shows several values, on a cloud that can; ``locked`` is a lock that the cloud shows with
-    the instance.
+    ``launched_at`` is the last start, not the creation: EC2 resets it at each start. ``first_seen_at`` and ``lease``
+    come from the ledger; a tag never provides either. Both timestamps may be missing. ``launching`` is the fleet that
+    the launch tag names, if the ledger has that launch as unfinished and does not have the instance yet. ``ambiguous``
+    has the tag keys with several values, on clouds that allow it; ``locked`` is the cloud's own lock.
     """
 
     id: str
@@ -87,19 +85,19 @@ class Instance:
 
     @property
     def name(self) -> str:
-        """The ``Name`` tag, which people know it by; empty without one."""
+        """The ``Name`` tag; empty without one."""
         return self.tags.get("Name", "")
 
     @property
     def proof_of_life(self) -> datetime | None:
-        """The oldest instant at which the instance is known to have existed."""
-        known = [at for at in (self.first_seen_at, self.launched_at) if at is not None]
-        return min(known, default=None)
+        """The earliest time at which the instance is known to have existed, or None."""
+        seen = [at for at in (self.first_seen_at, self.launched_at) if at is not None]
+        return min(seen, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """Protections that no listing carries: they are read one instance at a time."""
+    """Protections that a listing does not contain: they are read one instance at a time."""
 
     termination_protected: bool
     stop_protected: bool

@@ -1,8 +1,8 @@
-"""How a fleet is launched, worked out from data alone: which call comes next, after all that came before.
+"""Decide the next call of a launch from the attempts so far. Pure functions, no I/O.
 
-The order is frozen before the first call, so that nothing that changes meanwhile changes a repeated call. Each call
-is an attempt with a token of its own; the same token is only ever sent with the same call. An attempt that has no
-answer yet is repeated before anything else is tried, and only a clear "no" leads to the next pool.
+The launch spec is frozen before the first call, so that a later change cannot alter a repeated call. Each call is one
+attempt with its own token; a token is never sent with a different call. An attempt without a result is repeated before
+any other is made. Only a definite "no capacity" leads to the next pool.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from .target import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """One source of capacity: a type in a subnet, or in whichever the account has by default."""
+    """One source of capacity: an instance type in a subnet, or in the account's default subnet."""
 
     instance_type: str
     subnet: str = ""
@@ -27,7 +27,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A launch, resolved to the last detail and frozen. ``version`` fingerprints the policy file it came from."""
+    """A launch with all details resolved, frozen. ``version`` is the fingerprint of its policy file."""
 
     operation: str
     target: Target
@@ -47,7 +47,7 @@ class Order:
 
     @property
     def pools(self) -> tuple[Pool, ...]:
-        """Where to ask, in the order of preference: each type in every subnet, then the next type."""
+        """The pools in order of preference: the first type in every subnet, then the next type."""
         return tuple(
             Pool(instance_type=type_, subnet=subnet)
             for type_ in self.instance_types
@@ -56,18 +56,18 @@ class Order:
 
 
 class Answer(StrEnum):
-    """What the cloud said to an attempt."""
+    """The result of an attempt."""
 
-    OPEN = "open"  # nothing yet, or nothing that tells
-    LAUNCHED = "launched"  # as many as were asked for, or fewer
+    OPEN = "open"  # not known yet, or inconclusive
+    LAUNCHED = "launched"  # the requested number of instances, or fewer
     EMPTY = "empty"  # the pool has no capacity
-    REFUSED = "refused"  # for a reason that no other pool mends
-    MISMATCH = "mismatch"  # the token is known with another call: that may never be
+    REFUSED = "refused"  # for a reason that no other pool resolves
+    MISMATCH = "mismatch"  # the token belongs to another call, which must never happen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call for some instances of one pool, and what came of it."""
+    """One call for ``count`` instances of one pool, with its result."""
 
     number: int
     pool: int
@@ -79,16 +79,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """Nothing more is to be asked: the step at which the launch stays, and why if it is not all there."""
+    """The end of a launch: no call is left to make. ``problem`` says why instances are missing, if any are."""
 
     step: Step
     problem: str = ""
 
 
 def upcoming(order: Order, attempts: Sequence[Attempt]) -> Attempt | Ending:
-    """The attempt to make now, or the ending. ``attempts`` are all so far, in their order.
+    """Return the attempt to make now, or the end of the launch. ``attempts`` are all so far, in order.
 
-    A pool that gave fewer than asked for is asked for the rest, until it says that it has no more.
+    A pool that launched fewer instances than requested is asked for the rest until it has no capacity.
     """
     if not attempts:
         return Attempt(number=1, pool=0, count=order.count)
@@ -109,10 +109,10 @@ def upcoming(order: Order, attempts: Sequence[Attempt]) -> Attempt | Ending:
 
 
 def token(order: Order, attempt: Attempt) -> str:
-    """The client token of an attempt: the same for the same attempt of the same order, and for no other.
+    """Return the client token of an attempt: equal for the same attempt of the same launch, different for any other.
 
-    EC2 takes 64 ASCII characters, and remembers a token by region, or by zone where the call names a subnet; so a
-    token is never sent to a second pool.
+    EC2 accepts 64 ASCII characters. A token is unique per region, or per zone if the call names a subnet, so Curfew
+    never sends one to a second pool.
     Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
     pool = order.pools[attempt.pool]

@@ -1,7 +1,7 @@
-"""The right to run: who owns a fleet, until when, and who may change that.
+"""Fleets and leases: who owns a fleet and until when its instances may run.
 
-A lease is the fleet's. It stands in the ledger; the tags only repeat it for people, so that what somebody writes
-into a tag can neither shorten nor extend anything.
+A lease belongs to a fleet and is stored in the ledger. Tags only repeat it for people: editing a tag neither shortens
+nor extends a lease.
 """
 
 from dataclasses import dataclass
@@ -17,31 +17,31 @@ LEASE_TAG = "curfew:lease"
 OPERATION_TAG = "curfew:operation"
 TAG_VALUE_LENGTH = 256
 
-# A claim that is older than any invocation can last belongs to a sweep that has ended.
+# No invocation runs for so long: an older claim belongs to a sweep that has ended.
 CLAIM = timedelta(minutes=20)
 
 
 class Step(StrEnum):
-    """At which step the launch of a fleet stands."""
+    """The phase of a fleet's launch."""
 
-    LAUNCHING = "launching"  # written down; the cloud is being asked, or will be
-    LAUNCHED = "launched"  # all that were asked for were launched
-    PARTIAL = "partial"  # some were; there is no more to be had
-    FAILED = "failed"  # none was
-    ATTENTION = "needs-attention"  # what was launched is recorded, and somebody has to look
+    LAUNCHING = "launching"  # recorded; calls are being made, or will be
+    LAUNCHED = "launched"  # every requested instance was launched
+    PARTIAL = "partial"  # some were launched; no pool has more
+    FAILED = "failed"  # none was launched
+    ATTENTION = "needs-attention"  # what was launched is recorded; an operator has to look
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will be asked of the cloud."""
+        """Whether the launch makes no more calls."""
         return self is not Step.LAUNCHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """Instances launched together, as the ledger knows them. ``operation`` identifies the launch, for good.
+    """Instances launched together, as recorded in the ledger. ``operation`` is the id of the launch and never changes.
 
-    ``longest`` bounds every lease, counted from now; ``ended_at`` is set once each instance was seen to have ended.
-    While ``claimed_by`` a sweep, which began at ``claimed_at``, the lease cannot be renewed.
+    ``longest`` is the maximum remaining time of a lease; ``ended_at`` is set when every instance is seen to have ended.
+    While a sweep that began at ``claimed_at`` has claimed the fleet, its lease cannot be renewed.
     """
 
     name: str
@@ -61,19 +61,19 @@ class Fleet:
 
     @property
     def lease(self) -> "Lease":
-        """The right to run that each instance of the fleet has."""
+        """The lease of each instance of the fleet."""
         return Lease(
             fleet=self.name, operation=self.operation, owner=self.owner, expires_at=self.expires_at
         )
 
     def claimed(self, now: datetime) -> bool:
-        """Whether a sweep is ending the fleet."""
+        """Return whether a sweep holds a claim on the fleet, to end it."""
         return self.claimed_at is not None and now - self.claimed_at <= CLAIM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One instance that Curfew launched for a fleet; ``ended_at`` is when it was seen to have ended."""
+    """One instance that Curfew launched for a fleet; ``ended_at`` is when Curfew saw that it had ended."""
 
     instance_id: str
     born_at: datetime
@@ -82,7 +82,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right of an instance to run until ``expires_at``, as the ledger has it."""
+    """The right of an instance to run until ``expires_at``, as recorded in the ledger."""
 
     fleet: str
     operation: str
@@ -90,15 +90,15 @@ class Lease:
     expires_at: datetime
 
     def runs(self, now: datetime) -> bool:
-        """Whether the lease still holds. At the very instant at which it runs out, it does not."""
+        """Return whether the lease has not expired. At ``expires_at`` exactly, it has."""
         return now < self.expires_at
 
 
 def instant_of(clock: time, zone: ZoneInfo, after: datetime) -> datetime:
-    """The next instant, in UTC, at which the clocks of the zone show this time.
+    """Return the next instant, in UTC, at which the clocks of the zone show this time.
 
-    Where a change of the clocks skips the time or shows it twice, the later instant counts: nobody's lease ends
-    earlier than the clock on the wall says.
+    If a clock change skips the time or shows it twice, the later instant counts: a lease never ends earlier than the
+    local clock shows.
     """
     there = after.astimezone(zone)
     for days in (0, 1, 2):
@@ -110,7 +110,7 @@ def instant_of(clock: time, zone: ZoneInfo, after: datetime) -> datetime:
 
 
 def tags_of(fleet: Fleet) -> dict[str, str]:
-    """What the instances of a fleet carry from birth: whose they are, until when, and from which launch."""
+    """Return the tags that Curfew launches a fleet's instances with: fleet, owner, end of the lease, launch id."""
     return {
         FLEET_TAG: fleet.name,
         OWNER_TAG: fleet.owner[:TAG_VALUE_LENGTH],
@@ -120,5 +120,5 @@ def tags_of(fleet: Fleet) -> dict[str, str]:
 
 
 def told(at: datetime) -> str:
-    """An instant for people, in UTC and to the second."""
+    """Return an instant for people, in UTC with whole seconds."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,7 +1,7 @@
-"""*decide* and *guard*: from what was found to what will be done, as inert data.
+"""*decide* and *guard*: turn the listed instances into a plan, which is data only.
 
-Every candidate ends as exactly one ``Action`` or one ``Kept``, each with a rule and a reason. The stages that
-follow can only move actions to kept, never the other way.
+Every candidate becomes exactly one ``Action`` or one ``Kept``, each with a rule and a reason. Later stages can only
+turn an action into a kept instance, never the reverse.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from .protection import protected, shielded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One thing to do to one instance, and why."""
+    """One action on one instance, with the reason."""
 
     instance: Instance
     kind: ActionKind
@@ -27,7 +27,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """One instance that stays as it is, and why."""
+    """One instance that Curfew keeps, with the reason."""
 
     instance: Instance
     rule: str
@@ -36,9 +36,9 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What will be done and what will not, in the order of the ids, whatever the order of the listing.
+    """The actions and the kept instances of a sweep, each sorted by instance id.
 
-    ``refused`` says why the whole of it was refused, if it was; ``asked_by`` who asked for it, if somebody did.
+    ``refused`` is why the whole plan was refused, if it was; ``asked_by`` is the caller that asked for it, if one did.
     """
 
     policy: Policy
@@ -50,19 +50,19 @@ class Plan:
 
     @property
     def candidates(self) -> int:
-        """How many instances the plan speaks of."""
+        """How many instances the plan has."""
         return len(self.actions) + len(self.kept)
 
     @property
     def hash(self) -> str:
-        """A fingerprint of what the plan would do: same policy, same actions, same hash."""
+        """The fingerprint of the plan: plans of the same policy with the same actions have the same hash."""
         intents = [[a.kind, str(a.instance.target), a.instance.id, a.rule] for a in self.actions]
         text = json.dumps([self.policy.name, intents], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def judge(instance: Instance, policy: Policy, now: datetime) -> Action | Kept:
-    """The verdict on one instance: the single choke point that every way to an action goes through."""
+    """Return the verdict on one instance. The only function that makes an ``Action``."""
     finding = (
         mismatch(instance, policy.selector)
         or out_of_lease(instance, policy.selector, now)
@@ -76,9 +76,9 @@ def judge(instance: Instance, policy: Policy, now: datetime) -> Action | Kept:
 
 
 def decide(instances: Iterable[Instance], policy: Policy, now: datetime) -> Plan:
-    """Judge every instance, each once; the order in which they come does not matter.
+    """Return a plan with one verdict for each instance. The order of the listing has no effect.
 
-    Listed twice, as happens when something changes between two pages, an instance has the safer of its verdicts.
+    An instance that is listed twice, since something changed between two pages, gets the safer of its verdicts.
     """
     verdicts: dict[str, Action | Kept] = {}
     for instance in instances:
@@ -94,22 +94,22 @@ def decide(instances: Iterable[Instance], policy: Policy, now: datetime) -> Plan
 
 
 def protect(plan: Plan, attributes: Mapping[str, Attributes]) -> Plan:
-    """Keep what an attribute protects, and what has attributes that nobody could read."""
-    shields = {a.instance.id: shielded(attributes.get(a.instance.id)) for a in plan.actions}
-    return _keep(plan, {id_: finding for id_, finding in shields.items() if finding})
+    """Keep instances that an attribute protects, and instances whose attributes could not be read."""
+    findings = {a.instance.id: shielded(attributes.get(a.instance.id)) for a in plan.actions}
+    return _keep(plan, {id_: finding for id_, finding in findings.items() if finding})
 
 
 def guard(plan: Plan, listed: int) -> Plan:
-    """Refuse a plan over a limit, whole: it is never cut to fit.
+    """Refuse the whole plan if it is over a limit; a plan is never cut to fit.
 
-    ``listed`` is the population: how many instances the listing showed, candidates or not.
+    ``listed`` is the population: the number of listed instances, candidates or not.
     """
     over = over_limit(len(plan.actions), plan.policy.limits, listed)
     return refuse(plan, over) if over else plan
 
 
 def over_limit(wanted: int, limits: Limits, listed: int) -> Finding | None:
-    """The limit that so many actions, or more, would exceed; nothing if there is none."""
+    """Return the limit that ``wanted`` actions exceed, or None."""
     if wanted > limits.per_sweep:
         return Finding(
             rule="limit-per-sweep",
@@ -125,9 +125,9 @@ def over_limit(wanted: int, limits: Limits, listed: int) -> Finding | None:
 
 
 def refuse(plan: Plan, finding: Finding) -> Plan:
-    """Keep everything that the plan would have acted on, for one reason."""
-    spared = _keep(plan, {a.instance.id: finding for a in plan.actions})
-    return replace(spared, refused=finding)
+    """Keep every instance that the plan would act on, for one reason."""
+    kept = _keep(plan, {a.instance.id: finding for a in plan.actions})
+    return replace(kept, refused=finding)
 
 
 def _keep(plan: Plan, findings: Mapping[str, Finding]) -> Plan:

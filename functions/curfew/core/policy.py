@@ -1,6 +1,6 @@
-"""What a policy asks for: its selector, its age, its action, and whether an instance matches.
+"""A policy's selector, age and action, and whether an instance matches them. The first half of *decide*.
 
-First half of *decide*. The cloud's own filters are an optimisation; what stands here is the truth.
+The filters that the cloud applies to a listing are an optimisation; these functions decide.
 """
 
 import fnmatch
@@ -19,7 +19,7 @@ NOT_SELECTED = "not-selected"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A rule and what it found, in words."""
+    """The name of a rule, and why it applies, in words."""
 
     rule: str
     reason: str
@@ -27,20 +27,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagFilter:
-    """A tag key with the values that match: exact ones, or patterns of ``*`` and ``?``."""
+    """A tag key with the values that match: exact values, or patterns with ``*`` and ``?``."""
 
     key: str
     values: tuple[str, ...] = ()
     like: tuple[str, ...] = ()
 
     def matches(self, tags: Mapping[str, str]) -> bool:
-        """Whether the tag is there, spelt like this, with one of the values."""
+        """Return whether a tag has exactly this key and one of the values."""
         return self.matching(tags) != ""
 
     def matching(self, tags: Mapping[str, str]) -> str:
-        """What matches, in words: ``env=dev``, ``branch like pr-*``; empty if nothing does.
+        """Return what matches, in words: ``env=dev``, ``branch like pr-*``; empty if nothing does.
 
-        What only a pattern matched is not told: the value may be anything, and the reason goes into logs.
+        A value that only a pattern matches is left out: it may contain anything, and the reason is logged.
         """
         value = tags.get(self.key)
         if value is None:
@@ -52,7 +52,7 @@ class TagFilter:
 
     @property
     def wanted(self) -> str:
-        """The values in words."""
+        """The matching values, in words."""
         return " or ".join([*self.values, *(f"like {pattern}" for pattern in self.like)])
 
     def __str__(self) -> str:
@@ -61,10 +61,10 @@ class TagFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """What to look for. Every condition that is given must hold; states are always given.
+    """Which instances a policy selects. Every condition that is set must hold; ``states`` is always set.
 
-    ``expired`` asks for a lease that has run out, ``operation`` for an instance that this launch made. Both ask the
-    ledger, and never a tag.
+    ``expired`` selects instances whose lease has expired, ``operation`` those of one launch. Both are decided by the
+    ledger, never by a tag.
     """
 
     states: frozenset[State]
@@ -78,13 +78,13 @@ class Selector:
 
     @property
     def keys(self) -> frozenset[str]:
-        """Every tag key that the selector reads."""
+        """The tag keys that the selector reads."""
         return frozenset({*(f.key for f in self.tags), *self.with_tags, *self.without_tags})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protection:
-    """What exempts an instance beyond the rules that always hold."""
+    """What protects an instance, in addition to the rules that always apply."""
 
     tags: tuple[str, ...] = (ALWAYS_PROTECTED,)
     min_age: timedelta = timedelta(minutes=15)
@@ -92,10 +92,10 @@ class Protection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The most that one sweep, one listing and one day may lose. Zero means none at all.
+    """How many instances may end at most, by sweep, by share of the listing and by day. Zero means none.
 
-    ``percent`` counts against the listed population and only from ``PERCENT_FROM`` instances on:
-    below that, a per cent is a fraction of a machine.
+    ``percent`` is a share of the listed population and applies from ``PERCENT_FROM`` instances on: below that, one
+    per cent is a fraction of an instance.
     """
 
     per_sweep: int = 20
@@ -109,10 +109,10 @@ EVERYTHING = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A named selector with its action, protection and limits.
+    """A selector with a name, an action, protection and limits.
 
-    ``version`` fingerprints the file that it was written in. A lease that still runs exempts an instance, unless
-    the policy ``ends_leases``, because whoever owns it says so.
+    ``version`` is the fingerprint of the policy file. An active lease protects an instance, unless the policy
+    ``ends_leases``: the owner of the fleet has asked for that.
     """
 
     name: str
@@ -126,7 +126,7 @@ class Policy:
 
 
 def folded(key: str) -> str:
-    """A tag key as IAM compares it, without regard to case, and to stray blanks as well.
+    """Return a tag key for comparison: without regard to case, as IAM does, and without blanks around it.
 
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
@@ -134,7 +134,7 @@ def folded(key: str) -> str:
 
 
 def mismatch(instance: Instance, selector: Selector) -> Finding | None:
-    """Why the selector does not mean this instance; nothing if it does."""
+    """Return why the selector does not select the instance, or None if it does."""
     if instance.state not in selector.states:
         return _not_selected(f"is {instance.state}, not {_listed(sorted(selector.states))}")
     if selector.instance_types and not _any_like(selector.instance_types, instance.instance_type):
@@ -152,14 +152,14 @@ def mismatch(instance: Instance, selector: Selector) -> Finding | None:
             return _not_selected(f"has no tag {key}")
     present = {folded(key): key for key in instance.tags}
     for key in selector.without_tags:
-        # Another spelling of the key is somebody's answer too: it is not absence.
+        # A tag whose key is spelt differently counts as present.
         if spelt := present.get(folded(key)):
             return _not_selected(f"has the tag {spelt}")
     return None
 
 
 def could_match(instance: Instance, selector: Selector) -> bool:
-    """Whether the selector may select the instance, as far as a description shows.
+    """Return whether the selector may select the instance, as far as its description shows.
 
     A pre-filter that saves ledger reads: ``judge`` is what decides.
     """
@@ -167,7 +167,7 @@ def could_match(instance: Instance, selector: Selector) -> bool:
 
 
 def out_of_lease(instance: Instance, selector: Selector, now: datetime) -> Finding | None:
-    """Why what the ledger says about the instance is not what the selector asks for; nothing if it is."""
+    """Return why the instance's lease is not what the selector asks for, or None if it is."""
     lease = instance.lease
     if selector.operation and (lease is None or lease.operation != selector.operation):
         return Finding(
@@ -182,7 +182,7 @@ def out_of_lease(instance: Instance, selector: Selector, now: datetime) -> Findi
 
 
 def too_young(instance: Instance, older_than: timedelta | None, now: datetime) -> Finding | None:
-    """Why the instance has not lived long enough for the policy; nothing if it has."""
+    """Return why the instance is too young for the policy, or None if it is old enough."""
     if older_than is None:
         return None
     since = instance.proof_of_life
@@ -198,7 +198,7 @@ def too_young(instance: Instance, older_than: timedelta | None, now: datetime) -
 
 
 def spoken(duration: timedelta) -> str:
-    """A duration for people, in its largest unit and the next: ``3d 4h``, ``9h``, ``12m``."""
+    """Return a duration for people, in its largest unit and the next: ``3d 4h``, ``9h``, ``12m``."""
     left = abs(int(duration.total_seconds()))
     sign = "-" if duration < timedelta(0) else ""
     counts: list[tuple[int, str]] = []
@@ -224,9 +224,9 @@ def _any_like(patterns: tuple[str, ...], value: str) -> bool:
 
 @cache
 def _glob(pattern: str) -> re.Pattern[str]:
-    """``*`` is any run of characters, ``?`` any one; everything else is itself.
+    """Compile a pattern: ``*`` matches any characters, ``?`` any single one, everything else only itself.
 
-    The standard library's translation never backtracks from one ``*`` into the one before, so that no tag, however
-    it is made, can hold up a sweep.
+    The standard library's translation never backtracks from one ``*`` into the previous one, so that no tag value can
+    slow a sweep down.
     """
     return re.compile(fnmatch.translate(pattern.replace("[", "[[]")))

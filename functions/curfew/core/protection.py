@@ -1,7 +1,7 @@
-"""What exempts an instance, always with a reason. Unknown means keep.
+"""The rules that protect an instance, each with a reason. Unknown means keep. The second half of *decide*.
 
-Second half of *decide*, and looked at again at act time. A protection is never lifted and nothing overrides it.
-A rule here is a pure function that gives a ``Finding`` or nothing; adding one can only keep more.
+The rules are applied again just before a call. Nothing lifts or overrides a protection. A rule is a pure function that
+returns a ``Finding`` or None; adding a rule can only keep more instances.
 """
 
 from collections import Counter
@@ -14,8 +14,8 @@ from .policy import Finding, Policy, folded, spoken
 
 type Rule = Callable[[Instance, Policy, datetime], Finding | None]
 
-# Whoever carries one of these was launched by a service that would launch it anew, or miss it; the first match names
-# it. People can neither set nor delete ``aws:`` tags, so an unknown one is evidence too.
+# A service launched the instance that has one of these tags, and would replace it or fail without it; the first match
+# names the service. Users can neither set nor delete ``aws:`` tags, so an unknown one is evidence too.
 # Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html and the user guides of the services.
 GROUP_TAG = "aws:autoscaling:groupname"
 HARMLESS_TAGS = ("aws:ec2launchtemplate:",)
@@ -42,15 +42,15 @@ SHELVING = ("openstack", "memory")
 
 
 def protected(instance: Instance, policy: Policy, now: datetime) -> Finding | None:
-    """The first rule that exempts the instance, as far as a description shows."""
+    """Return the finding of the first rule that protects the instance, as far as its description shows, or None."""
     findings = (rule(instance, policy, now) for rule in RULES)
     return next(filter(None, findings), None)
 
 
 def shielded(attributes: Attributes | None) -> Finding | None:
-    """Whether the attributes that must be read one by one exempt the instance. Not read is exempt.
+    """Return the attribute that protects the instance, or None. Attributes that could not be read protect it.
 
-    Stop protection blocks termination too, without being called so.
+    EC2's stop protection blocks termination, too.
     Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-stop-protection.html
     """
     if attributes is None:
@@ -71,7 +71,7 @@ def _protect_tag(instance: Instance, policy: Policy, _now: datetime) -> Finding 
 
 
 def _locked(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
-    # Whoever is an administrator could end it even so: the lock is a word to Curfew too.
+    # OpenStack lets an administrator end a locked server; Curfew keeps it even then.
     return Finding(rule="locked", reason="is locked") if instance.locked else None
 
 
@@ -136,7 +136,7 @@ def _leased(instance: Instance, policy: Policy, now: datetime) -> Finding | None
 
 
 def _being_launched(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
-    # Its lease is not in the ledger yet, since the answer to its launch was lost.
+    # The ledger does not have its lease yet, since the answer to its launch call was lost.
     if not instance.launching:
         return None
     return Finding(

@@ -1,6 +1,6 @@
-"""What became of it: one outcome per action, one report per sweep.
+"""The result of a sweep: one outcome per action, one report per sweep.
 
-The report is the return value, the source of logs, metrics and tables, and the oracle of the tests.
+A sweep returns its report. Logs, metrics and tables are made from it, and the tests check it.
 """
 
 from dataclasses import dataclass
@@ -12,38 +12,40 @@ from .target import Mode, Target
 
 
 class Result(StrEnum):
-    """What became of one action."""
+    """The result of one action."""
 
-    VERIFIED = "verified"  # seen in its end state by a later describe
-    ACCEPTED = "accepted"  # the cloud said yes; the end state was not seen in time
-    KEPT = "kept-at-recheck"  # spared by the look just before the call, or by the cloud's own protection
-    FAILED = "failed"  # the cloud said no
-    UNKNOWN = "unknown"  # no answer, and looking did not tell
+    VERIFIED = "verified"  # a later describe showed the end state
+    ACCEPTED = "accepted"  # the cloud accepted the call; the end state was not seen in time
+    KEPT = (
+        "kept-at-recheck"  # kept by the re-check before the call, or by the cloud's own protection
+    )
+    FAILED = "failed"  # the cloud refused the call
+    UNKNOWN = "unknown"  # no answer, and a describe was inconclusive
     NOT_ATTEMPTED = "not-attempted"  # the sweep stopped before it
 
 
 class Status(StrEnum):
     """How a sweep ended."""
 
-    COMPLETED = "completed"  # it did, or in report mode showed, all that the plan said
-    REFUSED = "refused"  # the plan was over a limit: nothing was done
-    INCOMPLETE = "incomplete"  # the listing was not whole: nothing was done
+    COMPLETED = "completed"  # the whole plan was executed, or shown in report mode
+    REFUSED = "refused"  # the plan was over a limit: no call was made
+    INCOMPLETE = "incomplete"  # the listing was incomplete: no call was made
     PAUSED = "paused"  # the pause switch stopped it
-    STOPPED = "stopped"  # it ended early: out of time, or refused by the cloud
-    FAILED = "failed"  # some outcome failed or is unknown, or the sweep could not be made at all
-    CONTINUED = "continued"  # time was up: the rest goes on by message
-    DUPLICATE = "duplicate"  # this scheduled time has been swept already
+    STOPPED = "stopped"  # it ended early: out of time, or the cloud refused a call
+    FAILED = "failed"  # an outcome failed or is unknown, or the sweep could not begin
+    CONTINUED = "continued"  # out of time: a continuation does the rest
+    DUPLICATE = "duplicate"  # this scheduled time is already swept
     DISABLED = "disabled"  # the account may not use this region
 
 
-# Whoever asked for it may ask again: it might end otherwise.
+# A retry may end differently.
 PASSING = frozenset({Status.INCOMPLETE, Status.STOPPED, Status.FAILED})
 GOOD = frozenset({Status.COMPLETED, Status.CONTINUED, Status.PAUSED, Status.DUPLICATE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One action and what became of it, in words where it is not plain."""
+    """One action with its result; ``detail`` explains the result where needed."""
 
     action: Action
     result: Result
@@ -52,15 +54,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One sweep over one target, accounted for to the last candidate.
+    """The result of one sweep over one target, with every candidate.
 
-    One that carries on where another was cut has the first one's id as ``root``; ``hop`` says how often it was handed
-    on.
-
-    ``settled`` says what became of the intents of earlier sweeps that broke off; ``cut``, that time was up before the
-    last action, and nothing else was wrong.
-    ``throttles`` is how often the cloud
-    said that the calls come too fast, ``paced`` for how many seconds Curfew's own rate kept them back.
+    A continuation has the id of the first sweep as ``root`` and its own number as ``hop``. ``settled`` has the results
+    of intents that earlier, interrupted sweeps left open. ``cut``: time ran out before the last action, and nothing
+    else went wrong. ``throttles`` is how many calls the cloud throttled, ``paced`` for how many seconds Curfew's own
+    rate limit held calls back.
     """
 
     sweep_id: str
@@ -83,11 +82,11 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether somebody has to look. A refused plan is only news while nothing would be done anyway."""
+        """Whether an operator has to look. In report mode, a refused plan is no failure."""
         if self.status is Status.REFUSED:
             return self.mode is Mode.ACT
         return self.status not in GOOD
 
     def count(self, result: Result) -> int:
-        """How many actions ended like this."""
+        """Return how many actions have this result."""
         return sum(outcome.result is result for outcome in self.outcomes)

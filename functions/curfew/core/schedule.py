@@ -1,7 +1,7 @@
-"""When a policy is due: the windows of a schedule, and the latest that has begun.
+"""When a policy is due: the windows of a schedule, and the latest window that has begun.
 
-A window is an instant. Whoever asks often enough finds each of them once, whatever the clocks do in between, and
-whatever was missed; so nothing hangs on a trigger that comes exactly once and exactly then.
+A window is an instant. A scheduler that asks regularly finds each window once, even across clock changes and missed
+triggers; so Curfew does not depend on a trigger that fires exactly once and on time.
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """A policy's windows: at a time of day on some days of the week (Monday is 0), or every so often.
+    """A policy's windows: at a time of day on days of the week (Monday is 0), or at a fixed interval.
 
-    ``catch_up`` is how long after its beginning a window may still be swept; after that the next one comes.
+    A window may be swept until ``catch_up`` after it began; later, it is skipped.
     """
 
     name: str
@@ -28,15 +28,15 @@ class Schedule:
     catch_up: timedelta = timedelta(hours=4)
 
     def latest(self, zone: ZoneInfo, now: datetime) -> datetime | None:
-        """The latest window that has begun, if it may still be swept.
+        """Return the latest window that has begun, or None if it may no longer be swept.
 
-        One sweep does for all windows before it: what they would have found is there still.
+        One sweep covers all missed windows, since it finds the same instances.
         """
         begun = _grid(self.every, now) if self.every else next(self._nights(zone, now), None)
         return begun if begun is not None and now - begun <= self.catch_up else None
 
     def following(self, zone: ZoneInfo, now: datetime) -> datetime:
-        """The next window after now."""
+        """Return the next window after now."""
         if self.every:
             return _grid(self.every, now) + self.every
         day = now.astimezone(zone).date() - timedelta(days=1)
@@ -45,7 +45,7 @@ class Schedule:
         return self._night(zone, day)
 
     def _nights(self, zone: ZoneInfo, now: datetime) -> Iterator[datetime]:
-        """The windows that have begun, the latest first; tomorrow's may have, where a clock is set back."""
+        """Yield the windows that have begun, latest first; tomorrow's may have, if a clock was set back."""
         today = now.astimezone(zone).date()
         for days in range(-1, 8):
             day = today - timedelta(days=days)
@@ -53,8 +53,10 @@ class Schedule:
                 yield night
 
     def _night(self, zone: ZoneInfo, day: date) -> datetime:
-        """The window of a local date. A time that the clock skips comes as much later as it skips, and of one that it
-        repeats the first counts. A date that a zone skips as a whole has the window of the date that comes instead.
+        """Return the window of a local date.
+
+        A time that the clock skips is moved later by as much as the clock skips; of a time that it repeats, the first
+        counts. A date that a zone skips as a whole has the window of the following date.
 
         Source: https://peps.python.org/pep-0495/
         """

@@ -1,4 +1,4 @@
-"""Where a sweep looks, and whether it acts."""
+"""Where a sweep runs, and whether it acts."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,9 +13,9 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where to look, as a configuration names it; without an account it is the deployment's own.
+    """A region of an account, as the configuration names it; without ``account``, the deployment's own account.
 
-    With a ``problem``, it stands for an account of which nobody can say now in which regions to look.
+    With a ``problem``, the regions of the account could not be found out.
     """
 
     region: str
@@ -25,7 +25,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where one sweep looks: a provider, an account, a region."""
+    """What one sweep covers: a region of an account at a provider."""
 
     provider: str
     account: str

@@ -1,4 +1,4 @@
-"""What the ledger keeps: frozen records, without a store."""
+"""The ledger's records, frozen and independent of the store."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from ..core.target import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """The pause switch, thrown: by whom, since when, and why."""
+    """A pause of Curfew: since when, by which principal, and why."""
 
     since: datetime
     by: str
@@ -27,7 +27,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watermark:
-    """A complete sweep of a policy over a target. Without a schedule, somebody asked for it directly."""
+    """A complete sweep of a policy over a target; without ``schedule``, a caller requested it directly."""
 
     sweep_id: str
     completed_at: datetime
@@ -38,7 +38,7 @@ class Watermark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """A window of a schedule that was begun, how often, and by whom; ``mark`` tells two apart that begin at once."""
+    """A run of a schedule's window and how often it was tried; ``mark`` distinguishes two that begin together."""
 
     schedule: str
     window: datetime
@@ -49,7 +49,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page[T]:
-    """Some of many, and where to go on; ``after`` is empty on the last page."""
+    """One page of items; ``after`` is where the next page starts, empty on the last."""
 
     items: tuple[T, ...]
     after: str = ""
@@ -57,29 +57,29 @@ class Page[T]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """An idempotency key, digested together with whose it is and what for; ``body`` is the digest of what was asked."""
+    """An idempotency key: ``scope`` is the digest of key, caller and operation, ``body`` that of the request."""
 
     scope: str
     body: str
 
     @classmethod
     def of(cls, *scope: str, body: Any) -> Self:
-        """The key of a request: ``scope`` says whose and which, ``body``, in JSON values, what was asked."""
+        """Return the key of a request: ``scope`` identifies it, ``body`` is its content in JSON values."""
         return cls(scope=_digest(scope), body=_digest(body))
 
 
 class PlanStep(StrEnum):
-    """At which step a plan stands that somebody asked for."""
+    """The step of a stored plan."""
 
-    PLANNING = "planning"  # the listing goes on
+    PLANNING = "planning"  # the plan is being made
     PLANNED = "planned"  # it can be applied until it expires
-    APPLYING = "applying"  # it is being carried out
-    ENDED = "ended"  # there is nothing more to do: applied, or there never was a plan to apply
+    APPLYING = "applying"  # it is being executed
+    ENDED = "ended"  # it was applied, or it could not be made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRecord:
-    """A plan that somebody asked for. ``summary`` is its report in numbers; ``hash`` what it would do."""
+    """A stored plan. ``summary`` is its report in numbers; ``hash`` is the plan's fingerprint."""
 
     id: str
     policy: str
@@ -96,7 +96,7 @@ class PlanRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One row of a kept plan, with what became of it, if it was an action that was applied."""
+    """One row of a stored plan; ``outcome`` is the result of an applied action."""
 
     judged: Action | Kept
     outcome: Outcome | None = None

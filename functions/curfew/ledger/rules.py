@@ -1,4 +1,4 @@
-"""What the ledgers in memory and in DynamoDB decide and say alike."""
+"""The decisions and errors that the ledgers in memory and in DynamoDB share."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -9,69 +9,68 @@ from ..core.report import Report
 from .records import Page, Verdict
 
 
-def over(step: Step, members: Sequence[Member], *, nobody: datetime | None) -> datetime | None:
-    """When a fleet ended, if it has: its launch is finished and each of its instances has ended.
+def over(step: Step, members: Sequence[Member], *, empty: datetime | None) -> datetime | None:
+    """Return when a fleet ended, or None: its launch must be finished and each instance must have ended.
 
-    Without any instance, only a launch that failed has ended, at ``nobody``: after any other, one may be missing.
+    A fleet without instances has ended, at ``empty``, only if its launch failed: otherwise an instance may be missing.
     """
     ends = [member.ended_at for member in members]
     if not step.finished or None in ends:
         return None
     if not ends:
-        return nobody if step is Step.FAILED else None
+        return empty if step is Step.FAILED else None
     return max(end for end in ends if end is not None)
 
 
 def cut[T](items: Sequence[T], limit: int, place: Callable[[T], str]) -> Page[T]:
-    """A page out of up to one item more than it holds, which shows whether another page follows."""
+    """Return a page of ``limit`` items; one further item shows that another page follows."""
     shown = tuple(items[:limit])
     return Page(items=shown, after=place(shown[-1]) if len(items) > limit else "")
 
 
 def taken(name: str) -> ConflictError:
-    """The name is held."""
+    """Return the error for a name that another fleet has."""
     return ConflictError(
         f'the name "{name}" is taken by a fleet that has not ended: choose another name'
     )
 
 
 def passed_on(name: str) -> ConflictError:
-    """The key's own fleet has ended, and another has its name."""
+    """Return the error for a key whose fleet has ended while another fleet has its name."""
     return ConflictError(
-        f'the fleet "{name}" that this idempotency key stands for has ended, and another fleet has its '
-        "name now: use a new key"
+        f'the fleet "{name}" of this idempotency key has ended, and another fleet has its name now: use a new key'
     )
 
 
 def reused() -> ReusedKeyError:
-    """One key, two requests."""
+    """Return the error for a key that belongs to another request."""
     return ReusedKeyError(
-        "the idempotency key came before with another request: use a new key, or repeat the same request"
+        "the idempotency key belongs to another request: use a new key, or repeat the same request"
     )
 
 
 def written_already(operation: str) -> LedgerError:
-    """A frozen order is never written anew."""
-    return LedgerError(f"the launch {operation} is written down already, under another key")
+    """Return the error for a launch that is already recorded under another key."""
+    return LedgerError(f"launch {operation}: it is already recorded, under another key")
 
 
 def no_order(operation: str) -> LedgerError:
-    """A launch without an order is not known."""
-    return LedgerError(f"the ledger knows no launch {operation}")
+    """Return the error for a launch that is not recorded."""
+    return LedgerError(f"launch {operation}: the ledger does not have it")
 
 
 def no_attempt(operation: str, number: int) -> LedgerError:
-    """Only what was written down before its call can be settled."""
-    return LedgerError(f"the ledger knows no attempt {number} of the launch {operation}")
+    """Return the error for an attempt that was not recorded before its call."""
+    return LedgerError(f"attempt {number} of launch {operation}: the ledger does not have it")
 
 
 def born_elsewhere(operation: str) -> LedgerError:
-    """No instance comes of two launches."""
-    return LedgerError(f"an instance of the launch {operation} was recorded for another launch")
+    """Return the error for an instance that is recorded for two launches."""
+    return LedgerError(f"launch {operation}: an instance of it is recorded for another launch")
 
 
 def verdicts(report: Report) -> list[Verdict]:
-    """The verdicts of a plan that was only made."""
+    """Return the verdicts of a plan, without outcomes."""
     if report.plan is None:
         return []
     actions = [Verdict(judged=action) for action in report.plan.actions]
@@ -79,5 +78,5 @@ def verdicts(report: Report) -> list[Verdict]:
 
 
 def outcomes(report: Report) -> list[Verdict]:
-    """The verdicts of which something became."""
+    """Return the verdicts that have an outcome."""
     return [Verdict(judged=outcome.action, outcome=outcome) for outcome in report.outcomes]

@@ -1,8 +1,8 @@
-"""*find* and the hands of *act*: what Curfew needs from a cloud, named after the need.
+"""The interface of a cloud, for *find* and *act*.
 
-A provider judges nothing. It translates the cloud's words into ``core.model`` and the cloud's errors into
-``core.errors``, and makes each call when asked. Only ``execute``, ``launching`` and ``fleet`` may ask
-for one that changes anything.
+A provider decides nothing. It translates the cloud's descriptions into ``core.instance`` and the cloud's errors into
+``core.errors``, and makes each call when asked. Only ``sweep.execution``, ``fleets.launcher`` and ``fleets.lifecycle``
+may ask for a call that changes anything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +17,13 @@ from ..core.target import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a cloud can do, where clouds differ. Whoever plans or acts is the more careful for what one cannot.
+    """What a cloud can do, where clouds differ. Curfew takes more care where a cloud lacks a capability.
 
-    ``order`` is how many instances one order may name. Without ``idempotent_launch``, a call whose answer is lost is
-    not made again before somebody has looked for what it brought, later. Where nothing ``ends_for_sure`` that is
-    ending, an end is verified only once it is over. ``lends``: the right to act is borrowed for each batch; otherwise
-    what the credentials may, they may all the time. ``attributes``: there are protections that no listing carries.
+    ``order``: how many instances one call may name. ``idempotent_launch``: a launch call may be repeated after a lost
+    answer; otherwise Curfew looks for its instances first. ``shelves``: the cloud has the action shelve.
+    ``lends``: credentials are scoped to each batch; otherwise they always have all their rights. ``ends_for_sure``: an
+    instance that is ending will end; otherwise its end is verified only when it is over. ``attributes``: the cloud has
+    protections that a listing does not contain.
     """
 
     order: int
@@ -35,10 +36,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """One call for up to ``count`` instances of one pool, resolved to the last detail.
+    """One call for up to ``count`` instances of one pool, with all details resolved.
 
-    The same ``token`` never launches twice on a cloud that honours it. ``networks`` and ``hints`` are for a cloud that
-    attaches several networks, and takes hints where to put what it launches.
+    On a cloud with client tokens, the same ``token`` never launches twice. ``networks`` and ``hints`` are for clouds
+    that attach several networks and accept scheduler hints.
     """
 
     image: str
@@ -58,7 +59,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """One page of a listing; ``after`` asks for the next one, and is empty on the last."""
+    """One page of a listing; ``after`` requests the next page and is empty on the last."""
 
     instances: tuple[Instance, ...]
     after: str = ""
@@ -67,82 +68,79 @@ class Listing:
 class Provider(Protocol):
     """One cloud, account and region.
 
-    Whatever changes something says on whose behalf: ``by`` is the id of the sweep, or of the launch.
+    Each call that changes something has ``by``, the id of the sweep or of the launch.
     """
 
     @property
     def target(self) -> Target:
-        """Where this provider looks and acts."""
+        """The account and region that this provider reads and changes."""
 
     @property
     def capabilities(self) -> Capabilities:
         """What this cloud can do."""
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
-        """Stream what is there, page by page, in the states of the selector.
+        """Yield the instances in the selector's states, page by page.
 
-        ``narrow`` lets the cloud leave out what the tags and types of the selector exclude; otherwise everything in
-        those states comes, so that the population can be counted. Raises ListingError when a page fails.
+        With ``narrow``, the cloud may leave out instances that the selector's tags and types exclude; otherwise all
+        are listed, so that the population can be counted. Raises ListingError if a page fails.
         """
 
     def page(self, selector: Selector, *, limit: int, after: str = "") -> Listing:
-        """One page of what the selector means, of about ``limit`` instances; a page may be empty and not the last.
+        """Return one page of about ``limit`` selected instances; an empty page need not be the last.
 
-        Raises RequestError for an ``after`` that no page gave, ProviderError.
+        Raises RequestError for an invalid ``after``, and ProviderError.
         """
 
     def describe(self, ids: Sequence[str]) -> Mapping[str, Instance]:
-        """Look again, now. What is not seen is missing from the answer, which proves nothing. Raises ProviderError."""
+        """Return the current descriptions. A missing instance may still exist. Raises ProviderError."""
 
     def protections(self, ids: Sequence[str]) -> Mapping[str, Attributes]:
-        """Read the protections that no listing carries. What cannot be read is missing. Raises RefusedError."""
+        """Return the protections that a listing does not contain; unreadable ones are missing. Raises RefusedError."""
 
     def release(
         self, instances: Sequence[Instance], *, by: str
     ) -> Mapping[str, ProviderError | None]:
-        """Undo what would launch the instances anew once they are terminated.
+        """Cancel what would relaunch the instances after they are terminated.
 
-        The answer has each instance that something was undone for, with the error if it could not be: that one must
-        not be terminated. An instance that is not in it needs nothing.
+        Return each instance that has something to cancel, with the error if it could not be cancelled: such an
+        instance must not be terminated. An instance that is missing has nothing to cancel.
         """
 
     def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """Order the end of the instances; the answer has the state that each was in before. Raises ProviderError."""
+        """Terminate the instances and return the previous state of each. Raises ProviderError."""
 
     def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """Order a shutdown; the answer has the state that each was in before. Raises ProviderError."""
+        """Stop the instances and return the previous state of each. Raises ProviderError."""
 
     def shelve(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """Order a shutdown that gives the host back, on a cloud that ``shelves``; as ``stop``. Raises ProviderError."""
+        """Shelve the instances, on a cloud that ``shelves``, and return the previous states. Raises ProviderError."""
 
     def image(self, name: str) -> str:
-        """The id of an image: ``name`` itself, or what the parameter holds that it names after ``resolve:ssm:``.
+        """Return the id of an image: ``name`` itself, or after ``resolve:ssm:`` the value of that parameter.
 
         Raises ProviderError.
         """
 
     def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
-        """Launch as many instances as there is capacity for, one at least, that carry their tags from birth.
+        """Launch as many instances as the pool has capacity for, at least one, with their tags.
 
-        Raises CapacityError if the pool has none left, MismatchError if the token is known with another call,
-        AmbiguousError if nobody knows whether something was launched, another ProviderError if nothing was.
+        Raises CapacityError if the pool has no capacity, MismatchError if the token belongs to another call,
+        AmbiguousError if it is unknown whether an instance was launched, another ProviderError if none was.
         """
 
     def launched(self, token: str) -> tuple[Instance, ...]:
-        """What was launched with a token, in whatever state, as far as it is to be seen yet. Raises ProviderError."""
+        """Return the instances launched with a token, in any state; new ones may be missing. Raises ProviderError."""
 
     def usable(self) -> bool:
-        """Whether the account may use this region at all: for whoever was refused there, and wants to know why.
-
-        Raises ProviderError.
-        """
+        """Return whether the account may use this region, to explain a refused call. Raises ProviderError."""
 
     def label(self, ids: Sequence[str], tags: Mapping[str, str], *, by: str) -> None:
-        """Write tags of Curfew's own onto instances, for people to read. Raises ProviderError."""
+        """Write Curfew's own tags to instances, for people to read. Raises ProviderError."""
 
 
 class Unreachable:
-    """A target that cannot be reached: whoever asks it for anything is told why."""
+    """A target that cannot be reached: every call raises the error that says why."""
 
     def __init__(self, target: Target, error: ProviderError) -> None:
         self.target = target

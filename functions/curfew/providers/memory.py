@@ -1,6 +1,6 @@
-"""A cloud in memory: for tests, rehearsals and reading. It keeps EC2's rules where they decide who dies.
+"""A cloud in memory, for tests and rehearsals. It follows EC2's rules where they decide which instances end.
 
-Ids that do not exist fail a whole call; one protected instance fails all of its zone, and only its zone.
+An id that does not exist fails the whole call; a protected instance fails all of its zone, and no other zone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,11 +30,10 @@ HERE = Target(provider="memory", account="000000000000", region="nowhere-1")
 
 
 class MemoryProvider:
-    """One account and region of a cloud that forgets everything when the process ends.
+    """One account and region of a cloud that exists until the process ends.
 
-    ``calls`` records every order that was given, in order, for whoever wants to check. ``capacity`` is what a pool
-    has left, without an entry as much as anybody wants; ``zones`` is where the subnets are, ``parameters`` what the
-    images are named by.
+    ``calls`` has every call that changes something, in order. ``capacity`` is what each pool has left, unlimited
+    without an entry; ``zones`` has the zone of each subnet, ``parameters`` the values of SSM parameters.
     """
 
     capabilities = Capabilities(
@@ -68,58 +67,58 @@ class MemoryProvider:
         self._launched: dict[str, tuple[Launch, tuple[str, ...]]] = {}
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
-        """Stream what is in the states of the selector; ``narrow`` changes nothing here."""
+        """Yield the instances in the selector's states; ``narrow`` has no effect."""
         yield from [i for i in self.instances.values() if i.state in selector.states]
 
     def page(self, selector: Selector, *, limit: int, after: str = "") -> Listing:
-        """A page of exactly ``limit``, but for the last; ``after`` is the number of instances before it."""
+        """Return exactly ``limit`` instances, or the last ones; ``after`` is the number of instances before."""
         start = int(after) if after.isdecimal() else 0
-        meant = [i for i in self.instances.values() if mismatch(i, selector) is None]
-        if after and not 0 < start < len(meant):
-            raise RequestError("no page goes on after this token: begin anew")
+        selected = [i for i in self.instances.values() if mismatch(i, selector) is None]
+        if after and not 0 < start < len(selected):
+            raise RequestError("the page token is not valid: begin at the first page")
         end = start + max(limit, 1)
         return Listing(
-            instances=tuple(meant[start:end]), after=str(end) if end < len(meant) else ""
+            instances=tuple(selected[start:end]), after=str(end) if end < len(selected) else ""
         )
 
     def describe(self, ids: Sequence[str]) -> Mapping[str, Instance]:
-        """Look again."""
+        """Return the current descriptions."""
         return {id_: self.instances[id_] for id_ in ids if id_ in self.instances}
 
     def protections(self, ids: Sequence[str]) -> Mapping[str, Attributes]:
-        """The attributes that were given at the start, open otherwise."""
+        """Return the attributes that the test set, by default none that protects."""
         return {id_: self.attributes.get(id_, OPEN) for id_ in ids if id_ in self.instances}
 
     def release(
         self, instances: Sequence[Instance], *, by: str
     ) -> Mapping[str, ProviderError | None]:
-        """Nothing here launches anything anew."""
+        """Cancel nothing: this cloud never relaunches."""
         return {}
 
     def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """Terminate at once what its zone allows."""
+        """Terminate the instances immediately, except in a zone with a protected one."""
         return self._order(ActionKind.TERMINATE, ids, State.TERMINATED)
 
     def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """Stop at once what its zone allows."""
+        """Stop the instances immediately, except in a zone with a protected one."""
         return self._order(ActionKind.STOP, ids, State.STOPPED)
 
     def shelve(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """Shelve at once what its zone allows."""
+        """Shelve the instances immediately, except in a zone with a protected one."""
         return self._order(ActionKind.SHELVE, ids, State.STOPPED)
 
     def usable(self) -> bool:
-        """There is but one region, and everybody may use it."""
+        """Return True: this cloud has one region, which is always enabled."""
         return True
 
     def image(self, name: str) -> str:
-        """An id as it is; after ``resolve:ssm:``, what the parameter has."""
+        """Return an id unchanged; after ``resolve:ssm:``, the parameter's value."""
         parameter = name.removeprefix("resolve:ssm:")
         if parameter == name:
             return name
         if parameter not in self.parameters:
             raise RefusedError(
-                f"the parameter {parameter}: there is none", code="ParameterNotFound"
+                f"the parameter {parameter}: it does not exist", code="ParameterNotFound"
             )
         value = self.parameters[parameter]
         if not value.startswith("ami-"):
@@ -127,26 +126,26 @@ class MemoryProvider:
         return value
 
     def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
-        """Launch what the pool has, once per token; the instances run at once."""
+        """Launch what the pool has, once per token; the instances run immediately."""
         self.calls.append(("launch", (launch.token,)))
         if launch.token not in self._launched:
             self._launched[launch.token] = (launch, self._born(launch))
         first, ids = self._launched[launch.token]
         if first != launch:
             code = "IdempotentParameterMismatch"
-            raise MismatchError("the token is known with another call", code=code)
+            raise MismatchError("the token belongs to another call", code=code)
         if all(self.instances[id_].state is State.TERMINATED for id_ in ids):
             code = "IdempotentInstanceTerminated"
             raise MismatchError("what the token launched is terminated", code=code)
         return tuple(self.instances[id_] for id_ in ids)
 
     def launched(self, token: str) -> tuple[Instance, ...]:
-        """What the token launched."""
+        """Return the instances launched with the token."""
         _, ids = self._launched.get(token, (None, ()))
         return tuple(self.instances[id_] for id_ in ids if id_ in self.instances)
 
     def label(self, ids: Sequence[str], tags: Mapping[str, str], *, by: str) -> None:
-        """Write the tags onto all, or onto none if one does not exist."""
+        """Write the tags to all instances, or to none if one does not exist."""
         own_tags.check(tags)
         self._recorded("label", ids)
         for id_ in ids:
@@ -155,15 +154,15 @@ class MemoryProvider:
 
     def _born(self, launch: Launch) -> tuple[str, ...]:
         pool = Pool(instance_type=launch.instance_type, subnet=launch.subnet)
-        had = min(self.capacity.get(pool, launch.count), launch.count)
-        if had < 1:
+        available = min(self.capacity.get(pool, launch.count), launch.count)
+        if available < 1:
             code = "InsufficientInstanceCapacity"
             raise CapacityError(f"there is no capacity for {pool}", code=code)
         if pool in self.capacity:
-            self.capacity[pool] -= had
+            self.capacity[pool] -= available
         numbers = count(len(self.instances))
         free = (i for i in map("i-{:017x}".format, numbers) if i not in self.instances)
-        ids = tuple(islice(free, had))
+        ids = tuple(islice(free, available))
         for id_ in ids:
             self.instances[id_] = Instance(
                 id=id_,

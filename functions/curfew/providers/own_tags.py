@@ -1,4 +1,4 @@
-"""Which tags Curfew may write onto an instance that exists: its own, and never the one that people protect with."""
+"""Which tags Curfew may write to an existing instance: its own, except the one that protects an instance."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ OURS = "curfew:"
 
 
 def check(keys: Iterable[str]) -> None:
-    """Raises ValueError for the key of a tag that is not Curfew's to write: whoever asks is wrong."""
+    """Raise ValueError for a tag that Curfew must not write, which is an error of the caller's code."""
     for key in keys:
         if not key.startswith(OURS) or folded(key) == ALWAYS_PROTECTED:
             raise ValueError(f"the tag {key!r} is not Curfew's own")

@@ -1,6 +1,6 @@
-"""*report*: a ``Report`` as rows, as a summary and as an answer, for whoever prints, logs, counts or returns it.
+"""*report*: renders a ``Report`` as rows, summary, metrics, answer or sentence, for terminal, logs, metrics and HTTP.
 
-Tags and names are hostile data: what goes to a terminal passes ``plain`` first; JSON escapes by itself.
+Tags and names are hostile data: a text for a terminal passes through ``plain``; JSON escapes it anyway.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,15 @@ from ..core.lease import Fleet, told
 from ..core.plan import Action, Kept
 from ..core.report import Outcome, Report, Result
 
-# What a policy simply waits for is no news; every other reason to keep a candidate is.
+# Instances kept by these rules are not logged; those kept by any other rule are.
 WAITING_RULES = frozenset({"older-than", "not-selected"})
-# A Lambda answer holds 6 MB at most; the counts are always whole.
+# Lambda's response has at most 6 MB; the counts are always complete.
 # Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 ROWS_PER_ANSWER = 2_000
 
 
 def rows(report: Report, most: int | None = None) -> list[dict[str, Any]]:
-    """One row per candidate, in the order of the ids: verdict, rule, reason, outcome; the first ``most`` of them."""
+    """Return the first ``most`` candidates as rows with verdict, rule, reason and outcome, ordered by id."""
     if report.plan is None:
         return []
     ended = {outcome.action.instance.id: outcome for outcome in report.outcomes}
@@ -28,11 +28,11 @@ def rows(report: Report, most: int | None = None) -> list[dict[str, Any]]:
 
 
 def row(judged: Action | Kept, outcome: Outcome | None = None) -> dict[str, Any]:
-    """One instance with the verdict on it, the reason and what became of it, as far as anything did."""
+    """Return one instance as a row with verdict, rule, reason and outcome."""
     instance = judged.instance
-    verdict, became = "keep", "kept"
+    verdict, result = "keep", "kept"
     if isinstance(judged, Action):
-        verdict, became = str(judged.kind), str(outcome.result) if outcome else "planned"
+        verdict, result = str(judged.kind), str(outcome.result) if outcome else "planned"
     detail = {"detail": outcome.detail} if outcome and outcome.detail else {}
     return {
         "id": instance.id,
@@ -43,18 +43,18 @@ def row(judged: Action | Kept, outcome: Outcome | None = None) -> dict[str, Any]
         "verdict": verdict,
         "rule": judged.rule,
         "reason": judged.reason,
-        "outcome": became,
+        "outcome": result,
         **detail,
     }
 
 
 def matters(row: Mapping[str, Any]) -> bool:
-    """Whether a row is worth a line of its own in the log."""
+    """Return whether the log gets a line for this row."""
     return row["rule"] not in WAITING_RULES or row["verdict"] != "keep"
 
 
 def summary(report: Report) -> dict[str, Any]:
-    """One sweep in numbers. ``listed`` counts the population, the others its candidates."""
+    """Return one sweep in numbers. ``listed`` counts the population, the other numbers count candidates."""
     plan = report.plan
     return {
         "sweep_id": report.sweep_id,
@@ -83,7 +83,7 @@ def summary(report: Report) -> dict[str, Any]:
 
 
 def metrics(report: Report) -> dict[str, float]:
-    """The numbers that are worth a metric: counts, and seconds where the name says so."""
+    """Return the metrics of one sweep: counts, and seconds if the name says so."""
     numbers = summary(report)
     return {
         "Listed": numbers["listed"],
@@ -98,7 +98,7 @@ def metrics(report: Report) -> dict[str, float]:
 
 
 def answer(reports: Sequence[Report]) -> dict[str, Any]:
-    """What an invocation returns: every sweep with its summary and, as far as they fit, its rows."""
+    """Return the response of an invocation: each sweep's summary and, as far as they fit, its rows."""
     room = ROWS_PER_ANSWER
     sweeps = []
     for report in reports:
@@ -110,7 +110,7 @@ def answer(reports: Sequence[Report]) -> dict[str, Any]:
 
 
 def sentence(report: Report) -> str:
-    """One sweep in one line for people."""
+    """Return one sweep in one line, for people."""
     numbers = summary(report)
     done = ", ".join(
         f"{numbers[key]} {key.replace('_', ' ')}"
@@ -123,14 +123,14 @@ def sentence(report: Report) -> str:
         f"{report.status}: {what}"
     )
     if report.hop:
-        ended = f"{ended}, hop {report.hop} of {report.root}"
+        ended = f"{ended}, continuation {report.hop} of {report.root}"
     if done:
         ended += f"; {done}"
     return f"{ended}; {report.problem}" if report.problem else ended
 
 
 def fleet(fleet: Fleet) -> dict[str, Any]:
-    """A fleet as the ledger has it: whose it is, until when, and at which step its launch stands."""
+    """Return a fleet as JSON values: owner, lease and the phase of its launch."""
     return {
         "name": fleet.name,
         "operation": fleet.operation,
@@ -148,5 +148,5 @@ def fleet(fleet: Fleet) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """A text from outside with everything escaped that a terminal could take for an order."""
+    """Return the text with every character escaped that a terminal could interpret."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

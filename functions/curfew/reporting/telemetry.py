@@ -1,6 +1,6 @@
-"""The one logger and the one place that counts.
+"""The logger and the metrics.
 
-Events are never dumped. Of an instance's tags, a line has the name and those that the policy selects by.
+Events are never logged whole. Of an instance's tags, a line has only the name and those that the policy selects by.
 """
 
 import logging
@@ -11,17 +11,17 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from ..core.report import Report, Status
 from . import render
 
-# The name is given here and not by POWERTOOLS_SERVICE_NAME, which would become a dimension of every metric.
+# Not by POWERTOOLS_SERVICE_NAME, which would become a dimension of every metric.
 logger = Logger(service="curfew")
 NAMESPACE = "Curfew"
-# At DEBUG the SDK would log whole requests, at INFO where it found its credentials.
+# At DEBUG the SDK logs whole requests, at INFO where it found its credentials.
 logging.getLogger("botocore").setLevel(logging.WARNING)
-# What it says of a role that refuses, whoever asked is told as well, and without a traceback.
+# A refused role is reported to the caller, too, without a traceback.
 logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
 
 
 def publish(report: Report) -> None:
-    """One log line per verdict that matters, one for the sweep, and its metrics by policy and region."""
+    """Log one line per verdict that matters and one for the sweep, and publish its metrics by policy and region."""
     about = {
         "sweep_id": report.sweep_id,
         "policy": report.policy,
@@ -31,9 +31,9 @@ def publish(report: Report) -> None:
     for row in filter(render.matters, render.rows(report)):
         bad = row["outcome"] in {"failed", "unknown"}
         log = logger.error if bad else logger.info
-        told = "; ".join(filter(None, (row["reason"], row.get("detail"))))
+        words = "; ".join(filter(None, (row["reason"], row.get("detail"))))
         log(
-            f"{row['verdict']} {row['id']}: {row['outcome']}: {told}",
+            f"{row['verdict']} {row['id']}: {row['outcome']}: {words}",
             extra={**about, "verdict": row},
         )
     for line in report.settled:
@@ -48,7 +48,7 @@ def publish(report: Report) -> None:
 
 
 def count(name: str) -> None:
-    """Count something that concerns no sweep in particular."""
+    """Publish a metric with the value 1 that belongs to no sweep."""
     metrics = EphemeralMetrics(namespace=NAMESPACE)
     metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()
@@ -56,7 +56,7 @@ def count(name: str) -> None:
 
 def _count(report: Report) -> None:
     metrics = EphemeralMetrics(namespace=NAMESPACE)
-    # What ends one fleet is named after it, and a dimension for each fleet would cost more than the fleet.
+    # The policy that ends one fleet has the fleet's name, and each value of a dimension costs money.
     metrics.add_dimension(name="policy", value=report.policy.partition(":")[0])
     metrics.add_dimension(name="region", value=report.target.region)
     for name, value in render.metrics(report).items():
@@ -66,7 +66,7 @@ def _count(report: Report) -> None:
 
 
 def _count_sweep(report: Report) -> None:
-    """By policy alone, for alarms: how many sweeps completed, and how many somebody has to look at."""
+    """Publish by policy alone, for alarms, whether the sweep completed and whether an operator has to look."""
     metrics = EphemeralMetrics(namespace=NAMESPACE)
     metrics.add_dimension(name="policy", value=report.policy.partition(":")[0])
     done = report.status in {Status.COMPLETED, Status.DUPLICATE}

@@ -1,4 +1,4 @@
-"""The kinds of value that may stand in foreign data, each with its check and its JSON Schema."""
+"""The types of values in foreign data, each with its validation and its JSON Schema."""
 
 import re
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 ACCOUNT = r"[0-9]{12}"
 UNIT = r"(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[0-9a-z]{8,32})"
 REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}"
-# What an OpenStack cloud is called in clouds.yaml; it begins with a letter, so it is never taken for an account.
+# The name of an OpenStack cloud in clouds.yaml. It begins with a letter, so it is never mistaken for an account.
 CLOUD = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
 CLOUD_REGION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 PARAMETER = r"resolve:ssm:[\w./-]{1,1011}(:[\w.-]{1,128})?"
@@ -39,9 +39,9 @@ Selectable = Literal["pending", "running", "stopping", "stopped"]
 
 
 class Strict(BaseModel):
-    """Refuses what it does not know, and does not change."""
+    """An immutable model that rejects unknown keys."""
 
-    # Built when it is first used: a start uses few of them.
+    # Built at first use: a cold start uses few models.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
@@ -69,7 +69,7 @@ def _some_type(value: str) -> str:
 
 
 def _text(value: object) -> object:
-    # A number, and a text of digits too, pydantic would take for seconds since 1970.
+    # Pydantic would read a number, or a text of digits, as seconds since 1970.
     if isinstance(value, int | float):
         raise PydanticCustomError("string_type", "is not a text")
     if isinstance(value, str) and not DATE.match(value):
@@ -81,17 +81,17 @@ def _utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        raise ValueError("is not a time that any clock will show") from None
+        raise ValueError("is out of range: write an instant from year 1 to year 9999") from None
 
 
 def _own_key(value: str) -> str:
     if value.strip().casefold().startswith(("aws:", "curfew:")):
-        raise ValueError("is a reserved key: those that begin with aws: or curfew: are not given")
+        raise ValueError("is a reserved key: choose one that does not begin with aws: or curfew:")
     return value
 
 
 def _quoted(value: object) -> object:
-    # YAML takes digits for a number, and those that begin with a zero for an octal one.
+    # YAML reads digits as a number, and digits with a leading zero as an octal number.
     if isinstance(value, int):
         raise ValueError("is a number here: put the account in quotes")
     return value
@@ -103,7 +103,7 @@ def _several(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """A text of a certain form, with a hint for whoever writes another."""
+    """Validates a text by a pattern; ``hint`` is the error text."""
 
     pattern: str
     hint: str
@@ -181,7 +181,7 @@ type CloudRegions = Annotated[
     Field(min_length=1),
     _words({"type": "string", "pattern": f"^{CLOUD_REGION}$"}),
 ]
-type Owner = Annotated[  # of what is swept: an account of AWS, or a cloud by its name
+type Owner = Annotated[  # an AWS account, or an OpenStack cloud by its name
     StrictStr,
     BeforeValidator(_quoted),
     Matching(

@@ -1,7 +1,7 @@
-"""*request*: what a trigger asks for, as foreign data that is checked here: events, messages and API bodies.
+"""*request*: validates the events and messages that trigger Curfew.
 
-An unknown key is an error. Nothing in a request chooses an image, a network, a profile or user data; those are the
-policy file's.
+An unknown key is an error. No request can choose an image, a network, a profile or user data: only the policy file
+sets those.
 """
 
 from datetime import datetime, time, timedelta
@@ -41,7 +41,7 @@ LEASE_LENGTH = "a lease has either ttl or until"
 
 def _possible(ttl: timedelta) -> timedelta:
     if ttl > LONGEST_LEASE:
-        raise ValueError(f"is longer than any lease may be, which is {LONGEST_LEASE.days}d")
+        raise ValueError(f"is longer than the longest lease, which is {LONGEST_LEASE.days}d")
     return ttl
 
 
@@ -51,11 +51,11 @@ type Words = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 
 
 class Request(Strict):
-    """What comes as an event or a message."""
+    """An event or a message."""
 
     @classmethod
     def parse(cls, event: object) -> Self:
-        """Read an event. Raises RequestError, which names each value that is wrong."""
+        """Return the validated event. Raises RequestError, which names each invalid value."""
         try:
             return cls.model_validate(event)
         except ValidationError as error:
@@ -69,7 +69,7 @@ class Request(Strict):
 
 
 def wrong(error: ValidationError, model: type[BaseModel]) -> str:
-    """What is wrong with a request, each value by its place."""
+    """Return what is invalid in a request: each value with its path."""
     return "; ".join(
         f"{'.'.join(map(str, path)) or 'it'} {problem}"
         for path, problem in complaints(error, model.model_fields)
@@ -77,7 +77,7 @@ def wrong(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 class SweepRequest(Request):
-    """What starts a sweep. ``schedule`` and ``scheduled_at`` come from EventBridge Scheduler."""
+    """Starts a sweep. ``schedule`` and ``scheduled_at`` come from EventBridge Scheduler."""
 
     policy: StrictStr
     accounts: Owners = ()
@@ -93,19 +93,19 @@ class SweepRequest(Request):
 
 
 class TickRequest(Request):
-    """Time has passed: whatever is due is to be done. Nothing in it says what; a late one asks about now."""
+    """Starts everything that is due now. It names nothing itself, so a late delivery does no harm."""
 
     tick: Literal[True]
 
 
 class TargetRequest(Request):
-    """One target of a sweep, as a message: the receiver decides everything else anew.
+    """One target of a sweep, as a message. The receiver makes every decision again.
 
-    ``asked_at`` is when the sweep was asked for; whoever comes too long after that is refused.
+    ``asked_at`` is when the sweep was requested; Curfew rejects a message that is too old.
     """
 
     policy: StrictStr
-    region: CloudRegion  # which those of AWS are too
+    region: CloudRegion  # its pattern accepts AWS regions, too
     account: Owner
     asked_at: Instant
     mode: Mode | None = None
@@ -119,9 +119,9 @@ class TargetRequest(Request):
 
 
 class LaunchRequest(Request):
-    """What starts a launch on a schedule. ``until`` is a time of day in the policy file's time zone.
+    """Starts a launch by a schedule or by hand. ``until`` is a time of day in the policy file's time zone.
 
-    The schedule and its time make a repeated delivery recognisable; a launch by hand has a ``key`` for that.
+    The schedule and its time identify a repeated delivery; for a launch by hand, ``key`` does.
     """
 
     template: Name
@@ -152,14 +152,14 @@ class LaunchRequest(Request):
 
     @property
     def clock(self) -> time | None:
-        """The time of day at which the lease ends."""
+        """The time of day at which the lease ends, or None."""
         return time.fromisoformat(self.until) if self.until else None
 
 
 class WorkRequest(Request):
-    """What a request over HTTP, or a sweep without time, left for later.
+    """A job that an HTTP request, or a sweep that ran out of time, enqueues.
 
-    It names entries of the ledger and carries no decision of its own.
+    It names entries of the ledger and contains no decision.
     """
 
     work: Literal["launch", "terminate", "plan", "apply", "resume"]

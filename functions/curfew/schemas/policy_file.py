@@ -1,6 +1,6 @@
-"""*request*: the policy file, as foreign data that is checked here.
+"""*request*: validates the policy file.
 
-An unknown key is an error, an empty selector is an error, and neither is ever read as "everything".
+An unknown key is an error, and so is an empty selector: neither is ever read as "everything".
 """
 
 from collections.abc import Iterable
@@ -28,41 +28,41 @@ from .select import Select, TagValues
 from .targets import Cloud, Organization, Targets
 from .templates import AnyFleet, CloudFleetEntry, FleetCount, FleetEntry, FleetTtl
 
-# What holds where the file says nothing is the core's to say.
+# The defaults are the core's.
 PROTECTION = Protection()
 LIMITS = Limits()
 SHORTEST_INTERVAL, LONGEST_INTERVAL = timedelta(minutes=5), timedelta(days=1)
 
 
 class Protect(Strict):
-    """What is exempt, on top of the rules that always hold."""
+    """What protects an instance, in addition to the rules that always apply."""
 
     tags: TagKeys = PROTECTION.tags
     min_age: Duration = PROTECTION.min_age
 
     def protection(self) -> Protection:
-        """The same in the core's words; the tag that always protects is always among them."""
+        """Return the core's Protection, which always includes the tag that always protects."""
         return Protection(
             tags=tuple(dict.fromkeys((ALWAYS_PROTECTED, *self.tags))), min_age=self.min_age
         )
 
 
 class SweepLimits(Strict):
-    """A policy's own limits, in place of the file's."""
+    """A policy's own limits, which replace the file's."""
 
     per_sweep: Count | None = None
     percent: Percent | None = None
 
 
 class FileLimits(Strict):
-    """The most that may go at once; zero means none."""
+    """How many instances may end at most; zero means none."""
 
     per_sweep: Count = LIMITS.per_sweep
     percent: Percent = LIMITS.percent
     per_day: Count = LIMITS.per_day
 
     def limits(self, own: SweepLimits) -> Limits:
-        """These limits with a policy's own in front."""
+        """Return these limits, with those that a policy sets itself replaced."""
         return Limits(
             per_sweep=self.per_sweep if own.per_sweep is None else own.per_sweep,
             percent=self.percent if own.percent is None else own.percent,
@@ -88,9 +88,9 @@ class PolicyEntry(Strict):
 
 
 class ScheduleEntry(Strict):
-    """When a policy is due: at a time of day in the file's time zone, or every so often.
+    """When a policy is due: at a time of day in the file's time zone, or at a fixed interval.
 
-    ``catch_up`` is how long after that a sweep may still begin, if it could not be made at the time.
+    A sweep that could not begin on time may still begin until ``catch_up`` later.
     """
 
     policy: Name
@@ -112,7 +112,7 @@ class ScheduleEntry(Strict):
         return self
 
     def schedule(self, name: str) -> Schedule:
-        """The same in the core's words."""
+        """Return the core's Schedule."""
         names = get_args(Weekday)
         return Schedule(
             name=name,
@@ -137,7 +137,7 @@ class File(Strict):
 
     @model_validator(mode="after")
     def _every_schedule_has_its_policy(self) -> Self:
-        """And a policy has one schedule, or one sweep would be taken for the other's."""
+        """Each policy has at most one schedule, so that a sweep belongs to one schedule only."""
         of: dict[str, str] = {}
         for name, schedule in self.schedules.items():
             if schedule.policy not in self.policies:
@@ -152,7 +152,7 @@ class File(Strict):
 
     @model_validator(mode="after")
     def _every_cloud_is_a_target(self) -> Self:
-        """What is launched on a cloud that is not swept would never end."""
+        """Instances on a cloud that is not swept would never end."""
         for name, fleet in self.fleets.items():
             if not isinstance(fleet, CloudFleetEntry):
                 continue
@@ -175,7 +175,7 @@ class File(Strict):
 
     @model_validator(mode="after")
     def _every_launch_ends(self) -> Self:
-        """Whoever is launched can be ended: by a policy, in a sweep and on a day that may lose as many."""
+        """Some policy can end each fleet: its limits allow as many instances, and no tag protects them."""
         limits = [
             self.limits.limits(policy.limits)
             for policy in self.policies.values()
@@ -191,15 +191,15 @@ class File(Strict):
                 raise ValueError(
                     f"fleets.{name} launches with the tag {key}, which protects: its lease would never end"
                 )
-            if 0 < most < fleet.count.max:  # zero is somebody's will
+            if 0 < most < fleet.count.max:  # the operator may set zero on purpose
                 raise ValueError(
-                    f"fleets.{name} may have {fleet.count.max} instances; what ends leases may end {most} at once "
-                    f"(per_sweep, per_day): a fleet of that size would never end"
+                    f"fleets.{name} may have {fleet.count.max} instances; the policy that ends leases may end {most} "
+                    f"at once (per_sweep, per_day): a fleet of that size would never end"
                 )
         return self
 
     def policy(self, name: str, version: str) -> Policy:
-        """A policy in the core's words."""
+        """Return the core's Policy of this name."""
         entry = self.policies[name]
         return Policy(
             name=name,
@@ -213,7 +213,7 @@ class File(Strict):
 
 
 def shielding(tags: Iterable[str], protection: Protection) -> str:
-    """The first of the tags that would protect whoever carries it; empty if none does."""
+    """Return the first of the tags that protects an instance; empty if none does."""
     wanted = {folded(key) for key in protection.tags}
     return next((key for key in tags if folded(key) in wanted), "")
 

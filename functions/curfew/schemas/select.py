@@ -1,4 +1,4 @@
-"""*request*: what a policy of the policy file looks for, as foreign data that is checked here."""
+"""*request*: validates the ``select`` of a policy."""
 
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -17,13 +17,13 @@ from .fields import InstanceTypes, Regions, Selectable, States, Strict, TagKey, 
 
 
 class TagValues(Strict):
-    """The values of a tag that match: a text, a list of texts, or patterns under ``like``."""
+    """The values of a tag that match: a text, a list of texts, or patterns in ``like``."""
 
     values: TagTexts = ()
     like: TagTexts = ()
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _not_empty(self) -> Self:
         if not self.values and not self.like:
             raise ValueError("needs a value, a list of values, or like: with a pattern")
         return self
@@ -38,7 +38,7 @@ def _tag_values(value: object) -> object:
 
 
 class _ShortOrLong:
-    """Tells the JSON Schema that a text or a list may stand for the whole."""
+    """Adds the short forms, a text or a list, to the JSON Schema."""
 
     @staticmethod
     def __get_pydantic_json_schema__(
@@ -52,7 +52,7 @@ type TagMatch = Annotated[TagValues, BeforeValidator(_tag_values), _ShortOrLong]
 
 
 class Select(Strict):
-    """What a policy looks for. All conditions must hold."""
+    """Which instances a policy selects. All conditions must hold."""
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": ["states"]}, {"required": ["lease"]}]}
@@ -79,9 +79,9 @@ class Select(Strict):
         return self
 
     def selector(self) -> Selector:
-        """The same in the core's words."""
+        """Return the core's Selector."""
         return Selector(
-            # A lease ends whatever the instance does with its time.
+            # A lease ends in whatever state the instance is.
             states=frozenset(State(state) for state in self.states or get_args(Selectable)),
             tags=tuple(
                 TagFilter(key=key, values=match.values, like=match.like)

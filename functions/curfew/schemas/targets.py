@@ -1,4 +1,4 @@
-"""*request*: which accounts, clouds and regions the policy file means, as foreign data that is checked here."""
+"""*request*: validates the accounts, clouds and regions of the policy file."""
 
 from typing import Literal, Self
 
@@ -8,16 +8,16 @@ from .fields import AccountIds, CloudName, CloudRegions, Regions, Strict, UnitId
 
 
 class Organization(Strict):
-    """Accounts of AWS Organizations: those in the units, and in the units below them, without some."""
+    """Accounts of AWS Organizations: those in the units and in the units below them, except ``without``."""
 
     units: UnitIds
     without: AccountIds = ()
 
 
 class Cloud(Strict):
-    """An OpenStack cloud of clouds.yaml: one project of it, in these regions.
+    """An OpenStack cloud of clouds.yaml: one project, in these regions.
 
-    No lock and no policy of the cloud holds an administrator back, so one acts only where it is said.
+    Locks and policies of the cloud do not bind an administrator, so Curfew acts as one only if this entry allows it.
     """
 
     regions: CloudRegions
@@ -25,9 +25,9 @@ class Cloud(Strict):
 
 
 class Targets(Strict):
-    """Which accounts, clouds and regions are swept. Without a word, the deployment's own account and region.
+    """Which accounts, clouds and regions are swept. By default, the deployment's own account and region.
 
-    ``regions`` are those of AWS; each cloud has its own.
+    ``regions`` are AWS regions; each cloud has its own.
     """
 
     accounts: AccountIds = ()
@@ -44,5 +44,5 @@ class Targets(Strict):
 
     @property
     def only_clouds(self) -> bool:
-        """Whether nothing of AWS is swept."""
+        """Whether no AWS account is swept."""
         return bool(self.clouds) and not self.accounts and self.organization is None

@@ -1,4 +1,4 @@
-"""*request*: the templates of the policy file, from which fleets are launched, as foreign data that is checked here."""
+"""*request*: validates the fleet templates of the policy file."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
@@ -30,7 +30,7 @@ LONGEST_LEASE = timedelta(days=366)
 
 
 class FleetCount(Strict):
-    """How many instances a launch makes."""
+    """How many instances a launch has: by default and at most."""
 
     default: Annotated[StrictInt, Field(ge=1)] = 1
     max: Annotated[StrictInt, Field(ge=1, le=100)] = 20
@@ -43,7 +43,7 @@ class FleetCount(Strict):
 
 
 class FleetTtl(Strict):
-    """How long a lease lasts: if nobody says, and at most, counted from the moment at which it is given."""
+    """How long a lease lasts: by default and at most, from the launch or the renewal on."""
 
     default: Duration = timedelta(hours=8)
     max: Duration = timedelta(days=7)
@@ -58,9 +58,9 @@ class FleetTtl(Strict):
 
 
 class Template(Strict):
-    """What every template has: nobody who launches chooses an image, a network, a profile or user data.
+    """What every template sets, so that a caller cannot choose an image, a network, a profile or user data.
 
-    ``user_data`` is a file beside this one.
+    ``user_data`` is a file beside the policy file.
     """
 
     key: Annotated[StrictStr, Field(min_length=1, max_length=255)] = ""
@@ -71,7 +71,7 @@ class Template(Strict):
 
 
 class FleetEntry(Template):
-    """A template to launch from on EC2. Types and subnets are in the order of preference."""
+    """A template for EC2. Types and subnets are in order of preference."""
 
     image: ImageId
     instance_types: Annotated[tuple[InstanceType, ...], Field(min_length=1, max_length=16)]
@@ -93,9 +93,9 @@ class FleetEntry(Template):
 
 
 class CloudFleetEntry(Template):
-    """A template to launch from on an OpenStack cloud: image, networks and groups by name or id, flavours by name.
+    """A template for an OpenStack cloud: image, networks and groups by name or id, flavours by name.
 
-    Without a network, what is launched has none. ``region`` is said where the cloud has several.
+    Without ``networks``, the servers have no network. ``region`` is required if the cloud has several.
     """
 
     cloud: CloudName
@@ -118,7 +118,7 @@ class CloudFleetEntry(Template):
 
 
 def _by_cloud(value: object, _: ValidatorFunctionWrapHandler) -> Template:
-    """Whoever names a cloud means one: the errors are those of one kind, not of both."""
+    """Validate as a cloud's template if ``cloud`` is set, so that errors are about one kind of template only."""
     is_cloud = isinstance(value, dict) and "cloud" in value
     return (CloudFleetEntry if is_cloud else FleetEntry).model_validate(value)
 

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, said for people: where it stands, which value, what to do."""
+"""Describes pydantic's validation errors for people: where, which value, what to do."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -10,12 +10,12 @@ type Path = tuple[str | int, ...]
 
 
 def complaints(error: ValidationError, known: Collection[str]) -> Iterator[tuple[Path, str]]:
-    """Each thing that is wrong, and where. ``known`` are the keys that a misspelt one may have meant."""
+    """Yield the path and the description of each error. ``known`` are the keys that an unknown key may stand for."""
     return said(error.errors(include_url=False), known)
 
 
 def said(faults: Sequence[Mapping[str, Any]], known: Collection[str]) -> Iterator[tuple[Path, str]]:
-    """The same for faults in pydantic's words that somebody else has caught."""
+    """Yield the same for errors in pydantic's format."""
     for wrong in faults:
         path: Path = wrong["loc"]
         if wrong["type"] == "extra_forbidden":
@@ -26,7 +26,7 @@ def said(faults: Sequence[Mapping[str, Any]], known: Collection[str]) -> Iterato
 
 
 def _within(path: Path, other: Path) -> bool:
-    """Whether the other fault is inside: a list whose items are wrong is not empty as well."""
+    """Return whether the other error is inside: a list with invalid items is not reported as empty, too."""
     return len(other) > len(path) and other[: len(path)] == path
 
 
@@ -37,9 +37,9 @@ def _complaint(wrong: Mapping[str, Any]) -> str:
         case "string_type":
             return f"is {_shown(wrong['input'])}, not a text: put it in quotes"
         case "value_error":
-            said = str(wrong["ctx"]["error"])
+            text = str(wrong["ctx"]["error"])
             value = wrong["input"]
-            return said if isinstance(value, Mapping) else f"{_shown(value)} {said}"
+            return text if isinstance(value, Mapping) else f"{_shown(value)} {text}"
         case "too_short":
             return "is empty"
         case "greater_than_equal":
@@ -51,8 +51,8 @@ def _complaint(wrong: Mapping[str, Any]) -> str:
         case "dict_type" | "model_type":
             return f"is {_shown(wrong['input'])}, not a mapping of keys to values"
         case _:
-            said = str(wrong["msg"])
-            return f"is {_shown(wrong['input'])}: {said[0].lower()}{said[1:]}"
+            text = str(wrong["msg"])
+            return f"is {_shown(wrong['input'])}: {text[0].lower()}{text[1:]}"
 
 
 def _shown(value: object) -> str:

@@ -1,7 +1,7 @@
-"""How fleets, their launches and their instances look as DynamoDB items.
+"""Converts fleets, launches and members to DynamoDB items and back.
 
-An instant that a condition compares stands twice: as a text for people, and in seconds since 1970 as ``…_epoch``. Who
-changes only one of them by hand makes the item unreadable: then nobody decides by half of it.
+Timestamps used in conditions are stored twice, as ISO 8601 text and as epoch seconds (``…_epoch``). If they disagree,
+the item is rejected, so a manual edit of one cannot take partial effect.
 """
 
 import json
@@ -24,39 +24,39 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def seconds(at: datetime) -> dict[str, str]:
-    """An instant as a number that conditions can compare, exact to the microsecond."""
+    """Return an instant as seconds since 1970, exact to the microsecond, which conditions can compare."""
     return _exact(at - _EPOCH)
 
 
 def moment(name: str, at: datetime) -> dict[str, Any]:
-    """An instant under its name, as a text and as a number."""
+    """Return the two attributes of an instant: text and number."""
     return {name: text(at), f"{name}_epoch": seconds(at)}
 
 
 def target_of(item: Item) -> Target:
-    """Where a fleet or a plan is at home."""
+    """Return the target of a fleet's or a plan's item."""
     return Target(
         provider=item["provider"]["S"], account=item["account"]["S"], region=item["region"]["S"]
     )
 
 
 def of_target(target: Target) -> dict[str, Any]:
-    """A target as attributes."""
+    """Return a target's attributes."""
     return {name: text(value) for name, value in asdict(target).items()}
 
 
 def launch(operation: str) -> str:
-    """Where all that belongs to one launch stands."""
+    """Return the partition key of a launch."""
     return f"fleet#{operation}"
 
 
 def home(target: Target, instance_id: str) -> dict[str, Any]:
-    """The key of what says to which fleet an instance belongs."""
+    """Return the key of the item that names an instance's fleet."""
     return key(f"lease#{target}", instance_id)
 
 
 def of_fleet(fleet: Fleet) -> Item:
-    """A fleet in its place."""
+    """Return the item of a fleet."""
     return {
         **key(FLEETS, fleet.name),
         "operation": text(fleet.operation),
@@ -76,7 +76,7 @@ def of_fleet(fleet: Fleet) -> Item:
 
 
 def fleet_of(item: Item) -> Fleet:
-    """A fleet as it stands."""
+    """Return the fleet of an item. Raises ValueError if its timestamps disagree."""
     return Fleet(
         name=item["sk"]["S"],
         operation=item["operation"]["S"],
@@ -96,28 +96,28 @@ def fleet_of(item: Item) -> Fleet:
 
 
 def locked_at(item: Item) -> datetime | None:
-    """When the lock of a fleet was last taken or kept."""
+    """Return when the lock of a fleet was last taken or extended, or None."""
     return instant(item["locked_at"]) if "locked_at" in item else None
 
 
 def of_order(order: Order) -> Item:
-    """A frozen order in its place."""
-    said = json.dumps(asdict(order), sort_keys=True, ensure_ascii=False)
-    return {**key(launch(order.operation), ORDER), "order": text(said)}
+    """Return the item of a frozen launch spec."""
+    content = json.dumps(asdict(order), sort_keys=True, ensure_ascii=False)
+    return {**key(launch(order.operation), ORDER), "order": text(content)}
 
 
 def order_of(item: Item) -> Order:
-    """A frozen order, to the last detail."""
-    said = json.loads(item["order"]["S"])
+    """Return the frozen launch spec of an item."""
+    content = json.loads(item["order"]["S"])
     lists: dict[str, Any] = {
-        name: tuple(said.pop(name)) for name in ("instance_types", "subnets", "security_groups")
+        name: tuple(content.pop(name)) for name in ("instance_types", "subnets", "security_groups")
     }
-    lists["networks"] = tuple(said.pop("networks", ()))  # an older order is for a cloud without
-    return Order(target=Target(**said.pop("target")), **lists, **said)
+    lists["networks"] = tuple(content.pop("networks", ()))  # older specs are for EC2
+    return Order(target=Target(**content.pop("target")), **lists, **content)
 
 
 def of_key(scope: str, body: str, fleet: Fleet) -> Item:
-    """An idempotency key in its place."""
+    """Return the item of an idempotency key."""
     return {
         **key(f"key#{scope}", "key"),
         "body": text(body),
@@ -128,12 +128,12 @@ def of_key(scope: str, body: str, fleet: Fleet) -> Item:
 
 
 def attempt_place(number_: int) -> str:
-    """Where an attempt stands."""
+    """Return the sort key of an attempt."""
     return f"{ATTEMPT}{number_:03d}"
 
 
 def of_attempt(operation: str, attempt: Attempt, worker: str) -> Item:
-    """An attempt in its place, with whoever made it."""
+    """Return the item of an attempt, with the worker that made it."""
     return {
         **key(launch(operation), attempt_place(attempt.number)),
         "number": number(attempt.number),
@@ -145,7 +145,7 @@ def of_attempt(operation: str, attempt: Attempt, worker: str) -> Item:
 
 
 def of_answer(attempt: Attempt) -> dict[str, Any]:
-    """What came of an attempt, as attributes."""
+    """Return the attributes of an attempt's result."""
     return {
         "answer": text(attempt.answer),
         "launched": number(attempt.launched),
@@ -154,7 +154,7 @@ def of_answer(attempt: Attempt) -> dict[str, Any]:
 
 
 def attempt_of(item: Item) -> Attempt:
-    """An attempt as it stands."""
+    """Return the attempt of an item."""
     return Attempt(
         number=int(item["number"]["N"]),
         pool=int(item["pool"]["N"]),
@@ -166,7 +166,7 @@ def attempt_of(item: Item) -> Attempt:
 
 
 def member_of(item: Item) -> Member:
-    """One instance of a fleet."""
+    """Return the fleet's instance of an item."""
     return Member(
         instance_id=item["sk"]["S"].removeprefix(INSTANCE),
         born_at=instant(item["born_at"]),

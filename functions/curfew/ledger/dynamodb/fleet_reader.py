@@ -1,4 +1,4 @@
-"""What the register of fleets says, read from the ledger's table. Where what stands is told in ``dynamo_fleets``."""
+"""Reads the register of fleets from the ledger's table; ``fleets`` describes its items."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -17,7 +17,7 @@ NOT_ENDED = "attribute_not_exists(#ended_at)"
 
 
 class FleetRecords:
-    """The half of the register that changes nothing."""
+    """The read-only part of the register."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -42,7 +42,7 @@ class FleetRecords:
             return None if item is None else items.fleet_of(item)
 
     def page(self, *, limit: int, after: str = "", ended: bool = False) -> Page[Fleet]:
-        """Reads over those that have ended, which stay for good."""
+        """Without ``ended``, the query still reads the ended fleets, which are never deleted."""
         found = self._table.query(
             items.FLEETS, after=after, where="" if ended else NOT_ENDED, page=limit + 1
         )
@@ -75,7 +75,7 @@ class FleetRecords:
             return tuple(map(items.member_of, found))
 
     def leases(self, target: Target, ids: Sequence[str]) -> Mapping[str, Lease]:
-        """An instance whose launch is no longer that of the fleet has none."""
+        """An instance has no lease if its fleet's name now belongs to another launch."""
         homes = self.homes(target, ids)
         places = [place(items.FLEETS, name) for name in dict.fromkeys(n for n, _ in homes.values())]
         with self._table.speaking():
@@ -88,7 +88,7 @@ class FleetRecords:
             }
 
     def homes(self, target: Target, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """The name of the fleet and the launch of each instance that came of one."""
+        """Return the fleet's name and the launch id of each instance that has one."""
         places = [items.home(target, id_) for id_ in dict.fromkeys(ids)]
         with self._table.speaking():
             return {

@@ -1,15 +1,15 @@
 """The register of fleets in the ledger's table.
 
     pk                  sk              what
-    fleet               <name>          the fleet that holds the name: lease, step, lock and claim
-    fleet#<operation>   order           the frozen order of a launch
-    fleet#<operation>   attempt#<nnn>   one call of it, with the worker who made it
-    fleet#<operation>   instance#<id>   one instance that came of it, and when it ended
-    lease#<target>      <instance id>   to which fleet and launch an instance belongs
-    key#<scope>         key             an idempotency key: which launch it stands for, and what was asked
+    fleet               <name>          the fleet of this name: lease, phase, lock and claim
+    fleet#<operation>   order           the frozen spec of a launch
+    fleet#<operation>   attempt#<nnn>   one attempt of the launch, with the worker that made it
+    fleet#<operation>   instance#<id>   one instance of the launch, and when it ended
+    lease#<target>      <instance id>   the fleet and the launch of an instance
+    key#<scope>         key             an idempotency key: its launch, and the digest of the request
 
-Only the keys have ``expires``. The lease stands on the fleet alone, so that a renewal is one conditional update, and a
-claim is one that excludes it. Lock and claim run out by themselves: nothing has to be deleted, and nothing is.
+Only the keys have ``expires``. Only the fleet's item has the lease, so that a renewal is one conditional update, and a
+claim is another that excludes it. Lock and claim expire by themselves: nothing is ever deleted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ from .fleet_reader import NOT_ENDED, FleetRecords
 from .items import Item, key, text
 from .table import NEW, check, put, update
 
-BIRTHS_PER_WRITE = 50  # TransactWriteItems takes 100 items, a birth is two
+BIRTHS_PER_WRITE = 50  # TransactWriteItems takes 100 items; each instance needs two
 SAME = "#operation = :operation"
 UNCLAIMED = "(attribute_not_exists(#claimed_at_epoch) OR #claimed_at_epoch < :claims_run_from)"
 LOCK = ("locked_by", "locked_at", "locked_until", "locked_until_epoch")
@@ -36,10 +36,10 @@ HELD = "#locked_by = :worker AND #locked_until_epoch > :now"
 
 
 class DynamoFleets(FleetRecords):
-    """The register behind the protocol. A worker's name must be its own: it tells whose an attempt is."""
+    """Implements ``Fleets``. Each worker must have a name of its own, which identifies its attempts."""
 
     def open(self, fleet: Fleet, order: Order, key: Key) -> Fleet:
-        """One transaction of fleet, order and key; whoever comes second finds the first one's key."""
+        """Write fleet, launch spec and key in one transaction; a second caller finds the key of the first."""
         refused = self._table.transact(
             [
                 put(items.of_fleet(fleet), when=f"{NEW} OR attribute_exists(#ended_at)"),
@@ -49,15 +49,15 @@ class DynamoFleets(FleetRecords):
         )
         if refused is None:
             return fleet
-        if known := self.recall(key):
-            return known
+        if existing := self.recall(key):
+            return existing
         by_name, *_ = refused
         raise (
             rules.written_already(fleet.operation) if by_name is None else rules.taken(fleet.name)
         )
 
     def lock(self, fleet: Fleet, worker: str, *, now: datetime, until: datetime) -> bool:
-        """Its own repetition finds its own lock."""
+        """A retried write finds the lock that its first try took."""
         free = "attribute_not_exists(#locked_by) OR #locked_by = :worker"
         return self._change(
             fleet.name,
@@ -74,7 +74,7 @@ class DynamoFleets(FleetRecords):
         )
 
     def attempt(self, fleet: Fleet, worker: str, attempt: Attempt, *, now: datetime) -> bool:
-        """One transaction: the fleet is looked at when the attempt is written, and not before."""
+        """Check the fleet and write the attempt in one transaction."""
         refused = self._table.transact(
             [
                 check(
@@ -94,11 +94,11 @@ class DynamoFleets(FleetRecords):
         return by_fleet is None and there == items.of_attempt(fleet.operation, attempt, worker)
 
     def record(self, fleet: Fleet, instance_ids: Sequence[str], *, now: datetime) -> None:
-        """The instance and its way back to the fleet, both or none."""
-        for some in batched(dict.fromkeys(instance_ids), BIRTHS_PER_WRITE, strict=False):
+        """Write each instance and its reference to the fleet, both or neither."""
+        for batch in batched(dict.fromkeys(instance_ids), BIRTHS_PER_WRITE, strict=False):
             writes = [
                 write
-                for id_ in some
+                for id_ in batch
                 for write in (
                     update(
                         key(items.launch(fleet.operation), f"{items.INSTANCE}{id_}"),
@@ -129,15 +129,15 @@ class DynamoFleets(FleetRecords):
             raise rules.no_attempt(fleet.operation, attempt.number)
 
     def advance(self, fleet: Fleet, worker: str, step: Step, problem: str = "") -> bool:
-        """With the step, the end is written: at the last instance's, or if there is none at that of the lock."""
-        told = {"step": text(step), "problem": text(problem), "advanced_by": text(worker)}
+        """Write the phase together with the fleet's end: its last instance's, or without any the time of the lock."""
+        change = {"step": text(step), "problem": text(problem), "advanced_by": text(worker)}
         done = self._change(
             fleet.name,
             fleet.operation,
-            {**told, **self._end_of(fleet, step)},
+            {**change, **self._end_of(fleet, step)},
             without=LOCK,
             when="#locked_by = :worker",
-            mine=lambda there: "locked_by" not in there and told.items() <= there.items(),
+            mine=lambda there: "locked_by" not in there and change.items() <= there.items(),
             worker=text(worker),
         )
         if done and step.finished:
@@ -145,7 +145,7 @@ class DynamoFleets(FleetRecords):
         return done
 
     def renew(self, fleet: Fleet, expires_at: datetime, *, now: datetime) -> bool:
-        """A renewal that was made before the claim counts, even if its answer was lost: its mark shows it."""
+        """A renewal before the claim counts even if its answer was lost: a mark identifies it."""
         mark = {"renewal": text(uuid4().hex)}
         return self._change(
             fleet.name,
@@ -157,8 +157,9 @@ class DynamoFleets(FleetRecords):
         )
 
     def claim(self, fleet: str, operation: str, by: str, *, now: datetime, expired: bool) -> bool:
-        """Its own repetition finds its own claim. What is written down as ended can
-        only be claimed with ``expired``: a sweep that sees an instance run believes its eyes.
+        """A retried write finds the claim that its first try took.
+
+        A fleet that is recorded as ended can be claimed with ``expired`` only: a sweep may see an instance of it run.
         """
         return self._change(
             fleet,
@@ -172,7 +173,7 @@ class DynamoFleets(FleetRecords):
         )
 
     def hand_over(self, fleet: str, operation: str, by: str, to: str, *, now: datetime) -> bool:
-        """Its own repetition finds the claim with the taker, whose name is used once."""
+        """A retried write finds the claim with ``to``, which is used once."""
         return self._change(
             fleet,
             operation,
@@ -204,7 +205,7 @@ class DynamoFleets(FleetRecords):
             self._close(name, operation)
 
     def close(self, fleet: Fleet, *, now: datetime) -> bool:
-        """Its own repetition finds the fleet ended."""
+        """A retried write finds the fleet ended."""
         there = self.get(fleet.name)
         if there is None or not there.step.finished or self.members(fleet.operation):
             return False
@@ -222,14 +223,14 @@ class DynamoFleets(FleetRecords):
         item = self._table.get(items.FLEETS, fleet.name) or {}
         members = self.members(fleet.operation)
         with self._table.speaking():
-            at = rules.over(step, members, nobody=items.locked_at(item))
+            at = rules.over(step, members, empty=items.locked_at(item))
         return {"ended_at": text(at)} if at else {}
 
     def _close(self, name: str, operation: str) -> None:
-        """Whoever is later, the end of the launch or that of the last instance, sees the other and closes."""
+        """End the fleet. Both the end of the launch and that of the last instance call this; the later one ends it."""
         fleet = self.get(name)
         if fleet and fleet.operation == operation and not fleet.ended_at:
-            at = rules.over(fleet.step, self.members(operation), nobody=None)
+            at = rules.over(fleet.step, self.members(operation), empty=None)
             if at:
                 self._change(name, operation, {"ended_at": text(at)}, when=NOT_ENDED)
 
@@ -244,7 +245,7 @@ class DynamoFleets(FleetRecords):
         mine: Callable[[Item], bool] = lambda _there: False,
         **values: Item,
     ) -> bool:
-        """Change a fleet on a condition; ``mine`` tells one's own change where its repetition finds it."""
+        """Change a fleet on a condition. ``mine`` recognizes the caller's own change, for a retried write."""
         refused = self._table.write(
             update(
                 key(items.FLEETS, name),

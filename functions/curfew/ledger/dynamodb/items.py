@@ -1,4 +1,4 @@
-"""How the ledger's things look as DynamoDB items: attribute values in, the ledger's words out, and back."""
+"""Converts the ledger's records to DynamoDB items and back."""
 
 import json
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from ..records import Round, Watermark
 
 type Item = Mapping[str, Any]
 
-# Day budgets may go; what was seen and what was done stays.
+# For daily budgets and idempotency keys; first-seen times and audit entries are kept.
 RETENTION = timedelta(days=400)
 LAST = "9" * 12
 DONE = "done#"
 
 
 def entry_of(item: Item) -> Entry:
-    """An audit entry as it was written."""
+    """Return the audit entry of an item."""
     return Entry(
         draft=Draft(
             kind=EntryKind(item["kind"]["S"]),
@@ -34,7 +34,7 @@ def entry_of(item: Item) -> Entry:
 
 
 def item_of(audit: str, entry: Entry) -> Item:
-    """An audit entry in its place."""
+    """Return the item of an audit entry."""
     draft = entry.draft
     return {
         **key(audit, entry_place(entry.number)),
@@ -49,42 +49,42 @@ def item_of(audit: str, entry: Entry) -> Item:
 
 
 def key(pk: str, sk: str) -> dict[str, Any]:
-    """An item's key."""
+    """Return an item's key."""
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def watermark_place(policy: str, schedule: str) -> str:
-    """Where a watermark stands: the last of all, or of a schedule."""
+    """Return the sort key of a watermark: of the last sweep, or of a schedule's last one."""
     return f"{policy}@{schedule}" if schedule else policy
 
 
 def entry_place(number: int) -> str:
-    """An entry's number, so that texts sort as numbers do."""
+    """Return an entry's sort key: its number with leading zeros, so that texts sort as numbers."""
     return f"{number:0{len(LAST)}d}"
 
 
 def text(value: str | datetime) -> dict[str, str]:
-    """A text, or an instant as one."""
+    """Return a string attribute; an instant is written as ISO 8601."""
     return {"S": value.isoformat() if isinstance(value, datetime) else str(value)}
 
 
 def number(value: int) -> dict[str, str]:
-    """A number."""
+    """Return a number attribute."""
     return {"N": str(value)}
 
 
 def instant(value: Item) -> datetime:
-    """An instant that was written as a text."""
+    """Return the instant of a string attribute."""
     return datetime.fromisoformat(value["S"])
 
 
 def expiry(at: datetime) -> int:
-    """When the table may let go of what is of this time."""
+    """Return when the table may delete an item of this time, in seconds since 1970."""
     return int((at + RETENTION).timestamp())
 
 
 def watermark_of(item: Item) -> Watermark:
-    """A watermark as it was written."""
+    """Return the watermark of an item."""
     return Watermark(
         sweep_id=item["sweep_id"]["S"],
         completed_at=instant(item["completed_at"]),
@@ -95,7 +95,7 @@ def watermark_of(item: Item) -> Watermark:
 
 
 def of_watermark(watermark: Watermark) -> Item:
-    """A watermark without its key."""
+    """Return a watermark's attributes, without the key."""
     scheduled = watermark.scheduled_at
     return {
         "sweep_id": text(watermark.sweep_id),
@@ -107,7 +107,7 @@ def of_watermark(watermark: Watermark) -> Item:
 
 
 def round_of(schedule: str, item: Item) -> Round:
-    """A round as it was written."""
+    """Return the schedule run of an item."""
     return Round(
         schedule=schedule,
         window=instant(item["window"]),
@@ -118,7 +118,7 @@ def round_of(schedule: str, item: Item) -> Round:
 
 
 def of_round(round_: Round) -> Item:
-    """A round without its key."""
+    """Return a schedule run's attributes, without the key."""
     return {
         "window": text(round_.window),
         "begun_at": text(round_.begun_at),
@@ -128,6 +128,6 @@ def of_round(round_: Round) -> Item:
 
 
 def target_of(words: str) -> Target:
-    """A target as it is spelt in a key."""
+    """Return the target that a key names."""
     provider, account, region = words.split(":")
     return Target(provider=provider, account=account, region=region)

@@ -1,21 +1,20 @@
-"""The ledger in one DynamoDB table: many small items, never a growing one.
+"""The ledger in one DynamoDB table: many small items, of which none grows.
 
-The register of fleets (``dynamo_fleets``) and the plans (``dynamo_plans``) stand in the same table. Beside them:
+The same table has the register of fleets (``fleets``) and the stored plans (``plans``). The other items are:
 
     pk                          sk              what
     pause                       pause           the pause switch
     seen#<target>               <instance id>   when an instance was first seen
-    day#<provider>:<account>    <date>          how many actions a day has cost
+    day#<provider>:<account>    <date>          how many actions of a day are reserved
     audit#<target>              head            number and hash of the newest entry
     audit#<target>              <number>        one entry of the audit chain
-    audit#<target>              settled         up to which number every intent has its outcome
+    audit#<target>              settled         the number up to which every intent has its outcome
     watermark#<target>          <policy>        the last complete sweep
     watermark#<target>          <policy>@<...>  the last complete sweep that a schedule started
-    schedule#<schedule>         round           the window that was begun last, and how often
+    schedule#<schedule>         round           the last window that began, and how often it was tried
     schedule#<schedule>         done#<target>   the last window that a target has completed
 
-``expires`` is the table's time-to-live attribute; of these, only the days have it. What was seen and what was
-done is kept.
+``expires`` is the table's time-to-live attribute. Of these items only the days have it; all others are kept.
 """
 
 import time
@@ -36,11 +35,11 @@ from .table import NEW, TRIES, Table, put, update
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-ENTRIES_PER_WRITE = 50  # TransactWriteItems takes 100 items, the head is one
+ENTRIES_PER_WRITE = 50  # TransactWriteItems takes 100 items; the head is one of them
 
 
 class DynamoLedger:
-    """The table behind the protocol. ``client`` is a DynamoDB client of the table's region; ``sleep`` waits."""
+    """Implements ``Ledger``. ``client`` is a DynamoDB client in the table's region; ``sleep`` waits, in seconds."""
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class DynamoLedger:
         self.plans = DynamoPlans(self._table)
 
     def paused(self) -> Pause | None:
-        """Read consistently before every batch."""
+        """Return the pause, or None. Every batch reads it."""
         item = self._table.get("pause", "pause")
         if item is None or item.get("on") == {"BOOL": False}:
             return None
@@ -64,28 +63,28 @@ class DynamoLedger:
             )
 
     def pause(self, pause: Pause) -> None:
-        """Throw the switch."""
-        said = {
+        """Pause Curfew."""
+        content = {
             "since": items.text(pause.since),
             "by": items.text(pause.by),
             "reason": items.text(pause.reason),
         }
-        self._table.write(put({**items.key("pause", "pause"), "on": {"BOOL": True}, **said}))
+        self._table.write(put({**items.key("pause", "pause"), "on": {"BOOL": True}, **content}))
 
     def resume(self) -> None:
-        """Release the switch; the item stays, so that no right to delete is needed."""
+        """End the pause; the item is kept, so that the role needs no right to delete."""
         self._table.write(put({**items.key("pause", "pause"), "on": {"BOOL": False}}))
 
     def witness(self, target: Target, ids: Sequence[str], now: datetime) -> Mapping[str, datetime]:
-        """Read what is known, write what is not; a writer who comes second reads the first one's word."""
-        known = self._seen(target, ids)
+        """Read the recorded times and record the missing ones; of two writers, the first one's time counts."""
+        seen = self._seen(target, ids)
         for id_ in dict.fromkeys(ids):
-            if id_ not in known:
-                known[id_] = self._first_seen(target, id_, now)
-        return known
+            if id_ not in seen:
+                seen[id_] = self._first_seen(target, id_, now)
+        return seen
 
     def reserve(self, target: Target, day: date, count: int, limit: int) -> bool:
-        """One conditional update; a lost answer that the SDK repeats can only count too much."""
+        """One conditional update. If the SDK retries it after a lost answer, it can only reserve too much."""
         if count > limit:
             return False
         change = update(
@@ -98,12 +97,12 @@ class DynamoLedger:
         return self._table.write(change) is None
 
     def append(self, target: Target, drafts: Sequence[Draft]) -> None:
-        """Entries and the new head in one transaction, so that the chain never forks."""
-        for some in batched(drafts, ENTRIES_PER_WRITE, strict=False):
-            self._append(target, some)
+        """Write entries and the new head in one transaction, so that the chain never forks."""
+        for batch in batched(drafts, ENTRIES_PER_WRITE, strict=False):
+            self._append(target, batch)
 
     def entries(self, target: Target, *, after: int = 0) -> Iterator[Entry]:
-        """Page through the chain."""
+        """Yield the entries after number ``after``, page by page."""
         found = self._table.query(
             f"audit#{target}", between=(items.entry_place(after + 1), items.LAST)
         )
@@ -111,7 +110,7 @@ class DynamoLedger:
             yield from map(items.entry_of, found)
 
     def open_intents(self, target: Target) -> tuple[Entry, ...]:
-        """Read from the first entry that was still open the last time, and remember how far all is settled."""
+        """Read from the first intent that was open at the last call, and record up to where all have outcomes."""
         audit = f"audit#{target}"
         mark = self._table.get(audit, "settled")
         with self._table.speaking():
@@ -127,7 +126,7 @@ class DynamoLedger:
         return still_open
 
     def watermark(self, target: Target, policy: str, schedule: str = "") -> Watermark | None:
-        """The last complete sweep, or the last one of a schedule."""
+        """Return the last complete sweep, or the last one of a schedule."""
         item = self._table.get(f"watermark#{target}", items.watermark_place(policy, schedule))
         if item is None:
             return None
@@ -135,7 +134,7 @@ class DynamoLedger:
             return items.watermark_of(item)
 
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
-        """Record a complete sweep in the place of an earlier one; its schedule's first, which counts for more."""
+        """Replace the watermark of an earlier sweep; the schedule's first, since it is the more important one."""
         for schedule in dict.fromkeys((watermark.schedule, "")):
             key = items.key(f"watermark#{target}", items.watermark_place(policy, schedule))
             item = {**key, **items.of_watermark(watermark)}
@@ -149,7 +148,7 @@ class DynamoLedger:
             self._table.write(put(done, when=when, at=done["window"]))
 
     def round(self, schedule: str) -> Round | None:
-        """The last round of a schedule."""
+        """Return the last run of a schedule, or None."""
         item = self._table.get(f"schedule#{schedule}", "round")
         if item is None:
             return None
@@ -157,7 +156,7 @@ class DynamoLedger:
             return items.round_of(schedule, item)
 
     def begin(self, round_: Round, *, after: Round | None) -> bool:
-        """Begin a round. That it stands there already as it is means that an answer was lost."""
+        """Begin a run of a schedule. An equal item in the table means that the answer of the first try was lost."""
         item = {**items.key(f"schedule#{round_.schedule}", "round"), **items.of_round(round_)}
         if after is None:
             there = self._table.write(put(item, when=NEW))
@@ -169,7 +168,7 @@ class DynamoLedger:
         return there is None or there == item
 
     def covered(self, schedule: str, window: datetime) -> frozenset[Target]:
-        """The targets that have completed the window, or a later one: all of them in one query."""
+        """Return the targets that have completed the window, or a later one, by one query."""
         found = self._table.query(f"schedule#{schedule}", prefix=items.DONE)
         with self._table.speaking():
             return frozenset(
@@ -207,10 +206,12 @@ class DynamoLedger:
             if self._write(audit, entries, after=number):
                 return
             self._table.wait(attempt)
-        raise LedgerError(f"the audit chain of {target} is too busy: {TRIES} tries were overtaken")
+        raise LedgerError(
+            f"the audit chain of {target} is too busy: other sweeps were first {TRIES} times; try again later"
+        )
 
     def _write(self, audit: str, entries: Sequence[Entry], *, after: int) -> bool:
-        """Whether they were written; another sweep may have appended first, and the place after it is free."""
+        """Return whether the entries were written: False if another sweep has appended after number ``after``."""
         newest = entries[-1]
         head = {
             **items.key(audit, "head"),

@@ -1,4 +1,4 @@
-"""How plans that somebody asked for look as DynamoDB items: the record, and one verdict per instance with all of it."""
+"""Converts stored plans and their verdicts to DynamoDB items and back."""
 
 import json
 from dataclasses import asdict
@@ -20,12 +20,12 @@ VERDICT = "verdict#"
 
 
 def plan(id_: str) -> str:
-    """Where a plan and its verdicts stand."""
+    """Return the partition key of a plan and its verdicts."""
     return f"plan#{id_}"
 
 
 def of_record(record: PlanRecord) -> Item:
-    """A plan in its place, without its verdicts."""
+    """Return the item of a plan, without its verdicts."""
     return {
         **key(plan(record.id), RECORD),
         "id": text(record.id),
@@ -44,7 +44,7 @@ def of_record(record: PlanRecord) -> Item:
 
 
 def record_of(item: Item) -> PlanRecord:
-    """A plan as it stands, without its verdicts."""
+    """Return the plan of an item, without its verdicts."""
     return PlanRecord(
         id=item["id"]["S"],
         policy=item["policy"]["S"],
@@ -61,7 +61,7 @@ def record_of(item: Item) -> PlanRecord:
 
 
 def of_verdict(record: PlanRecord, verdict: Verdict) -> Item:
-    """A verdict in its place."""
+    """Return the item of a verdict."""
     judged, outcome = verdict.judged, verdict.outcome
     return {
         **key(plan(record.id), f"{VERDICT}{judged.instance.id}"),
@@ -75,7 +75,7 @@ def of_verdict(record: PlanRecord, verdict: Verdict) -> Item:
 
 
 def verdict_of(item: Item) -> Verdict:
-    """A verdict as it stands."""
+    """Return the verdict of an item."""
     instance = _instance_of(json.loads(item["instance"]["S"]))
     rule, reason = item["rule"]["S"], item["reason"]["S"]
     if "action" not in item:
@@ -96,18 +96,18 @@ def _json(values: Any) -> str:
     return json.dumps(values, sort_keys=True, ensure_ascii=False, default=datetime.isoformat)
 
 
-def _instance_of(said: dict[str, Any]) -> Instance:
-    lease = said.pop("lease")
+def _instance_of(content: dict[str, Any]) -> Instance:
+    lease = content.pop("lease")
     instants: dict[str, Any] = {
-        name: datetime.fromisoformat(at) if (at := said.pop(name)) else None
+        name: datetime.fromisoformat(at) if (at := content.pop(name)) else None
         for name in ("launched_at", "first_seen_at")
     }
     return Instance(
-        target=Target(**said.pop("target")),
-        state=State(said.pop("state")),
-        volumes=tuple(Volume(**volume) for volume in said.pop("volumes")),
-        ambiguous=tuple(said.pop("ambiguous", ())),  # older plans are of a cloud that has none
+        target=Target(**content.pop("target")),
+        state=State(content.pop("state")),
+        volumes=tuple(Volume(**volume) for volume in content.pop("volumes")),
+        ambiguous=tuple(content.pop("ambiguous", ())),  # older plans do not have it
         lease=lease and Lease(expires_at=datetime.fromisoformat(lease.pop("expires_at")), **lease),
         **instants,
-        **said,
+        **content,
     )

@@ -1,11 +1,11 @@
-"""The plans that somebody asked for, in the ledger's table.
+"""The stored plans in the ledger's table.
 
     pk          sk                      what
-    plan#<id>   plan                    the plan: what for, by whom, at which step, in numbers
-    plan#<id>   verdict#<instance id>   one verdict with its instance, and what became of it
+    plan#<id>   plan                    the plan: policy, target, caller, step, summary
+    plan#<id>   verdict#<instance id>   one verdict with its instance and its outcome
 
-All have ``expires``, 30 days after the plan was made. A record that says "planned" is written after its verdicts, so
-that all of them are there.
+All have ``expires``, 30 days after the plan was made. The record gets the step "planned" after all verdicts are
+written, so that none is missing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,19 +19,19 @@ from . import plan_items as items
 from .items import key, text
 from .table import NEW, Table, Write, check, put, update
 
-# A transaction holds 4 MB; an instance with 50 tags of the longest, four bytes each, has 80 kB.
+# A transaction has at most 4 MB; an instance with 50 tags of maximum length, four bytes a character, has 80 kB.
 VERDICTS_PER_WRITE = 25
 STILL_PLANNING = f"{NEW} OR #step = :planning"
 
 
 class DynamoPlans:
-    """The plans behind the protocol."""
+    """Implements ``Plans``."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def open(self, record: PlanRecord) -> None:
-        """One that is there already stays as it is."""
+        """Never replaces a record."""
         self._table.write(put(items.of_record(record), when=NEW))
 
     def get(self, id_: str) -> PlanRecord | None:
@@ -40,7 +40,7 @@ class DynamoPlans:
             return None if item is None else items.record_of(item)
 
     def save(self, record: PlanRecord, report: Report) -> None:
-        """Nothing is written once the plan is past planning: whoever made it a second time comes too late."""
+        """Writes nothing if the plan is no longer being planned: another worker has already made it."""
         planning = text(PlanStep.PLANNING)
         guard = check(
             key(items.plan(record.id), items.RECORD), when=STILL_PLANNING, planning=planning
@@ -60,7 +60,7 @@ class DynamoPlans:
         return rules.cut(verdicts, limit, lambda verdict: verdict.judged.instance.id)
 
     def begin(self, record: PlanRecord, by: str) -> bool:
-        """A lost answer leaves a mark that only this very call can know: the same person a second time is second."""
+        """A mark identifies this call if its answer is lost: a second call of the same caller returns False."""
         mark = {"begun": text(uuid4().hex)}
         refused = self._table.write(
             update(
@@ -79,8 +79,8 @@ class DynamoPlans:
     def _write(
         self, record: PlanRecord, verdicts: Iterable[Verdict], *, beside: Sequence[Write]
     ) -> bool:
-        for some in batched(verdicts, VERDICTS_PER_WRITE, strict=False):
-            writes = [put(items.of_verdict(record, verdict)) for verdict in some]
+        for batch in batched(verdicts, VERDICTS_PER_WRITE, strict=False):
+            writes = [put(items.of_verdict(record, verdict)) for verdict in batch]
             if self._table.transact([*beside, *writes]) is not None:
                 return False
         return True

@@ -1,8 +1,8 @@
-"""The one DynamoDB table behind the ledger: read, write on a condition, write together, and speak of what failed.
+"""The ledger's DynamoDB table: reads, conditional writes, transactions and their errors.
 
-Every read is consistent. A write that somebody else's stands against is no error: whoever made it is told what stood
-there, which also shows whether it was their own. The SDK repeats a call whose answer was lost, and the repetition may
-find the first one's work.
+Every read is strongly consistent. A write whose condition fails is no error: it returns the existing item, which also
+shows whether the caller itself wrote it. The SDK retries a call whose answer was lost, and the retry may find what the
+first try wrote.
 """
 
 import re
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 KEYS_PER_READ = 100  # BatchGetItem's own limit
 TRIES = 6
 NEW = "attribute_not_exists(#pk)"
-# What passes by itself: another transaction is at one of the items, or the table is busy.
+# Temporary failures: another transaction changes one of the items, or the table is busy.
 PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """One write, or one check beside writes, before it is made."""
+    """One write, or one condition check in a transaction, not made yet."""
 
     kind: Literal["Put", "Update", "ConditionCheck"]
     request: Mapping[str, Any]
 
 
 def put(item: Item, *, when: str = "", **values: Any) -> Write:
-    """A whole item in the place of any before. ``when`` says ``#name`` for an attribute, ``:name`` for a value."""
+    """Return a write that replaces the item. In ``when``, ``#name`` is an attribute and ``:name`` a value."""
     return Write(kind="Put", request={"Item": item, **_condition(when, values)})
 
 
@@ -50,7 +50,7 @@ def update(
     when: str = "",
     **values: Any,
 ) -> Write:
-    """A change of some attributes: ``once`` is only written where nothing is, ``plus`` is added, ``without`` goes."""
+    """Return a write that sets ``to``, sets ``once`` if missing, adds ``plus`` and removes ``without``."""
     sets = [f"#{name} = :to_{name}" for name in to]
     sets += [f"#{name} = if_not_exists(#{name}, :to_{name})" for name in once or {}]
     words = [f"SET {', '.join(sets)}"] if sets else []
@@ -69,12 +69,12 @@ def update(
 
 
 def check(key: Item, *, when: str, **values: Any) -> Write:
-    """A condition on an item that a transaction leaves as it is."""
+    """Return a condition on an item that the transaction does not change."""
     return Write(kind="ConditionCheck", request={"Key": key, **_condition(when, values)})
 
 
 class Table:
-    """The table. ``client`` is a DynamoDB client of its region; ``sleep`` lets others pass."""
+    """The table. ``client`` is a DynamoDB client in its region; ``sleep`` waits before a retry, in seconds."""
 
     def __init__(
         self, client: "DynamoDBClient", name: str, *, sleep: Callable[[float], None]
@@ -84,7 +84,7 @@ class Table:
         self._sleep = sleep
 
     def get(self, pk: str, sk: str) -> Item | None:
-        """One item. Raises LedgerError."""
+        """Return one item, or None. Raises LedgerError."""
         with self.speaking():
             answer = self._client.get_item(
                 TableName=self._name, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
@@ -92,10 +92,10 @@ class Table:
             return answer.get("Item")
 
     def get_many(self, keys: Sequence[Item]) -> Iterator[Item]:
-        """Those of the items that are there, in no order. The keys must differ. Raises LedgerError."""
-        for some in batched(keys, KEYS_PER_READ, strict=False):
+        """Yield the items that exist, in no order. The keys must differ. Raises LedgerError."""
+        for batch in batched(keys, KEYS_PER_READ, strict=False):
             with self.speaking():
-                yield from self._read_all(some)
+                yield from self._read_all(batch)
 
     def query(
         self,
@@ -108,21 +108,22 @@ class Table:
         page: int | None = None,
         **values: Any,
     ) -> Iterator[Item]:
-        """The items of one ``pk`` in the order of ``sk``, read as they are wanted.
+        """Yield the items of one ``pk`` in the order of ``sk``, page by page.
 
-        Those that begin with ``prefix``, or those ``between`` two, both included. Raises LedgerError.
+        With ``prefix``, those whose ``sk`` begins with it; with ``between``, those from one ``sk`` to another, both
+        included. Raises LedgerError.
         """
         which = "#pk = :pk"
         which += " AND begins_with(#sk, :prefix)" if prefix else ""
         which += " AND #sk BETWEEN :first AND :last" if between else ""
         first, last = between or ("", "")
         places = {"pk": pk, "prefix": prefix, "first": first, "last": last}
-        known = {**{name: {"S": place} for name, place in places.items()}, **values}
+        available = {**{name: {"S": place} for name, place in places.items()}, **values}
         request: dict[str, Any] = {
             "TableName": self._name,
             "ConsistentRead": True,
             "KeyConditionExpression": which,
-            **_names_and_values(f"{which} {where}", known),
+            **_names_and_values(f"{which} {where}", available),
         }
         if where:
             request["FilterExpression"] = where
@@ -140,7 +141,7 @@ class Table:
                     return
 
     def write(self, write: Write) -> Item | None:
-        """Make one write; nothing comes back if it was made, else what stands against it. Raises LedgerError."""
+        """Make one write. Return None if it was made, else the item that its condition refused. Raises LedgerError."""
         call: Any = self._client.put_item if write.kind == "Put" else self._client.update_item
         errors = self._client.exceptions
         for attempt in range(TRIES):
@@ -148,8 +149,8 @@ class Table:
                 try:
                     call(TableName=self._name, **write.request)
                 except errors.ConditionalCheckFailedException as refused:
-                    found: Any = refused.response
-                    return dict(found.get("Item", {}))
+                    answer: Any = refused.response
+                    return dict(answer.get("Item", {}))
                 except errors.TransactionConflictException:
                     pass
                 else:
@@ -158,7 +159,7 @@ class Table:
         raise self._busy("written")
 
     def transact(self, writes: Sequence[Write]) -> tuple[Item | None, ...] | None:
-        """Make all writes or none; nothing comes back if they were made, else what stands against each.
+        """Make all writes or none. Return None if they were made, else for each the item that its condition refused.
 
         Raises LedgerError.
         """
@@ -184,7 +185,7 @@ class Table:
 
     @contextmanager
     def speaking(self) -> Iterator[None]:
-        """Whatever goes wrong inside, with the table or with what stands in it, is a LedgerError that names it."""
+        """Turn any error inside, of the table or of an unreadable item, into a LedgerError that names the table."""
         try:
             yield
         except (ClientError, BotoCoreError) as error:
@@ -193,16 +194,16 @@ class Table:
             ) from error
         except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise LedgerError(
-                f'the ledger, DynamoDB table "{self._name}", holds something that is not its own: '
+                f'the ledger, DynamoDB table "{self._name}", has an item that cannot be read: '
                 f"{type(error).__name__}: {error}"
             ) from error
 
     def wait(self, attempt: int) -> None:
-        """Let others pass, longer each time."""
+        """Wait before the next try, longer each time."""
         self._sleep(0.05 * 2**attempt)
 
     def _read_all(self, keys: Sequence[Item]) -> Iterator[Item]:
-        """BatchGetItem may leave keys unread when it is busy."""
+        """Yield all items; BatchGetItem may leave keys unread if it is busy."""
         for attempt in range(TRIES):
             request: Any = {self._name: {"Keys": list(keys), "ConsistentRead": True}}
             answer = self._client.batch_get_item(RequestItems=request)
@@ -215,7 +216,9 @@ class Table:
         raise self._busy("read")
 
     def _busy(self, done: str) -> LedgerError:
-        return LedgerError(f'the ledger, DynamoDB table "{self._name}", is too busy to be {done}')
+        return LedgerError(
+            f'the ledger, DynamoDB table "{self._name}", is too busy to be {done}: try again later'
+        )
 
 
 def _condition(when: str, values: Mapping[str, Any], *, beside: str = "") -> dict[str, Any]:
@@ -230,7 +233,7 @@ def _condition(when: str, values: Mapping[str, Any], *, beside: str = "") -> dic
 
 
 def _names_and_values(expressions: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Only what the expressions speak of: DynamoDB refuses anything more."""
+    """Return only the names and values that the expressions use: DynamoDB refuses any other."""
     names = {f"#{name}": name for name in re.findall(r"#(\w+)", expressions)}
     used = {f":{name}": values[name] for name in re.findall(r":(\w+)", expressions)}
     return {

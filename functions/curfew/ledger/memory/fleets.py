@@ -1,4 +1,4 @@
-"""The register of fleets in memory: the twin of the one in the table."""
+"""The register of fleets in memory, with the same behaviour as the one in DynamoDB."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,8 +37,8 @@ class MemoryFleets:
 
     @alone
     def open(self, fleet: Fleet, order: Order, key: Key) -> Fleet:
-        if known := self.recall(key):
-            return known
+        if existing := self.recall(key):
+            return existing
         holder = self._fleets.get(fleet.name)
         if holder and holder.ended_at is None:
             raise rules.taken(fleet.name)
@@ -80,12 +80,12 @@ class MemoryFleets:
         return self._orders[operation]
 
     def attempts(self, operation: str) -> tuple[Attempt, ...]:
-        made = self._attempts[operation]
-        return tuple(made[number][1] for number in sorted(made))
+        attempts = self._attempts[operation]
+        return tuple(attempts[number][1] for number in sorted(attempts))
 
     def members(self, operation: str) -> tuple[Member, ...]:
-        born = self._members[operation]
-        return tuple(born[id_] for id_ in sorted(born))
+        members = self._members[operation]
+        return tuple(members[id_] for id_ in sorted(members))
 
     @alone
     def lock(self, fleet: Fleet, worker: str, *, now: datetime, until: datetime) -> bool:
@@ -105,8 +105,8 @@ class MemoryFleets:
         held = lock is not None and lock.worker == worker and now < lock.until
         if there is None or not held or there.claimed(now):
             return False
-        made = self._attempts[fleet.operation]
-        return made.setdefault(attempt.number, (worker, attempt)) == (worker, attempt)
+        attempts = self._attempts[fleet.operation]
+        return attempts.setdefault(attempt.number, (worker, attempt)) == (worker, attempt)
 
     @alone
     def record(self, fleet: Fleet, instance_ids: Sequence[str], *, now: datetime) -> None:
@@ -119,25 +119,25 @@ class MemoryFleets:
 
     @alone
     def settle(self, fleet: Fleet, attempt: Attempt) -> None:
-        made = self._attempts[fleet.operation]
-        if attempt.number not in made:
+        attempts = self._attempts[fleet.operation]
+        if attempt.number not in attempts:
             raise rules.no_attempt(fleet.operation, attempt.number)
-        worker, there = made[attempt.number]
+        worker, there = attempts[attempt.number]
         if there.answer is Answer.OPEN:
-            settled = replace(attempt, pool=there.pool, count=there.count)
-            made[attempt.number] = (worker, settled)
+            finished = replace(attempt, pool=there.pool, count=there.count)
+            attempts[attempt.number] = (worker, finished)
 
     @alone
     def advance(self, fleet: Fleet, worker: str, step: Step, problem: str = "") -> bool:
         there = self._present(fleet.name, fleet.operation)
         lock = self._locks.get(fleet.operation)
-        told = (worker, step, problem)
+        change = (worker, step, problem)
         if there is None or lock is None or lock.worker != worker:
-            return lock is None and self._advanced.get(fleet.operation) == told
-        at = rules.over(step, self.members(fleet.operation), nobody=lock.taken_at)
+            return lock is None and self._advanced.get(fleet.operation) == change
+        at = rules.over(step, self.members(fleet.operation), empty=lock.taken_at)
         self._fleets[fleet.name] = replace(there, step=step, problem=problem, ended_at=at)
         del self._locks[fleet.operation]
-        self._advanced[fleet.operation] = told
+        self._advanced[fleet.operation] = change
         return True
 
     @alone
@@ -183,7 +183,7 @@ class MemoryFleets:
             members[id_] = replace(members[id_], ended_at=members[id_].ended_at or now)
             fleet = self._present(name, operation)
             if fleet and fleet.ended_at is None:
-                at = rules.over(fleet.step, self.members(operation), nobody=None)
+                at = rules.over(fleet.step, self.members(operation), empty=None)
                 self._fleets[name] = replace(fleet, ended_at=at)
 
     @alone

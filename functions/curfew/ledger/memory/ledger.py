@@ -1,4 +1,4 @@
-"""The ledger in memory: the twin of the real one, for tests and for reports that need no memory."""
+"""The ledger in memory, with the same behaviour as the one in DynamoDB, for tests and for reports without a table."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,25 +28,25 @@ class MemoryLedger:
         self._watermarks: dict[tuple[Target, str, str], Watermark] = {}
 
     def paused(self) -> Pause | None:
-        """The pause switch, if it is thrown."""
+        """Return the pause, or None."""
         return self._pause
 
     def pause(self, pause: Pause) -> None:
-        """Throw the pause switch."""
+        """Pause Curfew."""
         self._pause = pause
 
     def resume(self) -> None:
-        """Release the pause switch."""
+        """End the pause."""
         self._pause = None
 
     @alone
     def witness(self, target: Target, ids: Sequence[str], now: datetime) -> Mapping[str, datetime]:
-        """When each instance was first seen."""
+        """Return when each instance was first seen."""
         return {id_: self._seen.setdefault((target, id_), now) for id_ in ids}
 
     @alone
     def reserve(self, target: Target, day: date, count: int, limit: int) -> bool:
-        """Take from the day's budget, whole or not at all."""
+        """Reserve actions of the day's budget, all or none."""
         account = (target.provider, target.account, day)
         if self._spent[account] + count > limit:
             return False
@@ -55,34 +55,34 @@ class MemoryLedger:
 
     @alone
     def append(self, target: Target, drafts: Sequence[Draft]) -> None:
-        """Add entries to the chain."""
+        """Append entries to the chain."""
         chain = self._chains[target]
         for draft in drafts:
             previous = chain[-1].hash if chain else GENESIS
             chain.append(link(draft, number=len(chain) + 1, previous=previous))
 
     def entries(self, target: Target, *, after: int = 0) -> Iterator[Entry]:
-        """The chain after an entry."""
+        """Yield the entries after number ``after``."""
         yield from self._chains[target][after:]
 
     def open_intents(self, target: Target) -> tuple[Entry, ...]:
-        """The intents of which no outcome is known."""
+        """Return the intents without an outcome."""
         return unsettled(self._chains[target])
 
     def round(self, schedule: str) -> Round | None:
-        """The last round of a schedule."""
+        """Return the last run of a schedule, or None."""
         return self._rounds.get(schedule)
 
     @alone
     def begin(self, round_: Round, *, after: Round | None) -> bool:
-        """Begin a round, unless somebody was first."""
+        """Begin a run of a schedule. False if another began first."""
         if self._rounds.get(round_.schedule) != after:
             return False
         self._rounds[round_.schedule] = round_
         return True
 
     def covered(self, schedule: str, window: datetime) -> frozenset[Target]:
-        """The targets that have completed the window, or a later one."""
+        """Return the targets that have completed the window, or a later one."""
         return frozenset(
             target
             for (target, _, name), mark in self._watermarks.items()
@@ -90,7 +90,7 @@ class MemoryLedger:
         )
 
     def watermark(self, target: Target, policy: str, schedule: str = "") -> Watermark | None:
-        """The last complete sweep, or the last one of a schedule."""
+        """Return the last complete sweep, or the last one of a schedule."""
         return self._watermarks.get((target, policy, schedule))
 
     @alone
@@ -104,5 +104,5 @@ class MemoryLedger:
 
 
 def _instant(watermark: Watermark, schedule: str) -> datetime:
-    """What orders watermarks: a schedule's by the time it meant, others by when they were complete."""
+    """Return what watermarks are ordered by: a schedule's by its scheduled time, others by their completion."""
     return (watermark.scheduled_at if schedule else None) or watermark.completed_at

@@ -1,4 +1,4 @@
-"""The plans that somebody asked for, in memory: the twin of those in the table."""
+"""The stored plans in memory, with the same behaviour as those in DynamoDB."""
 
 from dataclasses import replace
 from threading import RLock
@@ -32,8 +32,8 @@ class MemoryPlans:
 
     def verdicts(self, record: PlanRecord, *, limit: int, after: str = "") -> Page[Verdict]:
         all_ = sorted(self._verdicts.get(record.id, {}).items())
-        some = [verdict for id_, verdict in all_ if id_ > after][: limit + 1]
-        return rules.cut(some, limit, lambda verdict: verdict.judged.instance.id)
+        following = [verdict for id_, verdict in all_ if id_ > after][: limit + 1]
+        return rules.cut(following, limit, lambda verdict: verdict.judged.instance.id)
 
     @alone
     def begin(self, record: PlanRecord, by: str) -> bool:
@@ -48,6 +48,6 @@ class MemoryPlans:
         self._write(record, rules.outcomes(report))
 
     def _write(self, record: PlanRecord, verdicts: list[Verdict]) -> None:
-        kept = self._verdicts.setdefault(record.id, {})
-        kept.update({verdict.judged.instance.id: verdict for verdict in verdicts})
+        stored = self._verdicts.setdefault(record.id, {})
+        stored.update({verdict.judged.instance.id: verdict for verdict in verdicts})
         self._records[record.id] = record

@@ -1,4 +1,4 @@
-"""What changes a ledger in memory is done by one thread at a time."""
+"""Serializes the changes of a ledger in memory: one thread at a time."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -7,7 +7,7 @@ from typing import Concatenate, Protocol
 
 
 class Lockable(Protocol):
-    """Whatever has a lock for itself. It may be taken again by whoever has it."""
+    """An object with a lock of its own, which the thread that holds it may acquire again."""
 
     @property
     def alone(self) -> RLock:
@@ -17,7 +17,7 @@ class Lockable(Protocol):
 def alone[S: Lockable, **P, R](
     method: Callable[Concatenate[S, P], R],
 ) -> Callable[Concatenate[S, P], R]:
-    """A method that reads and then writes, with nobody between."""
+    """Make a method hold the object's lock while it runs."""
 
     @wraps(method)
     def locked(self: S, /, *args: P.args, **more: P.kwargs) -> R:

@@ -1,8 +1,8 @@
 """The EC2 providers of one process, each made when it is first needed.
 
-The deployment's own account is read with the process's own credentials, any other through its read role. What changes
-something signs with credentials that are scoped to the call, if roles are configured. In report mode a provider has
-no client that could change anything.
+The process's own credentials read the deployment's own account; a read role reads any other. If roles are configured,
+each changing call is signed with credentials that are scoped to it. In report mode a provider has no client that can
+change anything.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 LOOKS = 8  # reads of protections at a time, in each zone
 LOOKING = threads(LOOKS)
-# A client keeps so many connections; each call beyond them would open a new one.
+# The connections that a client keeps open; each further concurrent call would open a new one.
 CONNECTIONS = LANES * LOOKS
 
 
 class Ec2Factory:
-    """Makes one provider for each region, account and mode. The SDK is imported with the first of them."""
+    """Makes one provider for each region, account and mode. The first one imports the SDK."""
 
     def __init__(self, aws: Aws, *, now: Callable[[], datetime]) -> None:
         self._aws = aws
@@ -36,11 +36,11 @@ class Ec2Factory:
         self._made = cache(self._make)
 
     def provider(self, region: str, account: str = "", *, mode: Mode) -> Provider:
-        """The provider of a region, in the own account unless another is named. Raises ProviderError."""
+        """Return the provider of a region, by default in the deployment's own account. Raises ProviderError."""
         return self._made(region, account or self._aws.identity[1], mode)
 
     def regions(self, account: str = "") -> frozenset[str]:
-        """The regions that an account may use. Raises ProviderError."""
+        """Return the regions that an account may use. Raises ProviderError."""
         from ...aws.account import enabled_regions
 
         home = self._aws.settings.region
@@ -97,7 +97,7 @@ class Ec2Factory:
     def _act_client(
         self, region: str, account: str, session: "Session | None"
     ) -> Callable[[], Any]:
-        """What makes the client that acts, which never retries by itself."""
+        """Return a function that makes the act client, which never retries by itself."""
         make = partial(self._aws.guarded, allowed_calls.ACT, region, session=session, attempts=1)
         return once(lambda: self._aws.rate_limited(make(), region, account))
 
@@ -105,7 +105,7 @@ class Ec2Factory:
     def _scoped(self) -> tuple["Session", Any, Any]:
         """The session that signs with scoped credentials, the client that gets them, and the one that verifies them.
 
-        Both are called between the re-check and the call: an answer that does not come soon is not waited for.
+        Both are called between the re-check and the call, so their time-out is short.
         """
         from .scoped_credentials import borrowing
 

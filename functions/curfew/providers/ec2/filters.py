@@ -1,4 +1,4 @@
-"""What of a selector is sent to EC2 while finding: an optimisation, since ``decide`` applies the whole again."""
+"""Translates a selector into EC2 filters. An optimisation: ``decide`` applies the whole selector again."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ FILTER_VALUES = 200
 
 
 def filters(selector: Selector, *, narrow: bool) -> "list[FilterTypeDef]":
-    """The selector as EC2 filters, as far as EC2 can express it.
+    """Return the selector as EC2 filters, as far as EC2 can express it.
 
-    Filter values are patterns, so what is meant literally is escaped. More values than a request may have are not
-    sent at all.
+    Filter values are patterns, so literal values are escaped. If there are more values than a request may have, the
+    filters with most values are left out.
     """
     wanted: list[FilterTypeDef] = [
         {"Name": "instance-state-name", "Values": sorted(selector.states)}
@@ -35,5 +35,5 @@ def filters(selector: Selector, *, narrow: bool) -> "list[FilterTypeDef]":
 
 
 def literal(value: str) -> str:
-    """A filter value that matches nothing but itself."""
+    """Return a filter value that matches only the given value."""
     return value.replace("\\", "\\\\").replace("*", "\\*").replace("?", "\\?")

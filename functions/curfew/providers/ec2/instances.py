@@ -1,4 +1,4 @@
-"""EC2's description of an instance in our words: what is missing or unknown becomes what keeps."""
+"""Translates EC2's description of an instance. Missing or unknown values become ones that keep the instance."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def instance_of(raw: "InstanceTypeDef", target: Target) -> Instance:
-    """An instance as EC2 describes it."""
+    """Return the instance that EC2 describes."""
     operator = raw.get("Operator", {})
     managed = "" if not operator.get("Managed") else operator.get("Principal") or "an AWS service"
     return Instance(
@@ -41,7 +41,7 @@ def instance_of(raw: "InstanceTypeDef", target: Target) -> Instance:
 
 
 def previous_states(changes: Sequence[Any]) -> dict[str, State]:
-    """The state that each instance of an answer was in before the order."""
+    """Return the state of each instance before the call, from its answer."""
     return {
         change["InstanceId"]: _state(change.get("PreviousState", {}).get("Name", ""))
         for change in changes
@@ -53,5 +53,5 @@ def _state(word: str) -> State:
 
 
 def _aware(at: datetime | None) -> datetime | None:
-    # A time without a zone is no time: the instance is then kept for want of one.
+    # A time without a zone counts as missing, which keeps the instance.
     return at if at is not None and at.tzinfo is not None else None

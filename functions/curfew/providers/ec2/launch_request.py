@@ -1,6 +1,6 @@
-"""The one RunInstances request that a Launch means, and the image that it names.
+"""Builds the RunInstances request of a Launch, and resolves its image.
 
-Only what is given is sent; what keeps safe always is.
+The request has only the parameters that are given, and always those that make instances safe.
 """
 
 import re
@@ -24,18 +24,18 @@ _IMAGE_ID = re.compile(r"ami-[0-9a-f]{8,17}")
 
 
 def request_of(launch: Launch) -> "RunInstancesRequestTypeDef":
-    """As many as there is capacity for, one at least; tagged as they are created, or not created at all.
+    """Return a request for up to ``count`` instances, at least one, which EC2 tags as it creates them.
 
-    User data goes in as it is: the SDK encodes it.
+    User data is sent unencoded: the SDK encodes it.
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
     """
     request: RunInstancesRequestTypeDef = {
         "ImageId": launch.image,
-        "InstanceType": launch.instance_type,  # type: ignore[typeddict-item]  # theirs is a list of all
+        "InstanceType": launch.instance_type,  # type: ignore[typeddict-item]  # the stubs list all types
         "MinCount": 1,
         "MaxCount": launch.count,
         "ClientToken": launch.token,
-        # What stands here wins over the defaults of the image and the account.
+        # These override the defaults of the image and the account.
         "MetadataOptions": {
             "HttpTokens": "required",
             "HttpPutResponseHopLimit": 1,
@@ -56,7 +56,7 @@ def request_of(launch: Launch) -> "RunInstancesRequestTypeDef":
     if launch.user_data:
         request["UserData"] = launch.user_data
     if launch.spot:
-        # One-time, since a persistent request launches anew whatever is terminated.
+        # One-time, since a persistent request relaunches a terminated instance.
         request["InstanceMarketOptions"] = {
             "MarketType": "spot",
             "SpotOptions": {
@@ -68,7 +68,7 @@ def request_of(launch: Launch) -> "RunInstancesRequestTypeDef":
 
 
 def image_of(name: str, ssm: "Callable[[], SSMClient] | None") -> str:
-    """An id as it is; after ``resolve:ssm:``, the value of that parameter, at its version or label if it names one.
+    """Return an id unchanged; after ``resolve:ssm:``, the parameter's value, at the version or label that it names.
 
     Source: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html
     """
@@ -76,20 +76,20 @@ def image_of(name: str, ssm: "Callable[[], SSMClient] | None") -> str:
         return name
     parameter = name.removeprefix(PARAMETER)
     if ssm is None:
-        raise RefusedError(f"the parameter {parameter}: parameters cannot be read here")
+        raise RefusedError(f"the parameter {parameter}: this provider cannot read parameters")
     try:
         value = ssm().get_parameter(Name=parameter)["Parameter"]["Value"]
     except SDK_ERRORS as error:
-        said = translated(error)
-        words = f"the parameter {parameter}: {said}"
-        raise type(said)(words, code=said.code, request_id=said.request_id) from error
-    if not _IMAGE_ID.fullmatch(value):  # which is not repeated: it may be anything, a secret too
+        problem = translated(error)
+        words = f"the parameter {parameter}: {problem}"
+        raise type(problem)(words, code=problem.code, request_id=problem.request_id) from error
+    if not _IMAGE_ID.fullmatch(value):  # the message leaves the value out: it may be a secret
         raise RefusedError(f"the parameter {parameter}: its value is not the id of an image")
     return value
 
 
 def _tags(launch: Launch) -> "list[TagSpecificationTypeDef]":
-    # Sorted, because a repeated call has to be the same to the letter.
+    # Sorted, since a repeated call must be identical.
     tags: list[TagTypeDef] = [{"Key": k, "Value": v} for k, v in sorted(launch.tags.items())]
     instance: list[TagSpecificationTypeDef] = [
         {"ResourceType": "instance", "Tags": tags},

@@ -1,13 +1,12 @@
-"""*find*, fast: the pages of a listing, pulled out of their bytes as they are read.
+"""Parses the pages of a listing faster than the SDK, for *find*.
 
-The SDK builds a tree of a whole page, and then looks at every element in Python. Most of a page is what nobody here
-reads. This reader walks through it once with expat, and makes of it what the SDK would have made, member for member,
-driven by the same model; ``tests/unit/test_ec2_pages.py`` holds the two against each other. Whatever is not exactly
-as it knows it, is left to the SDK, whole: an error, an element that comes twice or where it should not, a prefix, a
-comment, a value that is none.
+The SDK builds a tree of the whole page and visits every element in Python, although Curfew uses few of them. This
+parser reads the page once with expat and returns exactly what the SDK would have returned for the members it uses,
+driven by the same model; ``tests/unit/test_ec2_pages.py`` compares the two. The SDK parses every page that this parser
+does not fully understand: an error, a duplicate or misplaced element, a prefix, a comment, an invalid value.
 
-It hangs on the SDK's event ``before-parse``, which lets a handler say what members an answer has, and read or replace
-what is parsed after it.
+It is a handler of the SDK's event ``before-parse``, which may provide members of an answer and replace the body that
+the SDK parses afterwards.
 Source: https://github.com/boto/botocore/blob/develop/botocore/endpoint.py
 """
 
@@ -20,7 +19,7 @@ from xml.sax.saxutils import escape
 from ...aws.session import instant
 
 OPERATIONS = ("DescribeInstances",)
-PIECE = 2**16  # bytes; expat copies what it is given
+PIECE = 2**16  # bytes at a time; expat copies its input
 _OK = 200
 _REQUEST_ID = "requestId"
 
@@ -28,12 +27,12 @@ type Read = Callable[[str], Any]
 
 
 class UnexpectedError(ValueError):
-    """A page that is not as this reader knows it. The SDK reads it."""
+    """A page that this parser does not understand. The SDK parses it."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Element:
-    """One element that is read: a value, a structure with its members, or a list with its items."""
+    """One element that the parser reads: a value, a structure with members, or a list with items."""
 
     member: str = ""
     read: Read | None = None
@@ -42,7 +41,7 @@ class Element:
 
 
 def hasten(client: Any) -> None:
-    """From now on the client's listings are read here, as far as they can be."""
+    """Make the client use this parser for its listings."""
     for operation in OPERATIONS:
         root = element(client.meta.service_model.operation_model(operation).output_shape)
         if root is None:
@@ -60,12 +59,12 @@ def _handler(operation: str, root: Element) -> Callable[..., None]:
         if response_dict["status_code"] != _OK:
             return
         try:
-            found = page(response_dict["body"], name, root)
+            members = page(response_dict["body"], name, root)
         except (expat.ExpatError, ValueError):
             return
-        request_id = found.pop(_REQUEST_ID, None)
-        customized_response_dict.update(found)
-        # What is left for the SDK to read: that there was an answer, and under which number.
+        request_id = members.pop(_REQUEST_ID, None)
+        customized_response_dict.update(members)
+        # The SDK still parses the root and the request id.
         rest = "" if request_id is None else f"<{_REQUEST_ID}>{escape(request_id)}</{_REQUEST_ID}>"
         response_dict["body"] = f"<{name}>{rest}</{name}>".encode()
 
@@ -73,14 +72,14 @@ def _handler(operation: str, root: Element) -> Callable[..., None]:
 
 
 def element(shape: Any, member: str = "") -> Element | None:
-    """What the model says of an element; None if it says something that this reader does not know."""
+    """Return the element that the model describes; None if this parser does not support it."""
     if shape.type_name in _VALUES:
         return Element(member=member, read=_VALUES[shape.type_name])
-    odd = {"flattened", "location", "xmlAttribute"} & set(shape.serialization)
-    if odd or shape.type_name not in {"list", "structure"}:
+    unsupported = {"flattened", "location", "xmlAttribute"} & set(shape.serialization)
+    if unsupported or shape.type_name not in {"list", "structure"}:
         return None
-    made = Element(member=member, is_list=shape.type_name == "list")
-    if made.is_list:
+    parent = Element(member=member, is_list=shape.type_name == "list")
+    if parent.is_list:
         inner = {"": shape.member}
     elif shape.is_tagged_union:
         return None
@@ -90,8 +89,8 @@ def element(shape: Any, member: str = "") -> Element | None:
         child = element(part, name)
         if child is None:
             return None
-        made.members[part.serialization.get("name", name)] = child
-    return made
+        parent.members[part.serialization.get("name", name)] = child
+    return parent
 
 
 _VALUES: Mapping[str, Read] = {
@@ -103,43 +102,43 @@ _VALUES: Mapping[str, Read] = {
 
 
 def page(body: bytes, name: str, root: Element) -> dict[str, Any]:
-    """A whole answer as its members. Raises ExpatError or ValueError for one that the SDK should read."""
+    """Return the members of a whole answer. Raises ExpatError or ValueError if the SDK must parse it."""
     if not isinstance(body, bytes):
         raise UnexpectedError
     reader = _Reader(name, root)
     try:
         return reader.read(body)
     finally:
-        reader.let_go()
+        reader.close()
 
 
 class _Reader:
-    """Reads one page. No element is missed, and none is taken for another's.
+    """Reads one page, without missing or confusing an element.
 
-    What nobody reads is passed over as a whole, and only the ends of elements are looked at until its own comes. If
-    something inside of it has the same name, that end comes too early: then starts and ends no longer match, and the
-    page is given up, at the end of the root at the latest.
+    An element that is not needed is skipped: only end tags are handled until its own. If an element inside has the
+    same name, the skipping stops too early; then start and end tags no longer match, and the page is rejected, at the
+    end of the root at the latest.
     """
 
     __slots__ = ("around", "into", "opened", "pages", "parser", "passed", "text", "texts", "value")
 
     def __init__(self, name: str, root: Element) -> None:
         self.pages: list[dict[str, Any]] = []
-        # The element that is open, and what it has so far: members by their names, or items.
+        # The open element, and its members or items so far.
         self.around = Element(members={name: root}, is_list=True)
         self.into: Any = self.pages
-        # All that is open: its name, the element around it, and what that one has so far.
+        # The open elements: each with its name, the element around it, and that one's members or items so far.
         self.opened: list[tuple[str, Element, Any]] = []
         self.value: Element | None = None
         self.text = ""
-        self.texts: dict[str, str] = {}  # most texts of a page stand in it many times
+        self.texts: dict[str, str] = {}  # each text once: most of them occur many times in a page
         self.passed = ""
         self.parser = expat.ParserCreate("utf-8")
 
     def read(self, body: bytes) -> dict[str, Any]:
         parser = self.parser
         parser.buffer_text = True
-        self._look()
+        self._handle_all()
         parser.CommentHandler = parser.ProcessingInstructionHandler = _unexpected
         parser.StartDoctypeDeclHandler = _unexpected
         whole = memoryview(body)
@@ -148,15 +147,15 @@ class _Reader:
         parser.Parse(b"", True)  # noqa: FBT003  there is no name for it
         if self.passed or self.value or self.opened:
             raise UnexpectedError
-        (found,) = self.pages
-        return found
+        (members,) = self.pages
+        return members
 
-    def let_go(self) -> None:
-        """Of the parser, which holds this reader, and so the page: pages would pile up until they are collected."""
+    def close(self) -> None:
+        """Break the reference cycle with the parser, so that the page is freed immediately."""
         self.parser.StartElementHandler = self.parser.EndElementHandler = None
         self.parser.CharacterDataHandler = None
 
-    def _look(self) -> None:
+    def _handle_all(self) -> None:
         self.parser.StartElementHandler, self.parser.EndElementHandler = self._start, self._end
 
     def _start(self, tag: str, _attributes: Any) -> None:
@@ -164,12 +163,12 @@ class _Reader:
             if tag == self.passed:
                 raise UnexpectedError
             self.parser.StartElementHandler = None
-            self.parser.EndElementHandler = self._wait
+            self.parser.EndElementHandler = self._skip
             return
         around = self.around
         inner = around.members.get(tag)
         if inner is None:
-            # Neither in a list nor in a value, nor outside of all, is there anything that may be passed over.
+            # An element may be skipped only inside a structure.
             if self.value or around.is_list or ":" in tag:
                 raise UnexpectedError
             self.passed = tag
@@ -180,22 +179,22 @@ class _Reader:
             self.text = ""
             self.parser.CharacterDataHandler = self._data
         else:
-            made: Any = [] if inner.is_list else {}
-            self._put(inner, made)
+            content: Any = [] if inner.is_list else {}
+            self._put(inner, content)
             self.opened.append((tag, around, self.into))
-            self.around, self.into = inner, made
+            self.around, self.into = inner, content
 
-    def _put(self, inner: Element, made: Any) -> None:
+    def _put(self, inner: Element, content: Any) -> None:
         into = self.into
         if self.around.is_list:
-            into.append(made)
+            into.append(content)
         elif inner.member in into:
             raise UnexpectedError
         else:
-            into[inner.member] = made
+            into[inner.member] = content
 
-    def _data(self, some: str) -> None:
-        self.text += some
+    def _data(self, text: str) -> None:
+        self.text += text
 
     def _end(self, tag: str) -> None:
         if self.passed:
@@ -212,10 +211,10 @@ class _Reader:
             if name != tag:
                 raise UnexpectedError
 
-    def _wait(self, tag: str) -> None:
+    def _skip(self, tag: str) -> None:
         if tag == self.passed:
             self.passed = ""
-            self._look()
+            self._handle_all()
 
 
 def _unexpected(*_: Any) -> None:

@@ -1,8 +1,8 @@
 """EC2 as a provider: the only module that makes its calls and reads its errors.
 
-Two clients, because they want opposite things: ``read`` may be repeated by the SDK as it likes; ``act`` never is,
-since after an error Curfew looks before it does anything else. In report mode there is only the first. What ``act``
-signs with is borrowed from the ``lender``, call by call; without one, its own credentials act.
+It has two clients: the SDK may retry calls of ``read``, never those of ``act``, since after an error Curfew describes
+the instances first. In report mode there is only ``read``. The credential broker issues scoped credentials for each
+call of ``act``; without a broker, ``act`` uses its own credentials.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,17 +35,16 @@ if TYPE_CHECKING:
     )
     from mypy_boto3_ssm.client import SSMClient
 
-PAGE_SIZE = 500  # of a listing: a page of a thousand needs twice the memory, and saves a call
+PAGE_SIZE = 500  # instances; a page of 1,000 needs twice the memory and saves one call
 SMALLEST_PAGE, LARGEST_PAGE = 5, 1_000
-LABELLED = 20  # as many as one loan can name
+LABELLED = 20  # instances in one CreateTags call, as many as a session policy can name
 
 
 class Ec2Provider:
     """One account and region of EC2.
 
-    ``act`` makes the client that changes something, once that is wanted, and ``ssm`` the one for parameters.
-    ``enabled`` asks, elsewhere, which regions the account may use; ``abreast`` runs looks that need not wait for each
-    other.
+    ``act`` returns the client for changing calls, ``ssm`` the one for parameters. ``enabled`` returns the regions that
+    the account may use, read in another region; ``abreast`` runs independent reads.
     """
 
     capabilities = Capabilities(
@@ -78,21 +77,21 @@ class Ec2Provider:
         self._abreast = abreast
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
-        """Stream the instances, page by page; an empty page with a token is an ordinary page."""
+        """Yield the instances, page by page; a page may be empty and have a token."""
         pages = self._pages(filters(selector, narrow=narrow))
-        whole = 0
+        complete = 0
         try:
             for page in pages:
                 yield from page
-                del page  # so that there are never two
-                whole += 1
+                del page  # so that only one page is in memory
+                complete += 1
         except SDK_ERRORS as error:
             raise ListingError(
-                f"{self.target}: page {whole + 1} of the listing failed: {translated(error)}"
+                f"{self.target}: page {complete + 1} of the listing failed: {translated(error)}"
             ) from error
 
     def page(self, selector: Selector, *, limit: int, after: str = "") -> Listing:
-        """One DescribeInstances call; what its filters cannot express is left out here.
+        """Make one DescribeInstances call and leave out the instances that its filters cannot exclude.
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
         """
@@ -104,7 +103,9 @@ class Ec2Provider:
             instances = [instance_of(raw, self.target) for raw in _listed(answer)]
         except SDK_ERRORS as error:
             if after and code_of(error) in PAGE_CODES:
-                raise RequestError("no page goes on after this token: begin anew") from error
+                raise RequestError(
+                    "the page token is not valid: begin at the first page"
+                ) from error
             raise translated(error) from error
         return Listing(
             instances=tuple(i for i in instances if mismatch(i, selector) is None),
@@ -112,18 +113,18 @@ class Ec2Provider:
         )
 
     def describe(self, ids: Sequence[str]) -> Mapping[str, Instance]:
-        """Look again. By filter, because an id that is gone would fail a request that names it."""
+        """Describe by filter, since a request that names a missing id fails."""
         found: dict[str, Instance] = {}
         try:
-            for some in batched(ids, FILTER_VALUES, strict=False):
-                for page in self._pages([{"Name": "instance-id", "Values": list(some)}]):
+            for batch in batched(ids, FILTER_VALUES, strict=False):
+                for page in self._pages([{"Name": "instance-id", "Values": list(batch)}]):
                     found.update((instance.id, instance) for instance in page)
         except SDK_ERRORS as error:
             raise translated(error) from error
         return found
 
     def protections(self, ids: Sequence[str]) -> Mapping[str, Attributes]:
-        """Two calls an instance, side by side: the attributes have no batch form."""
+        """Make two calls for each instance, concurrently: EC2 has no batch call for attributes."""
         found: dict[str, Attributes] = {}
 
         def read(id_: str) -> None:
@@ -147,7 +148,7 @@ class Ec2Provider:
         return released(instances, read=self._read, cancel=partial(self._cancel, by=by))
 
     def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """One TerminateInstances call.
+        """Make one TerminateInstances call.
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
         """
@@ -159,7 +160,7 @@ class Ec2Provider:
         )
 
     def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """One StopInstances call.
+        """Make one StopInstances call.
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
         """
@@ -171,19 +172,19 @@ class Ec2Provider:
         )
 
     def shelve(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """EC2 has no shelf; the plan has kept whoever was meant."""
-        raise RefusedError("EC2 has no shelf: nothing was done")
+        """Raise RefusedError: EC2 cannot shelve, and no plan for EC2 has this action."""
+        raise RefusedError("EC2 cannot shelve an instance: no call was made; use the action stop")
 
     def usable(self) -> bool:
-        """Asked in a region that answers: one that is not enabled refuses everything, with an error of credentials."""
+        """Ask in another region: a disabled one refuses every call with an error of credentials."""
         return self._enabled is None or self.target.region in self._enabled()
 
     def image(self, name: str) -> str:
-        """An id as it is; after ``resolve:ssm:``, what that parameter has."""
+        """Return an id unchanged; after ``resolve:ssm:``, the parameter's value."""
         return image_of(name, self._ssm)
 
     def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
-        """One RunInstances call. An answer without instances, or none that can be read, may have launched all."""
+        """Make one RunInstances call. If the answer has no instances or is unreadable, all may have been launched."""
         request = request_of(launch)
         try:
             with self._loan(launching(self._arns, launch, by=by)):
@@ -192,11 +193,11 @@ class Ec2Provider:
         except SDK_ERRORS as error:
             raise refused_launch(error) from error
         if not instances:
-            raise AmbiguousError("the answer to the launch names no instance")
+            raise AmbiguousError("the answer of RunInstances has no instance")
         return instances
 
     def launched(self, token: str) -> tuple[Instance, ...]:
-        """Looked for by the client token, which each instance must carry: a filter is only a filter."""
+        """Find the instances by a filter on the client token, and check the token of each."""
         wanted: list[FilterTypeDef] = [{"Name": "client-token", "Values": [literal(token)]}]
         try:
             found = {
@@ -210,7 +211,7 @@ class Ec2Provider:
         return tuple(found.values())
 
     def label(self, ids: Sequence[str], tags: Mapping[str, str], *, by: str) -> None:
-        """CreateTags, which writes over what a key had.
+        """Make CreateTags calls, which replace the values of existing keys.
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
         """
@@ -218,20 +219,22 @@ class Ec2Provider:
         written: list[TagTypeDef] = [{"Key": k, "Value": v} for k, v in sorted(tags.items())]
         if not written:
             return
-        for some in batched(ids, LABELLED, strict=False):
+        for batch in batched(ids, LABELLED, strict=False):
             self._order(
-                about(self._arns, "ec2:CreateTags", some, by=by),
-                partial(self._act.create_tags, Resources=list(some), Tags=written),
+                about(self._arns, "ec2:CreateTags", batch, by=by),
+                partial(self._act.create_tags, Resources=list(batch), Tags=written),
             )
 
     @property
     def _act(self) -> "EC2Client":
         if self._hands is None:
-            raise RefusedError("report mode has no client that could change anything: nothing was")
+            raise RefusedError(
+                "no call was made: report mode has no client that can change anything"
+            )
         return self._hands()
 
     def _pages(self, wanted: "list[FilterTypeDef]") -> Iterator[list[Instance]]:
-        return map(self._taken, self._raw_pages(wanted))
+        return map(self._take_instances, self._raw_pages(wanted))
 
     def _raw_pages(
         self, wanted: "list[FilterTypeDef]"
@@ -240,8 +243,8 @@ class Ec2Provider:
             Filters=wanted, PaginationConfig={"PageSize": PAGE_SIZE}
         )
 
-    def _taken(self, page: "DescribeInstancesResultTypeDef") -> list[Instance]:
-        """The instances of a page, which is empty from then on: the paginator keeps it until it has the next."""
+    def _take_instances(self, page: "DescribeInstancesResultTypeDef") -> list[Instance]:
+        """Return the instances of a page and empty it: the paginator keeps a page until it has the next."""
         instances = [instance_of(raw, self.target) for raw in _listed(page)]
         page["Reservations"].clear()
         return instances
@@ -260,7 +263,7 @@ class Ec2Provider:
 
     def _attribute(self, id_: str, name: Any) -> bool:
         answer: Any = self._read.describe_instance_attribute(InstanceId=id_, Attribute=name)
-        # The answer spells the attribute with a capital; without a value it is none, and the protection is not known.
+        # The answer spells the attribute with a capital. A missing value raises KeyError: the protection is unknown.
         return bool(answer[name[0].upper() + name[1:]]["Value"])
 
     def _order[T](self, errand: Errand, call: Callable[[], T]) -> T:

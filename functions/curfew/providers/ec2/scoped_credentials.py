@@ -1,7 +1,7 @@
-"""*act*: the right to change something on EC2, borrowed for one call and for nothing that the call does not name.
+"""*act*: credentials for one changing call on EC2, limited to the resources that the call names.
 
-The functions hold no such right themselves. Each call borrows it from a role of the account that it concerns, cut down
-by a policy that names exactly what the call is about; and the client that acts can sign nothing outside a loan.
+Curfew's Lambda functions have no right to change anything. For each call, Curfew assumes a role of the call's account
+with a session policy that names exactly the call's resources. Without such credentials, the act client cannot sign.
 Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 """
 
@@ -29,19 +29,19 @@ from ..base import Launch
 if TYPE_CHECKING:
     from mypy_boto3_sts.client import STSClient
 
-# As many characters as AssumeRole takes of a policy.
+# Characters of a session policy, AssumeRole's limit.
 LONGEST_POLICY = 2_048
-# The shortest there is: a loan is for one call.
+# The shortest duration that AssumeRole accepts: the credentials are for one call.
 SECONDS = 900
-MANY_GROUPS = 5  # as many as EC2 takes where nobody has asked for more
-# It may take so long to borrow; what was seen before that is too old for an order then.
+MANY_GROUPS = 5  # EC2's default quota of security groups
+# If it takes longer to get credentials, the re-check before the call is too old.
 LENDING = timedelta(seconds=20)
 _LOAN: ContextVar[ReadOnlyCredentials | None] = ContextVar("loan", default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
-    """What a loan is for: the kind of role, the statements of its policy, and on whose behalf it is."""
+    """What the credentials are for: the kind of role, the statements of the session policy, the sweep or launch id."""
 
     role: str
     statements: tuple[dict[str, Any], ...]
@@ -49,68 +49,69 @@ class Errand:
 
     @property
     def policy(self) -> str:
-        """The session policy. Raises RefusedError if it is longer than one may be: none is sent without."""
+        """The session policy. Raises RefusedError if it is too long: no role is assumed without a policy."""
         document = {"Version": "2012-10-17", "Statement": list(self.statements)}
         text = json.dumps(document, separators=(",", ":"))
         if len(text) > LONGEST_POLICY:
             raise RefusedError(
-                f"the session policy would have {len(text)} characters, more than {LONGEST_POLICY}: nothing is done"
+                f"the session policy has {len(text)} characters, more than {LONGEST_POLICY}: no call was made"
             )
         return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arns:
-    """The names of EC2's resources in one account and region; with ``short`` names, anywhere in the role's account."""
+    """Makes the ARNs of EC2's resources in one account and region; with ``short``, without account and region."""
 
     partition: str
     target: Target
     short: bool = False
 
     def of(self, kind: str, *ids: str) -> list[str]:
-        """The ARN of each, in the order of the ids."""
+        """Return the ARN of each id, in the order of the ids."""
         where = "*:*" if self.short else f"{self.target.region}:{self.target.account}"
         place = f"arn:{self.partition}:ec2:{where}"
         return [f"{place}:{kind}/{id_}" for id_ in sorted(ids)]
 
     def image(self, id_: str) -> str:
-        """An image's, which names no account."""
+        """Return the ARN of an image, which has no account."""
         return f"arn:{self.partition}:ec2:{self.target.region}::image/{id_}"
 
 
 def about(arns: Arns, action: str, ids: Sequence[str], *, by: str) -> Errand:
-    """One action on these instances and on no others."""
+    """Return the scope for one action on these instances."""
     return Errand(role="act", statements=(_allow(action, arns.of("instance", *ids)),), by=by)
 
 
 def cancelling(arns: Arns, ids: Sequence[str], *, by: str) -> Errand:
-    """The end of these Spot requests."""
+    """Return the scope for cancelling these Spot requests."""
     named = arns.of("spot-instances-request", *ids)
     return Errand(role="act", statements=(_allow("ec2:CancelSpotInstanceRequests", named),), by=by)
 
 
 def launching(arns: Arns, launch: Launch, *, by: str) -> Errand:
-    """One launch: what it uses by name, and what is yet to be born by its kind, tagged as it is born.
+    """Return the scope for one launch: the resources it uses by name, those it creates by type, with their tags.
 
-    With many security groups the names are too long for a policy: then without region and account, which the role and
-    the client have as well. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html
+    With many security groups, the ARNs are too long for a policy; they are then written without region and account,
+    to which role and client are limited anyway.
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html
     """
-    born = ["instance", "volume", "network-interface", *(["spot-instances-request"] * launch.spot)]
-    made = [arn for kind in born for arn in arns.of(kind, "*")]
+    types = ["instance", "volume", "network-interface", *(["spot-instances-request"] * launch.spot)]
+    created = [arn for type_ in types for arn in arns.of(type_, "*")]
     if not arns.short and len(launch.security_groups) > MANY_GROUPS:
         return launching(replace(arns, short=True), launch, by=by)
-    # Without a name, the account's default is used: nobody knows its id beforehand.
+    # Without a name, EC2 uses the account's default, whose id is not known beforehand.
     subnets = arns.of("subnet", launch.subnet or "*")
     groups = arns.of("security-group", *(launch.security_groups or ("*",)))
     used = [arns.image(launch.image), f"arn:{arns.partition}:ec2:{arns.target.region}::snapshot/*"]
     used += [*subnets, *groups, *(arns.of("key-pair", launch.key) if launch.key else [])]
     statements = [
-        _allow("ec2:RunInstances", [*made, *used]),
-        _allow("ec2:CreateTags", made)
+        _allow("ec2:RunInstances", [*created, *used]),
+        _allow("ec2:CreateTags", created)
         | {"Condition": {"StringEquals": {"ec2:CreateAction": "RunInstances"}}},
     ]
     if launch.profile:
-        # Which role a profile has is the act role's to know: it may pass one and no other.
+        # The launch role's own policy limits which role it may pass.
         statements.append(
             _allow("iam:PassRole", ["*"])
             | {"Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}}
@@ -119,10 +120,10 @@ def launching(arns: Arns, launch: Launch, *, by: str) -> Errand:
 
 
 class Lender:
-    """Borrows from the roles of one account, for one call at a time.
+    """Assumes the roles of one account, for one call at a time.
 
-    ``roles`` is what the names of the roles begin with; ``proof`` is a client that signs with what was borrowed, and
-    says whose that is.
+    ``roles`` is the name prefix of the roles; ``proof`` is a client that signs with the scoped credentials and returns
+    their account.
     """
 
     def __init__(
@@ -144,34 +145,33 @@ class Lender:
 
     @contextmanager
     def loan(self, errand: Errand) -> Iterator[None]:
-        """Whatever an acting client signs inside has the rights of the errand, in this thread.
+        """Make the act client sign with credentials of this scope inside the context, in this thread.
 
-        Raises RefusedError if the role is refused, or belongs to another account than it should; ThrottledError if
-        there was no answer, or none in time: nothing was done then, and it may be tried again. The order rests on a
-        look that was taken before.
+        Raises RefusedError if the role cannot be assumed or belongs to another account; ThrottledError if STS did not
+        answer in time: no call was made then, and it may be tried again after another re-check.
         """
         asked_at = self._now()
         try:
-            held = self._borrowed(errand)
-            with holding(held):
+            credentials = self._borrowed(errand)
+            with holding(credentials):
                 account = self._proof.get_caller_identity()["Account"]
         except SDK_ERRORS as error:
             raise _unlent(translated(error)) from error
-        planned = self.arns.target.account
-        if account != planned:
+        expected = self.arns.target.account
+        if account != expected:
             raise RefusedError(
-                f"the role {self._role(errand)} gave rights in the account {account}, and not in {planned}: "
-                "nothing is done"
+                f"the role {self._role(errand)} has credentials of the account {account}, not of {expected}: "
+                "no call was made"
             )
         if self._now() - asked_at > LENDING:
-            raise ThrottledError("no right could be borrowed in time: nothing was done")
-        with holding(held):
+            raise ThrottledError("no scoped credentials in time: no call was made")
+        with holding(credentials):
             yield
 
     def _borrowed(self, errand: Errand) -> ReadOnlyCredentials:
         name = session_name(errand.by)
         more: Any = {"ExternalId": self._external_id} if self._external_id else {}
-        lent = self._sts.assume_role(
+        credentials = self._sts.assume_role(
             RoleArn=self._role(errand),
             RoleSessionName=name,
             SourceIdentity=name,
@@ -180,7 +180,10 @@ class Lender:
             **more,
         )["Credentials"]
         return ReadOnlyCredentials(
-            lent["AccessKeyId"], lent["SecretAccessKey"], lent["SessionToken"], None
+            credentials["AccessKeyId"],
+            credentials["SecretAccessKey"],
+            credentials["SessionToken"],
+            None,
         )
 
     def _role(self, errand: Errand) -> str:
@@ -189,7 +192,7 @@ class Lender:
 
 @contextmanager
 def holding(credentials: ReadOnlyCredentials) -> Iterator[None]:
-    """In this thread, and inside, whoever borrows has these credentials."""
+    """Make these the active credentials of this thread inside the context."""
     before = _LOAN.set(credentials)
     try:
         yield
@@ -198,21 +201,21 @@ def holding(credentials: ReadOnlyCredentials) -> Iterator[None]:
 
 
 def borrowing(region: str) -> Session:
-    """A session whose clients sign with what is on loan at the moment, and refuse to sign at any other."""
+    """Return a session whose clients sign with the active scoped credentials, and refuse to sign without any."""
     return session.session(region, _Borrowed())
 
 
 class _Borrowed(Credentials):
-    """Credentials that are there for the time of a loan."""
+    """The active scoped credentials of the thread."""
 
     def __init__(self) -> None:
-        super().__init__("on-loan", "on-loan")
+        super().__init__("scoped", "scoped")
 
     @override
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
         loan = _LOAN.get()
         if loan is None:
-            raise RefusedError("nothing is on loan: the call was not signed")
+            raise RefusedError("call not signed: no scoped credentials are active in this thread")
         return loan
 
 
@@ -221,7 +224,7 @@ def _allow(action: str, resources: list[str]) -> dict[str, Any]:
 
 
 def _unlent(error: ProviderError) -> ProviderError:
-    words = f"no right could be borrowed: {error}"
-    # Whatever became of the question, nothing was ordered yet.
+    words = f"no scoped credentials: {error}"
+    # Even if AssumeRole's result is unknown, the changing call was not made.
     kind = ThrottledError if isinstance(error, AmbiguousError) else type(error)
     return kind(words, code=error.code, request_id=error.request_id)

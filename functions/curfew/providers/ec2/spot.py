@@ -1,4 +1,4 @@
-"""The Spot requests of instances that have to go: a persistent one would launch its instance anew.
+"""Cancels the persistent Spot requests of instances before they are terminated: EC2 would relaunch these.
 
 Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html
 """
@@ -23,30 +23,30 @@ def released(
     read: "EC2Client",
     cancel: Callable[[list[str]], frozenset[str]],
 ) -> Mapping[str, ProviderError | None]:
-    """Cancel the persistent requests; the answer has each instance that one was cancelled for, or was not to be."""
+    """Cancel persistent requests. Return each instance that has one, with the error if it was not cancelled."""
     spot = [i for i in instances if i.lifecycle == "spot"]
     if not spot:
         return {}
-    found: dict[str, ProviderError | None] = {}
+    results: dict[str, ProviderError | None] = {}
     persistent: dict[str, str] = {}
     try:
         requests = _requests(read, [i.spot_request for i in spot if i.spot_request])
         for instance in spot:
             request = requests.get(instance.spot_request)
             if request is None:
-                problem = f"the Spot request of {instance.id} is not to be seen"
-                found[instance.id] = RefusedError(problem)
+                problem = f"the Spot request of {instance.id} was not found"
+                results[instance.id] = RefusedError(problem)
             elif _relaunches(request):
                 persistent[instance.spot_request] = instance.id
         cancelled = cancel(sorted(persistent)) if persistent else frozenset[str]()
     except SDK_ERRORS as error:
         return dict.fromkeys((i.id for i in spot), translated(error, acting=True))
-    except ProviderError as error:  # one of ours: there is no client that may cancel
+    except ProviderError as error:  # report mode, or no credentials
         return dict.fromkeys((i.id for i in spot), error)
     for request_id, id_ in persistent.items():
         problem = f"the Spot request {request_id} was not cancelled"
-        found[id_] = None if request_id in cancelled else RefusedError(problem)
-    return found
+        results[id_] = None if request_id in cancelled else RefusedError(problem)
+    return results
 
 
 def _requests(read: "EC2Client", ids: list[str]) -> "dict[str, SpotInstanceRequestTypeDef]":

@@ -1,7 +1,7 @@
-"""The frozen list for OpenStack: every request that changes something, and the guard that lets no other out.
+"""The allow-list for OpenStack: every request that changes something. Any other is refused.
 
-It stands below the SDK, at the door through which each request leaves, whoever makes it. In report mode nothing but
-the request for a token gets through.
+It is applied in the HTTP adapter below the SDK, which sends every request. In report mode, only reads and the request
+for a token are sent.
 Source: https://docs.openstack.org/api-ref/compute/
 """
 
@@ -16,37 +16,41 @@ from ...core.errors import RefusedError
 
 SERVER = r"/servers/[0-9a-f-]{36}"
 LOGIN = ("POST", re.compile(r"/auth/tokens"))
-# By method and the end of the path; an action is told apart by its body.
+# By method and the end of the path; actions are distinguished by their body.
 CHANGES = (
     ("DELETE", re.compile(SERVER)),  # the action terminate
-    ("POST", re.compile(r"/servers")),  # a fleet that somebody asked for, of a template
-    ("PUT", re.compile(rf"{SERVER}/tags/curfew(%3A|:)[^/]+")),  # the end of a lease, for people
+    ("POST", re.compile(r"/servers")),  # the launch of a fleet, by a template
+    (
+        "PUT",
+        re.compile(rf"{SERVER}/tags/curfew(%3A|:)[^/]+"),
+    ),  # the end of a lease, only for people
     ("DELETE", re.compile(rf"{SERVER}/tags/curfew(%3A|:)[^/]+")),  # the one before
 )
 ACTION = re.compile(rf"{SERVER}/action")
-ACTIONS = frozenset({"os-stop", "shelve"})  # the actions stop and shelve; no force is among them
+ACTIONS = frozenset({"os-stop", "shelve"})  # the actions stop and shelve; no forced one
 
 
 class Guard(TCPKeepAliveAdapter):
-    """Sends what looks, and of what changes something only what is listed, where ``acts`` is said."""
+    """Sends reads and, with ``acts``, the changing requests on the list."""
 
     def __init__(self, *, acts: bool) -> None:
         super().__init__()
         self._acts = acts
 
     def send(self, request: PreparedRequest, *args: Any, **more: Any) -> Response:
-        """Send it, or raise RefusedError."""
+        """Send the request. Raises RefusedError if it is not allowed."""
         if not allowed(request, acts=self._acts):
             path = (request.path_url or "").partition("?")[0]
             raise RefusedError(
-                f"{request.method} {path} is not among the requests that may be sent"
-                f"{'' if self._acts else ' in report mode'}: it was not; providers/openstack_calls.py has the list"
+                f"{request.method} {path} is not among the allowed requests"
+                f"{'' if self._acts else ' in report mode'}: it was not sent; "
+                "curfew/providers/openstack/allowed_calls.py has the list"
             )
         return super().send(request, *args, **more)
 
 
 def allowed(request: PreparedRequest, *, acts: bool) -> bool:
-    """Whether a request may be sent."""
+    """Return whether a request may be sent."""
     method, path = request.method or "", (request.path_url or "").partition("?")[0]
     if method in {"GET", "HEAD"} or _is(LOGIN, method, path):
         return True
@@ -58,11 +62,11 @@ def allowed(request: PreparedRequest, *, acts: bool) -> bool:
 
 
 def guarded(*, acts: bool) -> Session:
-    """The session that each request of a connection goes through."""
-    made = Session()
+    """Return the HTTP session that sends every request of a connection."""
+    session = Session()
     for scheme in ("http://", "https://"):
-        made.mount(scheme, Guard(acts=acts))
-    return made
+        session.mount(scheme, Guard(acts=acts))
+    return session
 
 
 def _is(one: tuple[str, re.Pattern[str]], method: str, path: str) -> bool:
@@ -70,7 +74,7 @@ def _is(one: tuple[str, re.Pattern[str]], method: str, path: str) -> bool:
 
 
 def _asked(request: PreparedRequest) -> set[str]:
-    """The actions in a body; one that cannot be read asks for what is on no list."""
+    """Return the actions in a body; for an unreadable body, one that is not on the list."""
     body: Any = request.body
     try:
         return set(json.loads(body or b"")) or {""}

@@ -1,7 +1,7 @@
-"""OpenStack, put together: one provider for each cloud and region of ``targets.clouds``, made when it is wanted.
+"""Makes the OpenStack providers: one for each cloud and region of ``targets.clouds``, when it is first needed.
 
-Where a secret is named, it has the clouds.yaml, and nothing else is read; otherwise the SDK looks for one where it
-always does. The SDK is an extra on a terminal and a layer on Lambda, so that it may be missing is nobody's fault.
+If a secret is configured, only its clouds.yaml is used; otherwise the SDK searches for one. The SDK is optional: an
+extra on the command line, a layer on Lambda.
 Source: https://docs.openstack.org/openstacksdk/latest/user/config/configuration.html
 """
 
@@ -25,7 +25,7 @@ MISSING = (
 
 
 class Clouds:
-    """The clouds of one deployment. ``secret`` gives the text of a clouds.yaml; without one, the SDK finds its own."""
+    """The clouds of one deployment. ``secret`` returns the text of a clouds.yaml; without it, the SDK finds its own."""
 
     def __init__(
         self, configured: Mapping[str, Cloud], secret: Callable[[], str] | None = None
@@ -35,17 +35,17 @@ class Clouds:
         self._made = cache(self._provider)
 
     def has(self, account: str) -> bool:
-        """Whether what stands in the place of an account is a cloud. Raises RefusedError for one that is not known."""
+        """Return whether ``account`` names a cloud. Raises RefusedError if it names one that is not configured."""
         if account in self._configured:
             return True
         if account and not re.fullmatch(ACCOUNT, account, re.ASCII):
             raise RefusedError(
-                f'the cloud "{account}" is not among targets.clouds: nothing is done there'
+                f'cloud "{account}": it is not among targets.clouds, so no call was made'
             )
         return False
 
     def provider(self, region: str, cloud: str, *, mode: Mode) -> Provider:
-        """The provider of a region of a cloud. Raises ProviderError, and ConfigError where the SDK is missing."""
+        """Return the provider of a cloud's region. Raises ProviderError, and ConfigError if the SDK is missing."""
         regions = self._configured[cloud].regions
         if region not in regions:
             raise RefusedError(
@@ -55,7 +55,8 @@ class Clouds:
 
     def _provider(self, region: str, cloud: str, mode: Mode) -> Provider:
         try:
-            from .provider import OpenstackProvider, connected
+            from .connection import connected
+            from .provider import OpenstackProvider
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] not in {
                 "openstack",
@@ -73,7 +74,7 @@ class Clouds:
         )
 
     def _entry(self, cloud: str) -> Mapping[str, Any] | None:
-        """What the secret says of a cloud. What is in it is never repeated, in no error either."""
+        """Return the secret's entry for a cloud. No error message contains a value of it."""
         if self._secret is None:
             return None
         try:

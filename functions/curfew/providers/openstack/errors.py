@@ -1,6 +1,6 @@
-"""OpenStack's errors in our words: what to do next hangs on which kind it is.
+"""Translates OpenStack's errors into Curfew's, whose class says what to do next.
 
-The answer's status tells; its words are repeated without the body, and with the id that its operators ask for.
+The HTTP status decides. The message has the cloud's text without the body, and the request id for its operators.
 Source: https://docs.openstack.org/api-ref/compute/#faults
 """
 
@@ -18,7 +18,7 @@ from ...core.errors import (
 )
 
 THROTTLED = frozenset({413, 429})
-# No answer, or one that cannot be read.
+# No answer, or an unreadable one.
 UNANSWERED = (NoConnectionError, RequestException, ValueError, LookupError, TypeError)
 LOCKED = "is locked"
 QUOTA = "Quota exceeded"
@@ -26,12 +26,12 @@ NO_HOST = "No valid host"
 
 
 def translated(error: Exception, *, acting: bool = False) -> ProviderError:
-    """An error of the SDK as the one of ours that says how to go on. What is unknown stops everything."""
+    """Return the CurfewError for an SDK error. An unknown error becomes RefusedError, which stops the sweep."""
     return _told(error, _kind(error, acting=acting))
 
 
 def refused_launch(error: Exception) -> ProviderError:
-    """The same for a launch: the project's quota is used up, or nobody has room."""
+    """Return the CurfewError for an SDK error of a launch: the quota may be used up, or no host have capacity."""
     status, words = _status(error), _words(error)
     if status == 403 and QUOTA in words:
         return _told(error, RefusedError, before="the project's quota is used up: ")
@@ -46,7 +46,7 @@ def _kind(error: Exception, *, acting: bool) -> type[ProviderError]:
     if status in THROTTLED:
         return ThrottledError
     if status >= 500 or (not status and isinstance(error, UNANSWERED)):
-        return AmbiguousError  # it may have been done
+        return AmbiguousError  # the call may have taken effect
     if acting and status == 409 and LOCKED in _words(error):
         return ProtectedError
     if acting and status in {404, 409}:
@@ -55,7 +55,7 @@ def _kind(error: Exception, *, acting: bool) -> type[ProviderError]:
 
 
 def _status(error: Exception) -> int:
-    """What the cloud answered with; zero if it did not, or if the SDK asked nobody."""
+    """Return the HTTP status; zero without an answer."""
     for name in ("status_code", "http_status"):
         status = getattr(error, name, None)
         if isinstance(status, int):

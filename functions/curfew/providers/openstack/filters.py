@@ -1,4 +1,4 @@
-"""What of a selector is sent to Nova while finding: an optimisation, since ``decide`` applies the whole again.
+"""Translates a selector into a query of Nova. An optimisation: ``decide`` applies the whole selector again.
 
 Source: https://docs.openstack.org/api-ref/compute/#list-servers
 """
@@ -9,9 +9,9 @@ from .tags import text_of
 
 
 def query(selector: Selector, *, narrow: bool) -> dict[str, str]:
-    """The selector as a query of Nova's, as far as Nova can express it.
+    """Return the selector as a query, as far as Nova can express it.
 
-    Of several values of one tag Nova can ask for any, once; patterns and what does not fit into a tag are not sent.
+    Nova can match one of several values for one tag only; patterns, and values too long for a tag, are not sent.
     """
     wanted: dict[str, str] = {}
     if selector.states == {State.RUNNING}:

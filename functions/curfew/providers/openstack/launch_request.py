@@ -1,4 +1,4 @@
-"""The one request that a Launch means on Nova, and the tag by which what it makes is known again."""
+"""Builds Nova's request of a Launch, and the tag by which its servers are found again."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from typing import Any
 from ..base import Launch
 from .tags import text_of, written
 
-TOKEN_TAG = "curfew:token"  # noqa: S105  of a launch, and no secret
+TOKEN_TAG = "curfew:token"  # noqa: S105  a launch's client token, not a secret
 TOKEN_LENGTH = 40
 
 
 def request_of(launch: Launch, flavor: str, networks: Sequence[str]) -> dict[str, Any]:
-    """Up to ``count`` servers, one at least, tagged as they are created. Only what is given is sent.
+    """Return a request for up to ``count`` servers, at least one, which Nova tags as it creates them.
 
     Source: https://docs.openstack.org/api-ref/compute/#create-server
     """
@@ -39,5 +39,5 @@ def request_of(launch: Launch, flavor: str, networks: Sequence[str]) -> dict[str
 
 
 def token_text(token: str) -> str | None:
-    """The tag that each server of a launch carries."""
+    """Return the tag of every server of a launch."""
     return text_of(TOKEN_TAG, token[:TOKEN_LENGTH])

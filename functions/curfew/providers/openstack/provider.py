@@ -1,7 +1,7 @@
-"""OpenStack as a provider, through openstacksdk: the only module that imports it, and is itself imported when wanted.
+"""OpenStack as a provider, by openstacksdk. Imported only when needed, since the SDK is optional.
 
-Nova has no batches, no client token and no filters that can be trusted: each order is one server's, a launch is known
-by a tag of its own, and whatever a filter let through is looked at again.
+Nova has no batch calls, no client tokens and no reliable filters: each call is for one server, a launch's servers are
+found by a tag, and the result of every filter is checked.
 Source: https://docs.openstack.org/api-ref/compute/
 """
 
@@ -10,8 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from keystoneauth1.exceptions import ClientException
-from keystoneauth1.session import Session
-from openstack.config import OpenStackConfig
 from openstack.connection import Connection
 from openstack.exceptions import HttpException, NotFoundException, SDKException
 from requests.exceptions import RequestException
@@ -29,65 +27,22 @@ from ...core.policy import Selector, mismatch
 from ...core.target import Target
 from .. import own_tags
 from ..base import Capabilities, Launch, Listing
-from .allowed_calls import guarded
 from .errors import refused_launch, translated
 from .filters import query
 from .launch_request import request_of, token_text
 from .servers import instance_of
 from .tags import text_of
 
-# 2.79, of the Train release in 2019, has all that is wanted: tags in filters (2.26) and at create (2.52), the lock in
-# the body (2.9), the flavour (2.47), and no silence about a parameter that it does not know (2.75). Below 2.26 a
-# filter by tag is ignored, and everything is listed.
-MICROVERSION = "2.79"
 PAGE_SIZE = 1_000
 OPEN = Attributes(termination_protected=False, stop_protected=False)
 ERRORS = (SDKException, ClientException, RequestException, ValueError, LookupError, TypeError)
 
 
-def connected(
-    cloud: str, region: str, *, acts: bool, entry: Mapping[str, Any] | None = None
-) -> Connection:
-    """A connection to a cloud: its ``entry`` of a clouds.yaml, or else the one that the SDK finds under its name.
-
-    Nothing is sent before it is used, and what is sent passes the guard. Time-outs are short, and an answer is waited
-    for once: an invocation has a deadline. Raises RefusedError if there is no such cloud.
-    """
-
-    def session(**more: Any) -> Session:
-        return Session(session=guarded(acts=acts), **more)
-
-    like_a_class: Any = session
-    alone = entry is not None
-    wanted: dict[str, Any] = {**entry} if entry is not None else {"cloud": cloud}
-    try:
-        configured = OpenStackConfig(
-            session_constructor=like_a_class,
-            app_name="curfew",
-            load_yaml_config=not alone,
-            load_envvars=not alone,
-        )
-        return Connection(
-            config=configured.get_one(
-                **wanted
-                | {
-                    "region_name": region,
-                    "compute_default_microversion": MICROVERSION,
-                    "api_timeout": 30,
-                }
-            )
-        )
-    except (SDKException, ClientException) as error:
-        # Without the SDK's own words where they could repeat what a secret has.
-        why = error if entry is None else f"its entry is not complete ({type(error).__name__})"
-        raise RefusedError(f'the cloud "{cloud}" in the region {region}: {why}') from None
-
-
 class OpenstackProvider:
     """One project of one cloud, in one region.
 
-    ``acts`` is false in report mode. An administrator's token acts only where the configuration says so: a lock and a
-    policy hold nothing back from it.
+    ``acts`` is false in report mode. An administrator's token acts only if the configuration allows it, since locks and
+    policies do not bind it.
     """
 
     capabilities = Capabilities(
@@ -112,13 +67,13 @@ class OpenstackProvider:
         self._acts = acts
         self._administrator_may = administrator_may
         self._seen: dict[str, Instance] = {}
-        self._ordered: set[str] = set()  # whose end was ordered here
+        self._ordered: set[str] = set()  # ids of servers that this process deletes
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
-        """Stream the servers; the SDK follows the link of each page to the next.
+        """Yield the servers; the SDK follows the link of each page to the next.
 
-        No limit is named: where one is, and no link, the SDK asks for what comes after the last server, and where the
-        order has changed meanwhile, servers come twice. Nova's own limit cuts the pages.
+        The query has no limit, so Nova's own applies: with a limit and without a link, the SDK would ask for the
+        servers after the last one, and could list servers twice if the order has changed.
         """
         seen = 0
         try:
@@ -133,7 +88,7 @@ class OpenstackProvider:
             ) from error
 
     def page(self, selector: Selector, *, limit: int, after: str = "") -> Listing:
-        """One page of Nova's; ``after`` is the last server of the one before."""
+        """Return one page of Nova's; ``after`` is the last server of the previous page."""
         size = min(max(limit, 1), PAGE_SIZE)
         more = {"marker": after} if after else {}
         try:
@@ -149,7 +104,9 @@ class OpenstackProvider:
             instances = [instance_of(server, self.target) for server in servers]
         except HttpException as error:
             if after and error.status_code == 400:
-                raise RequestError("no page goes on after this token: begin anew") from error
+                raise RequestError(
+                    "the page token is not valid: begin at the first page"
+                ) from error
             raise translated(error) from error
         except ERRORS as error:
             raise translated(error) from error
@@ -159,10 +116,10 @@ class OpenstackProvider:
         )
 
     def describe(self, ids: Sequence[str]) -> Mapping[str, Instance]:
-        """Look at each by its id, which shows a softly deleted one too.
+        """Describe each server by its id, which shows soft-deleted ones, too.
 
-        Of a server whose end was ordered here, not to be found is to have ended. Of any other it proves nothing: a
-        server of another project is not found either.
+        A server that this process deletes counts as terminated if it is not found. Any other may still exist: Nova does
+        not find servers of other projects either.
         """
         found: dict[str, Instance] = {}
         for id_ in ids:
@@ -176,50 +133,50 @@ class OpenstackProvider:
         return found
 
     def protections(self, ids: Sequence[str]) -> Mapping[str, Attributes]:
-        """There are none beside the lock, which every description shows."""
+        """Return no protection: the only one is the lock, which every description shows."""
         return dict.fromkeys(ids, OPEN)
 
     def release(
         self, instances: Sequence[Instance], *, by: str
     ) -> Mapping[str, ProviderError | None]:
-        """Nothing launches a server anew; who belongs to a Heat stack is kept before."""
+        """Cancel nothing: only Heat recreates servers, and the plan keeps servers of a Heat stack."""
         return {}
 
     def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """DELETE each server. It is asynchronous, and where the cloud reclaims later, a soft end."""
+        """Delete each server, asynchronously; a cloud that reclaims deleted servers later soft-deletes it."""
         return self._each(ids, self._delete)
 
     def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """Stop each server; it keeps its host and its quota."""
+        """Stop each server; it still occupies its host and its quota."""
         return self._each(ids, self._compute.stop_server)
 
     def shelve(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
-        """Shelve each server: an image of it is kept, and its host is free."""
+        """Shelve each server: Nova keeps an image of it and frees its host."""
         return self._each(ids, self._compute.shelve_server)
 
     def usable(self) -> bool:
-        """A region that the catalogue does not have fails by itself, with its name."""
+        """Return True: a region that the catalogue does not have fails with an error that names it."""
         return True
 
     def image(self, name: str) -> str:
-        """The id of an image by its name or id."""
+        """Return the id of an image by its name or id."""
         try:
             found = self._cloud.image.find_image(name, ignore_missing=True)
         except ERRORS as error:
             raise translated(error) from error
         if found is None:
-            raise RefusedError(f'there is no image "{name}" in {self.target}')
+            raise RefusedError(f'image "{name}": {self.target} does not have it')
         return str(found.id)
 
     def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
-        """Create up to ``count`` servers, unless some carry the token already: then it is those.
+        """Create up to ``count`` servers, or return those that already have the token's tag.
 
-        Nova makes all records before it answers, and its quota may clamp their number. A server that found no host
-        is one of them, in ERROR.
+        Nova creates all records before it answers; its quota may reduce their number. A server that finds no host is
+        one of them, in ERROR.
         """
         self._may_act()
-        if born := self.launched(launch.token):
-            return born
+        if servers := self.launched(launch.token):
+            return servers
         try:
             flavor = self._compute.find_flavor(launch.instance_type, ignore_missing=False)
             networks = [self._network(name) for name in launch.networks]
@@ -227,15 +184,15 @@ class OpenstackProvider:
         except ERRORS as error:
             raise refused_launch(error) from error
         try:
-            born = self.launched(launch.token)
+            servers = self.launched(launch.token)
         except ProviderError as error:
-            raise AmbiguousError(f"launched, and not to be seen yet: {error}") from error
-        if not born:
-            raise AmbiguousError("launched, and no server with the launch's tag is to be seen yet")
-        return born
+            raise AmbiguousError(f"launched, but the servers cannot be listed: {error}") from error
+        if not servers:
+            raise AmbiguousError("launched, but no server with the launch's tag is listed yet")
+        return servers
 
     def launched(self, token: str) -> tuple[Instance, ...]:
-        """Looked for by the tag of the token, which each server must carry: a filter is only a filter."""
+        """Find the servers by a filter on the token's tag, and check the tags of each."""
         text = token_text(token)
         try:
             return tuple(
@@ -247,7 +204,7 @@ class OpenstackProvider:
             raise translated(error) from error
 
     def label(self, ids: Sequence[str], tags: Mapping[str, str], *, by: str) -> None:
-        """Write the new text beside the others, and then take away the old one of the same key."""
+        """Add the new tag of each key, then remove the old one."""
         self._may_act()
         own_tags.check(tags)
         for id_ in ids:
@@ -260,7 +217,7 @@ class OpenstackProvider:
 
     def _relabel(self, id_: str, key: str, text: str | None) -> None:
         if text is None:
-            raise RefusedError(f"the tag {key} does not fit into one of OpenStack's")
+            raise RefusedError(f"the tag {key} is too long for OpenStack")
         try:
             server = self._compute.get_server(id_)
             old = [t for t in server.tags or () if t.partition("=")[0] == key and t != text]
@@ -271,7 +228,7 @@ class OpenstackProvider:
             raise translated(error, acting=True) from error
 
     def _each(self, ids: Sequence[str], order: Callable[[str], object]) -> dict[str, State]:
-        """Look at each and order it; who is locked is not asked for, whatever the cloud would say to it."""
+        """Describe each server and make the call for it. Raises ProtectedError for a locked one, without a call."""
         self._may_act()
         before: dict[str, State] = {}
         for id_ in ids:
@@ -286,7 +243,7 @@ class OpenstackProvider:
         return before
 
     def _delete(self, id_: str) -> None:
-        # Before the call: an answer that is lost is followed by an end all the same.
+        # Before the call, since the server ends even if the answer is lost.
         self._ordered.add(id_)
         self._compute.delete_server(id_, ignore_missing=False)
 
@@ -294,9 +251,9 @@ class OpenstackProvider:
         return str(self._cloud.network.find_network(name, ignore_missing=False).id)
 
     def _may_act(self) -> None:
-        """Raise RefusedError in report mode, and for an administrator who was not asked to act."""
+        """Raise RefusedError in report mode, and for an administrator that the configuration does not allow."""
         if not self._acts:
-            raise RefusedError("report mode has no hands that could change anything: nothing was")
+            raise RefusedError("no call was made: report mode cannot change anything")
         if self._administrator_may:
             return
         session: Any = self._cloud.session
@@ -306,6 +263,6 @@ class OpenstackProvider:
             raise translated(error) from error
         if "admin" in roles:
             raise RefusedError(
-                f"the credentials of {self.target} have the role admin, which no lock and no policy holds back: use "
-                "those of a member, or say `act_as_administrator: true` for this cloud"
+                f"the credentials of {self.target} have the role admin, which locks and policies do not bind: use "
+                "those of a member, or set `act_as_administrator: true` for this cloud"
             )

@@ -1,4 +1,4 @@
-"""Nova's description of a server in our words: what is missing or unknown becomes what keeps.
+"""Translates Nova's description of a server. Missing or unknown values become ones that keep the server.
 
 Source: https://docs.openstack.org/api-ref/compute/#servers-servers
 """
@@ -11,7 +11,7 @@ from ...core.instance import Instance, State, Volume
 from ...core.target import Target
 from .tags import tags_of
 
-# A server that does nothing at the moment. Whatever is not here is unknown, and so is what is busy with a task.
+# The state of a server without a task. Any other status is unknown, and so is a server with an unknown task.
 STATES = {
     "BUILD": State.PENDING,
     "ACTIVE": State.RUNNING,
@@ -21,7 +21,7 @@ STATES = {
     "DELETED": State.TERMINATED,
     "SOFT_DELETED": State.TERMINATED,
 }
-# A server is listed as ACTIVE while it is being deleted: the task tells.
+# Nova lists a server as ACTIVE while it is being deleted; its task shows the deletion.
 TASKS = {
     "deleting": State.SHUTTING_DOWN,
     "soft-deleting": State.SHUTTING_DOWN,
@@ -29,13 +29,13 @@ TASKS = {
     "shelving": State.STOPPING,
     "shelving_offloading": State.STOPPING,
 }
-# Heat marks what it owns, and makes anew what is missing from an autoscaling group.
+# Heat marks the servers it owns, and recreates those missing from an autoscaling group.
 # Source: https://docs.openstack.org/heat/latest/template_guide/openstack.html#OS::Heat::AutoScalingGroup
 HEAT_KEYS = ("metering.stack", "metering.stack_id")
 
 
 def instance_of(server: Mapping[str, Any], target: Target) -> Instance:
-    """A server as Nova describes it, in the names of the SDK."""
+    """Return the instance that Nova describes, by the SDK's names of its fields."""
     fault: Mapping[str, Any] = server.get("fault") or {}
     metadata: Mapping[str, str] = server.get("metadata") or {}
     tags, twice = tags_of(server.get("tags") or (), metadata)
@@ -53,7 +53,7 @@ def instance_of(server: Mapping[str, Any], target: Target) -> Instance:
         launched_at=_utc(server.get("launched_at") or server.get("created_at")),
         tags={"Name": server.get("name") or "", **tags},
         ambiguous=twice,
-        locked=locked is not False,  # not said is locked
+        locked=locked is not False,  # a missing value counts as locked
         managed_by="a Heat stack" if any(key in metadata for key in HEAT_KEYS) else "",
         volumes=tuple(
             Volume(
@@ -69,7 +69,7 @@ def instance_of(server: Mapping[str, Any], target: Target) -> Instance:
 def _state(server: Mapping[str, Any]) -> State:
     status, task = server.get("status"), server.get("task_state")
     if status == "ERROR" and not server.get("launched_at") and not task:
-        # It was never anywhere: no host was found for it. What it takes up is the quota.
+        # It never had a host, and occupies only quota.
         return State.STOPPED
     state = STATES.get(str(status), State.UNKNOWN)
     if not task or state in {State.PENDING, State.TERMINATED, State.UNKNOWN}:
@@ -78,7 +78,7 @@ def _state(server: Mapping[str, Any]) -> State:
 
 
 def _utc(text: str | None) -> datetime | None:
-    """An instant; Nova's are UTC, and those of its extensions do not say so."""
+    """Return the instant of a text; without a time zone it is UTC, as in Nova's extensions."""
     if not text:
         return None
     at = datetime.fromisoformat(text)

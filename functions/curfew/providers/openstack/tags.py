@@ -1,8 +1,8 @@
-"""Tags as Nova has them: a set of short texts, where Curfew speaks of keys and values. One mapping, both ways.
+"""Converts Curfew's tags, keys with values, to Nova's, short texts, and back.
 
-``env=dev`` is the tag ``env`` with the value ``dev``, a text without ``=`` a tag without a value. Nova allows no ``/``
-and no ``,`` and 60 characters, so those two are escaped, and what is too long stands in the server's metadata, which
-takes 255. Metadata that would have fitted into a tag is people's own, and read for Curfew's keys alone.
+``env=dev`` is the tag ``env`` with the value ``dev``; a text without ``=`` is a tag without a value. Nova forbids ``/``
+and ``,``, which are escaped, and more than 60 characters; longer tags are written to the server's metadata, which takes
+255. Metadata that would fit into a tag belongs to users; Curfew reads only its own keys from it.
 Source: https://docs.openstack.org/api-ref/compute/#server-tags-servers-tags
 """
 
@@ -15,12 +15,12 @@ LONGEST_TAG = 60
 LONGEST_METADATA = 255
 MOST_TAGS = 50
 OURS = "curfew:"
-# In this order on the way there, and the other way round on the way back.
+# Applied in this order to escape, in reverse order to unescape.
 _ESCAPES = (("%", "%25"), ("/", "%2F"), (",", "%2C"))
 
 
 def text_of(key: str, value: str) -> str | None:
-    """The tag as one text of Nova's; nothing if it does not fit into one."""
+    """Return the tag as one of Nova's texts; None if it is too long."""
     left = _escaped(key).replace("=", "%3D")
     text = f"{left}={_escaped(value)}" if value else left
     return text if 0 < len(text) <= LONGEST_TAG else None
@@ -29,7 +29,7 @@ def text_of(key: str, value: str) -> str | None:
 def tags_of(
     texts: Iterable[str], metadata: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The tags of a server, and the keys that stand there with more than one value: nobody can say which one counts."""
+    """Return the tags of a server, and the ambiguous keys, which have more than one value."""
     tags: dict[str, str] = {}
     twice: set[str] = set()
     for text in sorted(texts):
@@ -45,9 +45,9 @@ def tags_of(
 
 
 def written(tags: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """The tags of a launch as Nova's texts, and as metadata those that do not fit.
+    """Return the tags of a launch as Nova's texts, and as metadata those that are too long.
 
-    Raises RequestError for what fits nowhere, and for more tags than a server may have.
+    Raises RequestError for a tag that is too long for metadata, and for more tags than a server may have.
     """
     texts: list[str] = []
     metadata: dict[str, str] = {}
