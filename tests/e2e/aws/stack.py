@@ -9,7 +9,7 @@ from tests.e2e.aws.cloud import ROOT, Cloud
 
 SAM = ROOT / ".tools" / "bin" / "sam"
 # Beside the template, only the policy file of the run is another one: its schedule has to be due during the run.
-SHIPPED = ("template.yaml", "spoke.yaml", "samconfig.toml", "functions", "layer")
+SHIPPED = ("template.yaml", "spoke.yaml", "samconfig.toml", "functions", "layers")
 
 
 @dataclass(frozen=True, slots=True)
