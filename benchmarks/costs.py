@@ -19,7 +19,7 @@ OWNERS = (
     ("imports", ("importlib", "marshal", "imp.", "posix.stat", "builtins.exec", "io.open_code")),
     ("the terminal, YAML, pydantic", ("typer", "click", "rich", "yaml", "pydantic", "json/")),
 )  # fmt: skip
-REST = "the interpreter and others"
+CONTINUATION = "the interpreter and others"
 
 
 def profile(command: Sequence[str], at: Endpoint) -> dict[str, float]:
@@ -46,4 +46,4 @@ def _owner(place: str) -> str:
     for owner, signs in OWNERS:
         if any(sign in place for sign in signs):
             return owner
-    return REST
+    return CONTINUATION

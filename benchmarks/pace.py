@@ -7,7 +7,7 @@ least.
 from collections import Counter
 from collections.abc import Mapping
 
-from curfew.aws.rate_limit import CHANGES, KINDS, LOOKS
+from curfew.aws.rate_limit import CALL_CLASSES, CHANGES, LOOKS
 
 ELSEWHERE = ("DynamoDB", "AssumeRole", "GetCallerIdentity")
 
@@ -22,6 +22,6 @@ def seconds(calls: Mapping[str, int], *, percent: float) -> float:
             counts["Describe" if looks else action] += count
     least = 0.0
     for action, count in counts.items():
-        allowed = KINDS.get(action, LOOKS if action == "Describe" else CHANGES).calls
-        least = max(least, (count - allowed.size * share) / (allowed.refill * share))
+        limits = CALL_CLASSES.get(action, LOOKS if action == "Describe" else CHANGES).calls
+        least = max(least, (count - limits.size * share) / (limits.refill * share))
     return least

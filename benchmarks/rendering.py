@@ -104,7 +104,7 @@ def _written(state: State) -> str:
         state=state,
         type="{type}",
         image="ami-0{h16}",
-        launched_at=_LAUNCHED,
+        started_at=_LAUNCHED,
         client_token="{h16}-{h4}-launch",  # noqa: S106  of a launch
         subnet="subnet-0{h16}",
         volumes=(

@@ -6,13 +6,13 @@ Only the benchmark's endpoint is called like this: at a quarter of EC2's rate, a
 from typing import Any
 
 from curfew import bootstrap
-from curfew.aws.rate_limit import Rates
+from curfew.aws.rate_limit import RateLimiter
 from curfew.cli import commands
 
 PERCENT = 1_000_000_000
 
 
-class Unlimited(Rates):
+class Unlimited(RateLimiter):
     """Buckets that are never empty."""
 
     def __init__(self, _percent: int, **more: Any) -> None:
@@ -20,5 +20,5 @@ class Unlimited(Rates):
 
 
 if __name__ == "__main__":
-    setattr(bootstrap, "Rates", Unlimited)  # noqa: B010  it is no export of bootstrap's
+    setattr(bootstrap, "RateLimiter", Unlimited)  # noqa: B010  it is no export of bootstrap's
     commands.main()

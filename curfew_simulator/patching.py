@@ -8,13 +8,13 @@ from typing import Any
 
 from curfew.core import protection
 
-type Put = Callable[[Any, str, Any], object]
-type Remove = Callable[[Put], object]
+type Patch = Callable[[Any, str, Any], object]
+type Disable = Callable[[Patch], object]
 _INHERITED = object()
 
 
 @contextmanager
-def patching() -> Iterator[Put]:
+def patching() -> Iterator[Patch]:
     """Give a function that sets attributes; at the end, restore what it has set.
 
     The function raises AttributeError for an attribute that does not exist. Without this, a removal would do nothing
@@ -39,22 +39,22 @@ def patching() -> Iterator[Put]:
                 setattr(owner, name, value)
 
 
-def returning(value: Any, *places: tuple[Any, str]) -> Remove:
+def returning(value: Any, *places: tuple[Any, str]) -> Disable:
     """Return a removal that makes functions return one value."""
 
-    def remove(put: Put) -> None:
+    def disable(put: Patch) -> None:
         for owner, name in places:
             put(owner, name, lambda *_given, **_named: value)
 
-    return remove
+    return disable
 
 
-def setting(owner: Any, name: str, value: Any) -> Remove:
+def setting(owner: Any, name: str, value: Any) -> Disable:
     """Return a removal that sets another value."""
     return lambda put: put(owner, name, value)
 
 
-def rules(*names: str) -> Remove:
+def rules(*names: str) -> Disable:
     """Return a removal of some protections. Raises ValueError for an unknown one."""
     left = tuple(rule for rule in protection.RULES if rule.__name__ not in names)
     if len(left) != len(protection.RULES) - len(names):
@@ -62,11 +62,11 @@ def rules(*names: str) -> Remove:
     return setting(protection, "RULES", left)
 
 
-def everything_at_once(*removes: Remove) -> Remove:
+def everything_at_once(*disables: Disable) -> Disable:
     """Return several removals as one, where another safeguard would hold for one alone."""
 
-    def remove(put: Put) -> None:
-        for one in removes:
+    def disable(put: Patch) -> None:
+        for one in disables:
             one(put)
 
-    return remove
+    return disable

@@ -81,15 +81,17 @@ def _tutorial() -> None:
         )
     )
     now, provider = app.now(), app.provider(REGION)
-    wish = app.wish(
+    spec = app.fleet_spec(
         "t2-pair",
         name="tutorial",
         owner="demo",
         expires_at=now + app.policies.fleet("t2-pair").ttl.default,
         key=Key(scope="demo", body="demo"),
     )
-    begun = lifecycle.begin(wish, provider=provider, ledger=app.ledger, now=now)
-    launcher.carry_on(begun, worker="demo", provider=provider, ledger=app.ledger, clock=app.clock())
+    begun = lifecycle.begin(spec, provider=provider, ledger=app.ledger, now=now)
+    launcher.continue_launch(
+        begun, worker="demo", provider=provider, ledger=app.ledger, clock=app.clock()
+    )
 
 
 def _launched(ec2: Any, other: Other) -> list[str]:

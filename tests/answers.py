@@ -65,7 +65,7 @@ class Everything:
         return f"<{name}>{self._inside(shape)}</{name}>"
 
 
-class Chance(Everything):
+class Rng(Everything):
     """Some members, lists of any length, and values that are like the ones which matter."""
 
     def __init__(self, random: Random) -> None:

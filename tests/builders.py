@@ -33,7 +33,7 @@ def an_instance(
         "zone": "eu-central-1a",
         "state": State.RUNNING,
         "instance_type": "t2.micro",
-        "launched_at": NOW - age,
+        "started_at": NOW - age,
         "tags": {"env": "dev"} if tags is None else tags,
     }
     return Instance(**(ordinary | more))

@@ -17,7 +17,7 @@ import botocore
 from botocore.session import Session
 
 import curfew
-from curfew.aws.allowed_calls import ACT, PURPOSES
+from curfew.aws.allowed_calls import ACT, CLIENT_SCOPES
 from curfew.providers.ec2 import scoped_credentials
 
 ROOT = Path(__file__).parent.parent
@@ -29,7 +29,7 @@ NAMED = (
     "InstanceId.", "ResourceId.", "SpotInstanceRequestId.", "SecurityGroupId.", "ImageId", "SubnetId", "KeyName",
 )  # fmt: skip
 POLICY = "the policy that was asked for"
-LISTED = {str(call) for purpose in PURPOSES for call in (*purpose.reads, *purpose.changes)}
+LISTED = {str(call) for scope in CLIENT_SCOPES for call in (*scope.reads, *scope.changes)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def watch() -> list[Made]:
             beyond: set[str] = set()
             if model.name == "AssumeRole":
                 context[POLICY] = params["body"].get("Policy")
-            elif model.name in ACTING and (loan := scoped_credentials._LOAN.get()) is not None:
+            elif model.name in ACTING and (loan := scoped_credentials._ACTIVE.get()) is not None:
                 beyond = _ids(params["body"]) ^ _named(policies[get_ident(), str(loan.access_key)])
             name = f"{model.service_model.service_name}:{model.name}"
             made.append(Made(name, place, tuple(sorted(beyond))))

@@ -18,16 +18,16 @@ from mypy_boto3_ec2.client import EC2Client
 
 from curfew.aws import allowed_calls
 from curfew.aws import session as sdk
-from curfew.aws.allowed_calls import Purpose
+from curfew.aws.allowed_calls import ClientScope
 from curfew.aws.roles import role_arn
 from curfew.core.target import Mode
 from curfew.providers.ec2 import page_parser
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.providers.ec2.scoped_credentials import Arns, Lender, borrowing
+from curfew.providers.ec2.scoped_credentials import Arns, CredentialBroker, scoped_session
 from curfew_simulator.cloud import protocols, transport
 from curfew_simulator.cloud.ec2.machine import Machine, SpotRequest, SpotState, State
 from curfew_simulator.cloud.ec2.region import NONE, Pace
-from curfew_simulator.cloud.faults import Fault, Kind
+from curfew_simulator.cloud.faults import Fault, FaultKind
 from curfew_simulator.cloud.protocols import Response
 from curfew_simulator.cloud.world import World
 from tests.builders import HERE, NOW
@@ -52,16 +52,16 @@ ORDERS = frozenset(
     }
 )
 
-LOST = Fault(kind=Kind.CUT_AFTER)  # the effect, and then no answer
-NOTHING = Fault(kind=Kind.CUT)  # no effect, and no answer
-THROTTLED = Fault(kind=Kind.ERROR, code="RequestLimitExceeded", status=503)
-BROKEN = Fault(kind=Kind.ERROR, code="InternalError", status=500)
-UNSEEN = Fault(kind=Kind.STALE, seconds=10**6)  # what was launched since does not show
+LOST = Fault(kind=FaultKind.CUT_AFTER)  # the effect, and then no answer
+NOTHING = Fault(kind=FaultKind.CUT)  # no effect, and no answer
+THROTTLED = Fault(kind=FaultKind.ERROR, code="RequestLimitExceeded", status=503)
+BROKEN = Fault(kind=FaultKind.ERROR, code="InternalError", status=500)
+UNSEEN = Fault(kind=FaultKind.STALE, seconds=10**6)  # what was launched since does not show
 
 
 def refusal(code: str, status: int = 400) -> Fault:
     """A call that the service refuses."""
-    return Fault(kind=Kind.ERROR, code=code, status=status, message="made to fail")
+    return Fault(kind=FaultKind.ERROR, code=code, status=status, message="made to fail")
 
 
 def a_machine(*, id: str, **more: Any) -> Machine:  # noqa: A002  its field has this name
@@ -89,7 +89,7 @@ class SimulatedEc2:
         self.region.subnets = {f"subnet-{letter}": f"{HERE.region}{letter}" for letter in "abc"}
         self.region.zones = (f"{HERE.region}a",)
         self.parameters = self.world.parameters(HERE.account, HERE.region)
-        self.fail, self.made = self.world.fail, self.world.journal.made
+        self.fail, self.made = self.world.fail, self.world.history.made
         self._wire = transport.Cloud(self.world)
         self.add(*machines)
         self.deny()
@@ -113,7 +113,7 @@ class SimulatedEc2:
     def add(self, *machines: Machine) -> None:
         """Put machines there, as if they had long been."""
         for machine in machines:
-            self.region.put(machine, since=machine.launched_at)
+            self.region.put(machine, since=machine.started_at)
 
     def change(self, id_: str, **fields: Any) -> None:
         """Change an instance from outside."""
@@ -131,7 +131,7 @@ class SimulatedEc2:
         """Make the Spot request of an instance."""
         blueprint = self.machines[machine]
         self.region.spot_requests[id_] = SpotRequest(
-            id=id_, blueprint=blueprint, created_at=blueprint.launched_at, instance=machine,
+            id=id_, blueprint=blueprint, created_at=blueprint.started_at, instance=machine,
             persistent=persistent, state=SpotState(state),
         )  # fmt: skip
 
@@ -151,35 +151,35 @@ class SimulatedEc2:
         """Change the world just before the ``on``-th call of an action."""
         self.world.before(action, lambda _: change(), on=on)
 
-    def always(self, kind: Kind, *actions: str, **more: Any) -> None:
+    def always(self, kind: FaultKind, *actions: str, **more: Any) -> None:
         """Bend every call of some actions."""
         for action in actions:
             self.fail(action, Fault(kind=kind, **more), times=ALWAYS)
 
     def client(
-        self, purpose: Purpose = allowed_calls.LOOK, *, attempts: int = 1, session: Any = None
+        self, scope: ClientScope = allowed_calls.LOOK, *, attempts: int = 1, session: Any = None
     ) -> EC2Client:
         """A client as Curfew makes them, guarded; it talks to this cloud."""
-        client: EC2Client = self._client("ec2", purpose, session, attempts)
-        if purpose is allowed_calls.LOOK:
-            page_parser.hasten(client)
+        client: EC2Client = self._client("ec2", scope, session, attempts)
+        if scope is allowed_calls.LOOK:
+            page_parser.install_page_parser(client)
         return client
 
     def provider(self, mode: Mode = Mode.ACT) -> Ec2Provider:
         """The real provider on this cloud, with the clients of the mode."""
         if mode is not Mode.ACT:
             return Ec2Provider(target=HERE, read=self.client(), ssm=self.ssm)
-        session = borrowing(HERE.region)
-        lender = Lender(
-            sts=self._client("sts", allowed_calls.LENDER),
-            proof=self._client("sts", allowed_calls.ACCOUNT, session),
+        session = scoped_session(HERE.region)
+        broker = CredentialBroker(
+            sts=self._client("sts", allowed_calls.CREDENTIAL_BROKER),
+            verifier=self._client("sts", allowed_calls.ACCOUNT, session),
             arns=Arns(partition="aws", target=HERE),
             roles=ROLES,
             external_id=EXTERNAL_ID,
             now=self._time,
         )
         act = cache(lambda: self.client(allowed_calls.ACT, session=session))
-        return Ec2Provider(target=HERE, read=self.client(), act=act, lender=lender, ssm=self.ssm)
+        return Ec2Provider(target=HERE, read=self.client(), act=act, broker=broker, ssm=self.ssm)
 
     def ssm(self) -> "SSMClient":
         """A client that reads the parameters."""
@@ -200,7 +200,7 @@ class SimulatedEc2:
     @property
     def calls(self) -> list[tuple[str, tuple[str, ...]]]:
         """The calls of EC2 and Systems Manager that arrived, and what each is about."""
-        journal = self.world.journal.calls
+        journal = self.world.history.calls
         arrived = [call for call in journal if call.service in {"ec2", "ssm"} and call.account]
         return [(call.operation, _about(call.arguments)) for call in arrived]
 
@@ -232,12 +232,12 @@ class SimulatedEc2:
         return {arn.rpartition("/")[2] for one in statements for arn in one.resources}
 
     def _client(
-        self, service: str, purpose: Purpose, session: Any = None, attempts: int = 1
+        self, service: str, scope: ClientScope, session: Any = None, attempts: int = 1
     ) -> Any:
         retries: Any = {"mode": "standard", "total_max_attempts": attempts}
         config = Config(retries=retries, user_agent_extra="curfew/test")
         client = (session or _session()).create_client(service, config=config)
-        allowed_calls.guard(client, purpose)
+        allowed_calls.restrict(client, scope)
         self.adopt(client)
         return client
 

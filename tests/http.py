@@ -20,7 +20,7 @@ from curfew.handlers import http_api
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.protocols import Ledger
 from curfew.providers.memory import MemoryProvider
-from curfew.schemas.messages import WorkRequest
+from curfew.schemas.messages import Job
 from curfew.schemas.policy_file import File
 from tests.builders import HERE
 from tests.night import Time
@@ -170,7 +170,7 @@ def reply(answer: Mapping[str, Any]) -> Reply:
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """The API over a cloud and a ledger in memory, with a clock by hand. ``put_off`` is what the queue was sent."""
+    """The API over a cloud and a ledger in memory, with a clock by hand. ``enqueued`` is what the queue was sent."""
 
     time: Time = field(default_factory=Time)
     ledger: Ledger = field(default_factory=MemoryLedger)
@@ -178,7 +178,7 @@ class Service:
     file: PolicyFile = field(default_factory=policies)
     queue: bool = False
     local: bool = False
-    put_off: list[WorkRequest] = field(default_factory=list)
+    enqueued: list[Job] = field(default_factory=list)
     clouds: dict[str, MemoryProvider] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -208,7 +208,7 @@ class Service:
             ledger=self.ledger,
             provider=lambda region, _account="": self.clouds[region],
             regions=lambda _account="": frozenset(self.clouds),
-            defer=self.put_off.append if self.queue else None,
+            enqueue=self.enqueued.append if self.queue else None,
             now=self.time.now,
             sleep=self.time.sleep,
         )

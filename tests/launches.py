@@ -42,7 +42,7 @@ class Launching:
         self.cloud.now = self.time.now
         self.provider = self.cloud.provider()
 
-    def wish(self, **more: Any) -> lifecycle.Wish:
+    def wish(self, **more: Any) -> lifecycle.FleetSpec:
         """What is asked for."""
         ordinary: dict[str, Any] = {
             "name": "lab",
@@ -53,7 +53,7 @@ class Launching:
             "expires_at": self.time.now() + timedelta(hours=8),
             "key": Key(scope="key-1", body="body-1"),
         }
-        return lifecycle.Wish(**(ordinary | more))
+        return lifecycle.FleetSpec(**(ordinary | more))
 
     def begin(self, **more: Any) -> Fleet:
         """Open the fleet, or find the one of its key."""
@@ -69,7 +69,7 @@ class Launching:
         self.workers += 1
         deadline = self.time.now() + timedelta(seconds=seconds)
         clock = Clock(now=self.time.now, sleep=self.time.sleep, deadline=deadline)
-        return launcher.carry_on(
+        return launcher.continue_launch(
             begun,
             worker=f"worker-{self.workers}",
             provider=self.provider,

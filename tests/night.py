@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from curfew.clock import Clock
-from curfew.core.launch import Order
+from curfew.core.launch import LaunchSpec
 from curfew.core.lease import Fleet, Step
 from curfew.core.policy import Policy
 from curfew.core.report import Report, Result
@@ -97,7 +97,7 @@ def begun(
             expires_at=now + ends_in,
             longest=timedelta(days=7),
         ),
-        Order(
+        LaunchSpec(
             operation=f"op-{fleet}",
             target=target,
             image="ami-08111162",

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from curfew.core import launch
-from curfew.core.launch import Answer, Attempt, Ending
+from curfew.core.launch import Attempt, AttemptResult, Finished
 from curfew.core.lease import Fleet
 from curfew.fleets import launcher
 from curfew.ledger.memory.fleets import MemoryFleets
@@ -14,39 +14,43 @@ from curfew.ledger.records import PlanStep
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep import run_state, stored_plans
 
-from ..patching import Put, setting
+from ..patching import Patch, setting
 from .sweep_safeguards import FOREVER
 
 new_token_for_every_call = setting(launcher, "token", lambda *_: uuid4().hex)
 
 
-def without_locks(put: Put) -> None:
+def without_locks(patch: Patch) -> None:
     """Several workers process one launch at the same time."""
 
     def attempt(self: MemoryFleets, fleet: Fleet, worker: str, attempt: Attempt, **_: Any) -> bool:
         self._attempts[fleet.operation][attempt.number] = (worker, attempt)
         return True
 
-    put(MemoryFleets, "lock", lambda *_given, **_named: True)
-    put(MemoryFleets, "attempt", attempt)
+    patch(MemoryFleets, "lock", lambda *_given, **_named: True)
+    patch(MemoryFleets, "begin_attempt", attempt)
 
 
-def fall_back_in_doubt(put: Put) -> None:
+def fall_back_in_doubt(patch: Patch) -> None:
     """No answer counts as no capacity."""
-    made = launcher._Launch._made
+    made = launcher._Launch._attempt
 
     def hasty(self: Any, *given: Any, **named: Any) -> Any:
         settled = made(self, *given, **named)
         attempt: Attempt = given[1]
-        return settled if isinstance(settled, Attempt) else replace(attempt, answer=Answer.EMPTY)
+        return (
+            settled
+            if isinstance(settled, Attempt)
+            else replace(attempt, result=AttemptResult.EMPTY)
+        )
 
-    put(launcher._Launch, "_made", hasty)
+    patch(launcher._Launch, "_attempt", hasty)
 
 
-def never_find_by_token(put: Put) -> None:
+def never_find_by_token(patch: Patch) -> None:
     """Neither by its token, nor with the same token again."""
-    new_token_for_every_call(put)
-    put(Ec2Provider, "launched", lambda *_: ())
+    new_token_for_every_call(patch)
+    patch(Ec2Provider, "launched", lambda *_: ())
 
 
 class _All(int):
@@ -59,48 +63,49 @@ class _All(int):
         return super().__hash__()
 
 
-def take_partial_launches(put: Put) -> None:
+def take_partial_launches(patch: Patch) -> None:
     """A look that shows some of a launch counts as the whole of it."""
-    found = launcher._Launch._found
+    found = launcher._Launch._find_by_token
 
     def hasty(self: Any, order: Any, attempt: Attempt) -> Any:
         return found(self, order, replace(attempt, count=1))
 
-    put(launcher._Launch, "_found", hasty)
-    put(launcher, "len", lambda some: _All(len(some)) if isinstance(some, tuple) else len(some))
+    patch(launcher._Launch, "_find_by_token", hasty)
+    patch(launcher, "len", lambda some: _All(len(some)) if isinstance(some, tuple) else len(some))
 
 
-def apply_any_plan(put: Put) -> None:
+def apply_any_plan(patch: Patch) -> None:
     """Any plan, however old, of whatever policies, however often."""
-    put(stored_plans, "applicable", lambda *_given, **_named: None)
-    put(stored_plans, "_same_policies", lambda *_given, **_named: None)
-    put(run_state, "SHELF_LIFE", FOREVER)
+    patch(stored_plans, "check_applicable", lambda *_given, **_named: None)
+    patch(stored_plans, "_same_policies", lambda *_given, **_named: None)
+    patch(run_state, "SHELF_LIFE", FOREVER)
 
 
-def ignore_plan_policies(put: Put) -> None:
+def ignore_plan_policies(patch: Patch) -> None:
     """A plan of other policies is as good."""
-    put(stored_plans, "_same_policies", lambda *_given, **_named: None)
+    patch(stored_plans, "_same_policies", lambda *_given, **_named: None)
 
 
-def apply_twice(put: Put) -> None:
+def apply_twice(patch: Patch) -> None:
     """A plan is applied as often as a caller asks."""
-    applicable = stored_plans.applicable
+    applicable = stored_plans.check_applicable
 
     def again(record: Any, **more: Any) -> None:
         applicable(replace(record, step=PlanStep.PLANNED), **more)
 
-    put(stored_plans, "applicable", again)
-    put(MemoryPlans, "begin", lambda *_given, **_named: True)
+    patch(stored_plans, "check_applicable", again)
+    patch(MemoryPlans, "begin", lambda *_given, **_named: True)
 
 
-def relaunch_after_mismatch(put: Put) -> None:
+def relaunch_after_mismatch(patch: Patch) -> None:
     """A token that EC2 knows with other parameters counts as no capacity."""
-    upcoming = launch.upcoming
+    upcoming = launch.next_step
 
-    def careless(order: Any, attempts: Any) -> Attempt | Ending:
+    def careless(order: Any, attempts: Any) -> Attempt | Finished:
         tame = [
-            replace(a, answer=Answer.EMPTY) if a.answer is Answer.MISMATCH else a for a in attempts
+            replace(a, answer=AttemptResult.EMPTY) if a.answer is AttemptResult.MISMATCH else a
+            for a in attempts
         ]
         return upcoming(order, tame)
 
-    put(launcher, "upcoming", careless)
+    patch(launcher, "next_step", careless)

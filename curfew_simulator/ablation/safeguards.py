@@ -26,7 +26,7 @@ from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep import execution, executor, planner, zone_worker
 
 from ..cloud import sts
-from ..patching import Remove, everything_at_once, patching, returning, rules, setting
+from ..patching import Disable, everything_at_once, patching, returning, rules, setting
 from .launch_safeguards import (
     apply_any_plan,
     apply_twice,
@@ -60,23 +60,24 @@ REGISTERS = (MemoryFleets, DynamoFleets)
 
 
 @contextmanager
-def without(name: str) -> Iterator[None]:
+def disabled(name: str) -> Iterator[None]:
     """Run Curfew with one safeguard disabled, while this lasts."""
-    with patching() as put:
-        SAFEGUARDS[name](put)
+    with patching() as patch:
+        SAFEGUARDS[name](patch)
         yield
 
 
-reuse_old_descriptions = returning(True, (zone_worker.Lane, "_is_fresh"))
+reuse_old_descriptions = returning(True, (zone_worker.ZoneWorker, "_is_fresh"))
 never_describe_again = everything_at_once(
-    setting(zone_worker.Lane, "_look", lambda _self, actions: list(actions)), reuse_old_descriptions
+    setting(zone_worker.ZoneWorker, "_recheck", lambda _self, actions: list(actions)),
+    reuse_old_descriptions,
 )
 select_everything = everything_at_once(
     returning(None, (plan, "mismatch")), returning(True, (planner, "could_match"))
 )
-without_claims = setting(zone_worker.Lane, "_claim", lambda _self, due: list(due))
+without_claims = setting(zone_worker.ZoneWorker, "_claim", lambda _self, due: list(due))
 claim_always = returning(True, *((register, "claim") for register in REGISTERS))
-skip_intents = returning(None, (zone_worker.Lane, "_write_intents"))
+skip_intents = returning(None, (zone_worker.ZoneWorker, "_write_intents"))
 one_batch = setting(execution, "batches", lambda actions: iter([tuple(actions)] if actions else []))
 ignore_pause = returning(None, *((ledger, "paused") for ledger in LEDGERS))
 without_budget = returning(True, *((ledger, "reserve") for ledger in LEDGERS))
@@ -84,7 +85,7 @@ without_budget = returning(True, *((ledger, "reserve") for ledger in LEDGERS))
 
 OWNER_CHECKS = tuple((module, "only_owner") for module in (lifecycle, fleets_api))
 # The design's own, in its order; then the others, in the order of the pipeline.
-SAFEGUARDS: Mapping[str, Remove] = {
+SAFEGUARDS: Mapping[str, Disable] = {
     "re-check": never_describe_again,
     "cap-per-sweep": without_limit(per_sweep=10**9),
     "cap-per-cent": without_limit(percent=10**9),
@@ -96,9 +97,9 @@ SAFEGUARDS: Mapping[str, Remove] = {
     "pause": ignore_pause,
     "zone-wise-batch": one_batch,
     "verify": skip_verification,
-    "stale-trigger": setting(admission, "LATEST", FOREVER),
+    "stale-trigger": setting(admission, "MAX_LATENESS", FOREVER),
     "catch-up": catch_up_forever,
-    "stale-message": setting(fan_out, "OLDEST", FOREVER),
+    "stale-message": setting(fan_out, "MAX_MESSAGE_AGE", FOREVER),
     "stale-plan": apply_any_plan,
     "token": new_token_for_every_call,
     "claim": claim_always,
@@ -120,7 +121,7 @@ SAFEGUARDS: Mapping[str, Remove] = {
     "leased": everything_at_once(rules("_leased"), without_claims),
     "being-launched": rules("_being_launched"),
     "older-than": returning(None, (plan, "too_young")),
-    "mode": returning(Mode.ACT, (sweep_handler, "permitted"), (admission, "permitted")),
+    "mode": returning(Mode.ACT, (sweep_handler, "effective_mode"), (admission, "effective_mode")),
     "duplicate": returning(False, (executor, "_swept_already")),
     "whole-listing": ignore_failed_pages,
     "batch-size": everything_at_once(
@@ -151,7 +152,7 @@ SAFEGUARDS: Mapping[str, Remove] = {
     "renewals": ignore_renewals,
     "mismatch": relaunch_after_mismatch,
     "plan-hash": setting(plan.Plan, "hash", "another"),
-    "allow-list": returning(None, (allowed_calls, "guard")),
+    "allow-list": returning(None, (allowed_calls, "restrict")),
     "own-table": allow_any_table,
 }
 # Other clouds have some of these, another safeguard holds for others in every world, and the simulation calls EC2 by

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 from ..simulation.runner import one
-from .safeguards import without
+from .safeguards import disabled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Detection:
 
 def search(safeguard: str, most: int, first: int = 0) -> Detection:
     """Run worlds without the safeguard until one is violated; an exception of a handler detects it as well."""
-    with without(safeguard):
+    with disabled(safeguard):
         for number, seed in enumerate(range(first, first + most), 1):
             _, violations = one(seed)
             if violations:

@@ -20,55 +20,55 @@ from curfew.providers.ec2 import scoped_credentials
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep import execution, planner, recheck, run_state, zone_worker
 
-from ..patching import Put, Remove
+from ..patching import Disable, Patch
 
 FOREVER = timedelta(days=9_999)
 
 
-def ignore_attributes(put: Put) -> None:
+def ignore_attributes(patch: Patch) -> None:
     """Termination and stop protection count for nothing."""
     for module in (recheck, planner):
-        put(module, "protect", lambda made, _attributes: made)
+        patch(module, "protect", lambda made, _attributes: made)
 
 
-def without_limit(**wide: int) -> Remove:
+def without_limit(**wide: int) -> Disable:
     """One of the limits is never reached."""
 
-    def remove(put: Put) -> None:
+    def disable(patch: Patch) -> None:
         over = plan.over_limit
 
         def careless(wanted: int, limits: Limits, listed: int) -> Any:
             return over(wanted, replace(limits, **wide), listed)
 
-        put(plan, "over_limit", careless)
-        put(planner, "over_limit", careless)
+        patch(plan, "over_limit", careless)
+        patch(planner, "over_limit", careless)
 
-    return remove
+    return disable
 
 
-def skip_verification(put: Put) -> None:
+def skip_verification(patch: Patch) -> None:
     """An accepted order counts as verified without another description."""
 
     def verify(self: Any) -> None:
         self._settle(list(self.accepted.values()), Result.VERIFIED, "surely")
 
-    put(execution._Execution, "verify", verify)
+    patch(execution._Execution, "verify", verify)
 
 
-def write_intents_after(put: Put) -> None:
+def write_intents_after(patch: Patch) -> None:
     """The audit comes after the call."""
-    order = zone_worker.Lane._order_all
-    write = zone_worker.Lane._write_intents
+    order = zone_worker.ZoneWorker._send_all
+    write = zone_worker.ZoneWorker._write_intents
 
     def order_all(self: Any, due: Any) -> None:
         order(self, due)
         write(self, due)
 
-    put(zone_worker.Lane, "_write_intents", lambda _self, _due: None)
-    put(zone_worker.Lane, "_order_all", order_all)
+    patch(zone_worker.ZoneWorker, "_write_intents", lambda _self, _due: None)
+    patch(zone_worker.ZoneWorker, "_send_all", order_all)
 
 
-def ignore_failed_pages(put: Put) -> None:
+def ignore_failed_pages(patch: Patch) -> None:
     """A page that fails is the last one."""
     find = Ec2Provider.find
 
@@ -78,10 +78,10 @@ def ignore_failed_pages(put: Put) -> None:
         except CurfewError:
             return
 
-    put(Ec2Provider, "find", shortened)
+    patch(Ec2Provider, "find", shortened)
 
 
-def trust_cancels(put: Put) -> None:
+def trust_cancels(patch: Patch) -> None:
     """Whatever was asked to be cancelled counts as cancelled."""
     cancel = Ec2Provider._cancel
 
@@ -89,43 +89,43 @@ def trust_cancels(put: Put) -> None:
         cancel(self, ids, by=by)
         return frozenset(ids)
 
-    put(Ec2Provider, "_cancel", believing)
+    patch(Ec2Provider, "_cancel", believing)
 
 
-def widen_session_policies(put: Put) -> None:
+def widen_session_policies(patch: Patch) -> None:
     """Scoped credentials allow everything that the role allows."""
 
-    def policy(_self: scoped_credentials.Errand) -> str:
+    def policy(_self: scoped_credentials.ScopedCall) -> str:
         statement = {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}
         return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
-    put(scoped_credentials.Errand, "policy", property(policy))
+    patch(scoped_credentials.ScopedCall, "policy", property(policy))
 
 
-def never_abort(put: Put) -> None:
+def never_abort(patch: Patch) -> None:
     """Nothing stops a sweep."""
-    put(run_state.Run, "halt", lambda _self, _reason, **_: None)
+    patch(run_state.RunState, "abort", lambda _self, _reason, **_: None)
 
 
-def drop_outcomes(put: Put) -> None:
+def drop_outcomes(patch: Patch) -> None:
     """Outcomes are not written down."""
     append = MemoryLedger.append
 
     def careless(self: MemoryLedger, target: Any, drafts: list[Draft]) -> None:
         append(self, target, [d for d in drafts if d.kind != "outcome"])
 
-    put(MemoryLedger, "append", careless)
+    patch(MemoryLedger, "append", careless)
 
 
-def catch_up_forever(put: Put) -> None:
+def catch_up_forever(patch: Patch) -> None:
     """A window is caught up, however long ago it began."""
     latest = Schedule.latest
-    put(Schedule, "latest", lambda self, *now: latest(replace(self, catch_up=FOREVER), *now))
+    patch(Schedule, "latest", lambda self, *now: latest(replace(self, catch_up=FOREVER), *now))
 
 
-def ignore_renewals(put: Put) -> None:
+def ignore_renewals(patch: Patch) -> None:
     """The act trusts the leases of the plan, and claims whatever it finds."""
-    put(zone_worker.Lane, "_claim", lambda _self, due: list(due))
+    patch(zone_worker.ZoneWorker, "_claim", lambda _self, due: list(due))
     leases = MemoryFleets.leases
     seen: dict[str, Any] = {}
 
@@ -133,10 +133,10 @@ def ignore_renewals(put: Put) -> None:
         fresh = leases(self, target, ids)
         return {id_: seen.setdefault(id_, lease) for id_, lease in fresh.items()}
 
-    put(MemoryFleets, "leases", first_seen)
+    patch(MemoryFleets, "leases", first_seen)
 
 
-def allow_any_table(put: Put) -> None:
+def allow_any_table(patch: Patch) -> None:
     """The allow-list of calls does not ask which table is written."""
-    guard = allowed_calls.guard
-    put(allowed_calls, "guard", lambda client, purpose, **_: guard(client, purpose))
+    guard = allowed_calls.restrict
+    patch(allowed_calls, "restrict", lambda client, purpose, **_: guard(client, purpose))

@@ -6,27 +6,27 @@ from typing import Any
 from curfew.providers.ec2 import scoped_credentials
 from curfew.sweep import run_state, zone_worker
 
-from ..patching import Put
+from ..patching import Patch
 
 
-def abort_only_one_worker(put: Put) -> None:
+def abort_only_one_worker(patch: Patch) -> None:
     """What aborts one zone worker aborts no other."""
-    begin = zone_worker.Lane.__init__
+    begin = zone_worker.ZoneWorker.__init__
 
-    def alone(self: zone_worker.Lane, shared: run_state.Run) -> None:
+    def alone(self: zone_worker.ZoneWorker, shared: run_state.RunState) -> None:
         own: Any = copy(shared)
 
         def halt(reason: str, **more: Any) -> None:
-            run_state.Run.halt(own, reason, **more)
-            shared.halt(reason, **more)
+            run_state.RunState.abort(own, reason, **more)
+            shared.abort(reason, **more)
 
-        own.halt = halt
+        own.abort = halt
         begin(self, own)
 
-    put(zone_worker.Lane, "__init__", alone)
+    patch(zone_worker.ZoneWorker, "__init__", alone)
 
 
-def share_credentials(put: Put) -> None:
+def share_credentials(patch: Patch) -> None:
     """The scoped credentials of one zone worker sign the calls of any other."""
 
     class Pocket:
@@ -42,4 +42,4 @@ def share_credentials(put: Put) -> None:
         def reset(self, before: Any) -> None:
             self.held = before
 
-    put(scoped_credentials, "_LOAN", Pocket())
+    patch(scoped_credentials, "_ACTIVE", Pocket())

@@ -20,7 +20,7 @@ ENDS = {
 
 
 @rule("S3")
-def the_intent_is_written_before_the_order(history: History) -> Iterator[str]:
+def the_intent_is_written_before_the_call(history: History) -> Iterator[str]:
     """S3: for each machine that a call ended or stopped, with the action and all that would be gone."""
     written = {
         (target.region, e.draft.instance_id): e.draft.at
@@ -89,7 +89,7 @@ def success_is_seen(history: History) -> Iterator[str]:
 
 
 @rule("S29")
-def everybody_is_accounted_for(history: History) -> Iterator[str]:
+def every_candidate_is_accounted_for(history: History) -> Iterator[str]:
     """S29: candidates are actions and kept; actions are outcomes, once it was acted."""
     for invocation in history.invocations:
         for report in invocation.reports:

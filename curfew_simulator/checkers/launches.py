@@ -7,7 +7,7 @@ from curfew.core.lease import Step
 from curfew.schemas.templates import FleetEntry
 
 from ..cloud.ec2.machine import State
-from ..history.history import Birth, History, Order
+from ..history.history import History, LaunchedMachine, Order
 from ..history.invocation import Invocation
 from .rule import Finding, rule
 
@@ -17,7 +17,7 @@ def no_launch_makes_more_than_was_asked_for(history: History) -> Iterator[str]:
     """S15: over all retries, pools and duplicates, all machines that ever came of one launch."""
     register = history.ledger.fleets
     for operation, count in Counter(b.operation for b in history.births.values()).items():
-        asked = register.order(operation).count
+        asked = register.launch_spec(operation).count
         if count > asked:
             yield f"{count} launched for {operation}, {asked} asked for"
 
@@ -37,13 +37,13 @@ def one_key_launches_one_fleet(history: History) -> Iterator[str]:
 @rule("S16")
 def no_launch_leaves_an_orphan(history: History) -> Iterator[str]:
     """S16: once all is calm, each launched instance that lives is in the ledger, with a lease that ends."""
-    for birth in history.births.values():
-        target = history.target(birth.region)
-        if birth.region.last(birth.id).state.ended:
+    for launch in history.births.values():
+        target = history.target(launch.region)
+        if launch.region.last(launch.id).state.ended:
             continue
-        lease = history.ledger.fleets.leases(target, [birth.id]).get(birth.id)
-        if lease is None or lease.operation != birth.operation:
-            yield f"{birth.id} of {birth.fleet}, launched at {birth.call.at:%H:%M:%S}"
+        lease = history.ledger.fleets.leases(target, [launch.id]).get(launch.id)
+        if lease is None or lease.operation != launch.operation:
+            yield f"{launch.id} of {launch.fleet}, launched at {launch.call.at:%H:%M:%S}"
 
 
 @rule("S17")
@@ -51,8 +51,8 @@ def what_is_launched_is_the_templates(history: History) -> Iterator[str]:
     """S17: image and type are the template's, the metadata service asks for a token, and all tags are there."""
     needed = {"curfew:fleet", "curfew:owner", "curfew:lease", "curfew:operation"}
     templates = history.policies.content.fleets.values()
-    for birth in history.births.values():
-        machine = birth.machine
+    for launch in history.births.values():
+        machine = launch.machine
         known = any(
             isinstance(template, FleetEntry)
             and machine.image == template.image
@@ -61,57 +61,59 @@ def what_is_launched_is_the_templates(history: History) -> Iterator[str]:
             for template in templates
         )
         if not known or machine.http_tokens != "required" or needed - set(machine.tags):
-            yield f"{birth.id}: {machine.type} of {machine.image}, {dict(machine.tags)}"
+            yield f"{launch.id}: {machine.type} of {machine.image}, {dict(machine.tags)}"
 
 
 @rule("S24")
 def no_lease_is_cut_short(history: History) -> Iterator[str | Finding]:
     """S24, S26: no policy orders a member before the end that its owner was answered last."""
-    for order, birth in _members(history):
-        kind, _ = history.about(order.by)
-        until = history.leased_until(birth, order.moment)
-        if kind == "policy" and order.call.at < until:
-            detail = (
-                f"{order}: {birth.id} of {birth.fleet} has a lease until {until:%d %b %H:%M:%S}"
-            )
-            yield Finding(detail, birth.id)
+    for ending_call, launch in _members(history):
+        kind, _ = history.about(ending_call.by)
+        until = history.leased_until(launch, ending_call.moment)
+        if kind == "policy" and ending_call.call.at < until:
+            detail = f"{ending_call}: {launch.id} of {launch.fleet} has a lease until {until:%d %b %H:%M:%S}"
+            yield Finding(detail, launch.id)
 
 
 @rule("S24")
 def only_what_has_run_out_is_ended_as_such(history: History) -> Iterator[str | Finding]:
     """S24: who carries tags of a fleet and was not launched for it, has no lease that could run out."""
-    for order in history.orders:
-        kind, name = history.about(order.by)
-        if kind == "policy" and order.by.policies.content.policies[name].select.lease:
-            for id_ in history.machines_of(order):
+    for ending_call in history.orders:
+        kind, name = history.about(ending_call.by)
+        if kind == "policy" and ending_call.by.policies.content.policies[name].select.lease:
+            for id_ in history.machines_of(ending_call):
                 if id_ not in history.births:
-                    yield Finding(f"{order}: {id_} was never launched by Curfew", id_)
+                    yield Finding(f"{ending_call}: {id_} was never launched by Curfew", id_)
 
 
 @rule("S26")
-def a_renewal_that_was_told_is_kept(history: History) -> Iterator[str]:
+def a_confirmed_renewal_is_honored(history: History) -> Iterator[str]:
     """S26: an owner who terminates a fleet early and renews it later, with a good answer, keeps what is left of it."""
-    for order, birth in _members(history):
-        kind, _ = history.about(order.by)
-        given_up = _given_up(history, order.by)
+    for ending_call, launch in _members(history):
+        kind, _ = history.about(ending_call.by)
+        given_up = _given_up(history, ending_call.by)
         if kind != "fleet" or given_up is None:
             continue
-        begun = given_up.last if given_up is not order.by else _first_order(history, order.by)
-        for promise in history.promises(birth):
-            between = begun < promise.by.first and promise.by.last < order.moment
-            if promise.told and between and order.call.at < promise.until:
-                yield f"{order}: {birth.id} was renewed by {promise.by}"
+        begun = (
+            given_up.last
+            if given_up is not ending_call.by
+            else _first_ending_call(history, ending_call.by)
+        )
+        for promise in history.promises(launch):
+            between = begun < promise.by.first and promise.by.last < ending_call.moment
+            if promise.confirmed and between and ending_call.call.at < promise.until:
+                yield f"{ending_call}: {launch.id} was renewed by {promise.by}"
 
 
 @rule("S24")
 def only_what_was_launched_for_a_fleet_ends_with_it(history: History) -> Iterator[str]:
     """S24, case 78: an instance with the copied tags of a fleet does not end with it."""
-    for order in history.orders:
-        kind, name = history.about(order.by)
-        for id_ in history.machines_of(order) if kind == "fleet" else ():
-            birth = history.births.get(id_)
-            if birth is None or birth.fleet != name:
-                yield f"{order}: {id_} was not launched for {name}"
+    for ending_call in history.orders:
+        kind, name = history.about(ending_call.by)
+        for id_ in history.machines_of(ending_call) if kind == "fleet" else ():
+            launch = history.births.get(id_)
+            if launch is None or launch.fleet != name:
+                yield f"{ending_call}: {id_} was not launched for {name}"
 
 
 @rule("S24")
@@ -124,25 +126,25 @@ def a_lease_stays_within_its_bounds(history: History) -> Iterator[str]:
 
 
 @rule("S16")
-def births_that_failed_are_not_called_good(history: History) -> Iterator[str]:
+def failed_launches_are_not_reported_as_good(history: History) -> Iterator[str]:
     """Case 61: once all is calm, a launch of which no instance ever ran does not count as launched."""
-    for birth in history.births.values():
-        versions = [m for _, m in birth.region.history(birth.id) if m]
+    for launch in history.births.values():
+        versions = [m for _, m in launch.region.history(launch.id) if m]
         doomed = all(
             m.state in {State.PENDING, State.SHUTTING_DOWN, State.TERMINATED} for m in versions
         )
-        fleet = history.ledger.fleets.get(birth.fleet)
-        same = fleet and fleet.operation == birth.operation
+        fleet = history.ledger.fleets.get(launch.fleet)
+        same = fleet and fleet.operation == launch.operation
         open_ = fleet and fleet.ended_at is None and fleet.step is not Step.ATTENTION
-        if doomed and birth.machine.doomed and same and fleet and open_:
-            yield f"{birth.id} died at launch, and {birth.fleet} is {fleet.step}, not ended"
+        if doomed and launch.machine.doomed and same and fleet and open_:
+            yield f"{launch.id} died at launch, and {launch.fleet} is {fleet.step}, not ended"
 
 
-def _members(history: History) -> Iterator[tuple[Order, Birth]]:
-    for order in history.orders:
-        for id_ in history.machines_of(order):
+def _members(history: History) -> Iterator[tuple[Order, LaunchedMachine]]:
+    for ending_call in history.orders:
+        for id_ in history.machines_of(ending_call):
             if id_ in history.births:
-                yield order, history.births[id_]
+                yield ending_call, history.births[id_]
 
 
 def _given_up(history: History, invocation: Invocation) -> Invocation | None:
@@ -156,5 +158,5 @@ def _given_up(history: History, invocation: Invocation) -> Invocation | None:
     return None
 
 
-def _first_order(history: History, invocation: Invocation) -> int:
-    return min(order.moment for order in history.orders if order.by is invocation)
+def _first_ending_call(history: History, invocation: Invocation) -> int:
+    return min(ending_call.moment for ending_call in history.orders if ending_call.by is invocation)

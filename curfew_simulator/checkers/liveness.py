@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from ..cloud.ec2.machine import State
 from ..history.history import History
-from .oracle import ALIVE, kept, meant
+from .oracle import ALIVE, is_selected, protection_of
 from .rule import rule
 
 # An instance that is not to be seen so long after the end of its lease has ended; until then its fleet may wait.
@@ -15,7 +15,7 @@ GONE = timedelta(days=1)
 
 
 @rule("L1")
-def whoever_is_due_has_gone(history: History) -> Iterator[str]:
+def every_due_machine_has_ended(history: History) -> Iterator[str]:
     """L1: two rounds of calm sweeps after the last fault, where no limit is in the way."""
     if history.mode != "act" or not _wide(history):
         return
@@ -25,8 +25,8 @@ def whoever_is_due_has_gone(history: History) -> Iterator[str]:
     leases = history.ledger.fleets.leases(target, list(region.machines))
     for machine in region.alive():
         lease = leases.get(machine.id)
-        due = meant(file, machine, "nightly") and not (lease and lease.runs(now))
-        if due and not machine.protected and not kept(file, machine, "nightly", now):
+        due = is_selected(file, machine, "nightly") and not (lease and lease.is_active(now))
+        if due and not machine.protected and not protection_of(file, machine, "nightly", now):
             yield f"{machine.id} runs still: {dict(machine.tags)}"
 
 
@@ -37,17 +37,20 @@ def every_lease_ends(history: History) -> Iterator[str]:
     if history.mode != "act" or not _wide(history):
         return
     file = history.policies.content
-    for birth in history.births.values():
-        machine = birth.region.last(birth.id)
-        leases = history.ledger.fleets.leases(history.target(birth.region), [birth.id])
-        lease = leases.get(birth.id)
+    for launch in history.births.values():
+        machine = launch.region.last(launch.id)
+        leases = history.ledger.fleets.leases(history.target(launch.region), [launch.id])
+        lease = leases.get(launch.id)
         free = (
             machine.state in ALIVE
             and not machine.protected
-            and not kept(file, machine, "leases", now)
+            and not protection_of(file, machine, "leases", now)
         )
-        if free and lease and not lease.runs(now):
-            yield f"{birth.id} of {birth.fleet} in {birth.region.name} runs since its lease ended at {lease.expires_at}"
+        if free and lease and not lease.is_active(now):
+            yield (
+                f"{launch.id} of {launch.fleet} in {launch.region.name} runs since its lease ended at "
+                f"{lease.expires_at}"
+            )
 
 
 @rule("L2")

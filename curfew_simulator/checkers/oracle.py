@@ -25,7 +25,7 @@ SERVICES = (
 )
 
 
-def meant(file: File, machine: Machine, policy: str) -> bool:
+def is_selected(file: File, machine: Machine, policy: str) -> bool:
     """Whether a policy's states, tags and types match the instance. Its age and its lease are not asked for here."""
     select, tags = file.policies[policy].select, machine.tags
     spelt = {key.strip().lower() for key in tags}
@@ -44,7 +44,7 @@ def old_enough(file: File, launched_at: datetime, policy: str, at: datetime) -> 
     return older_than is None or at - launched_at >= older_than
 
 
-def kept(file: File, machine: Machine, policy: str, at: datetime) -> str:
+def protection_of(file: File, machine: Machine, policy: str, at: datetime) -> str:
     """What protects the instance from a policy, as a listing shows it; empty if nothing does.
 
     Without a policy the question is what protects it when its fleet is terminated. Attributes and leases are not asked
@@ -69,7 +69,7 @@ def kept(file: File, machine: Machine, policy: str, at: datetime) -> str:
         return "a tag in two spellings"
     if entry.action == "stop" and (machine.root_device != "ebs" or machine.lifecycle == "spot"):
         return "that it cannot be stopped"
-    if at - machine.launched_at < file.protect.min_age:
+    if at - machine.started_at < file.protect.min_age:
         return "its youth"
     return ""
 

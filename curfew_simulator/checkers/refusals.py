@@ -54,7 +54,7 @@ def no_sweep_ends_more_than_its_share(history: History) -> Iterator[str]:
         ]
         if percent == 0 or len(everybody) * percent < 100 * len(ids):
             orders = [] if made is not invocation else _of(history, invocation, region)
-            listed_by = min((order.call.at for order in orders), default=until) - MOMENT
+            listed_by = min((ending_call.call.at for ending_call in orders), default=until) - MOMENT
             if percent == 0 or _at_least_ten(_there(made, there), there, states, since, listed_by):
                 yield f"{invocation}: {len(ids)} of {len(everybody)} in {region}, {percent} % allowed"
 
@@ -85,10 +85,10 @@ def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str
         schedule, at = invocation.about.get("schedule"), meant_for(invocation)
         if schedule is None or at is None:
             continue
-        for order in [o for o in history.orders if o.by is invocation]:
-            before = done.get((schedule, order.call.region))
+        for ending_call in [o for o in history.orders if o.by is invocation]:
+            before = done.get((schedule, ending_call.call.region))
             if before and before[0] >= at and before[1].last < invocation.first:
-                yield f"{order}, though {before[1]} was complete"
+                yield f"{ending_call}, though {before[1]} was complete"
         for report in invocation.reports:
             if report["status"] == "completed" and report["mode"] == "act":
                 done.setdefault((schedule, report["region"]), (at, invocation))
@@ -97,59 +97,61 @@ def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str
 @rule("S13")
 def a_plan_is_carried_out_once(history: History) -> Iterator[str]:
     """S13: after the answer that a plan was applied, it gives no order."""
-    for order in history.orders:
-        plan = history.plan_of(order.by)
+    for ending_call in history.orders:
+        plan = history.plan_of(ending_call.by)
         for other in history.invocations if plan else ():
             told = other.good and other.status == 200 and other.kind == "POST /sweeps/<id>/apply"
-            if told and history.plan_of(other) is plan and other.last < order.by.first:
-                yield f"{order}, though {other} had carried it out"
+            if told and history.plan_of(other) is plan and other.last < ending_call.by.first:
+                yield f"{ending_call}, though {other} had carried it out"
 
 
 @rule("S14")
-def a_stale_trigger_orders_nobody(history: History) -> Iterator[str]:
+def a_stale_trigger_ends_nothing(history: History) -> Iterator[str]:
     """S14: neither long after the time for which it was meant, nor long before."""
-    for order in history.orders:
-        meant, asked_at = order.by.about.get("scheduled_at"), _asked_at(order.by)
-        late = abs(asked_at - instant(meant)) if meant else timedelta()
+    for ending_call in history.orders:
+        selected, asked_at = ending_call.by.about.get("scheduled_at"), _asked_at(ending_call.by)
+        late = abs(asked_at - instant(selected)) if selected else timedelta()
         if (
             late > LATE + SLACK
-            and order.by.about["schedule"] not in history.policies.content.schedules
+            and ending_call.by.about["schedule"] not in history.policies.content.schedules
         ):
-            yield f"{order}, meant for {meant}"
-        if order.by.begun_at - asked_at > LATEST_MESSAGE + SLACK:
-            yield f"{order}, asked for at {asked_at}"
+            yield f"{ending_call}, meant for {selected}"
+        if ending_call.by.begun_at - asked_at > LATEST_MESSAGE + SLACK:
+            yield f"{ending_call}, asked for at {asked_at}"
 
 
 @rule("S14")
 def a_window_is_not_swept_long_after(history: History) -> Iterator[str]:
     """S14: what could not be made in time may be caught up for so long as the schedule says, and then no more."""
-    for order in history.orders:
-        schedule = order.by.policies.content.schedules.get(order.by.about.get("schedule", ""))
-        if schedule is None or (window := meant_for(order.by)) is None:
+    for ending_call in history.orders:
+        schedule = ending_call.by.policies.content.schedules.get(
+            ending_call.by.about.get("schedule", "")
+        )
+        if schedule is None or (window := meant_for(ending_call.by)) is None:
             continue
-        late = _asked_at(order.by) - window
+        late = _asked_at(ending_call.by) - window
         # A tick sends its messages a while after it has found that they are due.
-        allowed = SLACK + (TICK if order.by.kind == "target" else timedelta())
+        allowed = SLACK + (TICK if ending_call.by.kind == "target" else timedelta())
         if late > schedule.catch_up + allowed:
-            yield f"{order}, {late} after its window"
+            yield f"{ending_call}, {late} after its window"
 
 
 @rule("S14")
-def a_stale_plan_orders_nobody(history: History) -> Iterator[str]:
+def a_stale_plan_ends_nothing(history: History) -> Iterator[str]:
     """S14: a plan has a shelf life, and is void once the policies have changed."""
-    for order in history.orders:
-        plan = history.plan_of(order.by)
+    for ending_call in history.orders:
+        plan = history.plan_of(ending_call.by)
         # A continuation decides again.
-        anew = plan is None or order.by.about.get("work") == "resume"
-        made = order.by.begun_at if anew or plan is None else plan.begun_at
-        if order.ready_at - made > SHELF_LIFE + SLACK:
-            yield f"{order}, planned at {made:%H:%M:%S}"
-        if plan and plan.policies.version != order.by.policies.version:
-            yield f"{order}, planned with {plan.policies.version}, now {order.by.policies.version}"
+        anew = plan is None or ending_call.by.about.get("work") == "resume"
+        made = ending_call.by.begun_at if anew or plan is None else plan.begun_at
+        if ending_call.ready_at - made > SHELF_LIFE + SLACK:
+            yield f"{ending_call}, planned at {made:%H:%M:%S}"
+        if plan and plan.policies.version != ending_call.by.policies.version:
+            yield f"{ending_call}, planned with {plan.policies.version}, now {ending_call.by.policies.version}"
 
 
 @rule("S14")
-def nobody_is_ordered_while_paused(history: History) -> Iterator[str]:
+def no_ending_call_is_made_while_paused(history: History) -> Iterator[str]:
     """S14: from the answer to the pause until an administrator resumes."""
     paused: list[tuple[Invocation, int]] = []
     for invocation in history.invocations:
@@ -160,15 +162,15 @@ def nobody_is_ordered_while_paused(history: History) -> Iterator[str]:
                 if other.kind == "DELETE /pause" and other.last > invocation.first
             ]
             paused.append((invocation, min([*released, history.calm_from])))
-    for order in history.orders:
+    for ending_call in history.orders:
         for pause, until in paused:
             since = pause.ended_at or pause.begun_at
-            if pause.last < order.moment < until and order.ready_at - since > SLACK:
-                yield f"{order}, paused at {since:%H:%M:%S}"
+            if pause.last < ending_call.moment < until and ending_call.ready_at - since > SLACK:
+                yield f"{ending_call}, paused at {since:%H:%M:%S}"
 
 
 @rule("S14")
-def an_incomplete_listing_orders_nobody(history: History) -> Iterator[str]:
+def an_incomplete_listing_ends_nothing(history: History) -> Iterator[str]:
     """S14: the last page before the first look of a sweep had an answer."""
     for invocation, region in _swept(history):
         if history.plan_of(invocation):
@@ -185,11 +187,11 @@ def an_incomplete_listing_orders_nobody(history: History) -> Iterator[str]:
 
 
 @rule("S14")
-def nobody_is_ordered_at_the_last_moment(history: History) -> Iterator[str]:
+def no_ending_call_is_made_at_the_last_moment(history: History) -> Iterator[str]:
     """S14: an order leaves its invocation the time to write down what came of it."""
-    for order in history.orders:
-        if order.by.cut_off - order.ready_at < ROOM:
-            yield f"{order}, cut off at {order.by.cut_off:%H:%M:%S}"
+    for ending_call in history.orders:
+        if ending_call.by.cut_off - ending_call.ready_at < ROOM:
+            yield f"{ending_call}, cut off at {ending_call.by.cut_off:%H:%M:%S}"
 
 
 @rule("S28")
@@ -215,8 +217,8 @@ def _asked_at(invocation: Invocation) -> datetime:
 
 def _swept(history: History) -> dict[tuple[Invocation, str], set[str]]:
     found: dict[tuple[Invocation, str], set[str]] = defaultdict(set)
-    for order in history.orders:
-        found[order.by, order.call.region].update(history.machines_of(order))
+    for ending_call in history.orders:
+        found[ending_call.by, ending_call.call.region].update(history.machines_of(ending_call))
     return found
 
 
@@ -226,7 +228,7 @@ def _of(history: History, invocation: Invocation, region: str) -> list[Order]:
 
 def _there(invocation: Invocation, region: Region) -> Iterable[str]:
     """The instances that a listing of the invocation could show."""
-    return region.everybody if invocation.there is None else invocation.there[region.name]
+    return region.all_machines if invocation.there is None else invocation.there[region.name]
 
 
 def _at_least_ten(

@@ -7,7 +7,7 @@ from itertools import combinations
 from ..cloud.ec2.machine import Machine
 from ..cloud.history import Change
 from ..history.history import ORDERS, History, Order, answered, versions
-from .oracle import ALIVE, kept, meant, old_enough
+from .oracle import ALIVE, is_selected, old_enough, protection_of
 from .rule import Finding, rule
 
 # An order comes so soon after its look. What happens in between only the cloud itself could see: P of the list.
@@ -29,84 +29,84 @@ MAY_CALL = MAY_CHANGE | {
 
 
 @rule("S1")
-def whoever_is_named_was_looked_at_just_before(history: History) -> Iterator[str]:
+def every_named_machine_was_rechecked_just_before(history: History) -> Iterator[str]:
     """S1: seen at most so long before the order, after every other order in its zone, attributes included."""
-    for order, id_ in _named(history):
-        last = _order_before(history, order)
+    for ending_call, id_ in _named(history):
+        last = _ending_call_before(history, ending_call)
         for operation in ("DescribeInstances", "DescribeInstanceAttribute"):
-            look = history.look(order, id_, operation=operation)
+            look = history.look(ending_call, id_, operation=operation)
             if look is None:
-                yield f"{order}: {id_} was never looked at ({operation})"
-            elif order.ready_at - look.call.at > FRESH:
-                yield f"{order}: {id_} was looked at {order.ready_at - look.call.at} before ({operation})"
+                yield f"{ending_call}: {id_} was never looked at ({operation})"
+            elif ending_call.ready_at - look.call.at > FRESH:
+                yield f"{ending_call}: {id_} was looked at {ending_call.ready_at - look.call.at} before ({operation})"
             elif last and id_ in last.call.ids and look.call.number < last.call.number:
-                yield f"{order}: {id_} was looked at before the order of {last.call.at:%H:%M:%S}"
+                yield f"{ending_call}: {id_} was looked at before the order of {last.call.at:%H:%M:%S}"
 
 
 @rule("S1")
-def the_group_was_looked_at_after_every_other_order_of_its_zone(
+def the_batch_was_rechecked_after_every_other_call_in_its_zone(
     history: History,
 ) -> Iterator[str]:
     """S1: what was looked at before another call to the same end is looked at again."""
-    for order, id_ in _named(history):
-        last = _order_before(history, order)
-        look = history.look(order, id_)
-        same = last and last.call.operation == order.call.operation
+    for ending_call, id_ in _named(history):
+        last = _ending_call_before(history, ending_call)
+        look = history.look(ending_call, id_)
+        same = last and last.call.operation == ending_call.call.operation
         if look and same and last and look.call.number < last.call.number:
-            yield f"{order}: {id_} was looked at before the other order at {last.call.at:%H:%M:%S}"
+            yield f"{ending_call}: {id_} was looked at before the other order at {last.call.at:%H:%M:%S}"
 
 
 @rule("S9")
-def whoever_is_named_was_meant(history: History) -> Iterator[str | Finding]:
+def every_named_machine_was_selected(versions: History) -> Iterator[str | Finding]:
     """S1, S9: the policy's own words, applied to what the look may have shown."""
-    for order, id_ in _named(history):
-        kind, name = history.about(order.by)
-        file, (shown, _) = order.by.policies.content, _seen(history, order, id_)
-        if kind == "policy" and not any(meant(file, m, name) for m in shown):
-            detail = f"{order}: {id_} is not meant by {name}: {_shown(shown)}"
-            yield Finding(detail, _gone(history, order, id_))
+    for ending_call, id_ in _named(versions):
+        kind, name = versions.about(ending_call.by)
+        file, (shown, _) = ending_call.by.policies.content, _seen(versions, ending_call, id_)
+        if kind == "policy" and not any(is_selected(file, m, name) for m in shown):
+            detail = f"{ending_call}: {id_} is not meant by {name}: {_shown(shown)}"
+            yield Finding(detail, _gone(versions, ending_call, id_))
         if kind == "fleet" and not any(
             m.tags.get("curfew:fleet") == name and m.state in ALIVE for m in shown
         ):
-            yield f"{order}: {id_} does not carry the tag of the fleet {name}: {_shown(shown)}"
+            yield f"{ending_call}: {id_} does not carry the tag of the fleet {name}: {_shown(shown)}"
         if kind == "policy":
-            known = order.region.history(id_)
+            known = ending_call.region.history(id_)
             first = min(
-                (m.launched_at for at, m in known if m and at <= order.call.at), default=None
+                (m.started_at for at, m in known if m and at <= ending_call.call.at), default=None
             )
-            if first and not old_enough(file, first, name, order.call.at):
-                detail = f"{order}: {id_} is younger than {name} waits for"
-                yield Finding(detail, _gone(history, order, id_))
+            if first and not old_enough(file, first, name, ending_call.call.at):
+                detail = f"{ending_call}: {id_} is younger than {name} waits for"
+                yield Finding(detail, _gone(versions, ending_call, id_))
 
 
 @rule("S2")
-def whoever_is_protected_is_not_named(history: History) -> Iterator[str | Finding]:
+def no_protected_machine_is_named(history: History) -> Iterator[str | Finding]:
     """S2: by any tag, by a service, by a group, by youth, as the look before must have shown."""
-    for order, id_ in _named(history):
-        kind, name = history.about(order.by)
-        shown, at = _seen(history, order, id_)
-        policy, file = name if kind == "policy" else "", order.by.policies.content
-        protections = [kept(file, m, policy, at) for m in shown]
+    for ending_call, id_ in _named(history):
+        kind, name = history.about(ending_call.by)
+        shown, at = _seen(history, ending_call, id_)
+        policy, file = name if kind == "policy" else "", ending_call.by.policies.content
+        protections = [protection_of(file, m, policy, at) for m in shown]
         if protections and all(protections):
-            detail = f"{order}: {id_} is protected: {protections[-1]}"
-            yield Finding(detail, _gone(history, order, id_))
+            detail = f"{ending_call}: {id_} is protected: {protections[-1]}"
+            yield Finding(detail, _gone(history, ending_call, id_))
 
 
 @rule("S2")
-def whoever_is_protected_by_attribute_is_not_named(history: History) -> Iterator[str | Finding]:
+def no_machine_protected_by_attribute_is_named(history: History) -> Iterator[str | Finding]:
     """S2: termination protection and stop protection."""
-    for order, id_ in _named(history):
-        shown, _ = _seen(history, order, id_, operation="DescribeInstanceAttribute")
+    for ending_call, id_ in _named(history):
+        shown, _ = _seen(history, ending_call, id_, operation="DescribeInstanceAttribute")
         if shown and all(m.protected for m in shown):
-            detail = f"{order}: {id_} is protected by an attribute"
-            yield Finding(detail, _gone(history, order, id_))
+            detail = f"{ending_call}: {id_} is protected by an attribute"
+            yield Finding(detail, _gone(history, ending_call, id_))
 
 
 @rule("S6")
 def a_reporting_stack_changes_nothing(history: History) -> Iterator[str]:
     """S6: in report mode no call is made that could change anything in the cloud."""
     if history.mode == "report":
-        for call in history.world.journal.calls:
+        for call in history.world.history.calls:
             if (call.service, call.operation) in MAY_CHANGE:
                 yield f"{call.operation} at {call.at:%H:%M:%S}"
 
@@ -116,7 +116,7 @@ def only_calls_that_are_known_are_made(history: History) -> Iterator[str]:
     """S7, S30: nothing outside the allow-list, so that no volume, address or image can ever go."""
     # Without roles in its world, Curfew has no need of STS.
     may = {call for call in MAY_CALL if call[0] != "sts" or history.world.identities.roles}
-    for service, operation in sorted(history.world.journal.called() - may):
+    for service, operation in sorted(history.world.history.called() - may):
         yield f"{service}:{operation}"
 
 
@@ -138,7 +138,7 @@ def only_instances_and_their_spot_requests_end(history: History) -> Iterator[str
 
 
 @rule("S11")
-def orders_stay_where_they_belong(history: History) -> Iterator[str]:
+def calls_stay_in_their_region(history: History) -> Iterator[str]:
     """S11: each id is of the region and the account whose intent names it."""
     known = {
         (target.region, entry.draft.instance_id)
@@ -151,9 +151,9 @@ def orders_stay_where_they_belong(history: History) -> Iterator[str]:
 
 
 @rule("S18")
-def rights_are_borrowed_for_exactly_what_is_ordered(history: History) -> Iterator[str]:
+def credentials_are_scoped_to_exactly_the_call(history: History) -> Iterator[str]:
     """S18: each call that changes something on EC2 is signed with a session whose policy names what the call names."""
-    for call in history.world.journal.calls:
+    for call in history.world.history.calls:
         if call.service != "ec2" or (call.service, call.operation) not in MAY_CHANGE:
             continue
         session = history.world.identities.sessions.get(call.access_key)
@@ -169,34 +169,39 @@ def rights_are_borrowed_for_exactly_what_is_ordered(history: History) -> Iterato
 @rule("S12")
 def a_batch_is_small_and_of_one_zone(history: History) -> Iterator[str]:
     """S12: at most twenty ids, each once, of one zone."""
-    for order in history.orders:
-        if order.call.operation == "CancelSpotInstanceRequests":
+    for ending_call in history.orders:
+        if ending_call.call.operation == "CancelSpotInstanceRequests":
             continue
-        ids = order.call.ids
-        zones = {m.zone for id_ in ids if (m := order.region.version(id_, order.call.at))}
+        ids = ending_call.call.ids
+        zones = {
+            m.zone for id_ in ids if (m := ending_call.region.version(id_, ending_call.call.at))
+        }
         if len(ids) > BATCH or len(set(ids)) < len(ids) or len(zones) > 1:
-            yield f"{order}: {len(ids)} ids in {', '.join(sorted(zones))}"
+            yield f"{ending_call}: {len(ids)} ids in {', '.join(sorted(zones))}"
 
 
 @rule("S12")
 def batches_are_disjoint(history: History) -> Iterator[str]:
     """S12: no instance is ordered again by an invocation that had a good answer for it."""
     done: set[tuple[int, str, str]] = set()
-    for order in history.orders:
-        for id_ in order.call.ids:
-            place = (order.by.number, order.call.operation, id_)
+    for ending_call in history.orders:
+        for id_ in ending_call.call.ids:
+            place = (ending_call.by.number, ending_call.call.operation, id_)
             if place in done:
-                yield f"{order}: {id_} had been ordered already"
-        if answered(order.call) and "slow" not in order.call.faults:
-            done |= {(order.by.number, order.call.operation, id_) for id_ in order.call.ids}
+                yield f"{ending_call}: {id_} had been ordered already"
+        if answered(ending_call.call) and "slow" not in ending_call.call.faults:
+            done |= {
+                (ending_call.by.number, ending_call.call.operation, id_)
+                for id_ in ending_call.call.ids
+            }
 
 
 @rule("S-spot")
 def no_spot_request_is_left_to_launch_anew(history: History) -> Iterator[str]:
     """Design 13: the persistent request of a terminated instance was cancelled, and its end was seen, before."""
     cancelled: set[str] = set()
-    terminating = {c.number for c in history.world.journal.made("TerminateInstances")}
-    for effect in history.world.journal.effects:
+    terminating = {c.number for c in history.world.history.made("TerminateInstances")}
+    for effect in history.world.history.effects:
         if effect.change is Change.SPOT_CANCELLED:
             cancelled.add(effect.id)
         if effect.change is Change.TERMINATED and effect.call in terminating:
@@ -213,49 +218,49 @@ def an_unknown_error_stops_the_sweep(history: History) -> Iterator[str]:
     Another zone's order may be on its way already: then its look came before the error, and no other look after it.
     """
     unknown = {"OptInRequired", "NeverHeardOf"}
-    for order, later in _in_one_region(history):
-        if order.call.code in unknown and order.call.operation != ORDERS[2]:
+    for ending_call, later in _in_one_region(history):
+        if ending_call.call.code in unknown and ending_call.call.operation != ORDERS[2]:
             looks = [look for id_ in later.call.ids if (look := history.look(later, id_))]
-            on_its_way = all(look.call.number < order.call.number for look in looks)
-            if order.zone == later.zone or not on_its_way:
-                yield f"{later}, after {order.call.code}"
+            on_its_way = all(look.call.number < ending_call.call.number for look in looks)
+            if ending_call.zone == later.zone or not on_its_way:
+                yield f"{later}, after {ending_call.call.code}"
 
 
 def _in_one_region(history: History) -> Iterator[tuple[Order, Order]]:
     """Every two orders of one invocation in one region, the earlier one first."""
-    for order, later in combinations(history.orders, 2):
-        if order.by is later.by and order.region is later.region:
-            yield order, later
+    for ending_call, later in combinations(history.orders, 2):
+        if ending_call.by is later.by and ending_call.region is later.region:
+            yield ending_call, later
 
 
 def _named(history: History) -> Iterator[tuple[Order, str]]:
-    for order in history.orders:
-        for id_ in history.machines_of(order):
-            yield order, id_
+    for ending_call in history.orders:
+        for id_ in history.machines_of(ending_call):
+            yield ending_call, id_
 
 
 def _seen(
-    history: History, order: Order, id_: str, *, operation: str = "DescribeInstances"
+    history: History, spec: Order, id_: str, *, operation: str = "DescribeInstances"
 ) -> tuple[tuple[Machine, ...], datetime]:
     """What the last look before an order may have shown of an instance, and when; without a look, what there was."""
-    if look := history.look(order, id_, operation=operation):
+    if look := history.look(spec, id_, operation=operation):
         return look.shown, look.call.at
-    return versions(order.region, id_, order.call.at - BLIND, order.call.at), order.call.at
+    return versions(spec.region, id_, spec.call.at - BLIND, spec.call.at), spec.call.at
 
 
-def _gone(history: History, order: Order, id_: str) -> str:
+def _gone(history: History, spec: Order, id_: str) -> str:
     """The id of an instance that an order has ended or stopped; empty if it has not."""
     changes = history.effects(Change.TERMINATED, Change.STOPPED)
-    return id_ if any((e.id, e.call) == (id_, order.call.number) for e in changes) else ""
+    return id_ if any((e.id, e.call) == (id_, spec.call.number) for e in changes) else ""
 
 
-def _order_before(history: History, order: Order) -> Order | None:
+def _ending_call_before(history: History, spec: Order) -> Order | None:
     """The one before it in its zone; other zones are acted on at the same time."""
-    place = order.by, order.region, order.zone
+    place = spec.by, spec.region, spec.zone
     before = [
         o
         for o in history.orders
-        if (o.by, o.region, o.zone) == place and o.call.number < order.call.number
+        if (o.by, o.region, o.zone) == place and o.call.number < spec.call.number
     ]
     return before[-1] if before else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from .call import Asked
+from .call import ApiCall
 from .ec2 import lifecycle
 from .ec2.machine import Machine
 from .ec2.region import Region
@@ -28,7 +28,7 @@ class Group:
     blueprint: Machine
 
 
-def found(region: Region, name: str, size: int, **tags: str) -> Group:
+def create_group(region: Region, name: str, size: int, **tags: str) -> Group:
     """Make a group of a size, with its members. They come up as fast as any."""
     blueprint = Machine(id="", zone=region.zones[0])
     group = Group(name=name, desired=size, zones=region.zones, tags=tags, blueprint=blueprint)
@@ -37,30 +37,30 @@ def found(region: Region, name: str, size: int, **tags: str) -> Group:
     return group
 
 
-def describe_auto_scaling_groups(region: Region, asked: Asked) -> Mapping[str, Any]:
+def describe_auto_scaling_groups(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """The groups, with their members."""
-    asked.principal.demand("autoscaling:DescribeAutoScalingGroups", "*", code="AccessDenied")
-    names = asked.arguments.get("AutoScalingGroupNames", [])
+    call.principal.demand("autoscaling:DescribeAutoScalingGroups", "*", code="AccessDenied")
+    names = call.arguments.get("AutoScalingGroupNames", [])
     groups = [group for group in region.groups.values() if not names or group.name in names]
     return {"AutoScalingGroups": [_described(region, group) for group in groups]}
 
 
-def describe_auto_scaling_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
+def describe_auto_scaling_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """The members of all groups, or those of the ids that are members."""
-    asked.principal.demand("autoscaling:DescribeAutoScalingInstances", "*", code="AccessDenied")
-    ids = asked.arguments.get("InstanceIds", [])
+    call.principal.demand("autoscaling:DescribeAutoScalingInstances", "*", code="AccessDenied")
+    ids = call.arguments.get("InstanceIds", [])
     members = [m for m in region.alive() if m.group and (not ids or m.id in ids)]
     shown = [{**_member(m), "AutoScalingGroupName": m.group} for m in members]
     return {"AutoScalingInstances": shown}
 
 
-def set_desired_capacity(region: Region, asked: Asked) -> Mapping[str, Any]:
+def set_desired_capacity(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """How many members there should be; what is missing is launched, what is too much is terminated."""
-    group = _group(region, asked.arguments.get("AutoScalingGroupName", ""))
-    asked.principal.demand(
+    group = _group(region, call.arguments.get("AutoScalingGroupName", ""))
+    call.principal.demand(
         "autoscaling:SetDesiredCapacity", _arn(region, group), code="AccessDenied"
     )
-    desired = int(asked.arguments["DesiredCapacity"])
+    desired = int(call.arguments["DesiredCapacity"])
     if not group.least <= desired <= group.most:
         said = f"New SetDesiredCapacity value {desired} is out of {group.least} to {group.most}."
         raise ApiError("ValidationError", said)
@@ -74,9 +74,9 @@ def set_desired_capacity(region: Region, asked: Asked) -> Mapping[str, Any]:
     return {}
 
 
-def terminate_instance_in_auto_scaling_group(region: Region, asked: Asked) -> Mapping[str, Any]:
+def terminate_instance_in_auto_scaling_group(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """End a member, with its place or without: in a place that stays there is a new member soon."""
-    id_ = asked.arguments.get("InstanceId", "")
+    id_ = call.arguments.get("InstanceId", "")
     machine = region.machines.get(id_)
     if machine is None or machine.group not in region.groups:
         raise ApiError(
@@ -85,8 +85,8 @@ def terminate_instance_in_auto_scaling_group(region: Region, asked: Asked) -> Ma
         )
     group = region.groups[machine.group]
     action = "autoscaling:TerminateInstanceInAutoScalingGroup"
-    asked.principal.demand(action, _arn(region, group), code="AccessDenied")
-    if asked.arguments.get("ShouldDecrementDesiredCapacity") == "true":
+    call.principal.demand(action, _arn(region, group), code="AccessDenied")
+    if call.arguments.get("ShouldDecrementDesiredCapacity") == "true":
         if group.desired <= group.least:
             said = (
                 f"Currently, desiredSize equals minSize ({group.least}). Terminating instance without "
@@ -96,7 +96,7 @@ def terminate_instance_in_auto_scaling_group(region: Region, asked: Asked) -> Ma
         group.desired -= 1
     lifecycle.terminate(region, machine)
     activity = {
-        "ActivityId": region.chance.id("activity"),
+        "ActivityId": region.rng.id("activity"),
         "AutoScalingGroupName": group.name,
         "Cause": "instance was taken out of service in response to a user request",
         "StartTime": region.clock.now(),
@@ -105,7 +105,7 @@ def terminate_instance_in_auto_scaling_group(region: Region, asked: Asked) -> Ma
     return {"Activity": activity}
 
 
-OPERATIONS: Mapping[str, Callable[[Region, Asked], Mapping[str, Any]]] = {
+OPERATIONS: Mapping[str, Callable[[Region, ApiCall], Mapping[str, Any]]] = {
     "DescribeAutoScalingGroups": describe_auto_scaling_groups,
     "DescribeAutoScalingInstances": describe_auto_scaling_instances,
     "SetDesiredCapacity": set_desired_capacity,

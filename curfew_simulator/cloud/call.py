@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .faults import Fault, Kind
+from .faults import Fault, FaultKind
 from .iam import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ApiCall:
     """One call. ``faults`` are those that bend its answer from inside: stale reads, pages, what is left out."""
 
     operation: str
     arguments: dict[str, Any]
     principal: Principal
-    faults: Mapping[Kind, Fault] = field(default_factory=dict)
+    faults: Mapping[FaultKind, Fault] = field(default_factory=dict)

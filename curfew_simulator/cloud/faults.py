@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Any
 
 from .protocols import ApiError, Message
-from .rng import Chance
+from .rng import Rng
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """The ways. Those of a page are for listings; "after" is after the effect."""
 
     ERROR = "error"
@@ -43,7 +43,7 @@ class Fault:
     one by chance; ``edit`` changes the body of an answer that is altered.
     """
 
-    kind: Kind
+    kind: FaultKind
     code: str = ""
     status: int = 0
     message: str = ""
@@ -54,7 +54,7 @@ class Fault:
 
     def error(self, service: str) -> ApiError:
         """The error as which this fault shows."""
-        causes = TROUBLE if self.kind in {Kind.ERROR, Kind.ERROR_AFTER} else THROTTLE
+        causes = TROUBLE if self.kind in {FaultKind.ERROR, FaultKind.ERROR_AFTER} else THROTTLE
         code, status = causes.get(service, causes[""])
         message = "An internal error has occurred" if causes is TROUBLE else "Rate exceeded"
         if service == "ec2" and causes is THROTTLE:
@@ -77,45 +77,53 @@ THROTTLE = {
     "": ("Throttling", 400),
 }
 
-PAGES = frozenset({Kind.EMPTY_PAGE, Kind.SHORT_PAGE, Kind.SAME_TOKEN, Kind.SHUFFLED, Kind.TWICE})
-ORDERS = frozenset({"TerminateInstances", "StopInstances", "CancelSpotInstanceRequests"})
+PAGES = frozenset(
+    {
+        FaultKind.EMPTY_PAGE,
+        FaultKind.SHORT_PAGE,
+        FaultKind.SAME_TOKEN,
+        FaultKind.SHUFFLED,
+        FaultKind.TWICE,
+    }
+)
+ENDING_CALLS = frozenset({"TerminateInstances", "StopInstances", "CancelSpotInstanceRequests"})
 READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem"})
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"})
 
-type Profile = Mapping[Kind, float]
+type Profile = Mapping[FaultKind, float]
 
 CALM: Profile = {}
 ROUGH: Profile = {
-    Kind.ERROR: 0.01,
-    Kind.ERROR_AFTER: 0.005,
-    Kind.CUT: 0.005,
-    Kind.CUT_AFTER: 0.005,
-    Kind.SLOW: 0.01,
-    Kind.THROTTLED: 0.03,
-    Kind.STALE: 0.1,
-    Kind.EMPTY_PAGE: 0.05,
-    Kind.SHORT_PAGE: 0.1,
-    Kind.SHUFFLED: 0.5,
-    Kind.UNPROCESSED: 0.05,
-    Kind.CONFLICT: 0.02,
+    FaultKind.ERROR: 0.01,
+    FaultKind.ERROR_AFTER: 0.005,
+    FaultKind.CUT: 0.005,
+    FaultKind.CUT_AFTER: 0.005,
+    FaultKind.SLOW: 0.01,
+    FaultKind.THROTTLED: 0.03,
+    FaultKind.STALE: 0.1,
+    FaultKind.EMPTY_PAGE: 0.05,
+    FaultKind.SHORT_PAGE: 0.1,
+    FaultKind.SHUFFLED: 0.5,
+    FaultKind.UNPROCESSED: 0.05,
+    FaultKind.CONFLICT: 0.02,
 }
 HARSH: Profile = {
-    Kind.ERROR: 0.04,
-    Kind.ERROR_AFTER: 0.03,
-    Kind.CUT: 0.03,
-    Kind.CUT_AFTER: 0.03,
-    Kind.SLOW: 0.05,
-    Kind.THROTTLED: 0.1,
-    Kind.GARBLED: 0.01,
-    Kind.STALE: 0.3,
-    Kind.EMPTY_PAGE: 0.2,
-    Kind.SHORT_PAGE: 0.3,
-    Kind.SAME_TOKEN: 0.01,
-    Kind.SHUFFLED: 1.0,
-    Kind.TWICE: 0.03,
-    Kind.UNNAMED: 0.03,
-    Kind.UNPROCESSED: 0.2,
-    Kind.CONFLICT: 0.08,
+    FaultKind.ERROR: 0.04,
+    FaultKind.ERROR_AFTER: 0.03,
+    FaultKind.CUT: 0.03,
+    FaultKind.CUT_AFTER: 0.03,
+    FaultKind.SLOW: 0.05,
+    FaultKind.THROTTLED: 0.1,
+    FaultKind.GARBLED: 0.01,
+    FaultKind.STALE: 0.3,
+    FaultKind.EMPTY_PAGE: 0.2,
+    FaultKind.SHORT_PAGE: 0.3,
+    FaultKind.SAME_TOKEN: 0.01,
+    FaultKind.SHUFFLED: 1.0,
+    FaultKind.TWICE: 0.03,
+    FaultKind.UNNAMED: 0.03,
+    FaultKind.UNPROCESSED: 0.2,
+    FaultKind.CONFLICT: 0.08,
 }
 PROFILES: Mapping[str, Profile] = {"calm": CALM, "rough": ROUGH, "harsh": HARSH}
 
@@ -123,11 +131,11 @@ PROFILES: Mapping[str, Profile] = {"calm": CALM, "rough": ROUGH, "harsh": HARSH}
 class Faults:
     """The schedule of a world's faults. What was scripted goes before what chance would have."""
 
-    def __init__(self, profile: Profile, chance: Chance) -> None:
+    def __init__(self, profile: Profile, rng: Rng) -> None:
         self.profile = profile
-        self.injected: Counter[Kind] = Counter()
-        self._chance = chance.of("faults")
-        self._scripted: dict[tuple[str, int], dict[Kind, Fault]] = {}
+        self.injected: Counter[FaultKind] = Counter()
+        self._chance = rng.of("faults")
+        self._scripted: dict[tuple[str, int], dict[FaultKind, Fault]] = {}
 
     def script(self, operation: str, fault: Fault, *, on: int, times: int) -> None:
         """Bend the ``on``-th call of an operation, and those after it up to ``times``; several faults may meet."""
@@ -138,7 +146,7 @@ class Faults:
         """Let nothing happen any more that was scripted."""
         self._scripted.clear()
 
-    def of(self, message: Message, nth: int) -> Mapping[Kind, Fault]:
+    def of(self, message: Message, nth: int) -> Mapping[FaultKind, Fault]:
         """The faults of one call."""
         faults = self._scripted.get((message.operation, nth))
         if faults is None:
@@ -148,12 +156,12 @@ class Faults:
 
     def edit(self, operation: str, nth: int) -> Callable[[bytes], bytes] | None:
         """How the body of one call's answer is altered, if a test scripts it."""
-        fault = self._scripted.get((operation, nth), {}).get(Kind.ALTERED)
+        fault = self._scripted.get((operation, nth), {}).get(FaultKind.ALTERED)
         return fault.edit if fault else None
 
-    def _drawn(self, message: Message) -> dict[Kind, Fault]:
+    def _drawn(self, message: Message) -> dict[FaultKind, Fault]:
         draw = self._chance.random
-        drawn: dict[Kind, Fault] = {}
+        drawn: dict[FaultKind, Fault] = {}
         for kind, probability in self.profile.items():
             if applies(kind, message) and draw() < probability:
                 seconds, share = round(1 + draw() * 29, 1), round(draw(), 2)
@@ -161,28 +169,28 @@ class Faults:
         return drawn
 
 
-def applies(kind: Kind, message: Message) -> bool:
+def applies(kind: FaultKind, message: Message) -> bool:
     """Whether a kind of fault means anything for a call. IDLE, UNFILTERED and ALTERED never come by chance."""
     operation: str = message.operation
     arguments: Mapping[str, Any] = message.arguments
     if kind in PAGES:
-        pages = kind is Kind.SHORT_PAGE and operation in {"Query", "Scan"}
+        pages = kind is FaultKind.SHORT_PAGE and operation in {"Query", "Scan"}
         return pages or operation == "DescribeInstances"
     match kind:
-        case Kind.STALE if message.service == "dynamodb":
+        case FaultKind.STALE if message.service == "dynamodb":
             return operation in READS and not consistent(arguments)
-        case Kind.STALE:
+        case FaultKind.STALE:
             return message.service == "ec2" and operation.startswith("Describe")
-        case Kind.GARBLED:
+        case FaultKind.GARBLED:
             # The SDK takes JSON that it cannot read for an empty answer; TLS keeps such from coming by chance.
             return message.service != "dynamodb"
-        case Kind.UNNAMED:
-            return operation in ORDERS
-        case Kind.UNPROCESSED:
+        case FaultKind.UNNAMED:
+            return operation in ENDING_CALLS
+        case FaultKind.UNPROCESSED:
             return operation == "BatchGetItem"
-        case Kind.CONFLICT:
+        case FaultKind.CONFLICT:
             return operation in WRITES
-        case Kind.IDLE | Kind.UNFILTERED | Kind.ALTERED:
+        case FaultKind.IDLE | FaultKind.UNFILTERED | FaultKind.ALTERED:
             return False
         case _:
             return True

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from . import autoscaling, protocols, ssm, sts
-from .call import Asked
+from .call import ApiCall
 from .dynamodb.operations import OPERATIONS as DYNAMODB
 from .ec2.operations import OPERATIONS as EC2
-from .faults import Fault, Kind
-from .history import Call
+from .faults import Fault, FaultKind
+from .history import CallRecord
 from .protocols import ApiError, CutError, Message, Request, Response
 from .world import World
 
@@ -44,8 +44,8 @@ def answer(world: World, request: Request) -> Response:
             call.code = "(cut)"
             raise
         finally:
-            world.journal.current = 0
-        if Kind.GARBLED in call.faults:
+            world.history.current = 0
+        if FaultKind.GARBLED in call.faults:
             response = _garbled(message, response)
         if edit := world.faults.edit(message.operation, call.nth):
             response = replace(response, body=edit(response.body))
@@ -53,10 +53,10 @@ def answer(world: World, request: Request) -> Response:
         return replace(response, took=took)
 
 
-def _arrived(world: World, message: Message) -> Call:
-    call = Call(
-        number=len(world.journal.calls) + 1,
-        nth=world.journal.arrived(message.operation),
+def _arrived(world: World, message: Message) -> CallRecord:
+    call = CallRecord(
+        number=len(world.history.calls) + 1,
+        nth=world.history.arrived(message.operation),
         service=message.service,
         operation=message.operation,
         ids=_ids(message.arguments),
@@ -67,72 +67,72 @@ def _arrived(world: World, message: Message) -> Call:
         at=world.clock.now(),
         arguments=message.arguments,
     )
-    world.journal.calls.append(call)
+    world.history.calls.append(call)
     return call
 
 
-def _outcome(world: World, message: Message, call: Call) -> Mapping[str, Any]:
+def _outcome(world: World, message: Message, call: CallRecord) -> Mapping[str, Any]:
     world.hooks.arrives(call)
     principal = world.identities.of(message)
     call.account, call.caller = principal.account, principal.arn
     faults = world.faults.of(message, call.nth)
     call.faults = tuple(faults)
-    _fail(message, faults, Kind.THROTTLED, Kind.ERROR)
-    if Kind.CUT in faults:
+    _fail(message, faults, FaultKind.THROTTLED, FaultKind.ERROR)
+    if FaultKind.CUT in faults:
         raise CutError
     if message.service == "ec2" and world.throttle:
         world.throttle.admit(message, principal.account, world.clock.now())
-    asked = Asked(
+    asked = ApiCall(
         operation=message.operation,
         arguments=message.arguments,
         principal=principal,
         faults=faults,
     )
-    effects = len(world.journal.effects)
-    world.journal.current = call.number
+    effects = len(world.history.effects)
+    world.history.current = call.number
     try:
         answer = _dispatched(world, message, asked)
     finally:
-        call.effect = len(world.journal.effects) > effects
+        call.effect = len(world.history.effects) > effects
     world.hooks.leaves(call)
-    if slow := faults.get(Kind.SLOW):
-        world.journal.current = 0
+    if slow := faults.get(FaultKind.SLOW):
+        world.history.current = 0
         world.clock.sleep(slow.seconds)
-    _fail(message, faults, Kind.ERROR_AFTER)
-    if Kind.CUT_AFTER in faults:
+    _fail(message, faults, FaultKind.ERROR_AFTER)
+    if FaultKind.CUT_AFTER in faults:
         raise CutError
     return answer
 
 
-def _dispatched(world: World, message: Message, asked: Asked) -> Mapping[str, Any]:
+def _dispatched(world: World, message: Message, call: ApiCall) -> Mapping[str, Any]:
     operation = message.operation
-    here = (asked.principal.account, message.region)
+    here = (call.principal.account, message.region)
     if {message.region, here} & world.opted_out:
         # A region that is not enabled does not know the account.
         said = "AWS was not able to validate the provided access credentials"
         raise ApiError("AuthFailure", said, 401)
     match message.service:
         case "ec2" if do := EC2.get(operation):
-            return do(world.region(*here), asked)
+            return do(world.region(*here), call)
         case "autoscaling" if manage := autoscaling.OPERATIONS.get(operation):
-            return manage(world.region(*here), asked)
+            return manage(world.region(*here), call)
         case "dynamodb" if store := DYNAMODB.get(operation):
-            return store(world.tables(*here), asked)
+            return store(world.tables(*here), call)
         case "sts" if identify := sts.OPERATIONS.get(operation):
-            return identify(world.identities, asked)
+            return identify(world.identities, call)
         case "ssm" if read := ssm.OPERATIONS.get(operation):
-            return read(world.parameters(*here), asked)
+            return read(world.parameters(*here), call)
     if message.service in protocols.JSON:
         raise ApiError("UnknownOperationException", f"not modelled: {operation}")
     raise ApiError("InvalidAction", f"The action {operation} is not valid for this web service.")
 
 
 def _request_id(world: World) -> str:
-    bits = f"{world.chance.of('requests').getrandbits(128):032x}"
+    bits = f"{world.rng.of('requests').getrandbits(128):032x}"
     return f"{bits[:8]}-{bits[8:12]}-{bits[12:16]}-{bits[16:20]}-{bits[20:]}"
 
 
-def _fail(message: Message, faults: Mapping[Kind, Fault], *kinds: Kind) -> None:
+def _fail(message: Message, faults: Mapping[FaultKind, Fault], *kinds: FaultKind) -> None:
     for kind in kinds:
         if kind in faults:
             raise faults[kind].error(message.service)

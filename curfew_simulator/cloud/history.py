@@ -42,7 +42,7 @@ class Effect:
 
 
 @dataclass(slots=True, kw_only=True)
-class Call:
+class CallRecord:
     """One call as the world saw it. ``code`` is empty if it was answered well; ``faults`` are how it was bent.
 
     ``account`` is empty for a call that a hook broke off before it reached the service.
@@ -65,10 +65,10 @@ class Call:
 
 
 @dataclass(slots=True)
-class Journal:
+class CloudHistory:
     """All calls and all effects, in order."""
 
-    calls: list[Call] = field(default_factory=list)
+    calls: list[CallRecord] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     current: int = 0
     _counts: Counter[str] = field(default_factory=Counter)
@@ -99,7 +99,7 @@ class Journal:
         """How often each thing was changed so, by a call or by the world: the multiset of effects."""
         return Counter(effect.id for effect in self.effects if effect.change is change)
 
-    def made(self, *operations: str) -> list[Call]:
+    def made(self, *operations: str) -> list[CallRecord]:
         """The calls of some operations."""
         return [call for call in self.calls if call.operation in operations]
 

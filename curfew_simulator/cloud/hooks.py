@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from .history import Call
+from .history import CallRecord
 
-type Hook = Callable[[Call], object]
+type Hook = Callable[[CallRecord], object]
 
 
 class Hooks:
@@ -27,12 +27,12 @@ class Hooks:
         """Before every call of every service."""
         self._every.append(do)
 
-    def arrives(self, call: Call) -> None:
+    def arrives(self, call: CallRecord) -> None:
         """A call has come."""
         for do in (*self._every, *self._before.get((call.operation, call.nth), ())):
             do(call)
 
-    def leaves(self, call: Call) -> None:
+    def leaves(self, call: CallRecord) -> None:
         """A call has had its effect."""
         for do in self._after.get((call.operation, call.nth), ()):
             do(call)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from .autoscaling import found
+from .autoscaling import create_group
 from .ec2.machine import SpotRequest, SpotState, State
 from .ec2.region import Region
 
@@ -23,78 +23,78 @@ type Fields = dict[str, Any]
 
 def populate(region: Region, count: int) -> list[str]:
     """Put machines into a region, the same for the same seed; groups of Auto Scaling come with their members."""
-    dice = region.chance.of("scenery")
+    rng = region.rng.of("scenery")
     made: list[str] = []
     while len(made) < count:
-        kind = dice.choices(list(KINDS), weights=list(KINDS.values()))[0]
-        made.extend(kind(region, dice))
+        kind = rng.choices(list(KINDS), weights=list(KINDS.values()))[0]
+        made.extend(kind(region, rng))
     return made
 
 
-def ordinary(region: Region, dice: Random) -> list[str]:
+def ordinary(region: Region, rng: Random) -> list[str]:
     """A machine like most."""
-    return [region.add(**_fields(region, dice)).id]
+    return [region.add(**_fields(region, rng)).id]
 
 
-def protected(region: Region, dice: Random) -> list[str]:
+def protected(region: Region, rng: Random) -> list[str]:
     """A machine that is protected by attribute, one way or the other or both."""
-    which = dice.choice(({"termination_protected": True}, {"stop_protected": True}))
-    return [region.add(**_fields(region, dice) | which).id]
+    which = rng.choice(({"termination_protected": True}, {"stop_protected": True}))
+    return [region.add(**_fields(region, rng) | which).id]
 
 
-def kept(region: Region, dice: Random) -> list[str]:
+def kept(region: Region, rng: Random) -> list[str]:
     """A machine that a tag keeps, in some case and with some value."""
-    key = dice.choice(("curfew:keep", "Curfew:Keep", "CURFEW:KEEP"))
-    fields = _fields(region, dice)
-    fields["tags"] |= {key: dice.choice(ODD_VALUES)}
+    key = rng.choice(("curfew:keep", "Curfew:Keep", "CURFEW:KEEP"))
+    fields = _fields(region, rng)
+    fields["tags"] |= {key: rng.choice(ODD_VALUES)}
     return [region.add(**fields).id]
 
 
-def managed(region: Region, dice: Random) -> list[str]:
+def managed(region: Region, rng: Random) -> list[str]:
     """A machine that another service runs, and perhaps hides."""
-    fields = _fields(region, dice) | {
+    fields = _fields(region, rng) | {
         "managed_by": "eks.amazonaws.com",
-        "hidden": dice.random() < 0.3,
+        "hidden": rng.random() < 0.3,
     }
     return [region.add(**fields).id]
 
 
-def claimed(region: Region, dice: Random) -> list[str]:
+def claimed(region: Region, rng: Random) -> list[str]:
     """A machine with a tag of AWS's own: a stack, a cluster or a fleet."""
-    key = dice.choice(
+    key = rng.choice(
         (
             "aws:cloudformation:stack-id", "aws:ec2:fleet-id", "aws:elasticmapreduce:job-flow-id",
             "aws:ec2launchtemplate:id", "aws:future:thing",
         )
     )  # fmt: skip
-    fields = _fields(region, dice)
+    fields = _fields(region, rng)
     fields["tags"] |= {key: "x"}
     return [region.add(**fields).id]
 
 
-def odd(region: Region, dice: Random) -> list[str]:
+def odd(region: Region, rng: Random) -> list[str]:
     """A machine with tags with unexpected characters."""
-    fields = _fields(region, dice)
-    fields["tags"] |= {dice.choice(("env", "Env", "owner", "na me")): dice.choice(ODD_VALUES)}
+    fields = _fields(region, rng)
+    fields["tags"] |= {rng.choice(("env", "Env", "owner", "na me")): rng.choice(ODD_VALUES)}
     return [region.add(**fields).id]
 
 
-def young(region: Region, dice: Random) -> list[str]:
+def young(region: Region, rng: Random) -> list[str]:
     """A machine that has only just come."""
-    age = timedelta(seconds=dice.randint(0, 1_200))
-    return [region.add(**_fields(region, dice) | {"age": age, "state": State.RUNNING}).id]
+    age = timedelta(seconds=rng.randint(0, 1_200))
+    return [region.add(**_fields(region, rng) | {"age": age, "state": State.RUNNING}).id]
 
 
-def spot(region: Region, dice: Random) -> list[str]:
+def spot(region: Region, rng: Random) -> list[str]:
     """A Spot Instance; that of a persistent request would come back."""
-    fields = _fields(region, dice) | {"lifecycle": "spot"}
-    request_id = f"sir-{dice.getrandbits(32):08x}"
+    fields = _fields(region, rng) | {"lifecycle": "spot"}
+    request_id = f"sir-{rng.getrandbits(32):08x}"
     machine = region.add(**fields | {"spot_request": request_id})
-    persistent = dice.random() < 0.6 or machine.state is State.STOPPED
+    persistent = rng.random() < 0.6 or machine.state is State.STOPPED
     region.spot_requests[request_id] = SpotRequest(
         id=request_id,
         blueprint=machine,
-        created_at=machine.launched_at,
+        created_at=machine.started_at,
         instance=machine.id,
         persistent=persistent,
         state=SpotState.DISABLED if machine.state is State.STOPPED else SpotState.ACTIVE,
@@ -102,11 +102,11 @@ def spot(region: Region, dice: Random) -> list[str]:
     return [machine.id]
 
 
-def group(region: Region, dice: Random) -> list[str]:
+def group(region: Region, rng: Random) -> list[str]:
     """An Auto Scaling group, whose members come up as time passes."""
     name = f"group-{len(region.groups)}"
     before = set(region.machines)
-    found(region, name, dice.randint(1, 4), env=dice.choice(ENVIRONMENTS[:3]))
+    create_group(region, name, rng.randint(1, 4), env=rng.choice(ENVIRONMENTS[:3]))
     return sorted(set(region.machines) - before)
 
 
@@ -123,15 +123,15 @@ KINDS: Mapping[Callable[[Region, Random], list[str]], int] = {
 }
 
 
-def _fields(region: Region, dice: Random) -> Fields:
-    tags = {"env": dice.choice(ENVIRONMENTS), "owner": dice.choice(OWNERS)}
+def _fields(region: Region, rng: Random) -> Fields:
+    tags = {"env": rng.choice(ENVIRONMENTS), "owner": rng.choice(OWNERS)}
     fields: Fields = {
-        "zone": dice.choice(region.zones),
-        "type": dice.choice(TYPES),
-        "age": timedelta(minutes=dice.randint(20, 60 * 24 * 40)),
+        "zone": rng.choice(region.zones),
+        "type": rng.choice(TYPES),
+        "age": timedelta(minutes=rng.randint(20, 60 * 24 * 40)),
         "tags": {key: value for key, value in tags.items() if value},
     }
-    match dice.choices(("running", "stopped", "ephemeral"), weights=(76, 20, 4))[0]:
+    match rng.choices(("running", "stopped", "ephemeral"), weights=(76, 20, 4))[0]:
         case "stopped":
             fields["state"] = State.STOPPED
         case "ephemeral":

@@ -4,7 +4,7 @@ from datetime import timedelta
 from random import Random
 
 
-class Chance:
+class Rng:
     """One stream of chance for each use, so that one use more in one place changes nothing in another."""
 
     def __init__(self, seed: int) -> None:

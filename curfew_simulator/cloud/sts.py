@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 from . import iam
-from .call import Asked
+from .call import ApiCall
 from .clock import Clock
 from .protocols import ApiError, Message
-from .rng import Chance
+from .rng import Rng
 
 LONGEST_POLICY = 2_048
 NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
@@ -35,8 +35,8 @@ class Role:
 class Identities:
     """Everybody who can sign a call in one world."""
 
-    def __init__(self, clock: Clock, chance: Chance, account: str) -> None:
-        self.clock, self.chance, self.account = clock, chance, account
+    def __init__(self, clock: Clock, rng: Rng, account: str) -> None:
+        self.clock, self.chance, self.account = clock, rng, account
         self.roles: dict[str, Role] = {}
         self.sessions: dict[str, iam.Principal] = {}
 
@@ -69,29 +69,29 @@ class Identities:
         return replace(session, policies=role.policies)
 
 
-def get_caller_identity(_identities: Identities, asked: Asked) -> Mapping[str, Any]:
+def get_caller_identity(_identities: Identities, call: ApiCall) -> Mapping[str, Any]:
     """GetCallerIdentity: everybody may, even if a policy says no."""
-    me = asked.principal
+    me = call.principal
     return {"Arn": me.arn, "UserId": me.user_id or me.account, "Account": me.account}
 
 
-def assume_role(identities: Identities, asked: Asked) -> Mapping[str, Any]:
+def assume_role(identities: Identities, call: ApiCall) -> Mapping[str, Any]:
     """AssumeRole: what the session may do is what the role may and what the session's policy may."""
-    arguments = asked.arguments
+    arguments = call.arguments
     arn, name = arguments.get("RoleArn", ""), arguments.get("RoleSessionName", "")
-    source = arguments.get("SourceIdentity", "") or asked.principal.source_identity
+    source = arguments.get("SourceIdentity", "") or call.principal.source_identity
     document = arguments.get("Policy")
     _fits("roleSessionName", name)
     if source:
         _fits("sourceIdentity", source)
     if document is not None and len(document) > LONGEST_POLICY:
         raise _invalid("policy", document, f"have length less than or equal to {LONGEST_POLICY}")
-    asked.principal.demand("sts:AssumeRole", arn, code="AccessDenied")
+    call.principal.demand("sts:AssumeRole", arn, code="AccessDenied")
     role = identities.roles.get(arn)
-    if role is None or not _trusted(role, asked):
-        said = f"User: {asked.principal.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+    if role is None or not _trusted(role, call):
+        said = f"User: {call.principal.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}"
         raise ApiError("AccessDenied", said, 403)
-    session = _session(identities, role, asked, source)
+    session = _session(identities, role, call, source)
     identities.sessions[session.access_key] = session
     return {
         "Credentials": {
@@ -106,15 +106,15 @@ def assume_role(identities: Identities, asked: Asked) -> Mapping[str, Any]:
     }
 
 
-OPERATIONS: Mapping[str, Callable[[Identities, Asked], Mapping[str, Any]]] = {
+OPERATIONS: Mapping[str, Callable[[Identities, ApiCall], Mapping[str, Any]]] = {
     "GetCallerIdentity": get_caller_identity,
     "AssumeRole": assume_role,
 }
 
 
-def _session(identities: Identities, role: Role, asked: Asked, source: str) -> iam.Principal:
+def _session(identities: Identities, role: Role, call: ApiCall, source: str) -> iam.Principal:
     account, _, role_name = role.arn.removeprefix("arn:aws:iam::").partition(":role/")
-    document, name = asked.arguments.get("Policy"), asked.arguments["RoleSessionName"]
+    document, name = call.arguments.get("Policy"), call.arguments["RoleSessionName"]
     try:
         session_policy = None if document is None else iam.policy(document)
     except (ValueError, KeyError, TypeError) as error:
@@ -130,7 +130,7 @@ def _session(identities: Identities, role: Role, asked: Asked, source: str) -> i
         policies=role.policies,
         session_policy=session_policy,
         source_identity=source,
-        expires_at=identities.clock.now() + _duration(role, asked),
+        expires_at=identities.clock.now() + _duration(role, call),
     )
 
 
@@ -138,9 +138,9 @@ def _role_id(role: Role) -> str:
     return f"AROA{zlib.crc32(role.arn.encode()):016X}"
 
 
-def _duration(role: Role, asked: Asked) -> timedelta:
-    seconds = int(asked.arguments.get("DurationSeconds", 3_600))
-    chained = asked.principal.expires_at is not None
+def _duration(role: Role, call: ApiCall) -> timedelta:
+    seconds = int(call.arguments.get("DurationSeconds", 3_600))
+    chained = call.principal.expires_at is not None
     longest = timedelta(hours=1) if chained else role.longest
     if seconds < 900:
         raise _invalid("durationSeconds", str(seconds), "have value greater than or equal to 900")
@@ -152,9 +152,9 @@ def _duration(role: Role, asked: Asked) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def _trusted(role: Role, asked: Asked) -> bool:
-    right_id = not role.external_id or asked.arguments.get("ExternalId") == role.external_id
-    return right_id and bool(iam.pattern(role.trusts).fullmatch(asked.principal.arn))
+def _trusted(role: Role, call: ApiCall) -> bool:
+    right_id = not role.external_id or call.arguments.get("ExternalId") == role.external_id
+    return right_id and bool(iam.pattern(role.trusts).fullmatch(call.principal.arn))
 
 
 def _fits(what: str, name: str) -> None:

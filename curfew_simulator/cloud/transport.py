@@ -133,7 +133,7 @@ class _Backoff(BaseRetryBackoff):
     def delay_amount(self, context: Any) -> float:
         world = self._cloud.world
         longest = min(2.0 ** (context.attempt_number - 1), 20.0)
-        world.clock.sleep(round(world.chance.of("backoff").random() * longest, 3))
+        world.clock.sleep(round(world.rng.of("backoff").random() * longest, 3))
         return 0.0
 
 

@@ -18,9 +18,9 @@ from .dynamodb.tables import Tables
 from .ec2.operations import OPTED_OUT
 from .ec2.region import Pace, Region
 from .faults import PROFILES, Fault, Faults, Profile
-from .history import Journal
+from .history import CloudHistory
 from .hooks import Hook, Hooks
-from .rng import Chance
+from .rng import Rng
 from .sts import Identities, Role
 from .throttle import Throttle
 
@@ -47,15 +47,15 @@ class World:
         self.seed = seed
         self.lock = RLock()
         self.clock = Clock(start)
-        self.chance = Chance(seed)
-        self.journal = Journal()
+        self.rng = Rng(seed)
+        self.history = CloudHistory()
         self.hooks = Hooks()
         self.pace = pace or Pace()
-        self.faults = Faults(PROFILES[faults] if isinstance(faults, str) else faults, self.chance)
+        self.faults = Faults(PROFILES[faults] if isinstance(faults, str) else faults, self.rng)
         self.throttle = Throttle() if throttled else None
         # Regions, and those of one account.
         self.opted_out: set[str | tuple[str, str]] = set(OPTED_OUT)
-        self.identities = Identities(self.clock, self.chance, account)
+        self.identities = Identities(self.clock, self.rng, account)
         self._regions: dict[tuple[str, str], Region] = {}
         self._tables: dict[tuple[str, str], Tables] = {}
         self._parameters: dict[tuple[str, str], dict[str, str]] = {}
@@ -65,8 +65,8 @@ class World:
         place = account, name
         if place not in self._regions:
             self._regions[place] = Region(
-                account=account, name=name, clock=self.clock, chance=self.chance,
-                journal=self.journal, pace=self.pace,
+                account=account, name=name, clock=self.clock, rng=self.rng,
+                history=self.history, pace=self.pace,
             )  # fmt: skip
             self._regions[place].opted_out = self.opted_out
         return self._regions[place]
@@ -76,8 +76,8 @@ class World:
         place = account, region
         if place not in self._tables:
             self._tables[place] = Tables(
-                account=account, region=region, clock=self.clock, chance=self.chance,
-                journal=self.journal,
+                account=account, region=region, clock=self.clock, rng=self.rng,
+                history=self.history,
             )  # fmt: skip
         return self._tables[place]
 

@@ -15,7 +15,7 @@ from curfew.ledger.protocols import Ledger
 
 from ..cloud.ec2.machine import Machine
 from ..cloud.ec2.region import Region
-from ..cloud.history import Call, Change, Effect
+from ..cloud.history import CallRecord, Change, Effect
 from ..cloud.world import ACCOUNT, World
 from .invocation import Invocation, Message
 
@@ -29,7 +29,7 @@ LENGTHS = {"1m": 1, "2m": 2, "20m": 20, "30m": 30, "1h": 60, "8h": 480, "2d": 2_
 class Look:
     """What an answer may have shown of a machine: any version of these."""
 
-    call: Call
+    call: CallRecord
     shown: tuple[Machine, ...]
 
 
@@ -40,7 +40,7 @@ class Order:
     ``ready_at`` is when the invocation was about to make it: what happens after that, no code of ours can see.
     """
 
-    call: Call
+    call: CallRecord
     by: Invocation
     moment: int
     ready_at: datetime
@@ -52,18 +52,18 @@ class Order:
         first = self.call.ids[0] if self.call.ids else ""
         if request := self.region.spot_requests.get(first):
             return request.blueprint.zone
-        return self.region.last(first).zone if first in self.region.everybody else ""
+        return self.region.last(first).zone if first in self.region.all_machines else ""
 
     def __str__(self) -> str:
         return f"#{self.by.number} {self.call.operation} of {', '.join(self.call.ids)} at {self.call.at:%H:%M:%S}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Birth:
+class LaunchedMachine:
     """An instance that Curfew launched."""
 
     id: str
-    call: Call
+    call: CallRecord
     region: Region
     machine: Machine
 
@@ -89,7 +89,7 @@ class Promise:
 
     by: Invocation
     until: datetime
-    told: bool
+    confirmed: bool
 
 
 @dataclass(kw_only=True)
@@ -118,7 +118,7 @@ class History:
     @cached_property
     def orders(self) -> list[Order]:
         """Every order that came from an invocation."""
-        made = self.world.journal.made(*ORDERS)
+        made = self.world.history.made(*ORDERS)
         return [
             Order(
                 call=call,
@@ -132,22 +132,22 @@ class History:
         ]
 
     @cached_property
-    def births(self) -> dict[str, Birth]:
+    def births(self) -> dict[str, LaunchedMachine]:
         """By the machine's id."""
-        calls = {call.number: call for call in self.world.journal.made("RunInstances")}
+        calls = {call.number: call for call in self.world.history.made("RunInstances")}
         found = {}
         for effect in self.effects(Change.LAUNCHED):
             region = self.world.region(name=effect.region)
             if effect.call in calls:
                 machine = next(m for _, m in region.history(effect.id) if m)
-                found[effect.id] = Birth(
+                found[effect.id] = LaunchedMachine(
                     id=effect.id, call=calls[effect.call], region=region, machine=machine
                 )
         return found
 
     def effects(self, *changes: Change) -> Iterator[Effect]:
         """What was done by calls."""
-        return (e for e in self.world.journal.effects if e.change in changes and e.call)
+        return (e for e in self.world.history.effects if e.change in changes and e.call)
 
     def target(self, region: Region) -> Target:
         """A region in Curfew's words."""
@@ -163,19 +163,19 @@ class History:
         """The audit of each target, read once."""
         return {target: list(self.ledger.entries(target)) for target in self.targets}
 
-    def machines_of(self, order: Order) -> tuple[str, ...]:
+    def machines_of(self, spec: Order) -> tuple[str, ...]:
         """The machines that an order is about: a Spot request is about its instance if that would end with it."""
-        if order.call.operation != "CancelSpotInstanceRequests":
-            return order.call.ids
-        ended = {e.id for e in self.effects(Change.TERMINATED) if e.call == order.call.number}
+        if spec.call.operation != "CancelSpotInstanceRequests":
+            return spec.call.ids
+        ended = {e.id for e in self.effects(Change.TERMINATED) if e.call == spec.call.number}
         return tuple(sorted(ended))
 
-    def look(self, order: Order, id_: str, *, operation: str = "DescribeInstances") -> Look | None:
+    def look(self, spec: Order, id_: str, *, operation: str = "DescribeInstances") -> Look | None:
         """The last good answer about a machine that the invocation had before the order."""
         before = [
             c
-            for c in order.by.calls
-            if c.number < order.call.number and c.operation == operation and id_ in c.ids
+            for c in spec.by.calls
+            if c.number < spec.call.number and c.operation == operation and id_ in c.ids
         ]
         good = [c for c in before if answered(c)]
         if not good:
@@ -190,7 +190,7 @@ class History:
         since = min(page.at for page in pages)
         if any("stale" in page.faults for page in pages):
             since -= STALE
-        return Look(call=last, shown=versions(order.region, id_, since, last.at))
+        return Look(call=last, shown=versions(spec.region, id_, since, last.at))
 
     def about(self, invocation: Invocation) -> tuple[str, str]:
         """What an invocation sweeps for: a policy by its name, or a fleet by its."""
@@ -230,34 +230,34 @@ class History:
         id_ = told.get("plan") or (told.get("id") if told.get("work") == "apply" else "")
         return self.plans.get(str(id_)) if id_ else None
 
-    def promises(self, birth: Birth) -> list[Promise]:
+    def promises(self, launch: LaunchedMachine) -> list[Promise]:
         """Every change of the lease of an instance, in order; one without a good answer may count or not."""
         found = []
         for invocation in self.invocations:
-            if invocation.kind != "PATCH /fleets/<id>" or invocation.about["fleet"] != birth.fleet:
+            if invocation.kind != "PATCH /fleets/<id>" or invocation.about["fleet"] != launch.fleet:
                 continue
             if invocation.good:
-                if invocation.body["operation"] == birth.operation:
+                if invocation.body["operation"] == launch.operation:
                     until = instant(invocation.body["expires_at"])
-                    found.append(Promise(by=invocation, until=until, told=True))
+                    found.append(Promise(by=invocation, until=until, confirmed=True))
             elif invocation.status == 0 or invocation.status >= 500:
                 length = timedelta(minutes=LENGTHS[invocation.about["ttl"]])
                 until = invocation.begun_at + length - STALE
-                found.append(Promise(by=invocation, until=until, told=False))
+                found.append(Promise(by=invocation, until=until, confirmed=False))
         return found
 
-    def leased_until(self, birth: Birth, moment: int) -> datetime:
+    def leased_until(self, launch: LaunchedMachine, moment: int) -> datetime:
         """The soonest end of the lease that could hold at a moment."""
-        ends = [birth.lease]
-        for promise in sorted(self.promises(birth), key=lambda p: p.by.last):
-            if promise.told and promise.by.last < moment:
+        ends = [launch.lease]
+        for promise in sorted(self.promises(launch), key=lambda p: p.by.last):
+            if promise.confirmed and promise.by.last < moment:
                 ends = [promise.until]
             elif promise.by.first < moment:
                 ends.append(promise.until)
         return min(ends)
 
 
-def answered(call: Call) -> bool:
+def answered(call: CallRecord) -> bool:
     """Whether an answer came that could be read."""
     return not call.code and "garbled" not in call.faults
 

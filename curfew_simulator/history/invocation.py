@@ -8,7 +8,7 @@ from typing import Any
 
 from curfew.config.policy_file import PolicyFile
 
-from ..cloud.history import Call
+from ..cloud.history import CallRecord
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Invocation:
     steps: int = 0
     reached_at: datetime | None = None
     overlapped: int = 0
-    calls: list[Call] = field(default_factory=list)
+    calls: list[CallRecord] = field(default_factory=list)
     reports: list[Mapping[str, Any]] = field(default_factory=list)
     answer: Mapping[str, Any] | None = None
     error: str = ""

@@ -51,7 +51,7 @@ def client(
     config = Config(read_timeout=timeout, user_agent="rehearsal")
     made = cloud.client(service, region, attempts=attempts, config=config)
     if service == "ec2":
-        page_parser.hasten(made)
+        page_parser.install_page_parser(made)
     made.meta.events.register(f"before-call.{service}", step)
     return made
 

@@ -6,7 +6,7 @@ from curfew.cli.output import Exit, err
 from curfew.config.policy_file import PolicyFile
 
 from . import report
-from .isolation import alone
+from .isolation import isolated_environment
 
 if TYPE_CHECKING:
     from .runner import Rehearsal
@@ -16,7 +16,7 @@ def rehearse(
     policies: PolicyFile, *, seed: int, faults: str, nights: int, instances: int, as_json: bool
 ) -> Exit:
     """Rehearse a policy file, print what came of it, and say by the exit code whether a promise was broken."""
-    with alone():
+    with isolated_environment():
         # Not before: the SDK and Powertools look at the environment as soon as they are there.
         from .outcome import Outcome  # noqa: PLC0415
         from .runner import Rehearsal  # noqa: PLC0415

@@ -14,7 +14,7 @@ INSTEAD = {
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def isolated_environment() -> Iterator[None]:
     """Hide every variable that the SDK, Powertools or Curfew would read, and the SDK's files."""
     environ = os.environ  # noqa: TID251  not read, but hidden from libraries that would
     kept = {name: environ.pop(name) for name in list(environ) if name.startswith(HIDDEN)}

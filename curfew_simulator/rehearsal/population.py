@@ -16,7 +16,7 @@ from curfew.schemas.policy_file import File, PolicyEntry
 
 from ..checkers.oracle import ALWAYS, fits, read
 from ..cloud import population
-from ..cloud.autoscaling import found
+from ..cloud.autoscaling import create_group
 from ..cloud.ec2.machine import SpotRequest, SpotState, State
 from ..cloud.ec2.region import Region
 
@@ -28,14 +28,14 @@ SERVICE_TAGS = (
 WORDS = ("42", "kim", "x", "a-b")
 
 type Fields = dict[str, Any]
-type Kind = Callable[["Population", str, Region], None]
+type Recipe = Callable[["Population", str, Region], None]
 
 
 class Population:
     """Puts machines into regions; ``regions`` gives those of a policy by its name."""
 
-    def __init__(self, file: File, regions: dict[str, list[Region]], dice: Random) -> None:
-        self.file, self.regions, self.dice = file, regions, dice
+    def __init__(self, file: File, regions: dict[str, list[Region]], rng: Random) -> None:
+        self.file, self.regions, self.rng = file, regions, rng
         self.named = "name" not in {
             key.strip().lower()
             for keys in (file.protect.tags, *map(read, file.policies.values()))
@@ -65,61 +65,61 @@ class Population:
     def spot(self, policy: str, region: Region) -> None:
         """The same, launched by a persistent Spot request, which would bring it back."""
         fields = self.fields(policy, region) | {"lifecycle": "spot"}
-        id_ = f"sir-{self.dice.getrandbits(32):08x}"
+        id_ = f"sir-{self.rng.getrandbits(32):08x}"
         machine = self._add(region, fields | {"spot_request": id_}, "persistent-spot")
         stopped = machine.state is State.STOPPED
         region.spot_requests[id_] = SpotRequest(
-            id=id_, blueprint=machine, created_at=machine.launched_at, instance=machine.id, persistent=True,
+            id=id_, blueprint=machine, created_at=machine.started_at, instance=machine.id, persistent=True,
             state=SpotState.DISABLED if stopped else SpotState.ACTIVE,
         )  # fmt: skip
 
     def near(self, policy: str, region: Region) -> None:
         """An instance that misses the policy by one condition."""
         misses = list(self._misses(policy, region))
-        fields, why = self.dice.choice(misses)
+        fields, why = self.rng.choice(misses)
         self._add(region, fields, why)
 
     def by_tag(self, policy: str, region: Region) -> None:
         """An instance with a protecting tag, in some spelling and with any value, "no" included."""
-        key = self.dice.choice([ALWAYS, *self.file.protect.tags])
-        key = self.dice.choice((key, key.upper(), key.title()))
-        value = self.dice.choice(("", "yes", "no", "false", "2020-01-01"))
+        key = self.rng.choice([ALWAYS, *self.file.protect.tags])
+        key = self.rng.choice((key, key.upper(), key.title()))
+        value = self.rng.choice(("", "yes", "no", "false", "2020-01-01"))
         self._shielded(policy, region, "kept-by-tag", tags={key: value})
 
     def by_attribute(self, policy: str, region: Region) -> None:
         """An instance with termination or stop protection."""
-        which = self.dice.choice(("termination_protected", "stop_protected"))
+        which = self.rng.choice(("termination_protected", "stop_protected"))
         self._shielded(policy, region, which.replace("_", "-"), **{which: True})
 
     def in_group(self, policy: str, region: Region) -> None:
         """A member of an Auto Scaling group, which would replace it."""
         name = f"group-{next(self._numbers)}"
         tags = self.fields(policy, region)["tags"]
-        found(region, name, 1, **tags | ({"Name": "in-a-group"} if self.named else {}))
+        create_group(region, name, 1, **tags | ({"Name": "in-a-group"} if self.named else {}))
 
     def managed(self, policy: str, region: Region) -> None:
         """An instance that a service runs, by what EC2 says or by a tag."""
-        if self.dice.random() < 0.5:
+        if self.rng.random() < 0.5:
             self._shielded(policy, region, "managed", managed_by="eks.amazonaws.com")
         else:
             self._shielded(
-                policy, region, "of-a-service", tags={self.dice.choice(SERVICE_TAGS): "x"}
+                policy, region, "of-a-service", tags={self.rng.choice(SERVICE_TAGS): "x"}
             )
 
     def young(self, policy: str, region: Region) -> None:
         """An instance that has only just started."""
         seconds = int(self.file.protect.min_age.total_seconds())
-        age = timedelta(seconds=self.dice.randint(0, max(seconds // 3, 1)))
+        age = timedelta(seconds=self.rng.randint(0, max(seconds // 3, 1)))
         self._shielded(policy, region, "just-started", age=age)
 
     def special(self, policy: str, region: Region) -> None:
         """An instance with a tag in two spellings, capacity paid for ahead, or what cannot be stopped."""
         keys = [key for key in read(self.file.policies[policy]) if key.swapcase() != key]
         wanted = [key for key in keys if key not in self.file.policies[policy].select.without_tags]
-        if self.file.policies[policy].action == "stop" and self.dice.random() < 0.5:
+        if self.file.policies[policy].action == "stop" and self.rng.random() < 0.5:
             self._shielded(policy, region, "instance-store", root_device="instance-store")
-        elif wanted and self.dice.random() < 0.6:
-            tags = {self.dice.choice(wanted).swapcase(): "prod"}
+        elif wanted and self.rng.random() < 0.6:
+            tags = {self.rng.choice(wanted).swapcase(): "prod"}
             self._shielded(policy, region, "two-spellings", tags=tags)
         else:
             self._shielded(policy, region, "paid-ahead", lifecycle="capacity-block")
@@ -131,33 +131,33 @@ class Population:
 
     def fields(self, policy: str, region: Region) -> Fields:
         """An instance that the policy is after, as ``Region.add`` wants it."""
-        entry, dice = self.file.policies[policy], self.dice
+        entry, rng = self.file.policies[policy], self.rng
         select = entry.select
         least = max(entry.older_than or timedelta(), self.file.protect.min_age * 2)
         tags = {} if {"owner"} & {key.strip().lower() for key in read(entry)} else {"owner": "kim"}
         for key, match in select.tags.items():
             values = filter(possible, [*match.values, *map(self._like, match.like)])
-            tags[key] = dice.choice(list(values) or ["x"])
-        tags |= {key: dice.choice(WORDS) for key in select.with_tags}
+            tags[key] = rng.choice(list(values) or ["x"])
+        tags |= {key: rng.choice(WORDS) for key in select.with_tags}
         return {
-            "zone": dice.choice(region.zones),
+            "zone": rng.choice(region.zones),
             "type": self._type(select.instance_types),
-            "state": State(dice.choice(select.states or ("running", "stopped"))),
-            "age": least + timedelta(minutes=dice.randint(5, 60 * 24 * 20)),
+            "state": State(rng.choice(select.states or ("running", "stopped"))),
+            "age": least + timedelta(minutes=rng.randint(5, 60 * 24 * 20)),
             "tags": tags,
         }
 
-    def _turns(self) -> Iterator[tuple[Kind, str, Region]]:
+    def _turns(self) -> Iterator[tuple[Recipe, str, Region]]:
         turns = {name: self._kinds(name) for name in self.file.policies}
         for number in count():
             for name, kinds in turns.items():
                 regions = self.regions[name]
                 yield next(kinds), name, regions[number % len(regions)]
 
-    def _kinds(self, policy: str) -> Iterator[Kind]:
+    def _kinds(self, policy: str) -> Iterator[Recipe]:
         entry = self.file.policies[policy]
         cls = Population
-        shields: list[Kind] = [
+        shields: list[Recipe] = [
             cls.by_tag, cls.by_attribute, cls.in_group, cls.managed, cls.young, cls.special, cls.forged,
         ]  # fmt: skip
         if entry.action == "terminate":
@@ -165,7 +165,7 @@ class Population:
         if entry.select.lease:  # only a launch gives a lease
             yield from cycle((cls.near, cls.forged))
         while True:
-            self.dice.shuffle(shields)
+            self.rng.shuffle(shields)
             for shield in shields:
                 yield from (cls.meant, cls.near, shield)
 
@@ -193,7 +193,7 @@ class Population:
         if select.instance_types:
             yield fields | {"type": self._other_type(entry)}, "other-type"
         if entry.older_than:
-            share = self.dice.uniform(0.3, 0.95)
+            share = self.rng.uniform(0.3, 0.95)
             yield fields | {"age": entry.older_than * share}, "too-young"
         if select.lease:
             yield fields, "no-lease"
@@ -208,18 +208,18 @@ class Population:
         return region.add(**fields | {"tags": tags})
 
     def _like(self, pattern: str) -> str:
-        made = pattern.replace("?", self.dice.choice("abc7"))
-        return "".join(self.dice.choice(WORDS) if sign == "*" else sign for sign in made)
+        made = pattern.replace("?", self.rng.choice("abc7"))
+        return "".join(self.rng.choice(WORDS) if sign == "*" else sign for sign in made)
 
     def _type(self, patterns: tuple[str, ...]) -> str:
         known = [name for name in TYPES if not patterns or fits(name, patterns)]
         if known:
-            return self.dice.choice(known)
-        return self.dice.choice(patterns).replace("*", "large").replace("?", "4")
+            return self.rng.choice(known)
+        return self.rng.choice(patterns).replace("*", "large").replace("?", "4")
 
     def _other_type(self, entry: PolicyEntry) -> str:
         others = [name for name in TYPES if not fits(name, entry.select.instance_types)]
-        return self.dice.choice(others or ["zz9.plural"])
+        return self.rng.choice(others or ["zz9.plural"])
 
 
 def possible(value: str) -> bool:

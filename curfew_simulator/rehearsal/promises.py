@@ -8,16 +8,16 @@ from ..history.history import History
 
 PROMISES: dict[str, tuple[Check, ...]] = {
     "no protected instance is ended or stopped": (
-        termination.whoever_is_protected_is_not_named,
-        termination.whoever_is_protected_by_attribute_is_not_named,
+        termination.no_protected_machine_is_named,
+        termination.no_machine_protected_by_attribute_is_named,
         launches.no_lease_is_cut_short,
     ),
     "no instance is ended or stopped that the policy does not mean": (
-        termination.whoever_is_named_was_meant,
+        termination.every_named_machine_was_selected,
         launches.only_what_has_run_out_is_ended_as_such,
     ),
     "every order has its intent in the audit before it": (
-        audit.the_intent_is_written_before_the_order,
+        audit.the_intent_is_written_before_the_call,
     ),
     "the audit is an unbroken chain, and no outcome is without its intent": (
         audit.the_chain_is_whole,
@@ -41,7 +41,7 @@ PROMISES: dict[str, tuple[Check, ...]] = {
         termination.no_spot_request_is_left_to_launch_anew,
     ),
     "each verified instance has really ended or stopped": (audit.success_is_seen,),
-    "every candidate is accounted for": (audit.everybody_is_accounted_for,),
+    "every candidate is accounted for": (audit.every_candidate_is_accounted_for,),
     "nothing unexpected is raised": (audit.nothing_unexpected_is_raised,),
 }
 

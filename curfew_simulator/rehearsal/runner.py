@@ -24,7 +24,7 @@ from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.messages import LaunchRequest, SweepRequest
 from curfew.schemas.templates import FleetEntry
 
-from ..checkers.oracle import ALWAYS, kept, meant, old_enough
+from ..checkers.oracle import ALWAYS, is_selected, old_enough, protection_of
 from ..cloud.faults import PROFILES
 from ..cloud.transport import Cloud
 from ..cloud.world import ACCOUNT, World
@@ -65,7 +65,7 @@ class Rehearsal:
         self.fleets: list[str] = []
         self.unlaunched: list[str] = []
         self._count, self._instances = nights, instances
-        self._dice = Random(f"{seed}/rehearsal")
+        self._rng = Random(f"{seed}/rehearsal")
         self.world = World(seed=seed, throttled=faults != "calm")
         self.world.opted_out.clear()  # whatever regions the file names
         start = instant_of(BEDTIME, policies.timezone, self.world.clock.now())
@@ -88,15 +88,15 @@ class Rehearsal:
         self._population = Population(
             policies.content,
             {name: [self.regions[r] for r in some] for name, some in self.names.items()},
-            self._dice,
+            self._rng,
         )
 
-    def run(self, told: Callable[[int], object] = lambda _number: None) -> None:
+    def run(self, report: Callable[[int], object] = lambda _number: None) -> None:
         """All the nights, one after the other; ``told`` is shown which one it is."""
         with listening(self._heard):
             self._settle()
             for number in range(1, self._count + 1):
-                told(number)
+                report(number)
                 self._night(number)
         self.world.faults.profile = PROFILES["calm"]
         self.world.throttle = None
@@ -104,7 +104,7 @@ class Rehearsal:
     @property
     def population(self) -> int:
         """How many machines there were at any time."""
-        return sum(len(region.everybody) for region in self.regions.values())
+        return sum(len(region.all_machines) for region in self.regions.values())
 
     def target(self, region: str) -> Target:
         """A region in Curfew's words."""
@@ -112,7 +112,7 @@ class Rehearsal:
 
     def history(self) -> History:
         """What happened, for the checkers. Every sweep is judged by the policies that the rehearsal has now."""
-        calls = self.world.journal.calls
+        calls = self.world.history.calls
         swept = [one for night in self.nights for one in night.sweeps]
         invocations = [self._invocation(number, one) for number, one in enumerate(swept, 1)]
         return History(
@@ -141,7 +141,7 @@ class Rehearsal:
             there=swept.there,
             last=swept.last,
             ended_at=swept.ended_at,
-            calls=self.world.journal.calls[swept.first - 1 : swept.last],
+            calls=self.world.history.calls[swept.first - 1 : swept.last],
             reports=swept.summaries,
             error=swept.error,
             killed=swept.killed,
@@ -152,7 +152,7 @@ class Rehearsal:
     def _settle(self) -> None:
         """Ten hours before the first night: two fleets of each template, of which one runs out until then."""
         for region in self.regions.values():
-            region.page_size = self._dice.choice((5, 20, 1_000))
+            region.page_size = self._rng.choice((5, 20, 1_000))
         for name, entry in self.policies.content.fleets.items():
             subnets = entry.subnets if isinstance(entry, FleetEntry) else ()
             for number, subnet in enumerate(subnets):
@@ -187,12 +187,12 @@ class Rehearsal:
         self._population.add(first if number == 1 else due)
         night = Night(number=number, began=began)
         self.nights.append(night)
-        before, calls = Counter(self.world.faults.injected), len(self.world.journal.calls)
+        before, calls = Counter(self.world.faults.injected), len(self.world.history.calls)
         for policy in self.names:
-            self._tag_at = self._dice.randint(3, 60) if self.faults != "calm" else 0
+            self._tag_at = self._rng.randint(3, 60) if self.faults != "calm" else 0
             night.sweeps.append(self._sweep(policy, began))
-            self.world.clock.advance(timedelta(seconds=self._dice.randint(60, 120)))
-        night.calls = len(self.world.journal.calls) - calls
+            self.world.clock.advance(timedelta(seconds=self._rng.randint(60, 120)))
+        night.calls = len(self.world.history.calls) - calls
         injected = Counter(self.world.faults.injected) - before
         night.faults = Counter({str(kind): times for kind, times in injected.items()})
 
@@ -203,7 +203,7 @@ class Rehearsal:
             policy=policy,
             begun_at=now,
             cut_off=self._cut_off,
-            first=len(self.world.journal.calls) + 1,
+            first=len(self.world.history.calls) + 1,
             there={name: frozenset(r.machines) for name, r in self.regions.items()},
         )
         event = {
@@ -221,7 +221,7 @@ class Rehearsal:
             swept.problem = "" if swept.summaries else swept.error
         finally:
             self._swept = None
-            swept.last, swept.ended_at = len(self.world.journal.calls), self.world.clock.now()
+            swept.last, swept.ended_at = len(self.world.history.calls), self.world.clock.now()
         return swept
 
     def _heard(self, record: logging.LogRecord) -> None:
@@ -234,7 +234,7 @@ class Rehearsal:
 
     def _step(self, **_: Any) -> None:
         """Before a call: time passes, and perhaps an operator does something."""
-        self._sleep(round(0.02 + self._dice.random() * 0.2, 3))
+        self._sleep(round(0.02 + self._rng.random() * 0.2, 3))
         if self._swept and self._tag_at:
             self._tag_at -= 1
             if not self._tag_at:
@@ -242,7 +242,7 @@ class Rehearsal:
 
     def _protect_one(self, policy: str) -> None:
         """Protect one of the instances that the policy is after."""
-        region, now = self.regions[self._dice.choice(self.names[policy])], self.world.clock.now()
+        region, now = self.regions[self._rng.choice(self.names[policy])], self.world.clock.now()
         file = self.policies.content
         leases = bool(file.policies[policy].select.lease)
         due = [
@@ -251,13 +251,13 @@ class Rehearsal:
             if (
                 OPERATION_TAG in machine.tags
                 if leases
-                else meant(file, machine, policy)
-                and old_enough(file, machine.launched_at, policy, now)
+                else is_selected(file, machine, policy)
+                and old_enough(file, machine.started_at, policy, now)
             )
-            and not (machine.protected or kept(file, machine, policy, now))
+            and not (machine.protected or protection_of(file, machine, policy, now))
         ]
         if due:
-            id_ = self._dice.choice(sorted(due))
+            id_ = self._rng.choice(sorted(due))
             region.tag(id_, **{ALWAYS.title(): "please"})
             said = f"during {policy} an operator gives {id_} the tag {ALWAYS.title()}"
             self.nights[-1].meanwhile.append(said)

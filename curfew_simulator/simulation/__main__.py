@@ -16,14 +16,14 @@ def main() -> int:
     """Run, print, and say by the exit code whether anything was violated."""
     asked = _parser().parse_args()
     if asked.seed is not None:
-        story, violations = one(asked.seed, asked.faults)
-        _print(*story.told, "", *(f"VIOLATION {v}" for v in violations))
+        generator, violations = one(asked.seed, asked.faults)
+        _print(*generator.log, "", *(f"VIOLATION {v}" for v in violations))
         _print(f"violations: {len(violations)}")
         return int(bool(violations))
     first = secrets.randbelow(10**9) if asked.fresh else asked.seed_from
     begun = time.monotonic()
     found = many(
-        range(first, first + asked.count), faults=asked.faults, jobs=asked.jobs, told=_progress
+        range(first, first + asked.count), faults=asked.faults, jobs=asked.jobs, report=_progress
     )
     _sum(found, first, time.monotonic() - begun)
     return int(bool(found.broken))
@@ -68,7 +68,7 @@ def _sum(found: Sum, first: int, seconds: float) -> None:
 
 
 def _story(broken: Broken) -> None:
-    _print(f"seed {broken.seed}:", *(f"  {line}" for line in broken.told))
+    _print(f"seed {broken.seed}:", *(f"  {line}" for line in broken.log))
     _print(*(f"  VIOLATION {violation}" for violation in broken.violations))
     _print(f"  again: python -m curfew_simulator.simulation --seed {broken.seed}", "")
 

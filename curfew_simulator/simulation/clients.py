@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from curfew.handlers import http_api
 from curfew.providers.ec2 import page_parser
-from curfew.providers.ec2.scoped_credentials import borrowing
+from curfew.providers.ec2.scoped_credentials import scoped_session
 
 from ..cloud.transport import Cloud
 from ..cloud.world import World
@@ -25,7 +25,7 @@ from ..cloud.world import World
 REGIONS = ("eu-central-1", "eu-west-1")
 
 
-class Player(Protocol):
+class ClientObserver(Protocol):
     """What observes every call before it is made, and after its answer."""
 
     world: World
@@ -37,22 +37,22 @@ class Player(Protocol):
         """After its answer."""
 
 
-class Desk:
+class Clients:
     """``read`` and ``act`` are as ``bootstrap`` makes them: one tries again, the other never."""
 
     def __init__(self) -> None:
         self.cloud = Cloud()
-        self.player: Player | None = None
+        self.observer: ClientObserver | None = None
         self.read = {region: self._client("ec2", region, 4) for region in REGIONS}
-        borrowed = boto3.Session(botocore_session=borrowing(REGIONS[0]))
+        borrowed = boto3.Session(botocore_session=scoped_session(REGIONS[0]))
         self.act = {region: self._client("ec2", region, 1, borrowed) for region in REGIONS}
-        self.lender = self._client("sts", REGIONS[0], 1)
-        self.proof = self._client("sts", REGIONS[0], 1, borrowed)
+        self.broker = self._client("sts", REGIONS[0], 1)
+        self.verifier = self._client("sts", REGIONS[0], 1, borrowed)
         self.table = self._client("dynamodb", REGIONS[0], 4)
 
-    def seat(self, player: Player) -> None:
+    def enter(self, observer: ClientObserver) -> None:
         """Put the clients into the player's world."""
-        self.player, self.cloud.world = player, player.world
+        self.observer, self.cloud.world = observer, observer.world
 
     def _client(
         self, service: str, region: str, attempts: int, session: boto3.Session | None = None
@@ -64,7 +64,7 @@ class Desk:
             service, region, attempts=attempts, config=config, session=session
         )
         if service == "ec2":
-            page_parser.hasten(client)
+            page_parser.install_page_parser(client)
         events = client.meta.events
         events.register(f"before-call.{service}", self._before)
         for name in ("after-call", "after-call-error"):
@@ -72,18 +72,18 @@ class Desk:
         return client
 
     def _before(self, model: Any, **_: Any) -> None:
-        if self.player:
-            self.player.step(model.name)
+        if self.observer:
+            self.observer.step(model.name)
 
     def _after(self, **_: Any) -> None:
-        if self.player:
-            self.player.back("")
+        if self.observer:
+            self.observer.back("")
 
 
 @cache
-def desk() -> Desk:
+def clients() -> Clients:
     """The one of this process."""
-    return Desk()
+    return Clients()
 
 
 class Ears(logging.Handler):

@@ -22,7 +22,7 @@ from ..history.history import STALE, History
 from ..history.invocation import Invocation
 from . import nemesis, policies, population, scenarios
 from .clients import REGIONS, listening
-from .harness import Stage
+from .harness import Harness
 from .process import KilledError
 from .triggers import TRIGGERS, Triggers
 
@@ -33,68 +33,68 @@ EACH = ("leases", "nightly")
 
 
 @dataclass(slots=True)
-class Story:
-    """One world from its seed. ``told`` has a line for everything that happened."""
+class Generator:
+    """One world from its seed. ``log`` has a line for everything that happened."""
 
     seed: int
     faults: str = ""
     world: World = field(init=False)
-    stage: Stage = field(init=False)
+    harness: Harness = field(init=False)
     triggers: Triggers = field(init=False)
-    told: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
     calm_from: int = 0
-    settled_at: datetime | None = None
+    quiet_at: datetime | None = None
     window: datetime = field(init=False)  # the first of the calm
-    dice: Random = field(init=False)
+    rng: Random = field(init=False)
     _depth: int = 0
 
     def __post_init__(self) -> None:
-        dice = self.dice = Random(f"{self.seed}/generator")
-        profile = dice.choices(("calm", "rough", "harsh"), weights=(40, 35, 25))[0]
-        start = DAWN + timedelta(hours=dice.randint(0, 24 * 365), minutes=dice.randint(0, 59))
+        rng = self.rng = Random(f"{self.seed}/generator")
+        profile = rng.choices(("calm", "rough", "harsh"), weights=(40, 35, 25))[0]
+        start = DAWN + timedelta(hours=rng.randint(0, 24 * 365), minutes=rng.randint(0, 59))
         self.faults = self.faults or profile
         self.world = World(
             seed=self.seed,
             faults=self.faults,
             start=start,
-            pace=AT_ONCE if dice.random() < 0.2 else None,
-            throttled=dice.random() < 0.1,
+            pace=AT_ONCE if rng.random() < 0.2 else None,
+            throttled=rng.random() < 0.1,
         )
-        self.stage = Stage(
+        self.harness = Harness(
             self.world,
-            policies.draw(dice),
-            mode=Mode.REPORT if dice.random() < 0.05 else Mode.ACT,
-            dynamo=dice.random() < 0.125,
-            queue=dice.random() < 0.9,
-            fans_out=dice.random() < 0.6,
+            policies.draw(rng),
+            mode=Mode.REPORT if rng.random() < 0.05 else Mode.ACT,
+            dynamo=rng.random() < 0.125,
+            queue=rng.random() < 0.9,
+            fans_out=rng.random() < 0.6,
         )
-        self.triggers = Triggers(self.stage, dice)
-        self._settle()
+        self.triggers = Triggers(self.harness, rng)
+        self._populate()
 
     def run(self) -> None:
         """From the first happening to the end of the calm."""
-        with listening(self.stage.heard):
-            for _ in range(self.dice.randint(2, 6)):
+        with listening(self.harness.heard):
+            for _ in range(self.rng.randint(2, 6)):
                 self.happen()
-            if self.dice.random() < 0.35:
-                self._tell(scenarios.any_plot(self.triggers, self.stage, self.dice))
+            if self.rng.random() < 0.35:
+                self._log(scenarios.any_scenario(self.triggers, self.harness, self.rng))
             self.happen()
             self.calm_down()
 
     def history(self) -> History:
         """What happened, for the checkers."""
-        stage = self.stage
+        harness = self.harness
         return History(
             world=self.world,
-            ledger=stage.ledger,
-            mode=stage.mode,
-            policies=stage.policies,
+            ledger=harness.ledger,
+            mode=harness.mode,
+            policies=harness.policies,
             regions=REGIONS,
-            invocations=stage.invocations,
-            made_by=stage.made_by,
-            moments=stage.moments,
-            reached=stage.reached,
-            queue=stage.queue,
+            invocations=harness.invocations,
+            made_by=harness.made_by,
+            moments=harness.moments,
+            reached=harness.reached,
+            queue=harness.queue,
             calm_from=self.calm_from,
             window=self.window,
             clock_error=STALE,
@@ -102,37 +102,37 @@ class Story:
 
     def happen(self) -> None:
         """One happening more."""
-        if self.dice.random() < 0.7:
+        if self.rng.random() < 0.7:
             self.trigger()
         else:
-            self._tell(nemesis.any_deed(self.stage, self.dice))
-        self.world.clock.sleep(self.dice.randint(1, 90))
+            self._log(nemesis.any_disturbance(self.harness, self.rng))
+        self.world.clock.sleep(self.rng.randint(1, 90))
 
     def trigger(self, which: Callable[..., Invocation] | None = None) -> Invocation:
         """One trigger, with whatever comes in the middle of it."""
-        which = which or self.dice.choices(list(TRIGGERS), weights=list(TRIGGERS.values()))[0]
+        which = which or self.rng.choices(list(TRIGGERS), weights=list(TRIGGERS.values()))[0]
         self._depth += 1
         try:
-            invocation = which(self.triggers, self._meddling())
+            invocation = which(self.triggers, self._interruptions())
         finally:
             self._depth -= 1
-        self._tell(str(invocation))
+        self._log(str(invocation))
         return invocation
 
     def calm_down(self) -> None:
         """All trouble ends, and everything is given its time."""
-        self._tell("the trouble ends")
-        self.calm_from = self.stage.moment
+        self._log("the trouble ends")
+        self.calm_from = self.harness.moment
         self.world.faults.profile = CALM
         self.world.faults.forget()
         self.world.throttle = None
-        self.stage.skew, self.stage.shut, self.stage.failing = timedelta(), False, ""
+        self.harness.skew, self.harness.shut, self.harness.failing = timedelta(), False, ""
         for name in REGIONS:
             region = self.world.region(name=name)
             region.dark_zones.clear()
             region.doomed.clear()
             region.limits.capacity.clear()
-        self.stage.ledger.resume()
+        self.harness.ledger.resume()
         # What died at launch is to be seen for an hour, and leases are swept each quarter of one.
         for hours, swept in ((0.25, ("leases",)), (1, EACH), (26, EACH)):
             self.world.clock.advance(timedelta(hours=hours))
@@ -140,20 +140,20 @@ class Story:
         self._wait_for_a_window()
         self.world.clock.advance(timedelta(minutes=15))
         self._put_right(EACH)
-        self.settled_at = self.world.clock.now()
+        self.quiet_at = self.world.clock.now()
 
     def _wait_for_a_window(self) -> None:
         """Ticks when it begins, and when what failed is begun again."""
         self.window = self.triggers.to_the_next_window(1)
         for minutes in (0, 31, 61):
             self.world.clock.advance(timedelta(minutes=minutes))
-            self._tell(str(self.stage.tick()))
+            self._log(str(self.harness.tick()))
             self._deliver_all()
 
     def _deliver_all(self) -> None:
-        while self.stage.queue:
-            message = self.stage.queue[0]
-            self._tell(str(self.stage.deliver(message, json.loads(message.body))))
+        while self.harness.queue:
+            message = self.harness.queue[0]
+            self._log(str(self.harness.deliver(message, json.loads(message.body))))
 
     def _put_right(self, swept: tuple[str, ...]) -> None:
         self._deliver_all()
@@ -163,58 +163,58 @@ class Story:
                 if policy == "nightly"
                 else {"policy": policy}
             )
-            self._tell(str(self.stage.sweep(event)))
+            self._log(str(self.harness.sweep(event)))
             self._deliver_all()
 
-    def _meddling(self) -> dict[int, Callable[[], object]]:
-        dice, drawn = self.dice, dict[int, Callable[[], object]]()
-        while dice.random() < (0.55 if self._depth < DEEPEST else 0.2) and len(drawn) < 3:
-            drawn[dice.choice(STEPS)] = self._between()
+    def _interruptions(self) -> dict[int, Callable[[], object]]:
+        rng, drawn = self.rng, dict[int, Callable[[], object]]()
+        while rng.random() < (0.55 if self._depth < DEEPEST else 0.2) and len(drawn) < 3:
+            drawn[rng.choice(STEPS)] = self._between()
         return drawn
 
     def _between(self) -> Callable[[], object]:
-        match self.dice.choices(("fault", "trigger", "death", "ledger"), (50, 24, 18, 8))[0]:
+        match self.rng.choices(("fault", "trigger", "death", "ledger"), (50, 24, 18, 8))[0]:
             case "trigger" if self._depth < DEEPEST:
                 return self.trigger
             case "death":
-                return self._die if self.dice.random() < 0.5 else self._die_after
-            case "ledger" if not self.stage.dynamo:
+                return self._die if self.rng.random() < 0.5 else self._die_after
+            case "ledger" if not self.harness.dynamo:
                 return self._fail
-        return lambda: self._tell(nemesis.any_deed(self.stage, self.dice))
+        return lambda: self._log(nemesis.any_disturbance(self.harness, self.rng))
 
     def _die(self) -> None:
-        self._tell("the process dies before its call")
+        self._log("the process dies before its call")
         raise KilledError("killed before a call")
 
     def _die_after(self) -> None:
-        if invocation := self.stage.current:
-            self._tell("the process dies after its call")
-            self.stage.die_after(invocation.steps)
+        if invocation := self.harness.current:
+            self._log("the process dies after its call")
+            self.harness.die_after(invocation.steps)
 
     def _fail(self) -> None:
-        self.stage.failing = self.dice.choice(("before", "after"))
-        self._tell(f"the ledger fails next, {self.stage.failing} the effect")
+        self.harness.failing = self.rng.choice(("before", "after"))
+        self._log(f"the ledger fails next, {self.harness.failing} the effect")
 
-    def _settle(self) -> None:
+    def _populate(self) -> None:
         home, abroad = (self.world.region(name=name) for name in REGIONS)
-        population.settle(home, self.dice)
-        if self.dice.random() < 0.2:
-            population.doomed(abroad, self.dice)
-        home.page_size = abroad.page_size = self.dice.choice((5, 5, 1_000, 1_000, 1_000))
-        self._tell(
-            f"seed {self.seed}: {self.faults}, {self.stage.mode} mode, "
-            f"{'table' if self.stage.dynamo else 'memory'}, {self.stage.policies.content.limits}, "
-            f"{len(home.machines)} machines, {self.stage.policies.timezone}"
+        population.populate(home, self.rng)
+        if self.rng.random() < 0.2:
+            population.doomed(abroad, self.rng)
+        home.page_size = abroad.page_size = self.rng.choice((5, 5, 1_000, 1_000, 1_000))
+        self._log(
+            f"seed {self.seed}: {self.faults}, {self.harness.mode} mode, "
+            f"{'table' if self.harness.dynamo else 'memory'}, {self.harness.policies.content.limits}, "
+            f"{len(home.machines)} machines, {self.harness.policies.timezone}"
         )
 
-    def _tell(self, line: str) -> None:
-        within = self.stage.current
+    def _log(self, line: str) -> None:
+        within = self.harness.current
         where = "    " * (len(self._inside())) if within else ""
-        self.told.append(f"{self.world.clock.now():%d %b %H:%M:%S}  {where}{line}")
+        self.log.append(f"{self.world.clock.now():%d %b %H:%M:%S}  {where}{line}")
 
     def _inside(self) -> list[Any]:
-        chain, current = [], self.stage.current
+        chain, current = [], self.harness.current
         while current:
             chain.append(current)
-            current = self.stage.invocations[current.within - 1] if current.within else None
+            current = self.harness.invocations[current.within - 1] if current.within else None
         return chain

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from curfew.app import App
-from curfew.concurrency import LANES, in_turn
+from curfew.concurrency import ZONES_AT_ONCE, run_sequentially
 from curfew.config.policy_file import PolicyFile
 from curfew.config.settings import Settings
 from curfew.core.errors import LedgerError, QueueError
@@ -19,31 +19,31 @@ from curfew.handlers import http_api, launch, sweep, sweep_target
 from curfew.ledger import protocols as ledgers
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.schemas.messages import (
+    Job,
     LaunchRequest,
     SweepRequest,
     TargetRequest,
     TickRequest,
-    WorkRequest,
 )
 
-from ..cloud.history import Call
+from ..cloud.history import CallRecord
 from ..cloud.world import ACCOUNT, World
 from ..history.invocation import Invocation, Message
-from .clients import REGIONS, another_process, desk
+from .clients import REGIONS, another_process, clients
 from .instrumented_ledger import ledger_in_memory
 from .process import SECONDS, Context, KilledError
 from .requests import delivery
-from .thread_scheduler import Turns, taking
-from .wiring import lend, provider
+from .thread_scheduler import ThreadScheduler, scheduling
+from .wiring import grant_roles, provider
 
 TABLE = "curfew-ledger"
 HOME = REGIONS[0]
 ADMINISTRATOR = f"arn:aws:sts::{ACCOUNT}:assumed-role/Operations/ada"
 
-type Meddling = Mapping[int, Callable[[], object]]
+type Interruptions = Mapping[int, Callable[[], object]]
 
 
-class Stage:
+class Harness:
     """``skew`` is how wrong Curfew's own clock is; ``shut`` are queues that cannot be reached.
 
     With ``fans_out``, the targets of a sweep are messages in the queue as well.
@@ -62,7 +62,7 @@ class Stage:
         self.world, self.policies, self.mode, self.dynamo = world, policies, mode, dynamo
         self.skew = timedelta()
         self.shut = False
-        self.defers, self.fans_out = queue, fans_out
+        self.has_queue, self.fans_out = queue, fans_out
         self.queue: list[Message] = []
         self.dead_letters: list[Message] = []
         self.invocations: list[Invocation] = []
@@ -72,39 +72,43 @@ class Stage:
         self.moment = 0
         self.failing = ""  # when the ledger in memory fails next: before its effect, or after it
         self._stack: list[Invocation] = []
-        self._meddling: dict[int, dict[int, Callable[[], object]]] = {}
+        self._interruptions: dict[int, dict[int, Callable[[], object]]] = {}
         self._late: dict[int, int] = {}
-        self._turns: dict[int, Turns] = {}
-        self._dice = world.chance.of("harness")
-        self._lanes = world.chance.of("threads")
-        desk().seat(self)
+        self._turns: dict[int, ThreadScheduler] = {}
+        self._rng = world.rng.of("harness")
+        self._thread_rng = world.rng.of("threads")
+        clients().enter(self)
         world.every_call(self._seen)
         self.ledger = self._ledger()
-        lend(world)
+        grant_roles(world)
         self._providers = {region: provider(region, self.now) for region in REGIONS}
 
     # Invocations.
 
-    def sweep(self, event: Mapping[str, Any], meddling: Meddling | None = None) -> Invocation:
+    def sweep(
+        self, event: Mapping[str, Any], interruptions: Interruptions | None = None
+    ) -> Invocation:
         """Sweep, by EventBridge Scheduler or by a caller directly."""
         kind = "schedule" if event.get("schedule") else "sweep"
         return self._invoke(
-            kind, "schedule", event, meddling,
+            kind, "schedule", event, interruptions,
             lambda app, context: sweep.sweep(SweepRequest.parse(dict(event)), context, app),
         )  # fmt: skip
 
-    def tick(self, meddling: Meddling | None = None) -> Invocation:
+    def tick(self, interruptions: Interruptions | None = None) -> Invocation:
         """EventBridge Scheduler says that time has passed. There is one schedule."""
         ((name, schedule),) = self.policies.content.schedules.items()
         return self._invoke(
-            "tick", "schedule", {"policy": schedule.policy, "schedule": name}, meddling,
+            "tick", "schedule", {"policy": schedule.policy, "schedule": name}, interruptions,
             lambda app, context: sweep.tick(TickRequest(tick=True), context, app),
         )  # fmt: skip
 
-    def launch(self, event: Mapping[str, Any], meddling: Meddling | None = None) -> Invocation:
+    def launch(
+        self, event: Mapping[str, Any], interruptions: Interruptions | None = None
+    ) -> Invocation:
         """A launch on a schedule."""
         return self._invoke(
-            "launch", "schedule", event, meddling,
+            "launch", "schedule", event, interruptions,
             lambda app, context: launch.launch(LaunchRequest.parse(dict(event)), context, app),
         )  # fmt: skip
 
@@ -113,23 +117,23 @@ class Stage:
         event: Mapping[str, Any],
         about: Mapping[str, Any],
         who: str,
-        meddling: Meddling | None = None,
+        interruptions: Interruptions | None = None,
     ) -> Invocation:
         """A caller sends a request over HTTP."""
         return self._invoke(
-            str(event["routeKey"]), who, about, meddling,
+            str(event["routeKey"]), who, about, interruptions,
             lambda app, context: http_api.answer(dict(event), context, app),
         )  # fmt: skip
 
     def deliver(
-        self, message: Message, about: Mapping[str, Any], meddling: Meddling | None = None
+        self, message: Message, about: Mapping[str, Any], interruptions: Interruptions | None = None
     ) -> Invocation:
         """A queue delivers a message, and keeps it unless the answer says that it is done."""
         message.received += 1
-        answer = sweep_target.answer if message.kind == "target" else sweep.carry_on
+        answer = sweep_target.answer if message.kind == "target" else sweep.handle_messages
         event = {"Records": [delivery(message)]}
         invocation = self._invoke(
-            message.kind, "queue", about, meddling,
+            message.kind, "queue", about, interruptions,
             lambda app, context: answer(event, context, app),
         )  # fmt: skip
         done = invocation.good and not (invocation.answer or {}).get("batchItemFailures")
@@ -149,9 +153,9 @@ class Stage:
             ledger=self.ledger,
             provider=lambda region, _account="": self._providers[region],
             regions=lambda _account="": frozenset(REGIONS),
-            defer=self._defer if self.defers else None,
+            enqueue=self._enqueue if self.has_queue else None,
             fan_out=self._fan_out if self.fans_out else None,
-            abreast=self._turns[self.current.number] if self.current else in_turn,
+            run_tasks=self._turns[self.current.number] if self.current else run_sequentially,
             now=self.now,
             sleep=self._sleep,
         )
@@ -178,17 +182,17 @@ class Stage:
         if invocation is None:
             self.moment += 1
             return
-        self.world.clock.sleep(round(0.02 + self._dice.random() * 0.2, 3))
+        self.world.clock.sleep(round(0.02 + self._rng.random() * 0.2, 3))
         self._check_time(invocation)
         reached_at = self.world.clock.now()
-        self._turns[invocation.number].give_way()
+        self._turns[invocation.number].switch()
         self._check_time(invocation)
         self.moment += 1
         invocation.steps += 1
         invocation.reached_at = reached_at
         step = invocation.steps
-        if do := self._meddling[invocation.number].pop(step, None):
-            with self.world.journal.aside():
+        if do := self._interruptions[invocation.number].pop(step, None):
+            with self.world.history.aside():
                 do()
             self.moment += 1
             self._check_time(invocation)
@@ -219,7 +223,7 @@ class Stage:
         kind: str,
         who: str,
         about: Mapping[str, Any],
-        meddling: Meddling | None,
+        interruptions: Interruptions | None,
         do: Callable[[App, Any], Mapping[str, Any]],
     ) -> Invocation:
         now = self.world.clock.now()
@@ -237,15 +241,17 @@ class Stage:
             within=self.current.number if self.current else 0,
         )
         self.invocations.append(invocation)
-        turns = self._turns[invocation.number] = Turns(self._lanes.randint(1, LANES), self._lanes)
-        self._meddling[invocation.number] = dict(meddling or {})
-        id_ = UUID(int=self._dice.getrandbits(128))
+        scheduler = self._turns[invocation.number] = ThreadScheduler(
+            self._thread_rng.randint(1, ZONES_AT_ONCE), self._thread_rng
+        )
+        self._interruptions[invocation.number] = dict(interruptions or {})
+        id_ = UUID(int=self._rng.getrandbits(128))
         context = Context(
             aws_request_id=str(id_), left=lambda: invocation.cut_off - self.world.clock.now()
         )
         self._stack.append(invocation)
         try:
-            with another_process(), taking(turns):
+            with another_process(), scheduling(scheduler):
                 invocation.answer = do(self.app(), context)
         except KilledError as killed:
             invocation.killed = str(killed)
@@ -253,13 +259,13 @@ class Stage:
             invocation.error = f"{type(error).__name__}: {error}"
         finally:
             self._stack.pop()
-            invocation.overlapped = turns.overlapped
+            invocation.overlapped = scheduler.overlapped
             self.moment += 1
             invocation.last = self.moment
             invocation.ended_at = self.world.clock.now()
         return invocation
 
-    def _seen(self, call: Call) -> None:
+    def _seen(self, call: CallRecord) -> None:
         self.moments[call.number] = self.moment
         if invocation := self.current:
             self.made_by[call.number] = invocation
@@ -269,7 +275,7 @@ class Stage:
     def _ledger(self) -> ledgers.Ledger:
         if self.dynamo:
             self.world.tables(region=HOME).make(TABLE)
-            return DynamoLedger(desk().table, TABLE, sleep=self._sleep)
+            return DynamoLedger(clients().table, TABLE, sleep=self._sleep)
         return ledger_in_memory(self.step, self.back, self._fail)
 
     def _fail(self, how: str) -> None:
@@ -277,11 +283,11 @@ class Stage:
             self.failing = ""
             raise LedgerError(f"the table fails, {how} the effect")
 
-    def _defer(self, work: WorkRequest) -> None:
+    def _enqueue(self, job: Job) -> None:
         self.step("SendMessage")
         if self.shut:
             raise QueueError("the queue does not answer")
-        self._post("message", work)
+        self._post("message", job)
         self.back("SendMessage")
 
     def _fan_out(self, targets: Sequence[TargetRequest]) -> list[TargetRequest]:
@@ -293,6 +299,6 @@ class Stage:
         self.back("SendMessageBatch")
         return []
 
-    def _post(self, kind: str, what: WorkRequest | TargetRequest) -> None:
+    def _post(self, kind: str, what: Job | TargetRequest) -> None:
         id_ = f"{kind}-{self.moment}-{len(self.queue)}"
         self.queue.append(Message(id_, what.model_dump_json(exclude_none=True), kind))

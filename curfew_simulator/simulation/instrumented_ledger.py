@@ -9,7 +9,7 @@ from curfew.ledger.protocols import Ledger
 PARTS = ("fleets", "plans")
 
 
-class Watched:
+class Instrumented:
     """Pass every call through, with a call before it and one after it."""
 
     def __init__(
@@ -17,7 +17,7 @@ class Watched:
     ) -> None:
         self._thing, self._before, self._after = thing, before, after
         self._parts = {
-            name: Watched(getattr(thing, name), before, after)
+            name: Instrumented(getattr(thing, name), before, after)
             for name in PARTS
             if hasattr(thing, name)
         }
@@ -27,13 +27,13 @@ class Watched:
             return self._parts[name]
         method = getattr(self._thing, name)
 
-        def watched(*given: Any, **named: Any) -> Any:
+        def instrumented(*given: Any, **named: Any) -> Any:
             self._before(name)
             found = method(*given, **named)
             self._after(name)
             return found
 
-        return watched
+        return instrumented
 
 
 def ledger_in_memory(
@@ -49,4 +49,4 @@ def ledger_in_memory(
         back(name)
         fail("after")
 
-    return cast("Ledger", Watched(MemoryLedger(), before, after))
+    return cast("Ledger", Instrumented(MemoryLedger(), before, after))

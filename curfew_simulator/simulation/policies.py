@@ -40,13 +40,13 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def draw(dice: Random, version: str = "v1") -> PolicyFile:
+def draw(rng: Random, version: str = "v1") -> PolicyFile:
     """A policy file by chance."""
     content: dict[str, Any] = {
-        "timezone": dice.choice(("Europe/Zurich", "UTC", "America/New_York")),
+        "timezone": rng.choice(("Europe/Zurich", "UTC", "America/New_York")),
         "protect": {"tags": list(PROTECTING), "min_age": MIN_AGE},
         "limits": WIDE,
-        "schedules": {SCHEDULE: schedule(dice)},
+        "schedules": {SCHEDULE: schedule(rng)},
         "policies": {"nightly": NIGHTLY, "leases": LEASES, "halt": HALT, "ownerless": OWNERLESS},
         "fleets": {
             "pair": TEMPLATE,
@@ -54,37 +54,37 @@ def draw(dice: Random, version: str = "v1") -> PolicyFile:
             "zonal": TEMPLATE | {"subnets": [f"subnet-{number:017x}" for number in (0, 1)]},
         },
     }
-    if dice.random() < 0.35:
+    if rng.random() < 0.35:
         content["targets"] = {"regions": list(REGIONS)}
-    return limited(made(content, version), limits(dice), version)
+    return limited(made(content, version), limits(rng), version)
 
 
-def schedule(dice: Random) -> dict[str, Any]:
+def schedule(rng: Random) -> dict[str, Any]:
     """One, of any policy but the one for leases. No clock skips or repeats its hour, and each day has one.
 
     A world that lets days pass at a stretch, with a group whose instances die at launch, has thousands of launches.
     """
     drawn: dict[str, Any] = {
-        "policy": dice.choices(("nightly", "halt", "ownerless"), weights=(6, 2, 2))[0],
-        "catch_up": dice.choice(("1h", "4h", "1d")),
+        "policy": rng.choices(("nightly", "halt", "ownerless"), weights=(6, 2, 2))[0],
+        "catch_up": rng.choice(("1h", "4h", "1d")),
     }
-    if dice.random() < 0.4:
-        return drawn | {"every": dice.choice(("1h", "6h", "1d"))}
-    return drawn | {"at": f"{dice.randint(4, 22):02}:{dice.randint(0, 59):02}"}
+    if rng.random() < 0.4:
+        return drawn | {"every": rng.choice(("1h", "6h", "1d"))}
+    return drawn | {"at": f"{rng.randint(4, 22):02}:{rng.randint(0, 59):02}"}
 
 
-def limits(dice: Random) -> dict[str, int]:
+def limits(rng: Random) -> dict[str, int]:
     """Wide ones mostly; else one that bites, or none at all, which is what zero means."""
     drawn = dict(WIDE)
-    match dice.choices(("wide", "sweep", "percent", "day", "none"), (56, 14, 10, 14, 6))[0]:
+    match rng.choices(("wide", "sweep", "percent", "day", "none"), (56, 14, 10, 14, 6))[0]:
         case "sweep":
-            drawn["per_sweep"] = dice.randint(1, 4)
+            drawn["per_sweep"] = rng.randint(1, 4)
         case "percent":
-            drawn["percent"] = dice.randint(5, 40)
+            drawn["percent"] = rng.randint(5, 40)
         case "day":
-            drawn["per_day"] = dice.randint(1, 6)
+            drawn["per_day"] = rng.randint(1, 6)
         case "none":
-            drawn[dice.choice(list(drawn))] = 0
+            drawn[rng.choice(list(drawn))] = 0
     return drawn
 
 
@@ -95,10 +95,10 @@ def made(content: dict[str, Any], version: str) -> PolicyFile:
     )
 
 
-def changed(file: PolicyFile, dice: Random) -> PolicyFile:
+def changed(file: PolicyFile, rng: Random) -> PolicyFile:
     """The same policies with other limits, deployed again."""
     number = int(file.version.removeprefix("v")) + 1
-    return limited(file, limits(dice), f"v{number}")
+    return limited(file, limits(rng), f"v{number}")
 
 
 def limited(file: PolicyFile, drawn: dict[str, int], version: str) -> PolicyFile:

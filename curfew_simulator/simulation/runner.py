@@ -9,7 +9,7 @@ from multiprocessing import get_context
 
 from ..checkers.checks import Violation, judged
 from ..cloud.history import Change
-from .generator import Story
+from .generator import Generator
 
 CHUNK = 50
 
@@ -20,7 +20,7 @@ class Broken:
 
     seed: int
     violations: tuple[Violation, ...]
-    told: tuple[str, ...]
+    log: tuple[str, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,11 +45,11 @@ class Sum:
         self.broken += other.broken
 
 
-def one(seed: int, faults: str = "") -> tuple[Story, tuple[Violation, ...]]:
+def one(seed: int, faults: str = "") -> tuple[Generator, tuple[Violation, ...]]:
     """One world from beginning to end, and what is wrong with it."""
-    story = Story(seed, faults)
-    story.run()
-    return story, tuple(judged(story.history()))
+    generator = Generator(seed, faults)
+    generator.run()
+    return generator, tuple(judged(generator.history()))
 
 
 def some(seeds: Iterable[int], faults: str = "") -> Sum:
@@ -57,10 +57,10 @@ def some(seeds: Iterable[int], faults: str = "") -> Sum:
     found = Sum()
     begun = time.process_time()
     for seed in seeds:
-        story, violations = one(seed, faults)
-        _count(found, story)
+        generator, violations = one(seed, faults)
+        _count(found, generator)
         if violations:
-            found.broken.append(Broken(seed=seed, violations=violations, told=tuple(story.told)))
+            found.broken.append(Broken(seed=seed, violations=violations, log=tuple(generator.log)))
     found.seconds = time.process_time() - begun
     return found
 
@@ -70,14 +70,14 @@ def many(
     *,
     faults: str = "",
     jobs: int = 2,
-    told: Callable[[Sum], object] | None = None,
+    report: Callable[[Sum], object] | None = None,
 ) -> Sum:
     """The same on several cores; ``told`` is shown how far it has come."""
     found = Sum()
     for part in _parts(seeds, faults, jobs):
         found.add(part)
-        if told:
-            told(found)
+        if report:
+            report(found)
     return found
 
 
@@ -94,19 +94,19 @@ def _some(part: tuple[list[int], str]) -> Sum:
     return some(*part)
 
 
-def _count(found: Sum, story: Story) -> None:
-    journal = story.world.journal
+def _count(found: Sum, generator: Generator) -> None:
+    history = generator.world.history
     found.worlds += 1
-    found.invocations.update(invocation.kind for invocation in story.stage.invocations)
-    found.invocations["(killed)"] += sum(bool(i.killed) for i in story.stage.invocations)
+    found.invocations.update(invocation.kind for invocation in generator.harness.invocations)
+    found.invocations["(killed)"] += sum(bool(i.killed) for i in generator.harness.invocations)
     found.invocations["(in the middle of another)"] += sum(
-        bool(i.within) for i in story.stage.invocations
+        bool(i.within) for i in generator.harness.invocations
     )
     found.invocations["(threads side by side)"] += sum(
-        i.overlapped > 0 for i in story.stage.invocations
+        i.overlapped > 0 for i in generator.harness.invocations
     )
-    found.calls.update(call.operation for call in journal.calls)
-    found.effects.update(str(e.change) for e in journal.effects if e.change is not Change.WRITTEN)
-    found.faults.update(story.world.faults.injected)
-    ledger = "table" if story.stage.dynamo else "memory"
-    found.kinds.update((story.faults, str(story.stage.mode), ledger))
+    found.calls.update(call.operation for call in history.calls)
+    found.effects.update(str(e.change) for e in history.effects if e.change is not Change.WRITTEN)
+    found.faults.update(generator.world.faults.injected)
+    ledger = "table" if generator.harness.dynamo else "memory"
+    found.kinds.update((generator.faults, str(generator.harness.mode), ledger))

@@ -11,7 +11,7 @@ from random import Random
 from threading import Condition, local
 from typing import Self
 
-from curfew.concurrency import threads
+from curfew.concurrency import run_in_threads
 from curfew.sweep import run_state
 
 from ..patching import patching
@@ -20,28 +20,28 @@ from .process import KilledError
 STUCK = 60  # seconds of the real time
 
 
-class Turns:
+class ThreadScheduler:
     """The threads of one invocation, so many at a time. If one is killed, all are: they are one process."""
 
-    def __init__(self, most: int, dice: Random) -> None:
+    def __init__(self, most: int, rng: Random) -> None:
         self.overlapped = 0  # how often another went on than the one before
-        self._most, self._dice = most, dice
+        self._most, self._rng = most, rng
         self._changed = Condition()
         self._mine = local()
         self._open: list[int] = []
         self._coming: Iterator[int] = iter(())
-        self._turn = -1
+        self._current = -1
         self._gone = False
 
-    def __call__(self, pieces: Sequence[Callable[[], None]]) -> None:
+    def __call__(self, tasks: Sequence[Callable[[], None]]) -> None:
         """What the application runs its pieces with."""
-        numbers = range(len(pieces))
+        numbers = range(len(tasks))
         self._open, self._coming = list(numbers[: self._most]), iter(numbers[self._most :])
         if self._open:
-            self._turn = self._dice.choice(self._open)
-        threads(self._most)([partial(self._go, n, piece) for n, piece in enumerate(pieces)])
+            self._current = self._rng.choice(self._open)
+        run_in_threads(self._most)([partial(self._go, n, piece) for n, piece in enumerate(tasks)])
 
-    def give_way(self) -> None:
+    def switch(self) -> None:
         """Let chance say which thread runs; return when it is this one again."""
         if (mine := getattr(self._mine, "thread", None)) is None:
             return  # before there are threads, or after
@@ -49,12 +49,12 @@ class Turns:
             self._draw()
             self._wait(mine)
 
-    def _go(self, mine: int, piece: Callable[[], None]) -> None:
+    def _go(self, mine: int, task: Callable[[], None]) -> None:
         with self._changed:
             self._wait(mine)
         self._mine.thread = mine
         try:
-            piece()
+            task()
         except BaseException:
             self._gone = True
             raise
@@ -67,13 +67,15 @@ class Turns:
 
     def _draw(self) -> None:
         if self._open:
-            before, self._turn = self._turn, self._dice.choice(self._open)
-            self.overlapped += before in self._open and before != self._turn
+            before, self._current = self._current, self._rng.choice(self._open)
+            self.overlapped += before in self._open and before != self._current
         self._changed.notify_all()
 
     def _wait(self, mine: int) -> None:
-        if not self._changed.wait_for(lambda: self._gone or self._turn == mine, STUCK):
-            raise RuntimeError(f"thread {mine} waits for thread {self._turn}, which does not go on")
+        if not self._changed.wait_for(lambda: self._gone or self._current == mine, STUCK):
+            raise RuntimeError(
+                f"thread {mine} waits for thread {self._current}, which does not go on"
+            )
         if self._gone:
             raise KilledError("killed with another thread")
 
@@ -81,12 +83,12 @@ class Turns:
 class Lock:
     """What threads exclude each other with, where only one runs at a time: one that finds it taken lets others run."""
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns, self._taken = turns, False
+    def __init__(self, scheduler: ThreadScheduler) -> None:
+        self._scheduler, self._taken = scheduler, False
 
     def __enter__(self) -> Self:
         while self._taken:
-            self._turns.give_way()
+            self._scheduler.switch()
         self._taken = True
         return self
 
@@ -95,8 +97,8 @@ class Lock:
 
 
 @contextmanager
-def taking(turns: Turns) -> Iterator[None]:
+def scheduling(scheduler: ThreadScheduler) -> Iterator[None]:
     """Runs that begin inside have locks that know of the turns."""
     with patching() as put:
-        put(run_state, "Lock", partial(Lock, turns))
+        put(run_state, "Lock", partial(Lock, scheduler))
         yield

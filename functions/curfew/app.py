@@ -11,20 +11,20 @@ from functools import partial
 from typing import Any, Protocol
 from uuid import uuid4
 
-from .aws.rate_limit import Rates
+from .aws.rate_limit import RateLimiter
 from .clock import Clock
-from .concurrency import Abreast, in_turn
+from .concurrency import TaskRunner, run_sequentially
 from .config.policy_file import PolicyFile
 from .config.settings import Settings
-from .config.targets import Atlas
+from .config.targets import TargetResolver
 from .core.errors import ProviderError, RequestError
 from .core.lease import Fleet
 from .core.policy import Policy
 from .core.target import Mode, Place, Target
-from .fleets.lifecycle import Wish
+from .fleets.lifecycle import FleetSpec
 from .ledger.protocols import Ledger
 from .providers.base import Provider, Unreachable
-from .schemas.messages import SweepRequest, TargetRequest, WorkRequest
+from .schemas.messages import Job, SweepRequest, TargetRequest
 from .schemas.templates import CloudFleetEntry
 from .sweep.context import Sweep
 
@@ -49,11 +49,12 @@ class Regions(Protocol):
 class App:
     """What the use cases are made from. ``provider`` gives the one of a place, ``regions`` the usable ones.
 
-    ``watcher`` gives one that has nothing to act with, for what only looks; where there is none, ``provider`` serves.
-    ``defer`` puts work off to a queue; where there is none, the work is done at once. ``fan_out`` sends the targets of
-    a sweep to theirs, and returns those that it could not send; where there is none, they are swept in place.
-    ``members`` gives the accounts of the organization's units. ``rates`` are what the clients keep to; where there are
-    none, they go as fast as they can. ``abreast`` runs what needs not wait for each other.
+    ``read_only_provider`` gives one that has nothing to act with, for what only looks; where there is none,
+    ``provider`` serves. ``enqueue`` puts work off to a queue; where there is none, the work is done at once.
+    ``fan_out`` sends the targets of a sweep to theirs, and returns those that it could not send; where there is none,
+    they are swept in place. ``members`` gives the accounts of the organization's units. ``rate_limiter`` are what the
+    clients keep to; where there are none, they go as fast as they can. ``run_tasks`` runs what needs not wait for each
+    other.
     """
 
     settings: Settings
@@ -63,12 +64,12 @@ class App:
     regions: Regions
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
-    watcher: Providers | None = None
+    read_only_provider: Providers | None = None
     members: Callable[[Sequence[str]], Iterable[str]] = lambda _units: ()
-    defer: Callable[[WorkRequest], None] | None = None
+    enqueue: Callable[[Job], None] | None = None
     fan_out: Callable[[Sequence[TargetRequest]], list[TargetRequest]] | None = None
-    rates: Rates | None = None
-    abreast: Abreast = in_turn
+    rate_limiter: RateLimiter | None = None
+    run_tasks: TaskRunner = run_sequentially
 
     def sweeps(
         self,
@@ -101,40 +102,40 @@ class App:
         ProviderError or LedgerError if the cloud or the ledger does not answer.
         """
         policy = self.policies.policy(request.policy)
-        atlas = self.atlas()
-        places = atlas.places(request, policy)
-        self._check(places, policy, atlas.account)
+        resolver = self.target_resolver()
+        places = resolver.places(request, policy)
+        self._check(places, policy, resolver.account)
         if policy.selector.expired and not request.regions and not request.accounts:
             running = {
                 Place(region=f.target.region, account=f.target.account)
-                for f in self.running()
-                if not atlas.spares(f.target.account)
+                for f in self.running_fleets()
+                if not resolver.is_excluded(f.target.account)
             }
             places = (*places, *sorted(running, key=lambda place: (place.account, place.region)))
         if not places:
             raise RequestError(
                 f"{self.policies.place('targets')}: no account is left to sweep by the policy "
-                f'"{policy.name}": {atlas.emptiness(request, policy)}'
+                f'"{policy.name}": {resolver.why_empty(request, policy)}'
             )
         return tuple(dict.fromkeys(places))
 
-    def knows(self, place: Place, policy: Policy) -> bool:
+    def contains(self, place: Place, policy: Policy) -> bool:
         """Whether a place is one that a sweep by the policy could be for. Raises ProviderError, LedgerError."""
-        atlas = self.atlas()
-        if atlas.knows(place, policy):
+        resolver = self.target_resolver()
+        if resolver.contains(place, policy):
             return True
-        if not policy.selector.expired or atlas.spares(place.account):
+        if not policy.selector.expired or resolver.is_excluded(place.account):
             return False
         return any(
             (fleet.target.region, fleet.target.account) == (place.region, place.account)
-            for fleet in self.running()
+            for fleet in self.running_fleets()
         )
 
-    def atlas(self) -> Atlas:
+    def target_resolver(self) -> TargetResolver:
         """Which accounts and regions there are. Raises ProviderError."""
         home = self.settings.region
         targets = self.policies.content.targets
-        return Atlas(
+        return TargetResolver(
             configured=targets,
             # Nobody asks AWS who it is where nothing of it is swept.
             account="" if targets.only_clouds else self.provider(home).target.account,
@@ -143,22 +144,22 @@ class App:
             regions=self.regions,
         )
 
-    def reporting(self) -> "App":
+    def in_report_mode(self) -> "App":
         """The same application in report mode: its providers have no client that could change anything."""
         settings = replace(self.settings, mode=Mode.REPORT)
-        return replace(self, settings=settings, provider=self.watcher or self.provider)
+        return replace(self, settings=settings, provider=self.read_only_provider or self.provider)
 
     def clock(self, deadline: datetime | None = None) -> Clock:
         """The time of this application, until the caller is cut off. From then on, no call waits for the rate."""
-        if self.rates:
-            self.rates.until(deadline)
+        if self.rate_limiter:
+            self.rate_limiter.set_deadline(deadline)
         return Clock(now=self.now, sleep=self.sleep, deadline=deadline)
 
-    def at(self, target: Target) -> Provider:
+    def provider_for(self, target: Target) -> Provider:
         """The provider of a target that the ledger knows. Raises ProviderError."""
         return self.provider(target.region, target.account)
 
-    def looking(self, region: str = "", cloud: str = "") -> Provider:
+    def provider_for_query(self, region: str = "", cloud: str = "") -> Provider:
         """Where somebody asks to look: in a region of the own account, or on a cloud, in one of its regions.
 
         Raises RequestError for a region or a cloud that there is not, ProviderError.
@@ -183,7 +184,7 @@ class App:
             )
         return self.provider(region or regions[0], cloud)
 
-    def launching(self, template: str, region: str | None = None) -> Provider:
+    def provider_for_template(self, template: str, region: str | None = None) -> Provider:
         """Where a template launches: in a region of the own account, or on the template's own cloud.
 
         Raises RequestError for a template or a region that there is not, ProviderError.
@@ -196,9 +197,9 @@ class App:
                 )
             regions = self.policies.content.targets.clouds[entry.cloud].regions
             return self.provider(entry.region or regions[0], entry.cloud)
-        return self.looking(region or "")
+        return self.provider_for_query(region or "")
 
-    def running(self) -> Iterator[Fleet]:
+    def running_fleets(self) -> Iterator[Fleet]:
         """Every fleet that has not ended. Raises LedgerError."""
         after = ""
         while True:
@@ -225,16 +226,19 @@ class App:
             "provider": provider,
             "ledger": self.ledger,
             "timezone": self.policies.timezone,
-            "abreast": self.abreast,
+            "run_tasks": self.run_tasks,
         }
         if "clock" not in more:
             known["clock"] = self.clock()
-        if self.rates:
-            known["spent"] = partial(self.rates.spent, provider.target.account, region)
+        if self.rate_limiter:
+            known["rate_limit_stats"] = partial(
+                self.rate_limiter.stats, provider.target.account, region
+            )
         return Sweep(**(known | more))
 
-    def wish(self, template: str, **more: Any) -> Wish:
-        """A launch from a template of the policy file; ``more`` are the fields of ``Wish`` that the file does not say.
+    def fleet_spec(self, template: str, **more: Any) -> FleetSpec:
+        """A launch from a template of the policy file; ``more`` are the fields of ``FleetSpec`` that the file does not
+        say.
 
         Raises RequestError for a template that there is not, and in an account that is never swept: what is launched
         there could not be ended when its lease has run out.
@@ -249,12 +253,14 @@ class App:
             "user_data": self.policies.user_data(template),
             "version": self.policies.version,
         }
-        return Wish(**(known | more))
+        return FleetSpec(**(known | more))
 
     def _refuse_endless(self) -> None:
-        if self.policies.content.targets.never and (atlas := self.atlas()).spares(atlas.account):
+        if self.policies.content.targets.never and (resolver := self.target_resolver()).is_excluded(
+            resolver.account
+        ):
             raise RequestError(
-                f"nothing is launched in {atlas.account}: it is among those that are never swept, so that no lease "
+                f"nothing is launched in {resolver.account}: it is among those that are never swept, so that no lease "
                 f"would end there; see {self.policies.place('targets', 'never')}"
             )
 
@@ -270,9 +276,9 @@ class App:
     def _check(self, places: Sequence[Place], policy: Policy, account: str) -> None:
         """Other accounts' regions are theirs to know: a sweep there says what is not enabled."""
         own = policy.selector.regions
-        if beyond := [place.region for place in places if own and place.region not in own]:
+        if others := [place.region for place in places if own and place.region not in own]:
             raise RequestError(
-                f'the policy "{policy.name}" is for {", ".join(own)}; "{beyond[0]}" is not among them'
+                f'the policy "{policy.name}" is for {", ".join(own)}; "{others[0]}" is not among them'
             )
         regions = tuple(place.region for place in places if place.account == account)
         if (

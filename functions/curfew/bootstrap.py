@@ -9,8 +9,8 @@ from functools import cache, partial
 from .app import App
 from .aws import allowed_calls
 from .aws.clients import Aws
-from .aws.rate_limit import Rates
-from .concurrency import LANES, threads
+from .aws.rate_limit import RateLimiter
+from .concurrency import ZONES_AT_ONCE, run_in_threads
 from .config.policy_file import load
 from .config.settings import Settings
 from .core.errors import ConfigError
@@ -20,7 +20,7 @@ from .ledger.protocols import Ledger
 from .providers.base import Provider
 from .providers.ec2.factory import Ec2Factory
 from .providers.openstack.clouds import Clouds
-from .schemas.messages import TargetRequest, WorkRequest
+from .schemas.messages import Job, TargetRequest
 
 
 def utc_now() -> datetime:
@@ -42,9 +42,9 @@ def build(
 ) -> App:
     """An application on AWS. Raises ConfigError for a policy file or a setting that is unusable."""
     policies = load(settings.policies)
-    rates = Rates(settings.rate_percent, now=now, sleep=sleep)
+    limiter = RateLimiter(settings.rate_percent, now=now, sleep=sleep)
     targets = policies.content.targets
-    aws = Aws(settings, rates, wanted=not targets.only_clouds)
+    aws = Aws(settings, limiter, wanted=not targets.only_clouds)
     settings = aws.settings
     ec2 = Ec2Factory(aws, now=now)
     clouds = Clouds(targets.clouds, _secret(aws, settings.clouds) if settings.clouds else None)
@@ -58,13 +58,13 @@ def build(
         policies=policies,
         ledger=_ledger(aws, settings),
         provider=partial(provider, mode=settings.mode),
-        watcher=partial(provider, mode=Mode.REPORT),
+        read_only_provider=partial(provider, mode=Mode.REPORT),
         regions=ec2.regions,
         members=aws.members,
-        rates=rates,
-        defer=_defer(aws, settings.queue) if settings.queue else None,
+        rate_limiter=limiter,
+        enqueue=_enqueue(aws, settings.queue) if settings.queue else None,
         fan_out=_fan_out(aws, settings.targets) if settings.targets else None,
-        abreast=threads(LANES),
+        run_tasks=run_in_threads(ZONES_AT_ONCE),
         now=now,
         sleep=sleep,
     )
@@ -80,7 +80,7 @@ def _ledger(aws: Aws, settings: Settings) -> Ledger:
     if settings.table:
         from .ledger.dynamodb.ledger import DynamoLedger
 
-        client = aws.guarded(allowed_calls.LEDGER, own=settings.table, read_timeout=5)
+        client = aws.restricted_client(allowed_calls.LEDGER, own=settings.table, read_timeout=5)
         return DynamoLedger(client, settings.table)
     if settings.mode is Mode.ACT:
         raise ConfigError(
@@ -90,7 +90,7 @@ def _ledger(aws: Aws, settings: Settings) -> Ledger:
 
 
 def _secret(aws: Aws, name: str) -> Callable[[], str]:
-    client = aws.once(allowed_calls.SECRET, own=name)
+    client = aws.lazy_client(allowed_calls.SECRET, own=name)
 
     def text() -> str:
         from .aws.secrets import text_of
@@ -100,15 +100,15 @@ def _secret(aws: Aws, name: str) -> Callable[[], str]:
     return text
 
 
-def _defer(aws: Aws, queue: str) -> Callable[[WorkRequest], None]:
+def _enqueue(aws: Aws, queue: str) -> Callable[[Job], None]:
     from .aws.queue import Queue
 
-    client = aws.once(allowed_calls.QUEUE, own=queue)
+    client = aws.lazy_client(allowed_calls.QUEUE, own=queue)
     return lambda work: Queue(client(), queue).send(work)
 
 
 def _fan_out(aws: Aws, queue: str) -> Callable[[Sequence[TargetRequest]], list[TargetRequest]]:
     from .aws.queue import Queue
 
-    client = aws.once(allowed_calls.QUEUE, own=queue)
+    client = aws.lazy_client(allowed_calls.QUEUE, own=queue)
     return lambda messages: Queue(client(), queue).send_each(messages)

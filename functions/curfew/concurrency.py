@@ -4,42 +4,42 @@ from collections.abc import Callable, Sequence
 from threading import Lock, Thread
 
 # How many zones are processed at a time; a region has three to six.
-LANES = 4
+ZONES_AT_ONCE = 4
 
-type Piece = Callable[[], None]
-type Abreast = Callable[[Sequence[Piece]], None]
+type Task = Callable[[], None]
+type TaskRunner = Callable[[Sequence[Task]], None]
 
 
-def in_turn(pieces: Sequence[Piece]) -> None:
+def run_sequentially(tasks: Sequence[Task]) -> None:
     """Run the tasks one after the other, in order."""
-    for piece in pieces:
-        piece()
+    for task in tasks:
+        task()
 
 
-def threads(most: int) -> Abreast:
+def run_in_threads(most: int) -> TaskRunner:
     """Return a function that runs at most ``most`` tasks at a time and starts them in order.
 
     It returns when all tasks have ended. After a failure it starts no further task and raises the first error. The
     calling thread takes part; if the system refuses further threads, fewer tasks run at a time.
     """
 
-    def abreast(pieces: Sequence[Piece]) -> None:
-        waiting, lock = iter(pieces), Lock()
+    def run(tasks: Sequence[Task]) -> None:
+        waiting, lock = iter(tasks), Lock()
         faults: list[BaseException] = []
 
         def work() -> None:
             while True:
                 with lock:
-                    piece = None if faults else next(waiting, None)
-                if piece is None:
+                    task = None if faults else next(waiting, None)
+                if task is None:
                     return
                 try:
-                    piece()
+                    task()
                 except BaseException as fault:  # noqa: BLE001  the calling thread raises it
                     faults.append(fault)
 
         helpers: list[Thread] = []
-        for _ in range(min(most, len(pieces)) - 1):
+        for _ in range(min(most, len(tasks)) - 1):
             helper = Thread(target=work)
             try:
                 helper.start()
@@ -52,4 +52,4 @@ def threads(most: int) -> Abreast:
         if faults:
             raise faults[0]
 
-    return abreast
+    return run

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from curfew.core.errors import ConflictError, LedgerError, ReusedKeyError
-from curfew.core.launch import Answer, Attempt, Order
+from curfew.core.launch import Attempt, AttemptResult, LaunchSpec
 from curfew.core.lease import CLAIM, Fleet, Lease, Member, Step
 from curfew.ledger.dynamodb import fleet_items, table
 from curfew.ledger.dynamodb.ledger import DynamoLedger
@@ -44,7 +44,7 @@ def a_fleet(name: str = "dev", operation: str = "", **more: Any) -> Fleet:
     return Fleet(**(ordinary | more))
 
 
-def an_order(fleet: Fleet, **more: Any) -> Order:
+def a_launch_spec(fleet: Fleet, **more: Any) -> LaunchSpec:
     ordinary: dict[str, Any] = {
         "operation": fleet.operation,
         "target": fleet.target,
@@ -53,7 +53,7 @@ def an_order(fleet: Fleet, **more: Any) -> Order:
         "count": fleet.count,
         "tags": {"env": "dev"},
     }
-    return Order(**(ordinary | more))
+    return LaunchSpec(**(ordinary | more))
 
 
 def a_key(scope: str, body: str = "body") -> Key:
@@ -63,7 +63,7 @@ def a_key(scope: str, body: str = "body") -> Key:
 def opened(ledger: Ledger, name: str = "dev", operation: str = "", **more: Any) -> Fleet:
     """Open a fleet in the ledger, under a key of its own."""
     fleet = a_fleet(name, operation, **more)
-    return ledger.fleets.open(fleet, an_order(fleet), a_key(f"key of {fleet.operation}"))
+    return ledger.fleets.open(fleet, a_launch_spec(fleet), a_key(f"key of {fleet.operation}"))
 
 
 def finished(ledger: Ledger, fleet: Fleet, step: Step = Step.LAUNCHED, problem: str = "") -> None:
@@ -86,7 +86,7 @@ class TestOpen:
         fleet = a_fleet(
             longest=timedelta(days=3, microseconds=7), created_at=NOW + MOMENT, problem="ü\n"
         )
-        order = an_order(
+        spec = a_launch_spec(
             fleet,
             instance_types=("t2.micro", "t3.micro"),
             tags={"Name": "ü\n=cmd()", "empty": ""},
@@ -100,14 +100,14 @@ class TestOpen:
             hints={"group": "g-1"},
             version="abc",
         )
-        assert ledger.fleets.open(fleet, order, a_key("k")) == fleet
+        assert ledger.fleets.open(fleet, spec, a_key("k")) == fleet
         assert ledger.fleets.get("dev") == fleet
-        assert ledger.fleets.order(fleet.operation) == order
+        assert ledger.fleets.launch_spec(fleet.operation) == spec
         assert ledger.fleets.get("other") is None
 
     def test_missing_launch_spec_is_a_ledger_error(self, ledger: Ledger) -> None:
         with pytest.raises(LedgerError, match="op-x"):
-            ledger.fleets.order("op-x")
+            ledger.fleets.launch_spec("op-x")
 
     def test_same_key_and_body_return_the_current_fleet(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
@@ -115,17 +115,17 @@ class TestOpen:
         now = replace(fleet, expires_at=EXPIRY + SECOND)
         again = a_fleet("dev", "op-again")
 
-        assert ledger.fleets.open(again, an_order(again), a_key("key of op-dev")) == now
+        assert ledger.fleets.open(again, a_launch_spec(again), a_key("key of op-dev")) == now
         assert ledger.fleets.get("dev") == now
         with pytest.raises(LedgerError):
-            ledger.fleets.order("op-again")
+            ledger.fleets.launch_spec("op-again")
 
     def test_same_key_returns_its_fleet_after_the_end(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ended(ledger, fleet)
         again = a_fleet("dev", "op-again")
 
-        found = ledger.fleets.open(again, an_order(again), a_key("key of op-dev"))
+        found = ledger.fleets.open(again, a_launch_spec(again), a_key("key of op-dev"))
         assert (found.operation, found.ended_at) == (fleet.operation, NOW)
 
     def test_same_key_with_another_body_is_refused_whatever_the_name(self, ledger: Ledger) -> None:
@@ -134,7 +134,7 @@ class TestOpen:
             with pytest.raises(ReusedKeyError):
                 ledger.fleets.open(
                     a_fleet(name, "op-2"),
-                    an_order(a_fleet(name, "op-2")),
+                    a_launch_spec(a_fleet(name, "op-2")),
                     a_key("key of op-dev", "x"),
                 )
         assert ledger.fleets.get("other") is None
@@ -148,7 +148,7 @@ class TestOpen:
         ended(ledger, fleet)
         second = opened(ledger, "dev", "op-2")
         assert ledger.fleets.get("dev") == second
-        assert ledger.fleets.order(fleet.operation) == an_order(fleet)
+        assert ledger.fleets.launch_spec(fleet.operation) == a_launch_spec(fleet)
 
     def test_new_fleet_inherits_nothing_from_an_earlier_one_of_its_name(
         self, ledger: Ledger
@@ -172,17 +172,17 @@ class TestOpen:
 
         again = a_fleet("dev", "op-3")
         with pytest.raises(ConflictError, match="has ended"):
-            ledger.fleets.open(again, an_order(again), a_key("key of op-dev"))
+            ledger.fleets.open(again, a_launch_spec(again), a_key("key of op-dev"))
         with pytest.raises(ConflictError, match="has ended"):
             ledger.fleets.recall(a_key("key of op-dev"))
 
     def test_launch_spec_is_never_overwritten(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ended(ledger, fleet)
-        other = an_order(fleet, image="ami-2")
+        other = a_launch_spec(fleet, image="ami-2")
         with pytest.raises(LedgerError, match="already recorded, under another key"):
             ledger.fleets.open(fleet, other, a_key("another"))
-        assert ledger.fleets.order(fleet.operation) == an_order(fleet)
+        assert ledger.fleets.launch_spec(fleet.operation) == a_launch_spec(fleet)
 
     def test_key_lookup_finds_its_fleet_nothing_or_a_reused_key(self, ledger: Ledger) -> None:
         assert ledger.fleets.recall(a_key("key of op-dev")) is None
@@ -260,38 +260,38 @@ class TestAttempts:
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         made = [replace(FIRST, number=n) for n in (1, 2, 999, 1000, 1001)]
         for attempt in reversed(made):
-            assert ledger.fleets.attempt(fleet, "w", attempt, now=NOW)
+            assert ledger.fleets.begin_attempt(fleet, "w", attempt, now=NOW)
         assert ledger.fleets.attempts(fleet.operation) == tuple(made)
 
     def test_attempt_requires_the_lock(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
-        assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         ledger.fleets.lock(fleet, "other", now=NOW, until=UNTIL)
-        assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         assert ledger.fleets.attempts(fleet.operation) == ()
 
     def test_attempt_is_refused_after_the_lock_expired(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
-        assert not ledger.fleets.attempt(fleet, "w", FIRST, now=UNTIL)
+        assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=UNTIL)
         assert ledger.fleets.attempts(fleet.operation) == ()
-        assert ledger.fleets.attempt(fleet, "w", FIRST, now=UNTIL - MOMENT)
+        assert ledger.fleets.begin_attempt(fleet, "w", FIRST, now=UNTIL - MOMENT)
 
     def test_attempt_is_refused_while_the_fleet_is_claimed(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=NOW + timedelta(hours=1))
         assert claimed(ledger, fleet)
-        assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
-        assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW + CLAIM)
+        assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
+        assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW + CLAIM)
         assert ledger.fleets.attempts(fleet.operation) == ()
-        assert ledger.fleets.attempt(fleet, "w", FIRST, now=NOW + CLAIM + MOMENT)
+        assert ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW + CLAIM + MOMENT)
 
     def test_attempt_is_refused_for_an_earlier_fleet_of_the_name(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ended(ledger, fleet)
         second = opened(ledger, "dev", "op-2")
         ledger.fleets.lock(second, "w", now=NOW, until=UNTIL)
-        assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         assert ledger.fleets.attempts(fleet.operation) == ()
 
     def test_taken_attempt_number_is_refused_to_another_worker_or_call(
@@ -299,43 +299,49 @@ class TestAttempts:
     ) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "one", now=NOW, until=UNTIL)
-        assert ledger.fleets.attempt(fleet, "one", FIRST, now=NOW)
-        assert ledger.fleets.attempt(fleet, "one", FIRST, now=NOW)
-        assert not ledger.fleets.attempt(fleet, "one", replace(FIRST, count=9), now=NOW)
+        assert ledger.fleets.begin_attempt(fleet, "one", FIRST, now=NOW)
+        assert ledger.fleets.begin_attempt(fleet, "one", FIRST, now=NOW)
+        assert not ledger.fleets.begin_attempt(fleet, "one", replace(FIRST, count=9), now=NOW)
         ledger.fleets.lock(fleet, "two", now=UNTIL, until=UNTIL + SECOND)
-        assert not ledger.fleets.attempt(fleet, "two", FIRST, now=UNTIL)
-        assert not ledger.fleets.attempt(fleet, "two", replace(FIRST, count=9), now=UNTIL)
+        assert not ledger.fleets.begin_attempt(fleet, "two", FIRST, now=UNTIL)
+        assert not ledger.fleets.begin_attempt(fleet, "two", replace(FIRST, count=9), now=UNTIL)
         assert ledger.fleets.attempts(fleet.operation) == (FIRST,)
 
     def test_repeated_attempt_is_refused_once_the_fleet_is_claimed(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
-        assert ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        assert ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         assert claimed(ledger, fleet)
-        assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
 
     def test_attempt_keeps_the_pool_and_count_of_its_call(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
-        ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
-        ledger.fleets.settle(fleet, replace(FIRST, pool=3, count=9, answer=Answer.EMPTY))
-        assert ledger.fleets.attempts(fleet.operation) == (replace(FIRST, answer=Answer.EMPTY),)
+        ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
+        ledger.fleets.finish_attempt(
+            fleet, replace(FIRST, pool=3, count=9, result=AttemptResult.EMPTY)
+        )
+        assert ledger.fleets.attempts(fleet.operation) == (
+            replace(FIRST, result=AttemptResult.EMPTY),
+        )
 
     def test_attempt_result_is_recorded_once(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
-        ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
-        settled = replace(FIRST, answer=Answer.LAUNCHED, launched=1, problem="no more")
-        ledger.fleets.settle(fleet, settled)
+        ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
+        settled = replace(FIRST, result=AttemptResult.LAUNCHED, launched=1, problem="no more")
+        ledger.fleets.finish_attempt(fleet, settled)
         assert ledger.fleets.attempts(fleet.operation) == (settled,)
-        ledger.fleets.settle(fleet, replace(FIRST, answer=Answer.REFUSED, problem="no"))
+        ledger.fleets.finish_attempt(
+            fleet, replace(FIRST, result=AttemptResult.REFUSED, problem="no")
+        )
         assert ledger.fleets.attempts(fleet.operation) == (settled,)
-        assert not ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
 
     def test_result_of_a_missing_attempt_is_refused(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         with pytest.raises(LedgerError, match=f"attempt 1 of launch {fleet.operation}: "):
-            ledger.fleets.settle(fleet, FIRST)
+            ledger.fleets.finish_attempt(fleet, FIRST)
         assert ledger.fleets.attempts(fleet.operation) == ()
 
 
@@ -631,9 +637,9 @@ class TestTwoAtOneTable:
         done = overtake(
             mine,
             "TransactWriteItems",
-            lambda: theirs.fleets.open(first, an_order(first), a_key("k")),
+            lambda: theirs.fleets.open(first, a_launch_spec(first), a_key("k")),
         )
-        assert mine.fleets.open(second, an_order(second), a_key("k")) == first
+        assert mine.fleets.open(second, a_launch_spec(second), a_key("k")) == first
         assert done
         assert mine.fleets.get("dev") == first
 
@@ -656,10 +662,10 @@ class TestTwoAtOneTable:
         busy(mine, times)
         fleet = a_fleet()
         if times == 1:
-            assert mine.fleets.open(fleet, an_order(fleet), a_key("k")) == fleet
+            assert mine.fleets.open(fleet, a_launch_spec(fleet), a_key("k")) == fleet
         else:
             with pytest.raises(LedgerError, match="too busy"):
-                mine.fleets.open(fleet, an_order(fleet), a_key("k"))
+                mine.fleets.open(fleet, a_launch_spec(fleet), a_key("k"))
             assert theirs.fleets.get("dev") is None
 
     @pytest.mark.parametrize("times", [1, 99])
@@ -693,12 +699,12 @@ class TestTwoAtOneTable:
         mine, theirs = ledger_pair
         fleet = opened(theirs)
         theirs.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
-        theirs.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        theirs.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         assert claimed(theirs, fleet)
         written = dict(fleet_items.of_attempt(fleet.operation, FIRST, "w"))
         refusal = {"Code": "ConditionalCheckFailed", "Item": written}
         busy(mine, 1, {"Code": "TransactionConflict"}, refusal)
-        assert not mine.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        assert not mine.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
 
     @pytest.mark.parametrize("first", ["renewal", "claim"])
     def test_concurrent_renewal_and_claim_have_one_winner(
@@ -724,7 +730,7 @@ class TestTwoAtOneTable:
         fleet = opened(mine)
         mine.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         overtake(mine, "TransactWriteItems", lambda: claimed(theirs, fleet))
-        assert not mine.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        assert not mine.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         assert mine.fleets.attempts(fleet.operation) == ()
 
     def test_one_of_two_concurrent_workers_resumes_a_launch(self, ledger_pair: Pair) -> None:
@@ -750,7 +756,7 @@ class TestLostAnswers:
         mine, _ = ledger_pair
         lost = lose_the_first_answer(mine, "TransactWriteItems")
         fleet = a_fleet()
-        assert mine.fleets.open(fleet, an_order(fleet), a_key("k")) == fleet
+        assert mine.fleets.open(fleet, a_launch_spec(fleet), a_key("k")) == fleet
         assert lost
 
     def test_lost_response_to_an_attempt_still_grants_it(self, ledger_pair: Pair) -> None:
@@ -758,7 +764,7 @@ class TestLostAnswers:
         fleet = opened(mine)
         mine.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         lost = lose_the_first_answer(mine, "TransactWriteItems")
-        assert mine.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        assert mine.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         assert lost
 
     def test_lost_response_to_lock_still_takes_it(self, ledger_pair: Pair) -> None:
@@ -801,10 +807,10 @@ class TestLostAnswers:
         mine, _ = ledger_pair
         fleet = opened(mine)
         mine.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
-        mine.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        mine.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         lost = lose_the_first_answer(mine, "UpdateItem")
-        settled = replace(FIRST, answer=Answer.EMPTY)
-        mine.fleets.settle(fleet, settled)
+        settled = replace(FIRST, result=AttemptResult.EMPTY)
+        mine.fleets.finish_attempt(fleet, settled)
         assert lost
         assert mine.fleets.attempts(fleet.operation) == (settled,)
 
@@ -878,11 +884,11 @@ class TestUnreadable:
         ledger, _ = ledger_pair
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
-        ledger.fleets.attempt(fleet, "w", FIRST, now=NOW)
+        ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         ledger.fleets.record(fleet, [an_id(1)], now=NOW)
 
         def read() -> None:
-            ledger.fleets.order("op-dev")
+            ledger.fleets.launch_spec("op-dev")
             ledger.fleets.attempts("op-dev")
             ledger.fleets.members("op-dev")
             ledger.fleets.leases(HERE, [an_id(1)])
@@ -897,18 +903,18 @@ class TestUnreadable:
         fleets = DynamoLedger(client, "missing").fleets
         fleet = a_fleet()
         calls: list[Callable[[], object]] = [
-            lambda: fleets.open(fleet, an_order(fleet), a_key("k")),
+            lambda: fleets.open(fleet, a_launch_spec(fleet), a_key("k")),
             lambda: fleets.recall(a_key("k")),
             lambda: fleets.get("dev"),
             lambda: fleets.page(limit=1),
             lambda: list(fleets.unfinished()),
-            lambda: fleets.order("op"),
+            lambda: fleets.launch_spec("op"),
             lambda: fleets.attempts("op"),
             lambda: fleets.members("op"),
             lambda: fleets.lock(fleet, "w", now=NOW, until=UNTIL),
-            lambda: fleets.attempt(fleet, "w", FIRST, now=NOW),
+            lambda: fleets.begin_attempt(fleet, "w", FIRST, now=NOW),
             lambda: fleets.record(fleet, [an_id(1)], now=NOW),
-            lambda: fleets.settle(fleet, FIRST),
+            lambda: fleets.finish_attempt(fleet, FIRST),
             lambda: fleets.advance(fleet, "w", Step.LAUNCHING),
             lambda: fleets.advance(fleet, "w", Step.FAILED),
             lambda: fleets.renew(fleet, EXPIRY, now=NOW),

@@ -13,7 +13,7 @@ from curfew.core.target import Target
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.dynamodb.table import Table
 from curfew.ledger.protocols import Ledger
-from curfew.ledger.records import Pause, Round, Watermark
+from curfew.ledger.records import Pause, ScheduleRun, Watermark
 from demo.world import TABLE
 from tests.builders import HERE, NOW, an_id
 
@@ -27,24 +27,24 @@ def draft(number: int = 1, kind: EntryKind = EntryKind.INTENT, sweep_id: str = "
     return Draft(kind=kind, sweep_id=sweep_id, instance_id=an_id(number), at=NOW, body=body)
 
 
-class TestRounds:
-    ROUND = Round(schedule="nightly", window=NOW, begun_at=NOW)
+class TestScheduleRuns:
+    RUN = ScheduleRun(schedule="nightly", window=NOW, begun_at=NOW)
 
     def test_schedule_run_is_started_by_the_first_caller(self, ledger: Ledger) -> None:
-        assert ledger.round("nightly") is None
-        assert ledger.begin(self.ROUND, after=None)
-        assert ledger.round("nightly") == self.ROUND
-        assert ledger.round("leases") is None
-        other = replace(self.ROUND, begun_at=NOW + timedelta(seconds=1))
-        assert not ledger.begin(other, after=None)
-        assert ledger.round("nightly") == self.ROUND
+        assert ledger.schedule_run("nightly") is None
+        assert ledger.begin_schedule_run(self.RUN, after=None)
+        assert ledger.schedule_run("nightly") == self.RUN
+        assert ledger.schedule_run("leases") is None
+        other = replace(self.RUN, begun_at=NOW + timedelta(seconds=1))
+        assert not ledger.begin_schedule_run(other, after=None)
+        assert ledger.schedule_run("nightly") == self.RUN
 
     def test_next_schedule_run_requires_the_latest_known_one(self, ledger: Ledger) -> None:
-        ledger.begin(self.ROUND, after=None)
-        again = replace(self.ROUND, begun_at=NOW + timedelta(hours=1), tries=2)
-        assert ledger.begin(again, after=self.ROUND)
-        assert not ledger.begin(replace(again, tries=3), after=self.ROUND)
-        assert ledger.round("nightly") == again
+        ledger.begin_schedule_run(self.RUN, after=None)
+        again = replace(self.RUN, begun_at=NOW + timedelta(hours=1), tries=2)
+        assert ledger.begin_schedule_run(again, after=self.RUN)
+        assert not ledger.begin_schedule_run(replace(again, tries=3), after=self.RUN)
+        assert ledger.schedule_run("nightly") == again
 
     def test_window_is_covered_by_the_targets_that_completed_it(self, ledger: Ledger) -> None:
         def complete(target: Target, at: datetime, schedule: str = "nightly") -> None:
@@ -59,11 +59,11 @@ class TestRounds:
         complete(OTHER_ACCOUNT, NOW, "leases")
         ledger.complete(OTHER_ACCOUNT, "p", Watermark(sweep_id="s", completed_at=NOW, listed=1))
 
-        assert ledger.covered("nightly", NOW) == {HERE, ELSEWHERE}
-        assert ledger.covered("nightly", later) == {ELSEWHERE}
-        assert ledger.covered("leases", NOW) == {OTHER_ACCOUNT}
+        assert ledger.completed_targets("nightly", NOW) == {HERE, ELSEWHERE}
+        assert ledger.completed_targets("nightly", later) == {ELSEWHERE}
+        assert ledger.completed_targets("leases", NOW) == {OTHER_ACCOUNT}
         complete(ELSEWHERE, NOW)  # late: what is there stays
-        assert ledger.covered("nightly", later) == {ELSEWHERE}
+        assert ledger.completed_targets("nightly", later) == {ELSEWHERE}
 
 
 class TestPause:
@@ -83,19 +83,22 @@ class TestPause:
 class TestFirstSeen:
     def test_first_seen_time_is_never_overwritten(self, ledger: Ledger) -> None:
         later = NOW + timedelta(days=3)
-        assert ledger.witness(HERE, [an_id(1)], NOW) == {an_id(1): NOW}
-        assert ledger.witness(HERE, [an_id(1), an_id(2)], later) == {an_id(1): NOW, an_id(2): later}
+        assert ledger.record_first_seen(HERE, [an_id(1)], NOW) == {an_id(1): NOW}
+        assert ledger.record_first_seen(HERE, [an_id(1), an_id(2)], later) == {
+            an_id(1): NOW,
+            an_id(2): later,
+        }
 
     def test_first_seen_times_of_regions_do_not_mix(self, ledger: Ledger) -> None:
         later = NOW + timedelta(days=3)
-        ledger.witness(HERE, [an_id(1)], NOW)
-        assert ledger.witness(ELSEWHERE, [an_id(1)], later) == {an_id(1): later}
+        ledger.record_first_seen(HERE, [an_id(1)], NOW)
+        assert ledger.record_first_seen(ELSEWHERE, [an_id(1)], later) == {an_id(1): later}
 
     def test_first_seen_handles_several_reads_and_an_empty_list(self, ledger: Ledger) -> None:
         ids = [an_id(n) for n in range(250)]
-        assert ledger.witness(HERE, ids, NOW) == dict.fromkeys(ids, NOW)
-        assert ledger.witness(HERE, ids, NOW + timedelta(1)) == dict.fromkeys(ids, NOW)
-        assert ledger.witness(HERE, [], NOW) == {}
+        assert ledger.record_first_seen(HERE, ids, NOW) == dict.fromkeys(ids, NOW)
+        assert ledger.record_first_seen(HERE, ids, NOW + timedelta(1)) == dict.fromkeys(ids, NOW)
+        assert ledger.record_first_seen(HERE, [], NOW) == {}
 
 
 class TestDayBudget:
@@ -209,7 +212,7 @@ class TestDynamoDb:
             ledger.paused,
             lambda: ledger.pause(Pause(since=NOW, by="k", reason="r")),
             ledger.resume,
-            lambda: ledger.witness(HERE, [an_id(1)], NOW),
+            lambda: ledger.record_first_seen(HERE, [an_id(1)], NOW),
             lambda: ledger.reserve(HERE, TODAY, 1, 5),
             lambda: ledger.append(HERE, [draft()]),
             lambda: list(ledger.entries(HERE)),
@@ -243,12 +246,12 @@ class TestDynamoDb:
         def overtake(**_: object) -> None:
             if not overtaken:
                 overtaken.append(True)
-                ledger.witness(HERE, [an_id(1)], NOW)
+                ledger.record_first_seen(HERE, [an_id(1)], NOW)
 
         client.meta.events.register("before-call.dynamodb.PutItem", overtake)
         later = NOW + timedelta(hours=1)
 
-        assert ledger.witness(HERE, [an_id(1)], later) == {an_id(1): NOW}
+        assert ledger.record_first_seen(HERE, [an_id(1)], later) == {an_id(1): NOW}
 
     def test_manually_written_pause_item_pauses_or_fails_and_never_permits(
         self, client: Any
@@ -306,7 +309,7 @@ class TestDynamoDb:
             client.meta.events.register(f"provide-client-params.dynamodb.{operation}", check)
         ledger = DynamoLedger(client, TABLE)
         ledger.paused()
-        ledger.witness(HERE, [an_id(1)], NOW)
+        ledger.record_first_seen(HERE, [an_id(1)], NOW)
         ledger.append(HERE, [draft()])
         ledger.open_intents(HERE)
         ledger.watermark(HERE, "nightly")
@@ -320,7 +323,7 @@ class TestDynamoDb:
         monkeypatch.setattr(Table, "wait", lambda *_: None)
         ledger = DynamoLedger(client, TABLE)
         ids = [an_id(n) for n in range(5)]
-        ledger.witness(HERE, ids, NOW)
+        ledger.record_first_seen(HERE, ids, NOW)
         left = [times]
 
         def busy(parsed: dict[str, Any], **_: object) -> None:
@@ -335,10 +338,10 @@ class TestDynamoDb:
         later = NOW + timedelta(days=1)
 
         if times == 1:
-            assert ledger.witness(HERE, ids, later) == dict.fromkeys(ids, NOW)
+            assert ledger.record_first_seen(HERE, ids, later) == dict.fromkeys(ids, NOW)
         else:
             with pytest.raises(LedgerError, match="too busy"):
-                ledger.witness(HERE, ids, later)
+                ledger.record_first_seen(HERE, ids, later)
 
     def test_append_that_is_always_overtaken_fails_with_an_error(
         self, client: Any, monkeypatch: pytest.MonkeyPatch, make_client: Callable[[], Any]

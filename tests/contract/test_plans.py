@@ -15,7 +15,7 @@ from curfew.core.report import Outcome, Report, Result, Status
 from curfew.core.target import Mode
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.protocols import Ledger
-from curfew.ledger.records import PlanRecord, PlanStep, Verdict
+from curfew.ledger.records import PlanStep, StoredPlan, Verdict
 from demo.world import TABLE
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance
 from tests.contract.dynamo import client_of, lose_the_first_answer, overtake
@@ -23,7 +23,7 @@ from tests.contract.dynamo import client_of, lose_the_first_answer, overtake
 type Pair = tuple[DynamoLedger, DynamoLedger]
 
 
-def a_record(id_: str = "p1", **more: Any) -> PlanRecord:
+def a_record(id_: str = "p1", **more: Any) -> StoredPlan:
     ordinary: dict[str, Any] = {
         "id": id_,
         "policy": "nightly",
@@ -33,7 +33,7 @@ def a_record(id_: str = "p1", **more: Any) -> PlanRecord:
         "made_at": NOW,
         "expires_at": NOW + timedelta(minutes=15),
     }
-    return PlanRecord(**(ordinary | more))
+    return StoredPlan(**(ordinary | more))
 
 
 def an_action(number: int = 1, **more: Any) -> Action:
@@ -65,7 +65,7 @@ def a_report(*verdicts: Action | Kept, outcomes: tuple[Outcome, ...] = ()) -> Re
     )
 
 
-def planned(ledger: Ledger, *verdicts: Action | Kept) -> PlanRecord:
+def planned(ledger: Ledger, *verdicts: Action | Kept) -> StoredPlan:
     """A plan that can be applied."""
     ledger.plans.open(a_record())
     record = a_record(step=PlanStep.PLANNED, hash="h")
@@ -116,7 +116,7 @@ class TestVerdicts:
             state=State.STOPPED,
             instance_type="t2.micro",
             image="ami-1",
-            launched_at=NOW,
+            started_at=NOW,
             first_seen_at=NOW - timedelta(microseconds=1),
             tags={"Name": "ü\n=cmd()", "empty": ""},
             lifecycle="spot",
@@ -130,7 +130,7 @@ class TestVerdicts:
             lease=lease,
             launching="lab",
         )
-        plain = an_instance(2, launched_at=None)
+        plain = an_instance(2, started_at=None)
         same = [f.name for f in fields(Instance) if getattr(full, f.name) == getattr(plain, f.name)]
         assert same == ["target", "zone", "instance_type"], (
             "the instance is full of what is its own"

@@ -23,7 +23,7 @@ from curfew.core.errors import (
 from curfew.core.instance import Attributes, Instance, State
 from curfew.core.launch import Pool
 from curfew.core.policy import TagFilter
-from curfew.providers.base import Capabilities, Launch, Provider
+from curfew.providers.base import Capabilities, LaunchCall, Provider
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.providers.memory import MemoryProvider
 from tests.builders import HERE, NOW, a_selector, an_id
@@ -67,7 +67,7 @@ class Case:
         """Without what the cloud has added."""
         return {k: v for k, v in instance.tags.items() if k in given or k not in self.own_tags}
 
-    def launch(self, **more: Any) -> Launch:
+    def launch(self, **more: Any) -> LaunchCall:
         ordinary: dict[str, Any] = {
             "image": self.image,
             "instance_type": self.instance_type,
@@ -76,7 +76,7 @@ class Case:
             "token": "token-1",
             "subnet": self.subnets[0] if self.subnets else "",
         }
-        return Launch(**(ordinary | more))
+        return LaunchCall(**(ordinary | more))
 
     def found(self, **selector: Any) -> set[str]:
         wanted = a_selector(**{"tags": (), **selector})
@@ -99,7 +99,7 @@ def memory() -> Iterator[Case]:
             zone=zone,
             state=State.RUNNING,
             instance_type="t2.micro",
-            launched_at=NOW,
+            started_at=NOW,
             tags=tags,
         )
         return id_
@@ -213,8 +213,8 @@ def test_tags_zone_and_state_come_back_as_they_are(case: Case) -> None:
     assert (instance.id, instance.zone, instance.state) == (id_, case.zones[1], State.RUNNING)
     assert dict(instance.tags) == tags
     assert instance.target == case.provider.target
-    assert instance.launched_at is not None
-    assert instance.launched_at.utcoffset() is not None
+    assert instance.started_at is not None
+    assert instance.started_at.utcoffset() is not None
 
 
 def test_an_instance_without_tags_has_none(case: Case) -> None:
@@ -285,7 +285,7 @@ def test_stop_returns_the_state_before_and_is_seen_after(case: Case) -> None:
 def test_one_bad_id_fails_the_call_and_nothing_happens(case: Case) -> None:
     id_ = case.put({}, ZONES[0])
     with pytest.raises(ItemError) as failed:
-        case.provider.terminate([id_, case.missing][-case.can.order :], by="test")
+        case.provider.terminate([id_, case.missing][-case.can.ids_per_call :], by="test")
     assert failed.value.code == case.codes[0]
     assert case.state(id_) is State.RUNNING
 
@@ -383,7 +383,7 @@ class TestLaunch:
         for instance in [*launched, *seen.values()]:
             assert case.tags(instance, launch.tags) == dict(launch.tags)
             assert instance.image == case.image
-            assert instance.launched_at is not None
+            assert instance.started_at is not None
         assert all(i.state in {State.PENDING, State.RUNNING} for i in seen.values())
         case.settle()
         seen = case.provider.describe([i.id for i in launched])
@@ -523,7 +523,7 @@ class TestLabel:
 
 def test_memory_provider_compares_whole_launch_calls() -> None:
     """What makes a call another one in memory is what makes it another one on the wire."""
-    launch = Launch(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t")
+    launch = LaunchCall(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t")
     provider = MemoryProvider()
     provider.launch(launch, by="test")
     for other in ({"key": "k"}, {"profile": "p"}, {"security_groups": ("sg-1",)}):

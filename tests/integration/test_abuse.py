@@ -15,7 +15,7 @@ from curfew.core.instance import State
 from curfew.core.lease import Step
 from curfew.handlers import sweep
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.providers.base import Launch
+from curfew.providers.base import LaunchCall
 from curfew.schemas.messages import SweepRequest
 from tests.builders import HERE, NOW, an_id, an_instance
 from tests.http import ADMINISTRATOR, OWNER, STRANGER, Context, Service, event, utc_text
@@ -55,7 +55,7 @@ def delivered(app: App, *bodies: str) -> list[str]:
         }
         for number, body in enumerate(bodies, 1)
     ]
-    answer = sweep.carry_on({"Records": records}, Context(), app)  # type: ignore[arg-type]
+    answer = sweep.handle_messages({"Records": records}, Context(), app)  # type: ignore[arg-type]
     assert set(answer) == {"batchItemFailures"}  # Lambda takes an empty answer for a success
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
@@ -184,7 +184,7 @@ def test_late_message_about_an_ended_fleet_launches_nothing(api: Service) -> Non
     api.cloud.launch = slow  # type: ignore[method-assign]
     assert api.launch(name=MINE).status == 202
     api.cloud.launch = launch  # type: ignore[method-assign]
-    (message,) = (one.model_dump_json() for one in api.put_off)
+    (message,) = (one.model_dump_json() for one in api.enqueued)
     api.time.at += timedelta(minutes=5)
     assert delivered(api.app, message) == []
     assert len(running(api)) == 2
@@ -217,7 +217,7 @@ def test_malformed_message_fails_alone_and_the_next_one_is_processed(
     api.queue = True
     api.launch(name=MINE, count=21)
     assert api.ask("DELETE", f"/fleets/{MINE}").status == 202
-    (message,) = (one.model_dump_json() for one in api.put_off)
+    (message,) = (one.model_dump_json() for one in api.enqueued)
 
     assert delivered(api.app, poison, message, poison) == ["m-1", "m-3"]
     assert running(api) == set()
@@ -239,14 +239,14 @@ def test_message_that_cannot_finish_delays_no_other(api: Service) -> None:
     api.queue = True
     api.cloud.launch = failing(AmbiguousError("no answer"))  # type: ignore[method-assign]
     api.launch(name=MINE)
-    (message,) = (one.model_dump_json() for one in api.put_off)
+    (message,) = (one.model_dump_json() for one in api.enqueued)
 
     for _ in range(9):
         api.time.at += timedelta(minutes=5)
         assert delivered(api.app, message) == []
 
-    assert len(api.put_off) == 1
-    assert [fleet.step for fleet in api.app.running()] == [Step.LAUNCHING]
+    assert len(api.enqueued) == 1
+    assert [fleet.step for fleet in api.app.running_fleets()] == [Step.LAUNCHING]
 
 
 # ---------------------------------------------------------------------------------------------------------- warm starts
@@ -310,10 +310,10 @@ def test_secrets_in_user_data_headers_or_tags_never_leave_the_process(
     (tmp_path / "curfew.yaml").write_text(FILE)
     (tmp_path / "boot.sh").write_text(f"#!/bin/sh\necho {SECRET}\n")
     api = Service(file=policy_file.load(tmp_path / "curfew.yaml"), queue=True)
-    sent: list[Launch] = []
+    sent: list[LaunchCall] = []
     launch = api.cloud.launch
 
-    def first_in_vain(asked: Launch, *, by: str) -> Any:
+    def first_in_vain(asked: LaunchCall, *, by: str) -> Any:
         sent.append(asked)
         if len(sent) == 1:
             raise RefusedError("no such key")
@@ -339,7 +339,7 @@ def test_secrets_in_user_data_headers_or_tags_never_leave_the_process(
         "output": list(capsys.readouterr()),
         "answers": [failed.text, made.text.replace(f'"token":"{SECRET}"', "")],
         "report": [json.dumps(ended), str(broken.value)],
-        "messages": [one.model_dump_json() for one in api.put_off],
+        "messages": [one.model_dump_json() for one in api.enqueued],
         "words": [repr(launch) for launch in sent],
     }
     for sink, texts in sinks.items():

@@ -10,7 +10,7 @@ import pytest
 from curfew import bootstrap
 from curfew.config.policy_file import load
 from curfew.config.settings import Settings
-from curfew.config.targets import Atlas
+from curfew.config.targets import TargetResolver
 from curfew.core.errors import ConfigError, RefusedError, RequestError
 from curfew.core.target import Mode, Place, Target
 from curfew.providers.memory import MemoryProvider
@@ -46,8 +46,8 @@ fleets:
 """
 
 
-def atlas(**targets: Any) -> Atlas:
-    return Atlas(
+def target_resolver(**targets: Any) -> TargetResolver:
+    return TargetResolver(
         configured=Targets.model_validate(targets),
         account=HERE.account,
         region=HERE.region,
@@ -56,7 +56,7 @@ def atlas(**targets: Any) -> Atlas:
     )
 
 
-def places(made: Atlas, policy: Any = None, **request: Any) -> set[tuple[str, str]]:
+def places(made: TargetResolver, policy: Any = None, **request: Any) -> set[tuple[str, str]]:
     found = made.places(SweepRequest(policy="nightly", **request), policy or a_policy())
     return {(place.account, place.region) for place in found}
 
@@ -65,35 +65,40 @@ EVERY = {("lab", "RegionOne"), ("two", "north"), ("two", "south")}
 
 
 def test_policy_file_with_only_clouds_sweeps_nothing_in_aws() -> None:
-    assert places(atlas(clouds=LABS)) == EVERY
-    assert not atlas(clouds=LABS).knows(Place(region=HERE.region, account=HERE.account), a_policy())
+    assert places(target_resolver(clouds=LABS)) == EVERY
+    assert not target_resolver(clouds=LABS).contains(
+        Place(region=HERE.region, account=HERE.account), a_policy()
+    )
 
 
 def test_clouds_can_be_listed_beside_accounts_and_units() -> None:
     unit = {"units": ["ou-abcd-12345678"]}
-    made = atlas(clouds=LABS, accounts=["111111111111"], organization=unit)
+    made = target_resolver(clouds=LABS, accounts=["111111111111"], organization=unit)
     own = {("111111111111", HERE.region), ("222222222222", HERE.region)}
     assert places(made) == EVERY | own
 
 
 def test_request_may_name_one_configured_cloud_and_no_other() -> None:
-    assert places(atlas(clouds=LABS), accounts=("lab",)) == {("lab", "RegionOne")}
+    assert places(target_resolver(clouds=LABS), accounts=("lab",)) == {("lab", "RegionOne")}
     with pytest.raises(RequestError, match="lob"):
-        places(atlas(clouds=LABS), accounts=("lob",))
+        places(target_resolver(clouds=LABS), accounts=("lob",))
 
 
 def test_region_named_alone_is_an_aws_region() -> None:
-    made, abroad = atlas(clouds=LABS), a_policy(selector=a_selector(regions=("eu-west-1",)))
+    made, abroad = (
+        target_resolver(clouds=LABS),
+        a_policy(selector=a_selector(regions=("eu-west-1",))),
+    )
     assert places(made, regions=("eu-west-1",)) == set()
     assert places(made, abroad) == set()
     plain = SweepRequest(policy="nightly")
     named = SweepRequest(policy="nightly", regions=("eu-west-1",))
-    for said in (made.emptiness(named, a_policy()), made.emptiness(plain, abroad)):
+    for said in (made.why_empty(named, a_policy()), made.why_empty(plain, abroad)):
         assert said.startswith("regions that are named are those of AWS")
-    assert made.emptiness(plain, a_policy()).startswith("the units have no account")
-    assert not made.knows(Place(region="RegionOne", account="lab"), abroad)
-    assert made.knows(Place(region="RegionOne", account="lab"), a_policy())
-    assert not made.knows(Place(region="north", account="lab"), a_policy())
+    assert made.why_empty(plain, a_policy()).startswith("the units have no account")
+    assert not made.contains(Place(region="RegionOne", account="lab"), abroad)
+    assert made.contains(Place(region="RegionOne", account="lab"), a_policy())
+    assert not made.contains(Place(region="north", account="lab"), a_policy())
 
 
 @pytest.mark.parametrize(
@@ -233,8 +238,8 @@ def test_template_alone_decides_on_which_cloud_a_fleet_runs(api: Service) -> Non
     assert (answer.json["account"], answer.json["region"]) == ("lab", "RegionOne")
     (call,) = api.orders()
     assert call[0] == "launch"
-    order = api.ledger.fleets.order(answer.json["operation"])
-    assert (order.networks, dict(order.hints), order.subnets) == (
+    spec = api.ledger.fleets.launch_spec(answer.json["operation"])
+    assert (spec.networks, dict(spec.hints), spec.subnets) == (
         ("lab-net",),
         {"group": "g-1"},
         (),

@@ -21,9 +21,9 @@ from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Pause
 from curfew.orchestration import jobs
 from curfew.providers.memory import MemoryProvider
-from curfew.schemas.messages import SweepRequest, WorkRequest
+from curfew.schemas.messages import Job, SweepRequest
 from curfew.sweep import continuation, execution
-from curfew.sweep.executor import run
+from curfew.sweep.executor import run_sweep
 from tests.builders import HERE, an_id
 from tests.night import Time
 
@@ -46,7 +46,7 @@ class House:
     time: Time = field(default_factory=lambda: Time(at=NIGHT))
     cloud: MemoryProvider = field(default_factory=lambda: MemoryProvider(target=HERE))
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
-    queue: list[WorkRequest] = field(default_factory=list)
+    queue: list[Job] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class House:
             id_ = an_id(number)
             self.cloud.instances[id_] = Instance(
                 id=id_, target=HERE, zone="ab"[number % 2], state=State.RUNNING,
-                instance_type="t2.micro", launched_at=NIGHT - timedelta(hours=9), tags={"env": "dev"},
+                instance_type="t2.micro", started_at=NIGHT - timedelta(hours=9), tags={"env": "dev"},
             )  # fmt: skip
         for name in CALLS:
             setattr(self.cloud, name, self._slow(getattr(self.cloud, name)))
@@ -74,7 +74,7 @@ class House:
             ledger=self.ledger,
             provider=lambda _region, _account="": self.cloud,
             regions=lambda _account="": frozenset({HERE.region}),
-            defer=self.queue.append,
+            enqueue=self.queue.append,
             now=self.time.now,
             sleep=self.time.sleep,
         )
@@ -84,11 +84,13 @@ class House:
         app = self.app
         request = SweepRequest(policy="nightly", schedule="nightly", scheduled_at=NIGHT)
         (one,) = app.sweeps(request, deadline=self.time.at + timedelta(seconds=seconds))
-        self.reports.append(continuation.hand_on(one, run(one, Mode.ACT), app.defer))
+        self.reports.append(
+            continuation.schedule_continuation(one, run_sweep(one, Mode.ACT), app.enqueue)
+        )
         return self.reports[-1]
 
-    def deliver(self, message: WorkRequest, seconds: float = 600) -> Report | str:
-        done = jobs.carry_out(self.app, message, deadline=self.time.at + timedelta(seconds=seconds))
+    def deliver(self, message: Job, seconds: float = 600) -> Report | str:
+        done = jobs.run_job(self.app, message, deadline=self.time.at + timedelta(seconds=seconds))
         if isinstance(done, Report):
             self.reports.append(done)
         return done
@@ -184,11 +186,11 @@ def test_sweep_stops_after_the_maximum_attempts_and_says_so(make: Callable[[], H
 
     hops = finish(house, 15)  # too little for any batch
 
-    assert hops == continuation.HOPS
+    assert hops == continuation.MAX_ATTEMPTS
     last = house.reports[-1]
     assert last.status is Status.STOPPED
     assert last.failed
-    assert f"{continuation.HOPS} others have carried it on already" in last.problem
+    assert f"{continuation.MAX_ATTEMPTS} others have carried it on already" in last.problem
     assert house.ledger.watermark(HERE, "nightly", "nightly") is None
 
 
@@ -207,7 +209,7 @@ def test_duplicate_continuation_finds_nothing_left(make: Callable[[], House]) ->
 def test_sweep_stops_without_a_working_queue(
     make: Callable[[], House],
 ) -> None:
-    def shut(_work: WorkRequest) -> None:
+    def shut(_work: Job) -> None:
         raise QueueError("gone")
 
     for defer in (None, shut):
@@ -215,7 +217,7 @@ def test_sweep_stops_without_a_working_queue(
         app = house.app
         request = SweepRequest(policy="nightly")
         (one,) = app.sweeps(request, deadline=house.time.at + timedelta(seconds=26))
-        report = continuation.hand_on(one, run(one, Mode.ACT), defer)
+        report = continuation.schedule_continuation(one, run_sweep(one, Mode.ACT), defer)
         assert report.status is Status.STOPPED
         assert ("could not be handed on: gone" in report.problem) == (defer is shut)
 
@@ -272,7 +274,7 @@ def test_stale_continuation_or_one_of_other_policies_is_refused(
     with pytest.raises(ConflictError, match="other policies"):
         house.deliver(message)
     house.path.write_text(FILE)
-    house.time.at += continuation.KEPT + timedelta(seconds=1)
+    house.time.at += continuation.LIFETIME + timedelta(seconds=1)
     with pytest.raises(ConflictError, match="lay too long"):
         house.deliver(message)
 

@@ -19,9 +19,9 @@ from curfew.core.target import Mode
 from curfew.handlers import sweep as handler
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Pause, PlanStep
-from curfew.schemas.messages import SweepRequest, WorkRequest
-from curfew.sweep.continuation import HOPS
-from curfew_simulator.cloud.history import Call
+from curfew.schemas.messages import Job, SweepRequest
+from curfew.sweep.continuation import MAX_ATTEMPTS
+from curfew_simulator.cloud.history import CallRecord
 from demo.__main__ import Context
 from tests.builders import HERE, NOW, an_id
 from tests.cloud import SimulatedEc2, a_machine, refusal
@@ -69,7 +69,7 @@ class Stack:
     policies: PolicyFile
     machines: int = 5
     time: Time = field(default_factory=Time)
-    sent: list[WorkRequest] = field(default_factory=list)
+    sent: list[Job] = field(default_factory=list)
     queue: bool = True
     mode: Mode = Mode.ACT
     calls: int = 0
@@ -84,7 +84,7 @@ class Stack:
         self.cloud.world.every_call(self.arrived)
         self.ledger = MemoryLedger()
 
-    def arrived(self, call: Call) -> None:
+    def arrived(self, call: CallRecord) -> None:
         if call.service == "ec2":
             self.tick("cloud")
 
@@ -106,14 +106,14 @@ class Stack:
             ledger=ledger,
             provider=lambda _region, _account="": provider,
             regions=lambda _account="": frozenset({HERE.region}),
-            defer=self.send if self.queue else None,
+            enqueue=self.send if self.queue else None,
             now=self.time.now,
             sleep=self.time.sleep,
         )
 
-    def send(self, work: WorkRequest) -> None:
+    def send(self, job: Job) -> None:
         self.tick("send")
-        self.sent.append(work)
+        self.sent.append(job)
 
     def leave(self, seconds: int) -> Callable[[], None]:
         """So much of the invocation's time is left from now on."""
@@ -136,7 +136,7 @@ class Stack:
         request = SweepRequest(policy="nightly", schedule=SCHEDULE, scheduled_at=self.time.at)
         return self.invoke(lambda: handler.sweep(request, Context(), self.app))
 
-    def deliver(self, work: WorkRequest) -> bool:
+    def deliver(self, work: Job) -> bool:
         record = {
             "messageId": "m", "receiptHandle": "r", "body": work.model_dump_json(exclude_none=True),
             "attributes": {}, "messageAttributes": {}, "eventSource": "aws:sqs",
@@ -144,7 +144,9 @@ class Stack:
         }  # fmt: skip
         answers: list[Any] = []
         well = self.invoke(
-            lambda: answers.append(handler.carry_on({"Records": [record]}, Context(), self.app))
+            lambda: answers.append(
+                handler.handle_messages({"Records": [record]}, Context(), self.app)
+            )
         )
         return well and answers == [{"batchItemFailures": []}]
 
@@ -259,13 +261,13 @@ def test_sweep_interrupted_repeatedly_at_one_call_still_finishes(
             stack.all_once()
         else:
             # No attempt gets anything done, and after the eighth there is no other.
-            assert well == [True] * (HOPS - 1) + [False]
+            assert well == [True] * (MAX_ATTEMPTS - 1) + [False]
             assert max(stack.ordered.values(), default=0) <= 1
             assert stack.ledger.watermark(HERE, "nightly", SCHEDULE) is None
             stack.time.at = NOW + timedelta(days=1)
             assert stack.sweep()
             assert stack.ordered == Counter(an_id(n) for n in range(1, 6))
-    assert {1, HOPS} < hops
+    assert {1, MAX_ATTEMPTS} < hops
 
 
 def test_next_scheduled_sweep_finds_everything_after_any_crash(
@@ -301,7 +303,7 @@ def cut(policies: PolicyFile, *, after: int = 10, **more: Any) -> Stack:
     stack.at[first_order(whole(policies)) + after] = stack.leave(40)
     assert stack.sweep()
     (work,) = stack.sent
-    assert work == WorkRequest(work="resume", id=f"{work.id.removesuffix('-hop-1')}-hop-1")
+    assert work == Job(work="resume", id=f"{work.id.removesuffix('-hop-1')}-hop-1")
     return stack
 
 
@@ -317,7 +319,7 @@ def test_continuation_names_its_root_sweep_and_attempt(
     assert root.status is Status.CONTINUED
     assert not root.failed
     assert root.problem == "4 are carried on by message, the 1st of 8"
-    assert [(hop.root, hop.hop) for hop in hops] == [
+    assert [(hop.root_sweep_id, hop.attempt) for hop in hops] == [
         (root.sweep_id, number) for number in range(1, len(hops) + 1)
     ]
     assert len({report.sweep_id for report in said}) == len(said)
@@ -472,8 +474,8 @@ def test_continuation_cannot_be_read_or_applied_as_a_plan(policies: PolicyFile) 
     (work,) = stack.sent
     before = stack.ordered
 
-    assert not stack.deliver(WorkRequest(work="apply", id=work.id))
-    assert not stack.deliver(WorkRequest(work="plan", id=work.id))
+    assert not stack.deliver(Job(work="apply", id=work.id))
+    assert not stack.deliver(Job(work="plan", id=work.id))
 
     assert stack.ordered == before
     record = stack.ledger.plans.get(work.id)
@@ -484,4 +486,4 @@ def test_continuation_cannot_be_read_or_applied_as_a_plan(policies: PolicyFile) 
 def test_message_of_a_sweep_without_a_continuation_fails(policies: PolicyFile) -> None:
     stack = Stack(policies)
 
-    assert not stack.deliver(WorkRequest(work="resume", id="nothing"))
+    assert not stack.deliver(Job(work="resume", id="nothing"))

@@ -16,7 +16,7 @@ from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep.execution import BATCH
 from curfew.sweep.zone_worker import PATIENCE
 from curfew_simulator.cloud.ec2.machine import Machine
-from curfew_simulator.cloud.faults import Fault, Kind
+from curfew_simulator.cloud.faults import Fault, FaultKind
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
 from tests.cloud import BROKEN, LOST, NOTHING, ORDERS, THROTTLED, SimulatedEc2, a_machine, refusal
 from tests.night import Night, kept, results
@@ -130,8 +130,8 @@ def test_instance_missing_at_recheck_is_kept() -> None:
         {"tags": {"env": "dev", "aws:autoscaling:groupName": "workers"}},
         {"state": "stopped"},
         {"state": "shutting-down"},
-        {"launched_at": NOW - timedelta(minutes=1)},
-        {"launched_at": None},
+        {"started_at": NOW - timedelta(minutes=1)},
+        {"started_at": None},
         {"termination_protected": True},
         {"managed_by": "eks.amazonaws.com"},
     ],
@@ -397,7 +397,7 @@ def test_open_intent_of_an_interrupted_sweep_is_resolved_by_the_next() -> None:
     outcomes = [e.draft for e in night.ledger.entries(HERE) if e.draft.kind is EntryKind.OUTCOME]
     settled = [draft.body["result"] for draft in outcomes if draft.sweep_id == "sweep-1"]
     assert settled == ["verified", "unknown", "unknown"]
-    ended, still, gone = report.settled
+    ended, still, gone = report.resolved_intents
     assert ended.startswith(f"terminate {an_id(1)} by sweep sweep-1: verified: its sweep broke off")
     assert still.endswith("it is still running")
     assert gone.endswith("it is not to be seen")
@@ -526,14 +526,14 @@ class TestWhatAnEffectMayHaveBeenIsNeverDenied:
 
     def test_response_that_omits_the_instance_leaves_the_outcome_unknown(self) -> None:
         night = Night(cloud=SimulatedEc2(*machines(2)))
-        night.cloud.always(Kind.IDLE, *ORDERS)
-        night.cloud.always(Kind.UNNAMED, *ORDERS, ids=frozenset({an_id(1)}))
+        night.cloud.always(FaultKind.IDLE, *ORDERS)
+        night.cloud.always(FaultKind.UNNAMED, *ORDERS, ids=frozenset({an_id(1)}))
 
         assert results(night.sweep()) == {an_id(1): Result.UNKNOWN, an_id(2): Result.ACCEPTED}
 
     def test_instance_that_the_response_omits_is_verified(self) -> None:
         night = Night(cloud=SimulatedEc2(*machines(2)))
-        night.cloud.always(Kind.UNNAMED, *ORDERS, ids=frozenset({an_id(1)}))
+        night.cloud.always(FaultKind.UNNAMED, *ORDERS, ids=frozenset({an_id(1)}))
 
         assert night.sweep().count(Result.VERIFIED) == 2
 
@@ -573,7 +573,7 @@ def test_waiting_ends_before_the_deadline_does() -> None:
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_unreadable_response_loses_no_outcome(nth: int) -> None:
     night = Night(cloud=two_zones())
-    night.cloud.fail("DescribeInstances", Fault(kind=Kind.GARBLED), on=nth)
+    night.cloud.fail("DescribeInstances", Fault(kind=FaultKind.GARBLED), on=nth)
 
     report = night.sweep()
 
@@ -584,7 +584,7 @@ def test_unreadable_response_loses_no_outcome(nth: int) -> None:
 
 def test_call_with_an_unreadable_response_is_verified() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)))
-    night.cloud.fail("TerminateInstances", Fault(kind=Kind.GARBLED), on=1)
+    night.cloud.fail("TerminateInstances", Fault(kind=FaultKind.GARBLED), on=1)
 
     assert night.sweep().count(Result.VERIFIED) == 2
 

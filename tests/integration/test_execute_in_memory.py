@@ -9,7 +9,7 @@ import pytest
 
 from curfew.clock import Clock
 from curfew.core.audit import Draft, EntryKind
-from curfew.core.errors import LedgerError, PacedError, ProviderError
+from curfew.core.errors import LedgerError, ProviderError, RateLimitedError
 from curfew.core.instance import ActionKind, Instance, State
 from curfew.core.plan import Plan, decide
 from curfew.core.target import Target
@@ -22,7 +22,7 @@ from tests.night import Time
 SWEEP = "sweep-7"
 
 
-class Watched(MemoryProvider):
+class Instrumented(MemoryProvider):
     """Notes each look and each order as name, number of instances and in whose name it is made."""
 
     def __init__(self, count: int) -> None:
@@ -82,13 +82,13 @@ class Watched(MemoryProvider):
         )
 
 
-class TwoByTwo(Watched):
+class TwoByTwo(Instrumented):
     """A cloud that takes two instances with one order."""
 
-    capabilities = replace(MemoryProvider.capabilities, order=2)
+    capabilities = replace(MemoryProvider.capabilities, ids_per_call=2)
 
 
-class SlowEnd(Watched):
+class SlowEnd(Instrumented):
     """A cloud on which an end that has begun may still fail."""
 
     capabilities = replace(MemoryProvider.capabilities, ends_for_sure=False)
@@ -108,7 +108,7 @@ def shown(executed: Executed) -> list[tuple[str, str]]:
     ],
 )
 def test_each_action_makes_the_call_of_its_name(kind: ActionKind, end: State) -> None:
-    cloud = Watched(2)
+    cloud = Instrumented(2)
     bound = 2 if kind is ActionKind.TERMINATE else 0
 
     executed = cloud.carry_out(kind)
@@ -158,7 +158,7 @@ def test_call_stays_within_the_batch_limit_and_follows_its_recheck() -> None:
 def test_started_termination_is_verified_only_where_it_always_completes(
     kind: ActionKind, begun: State, end: State
 ) -> None:
-    sure, slow = Watched(1), SlowEnd(1)
+    sure, slow = Instrumented(1), SlowEnd(1)
     for cloud in (sure, slow):
         # The fourth call is the first look for the end.
         cloud.before = {4: partial(cloud.show, begun), 5: partial(cloud.show, end)}
@@ -169,7 +169,7 @@ def test_started_termination_is_verified_only_where_it_always_completes(
 
 
 def test_age_known_only_to_the_plan_counts_at_recheck() -> None:
-    cloud = Watched(1)
+    cloud = Instrumented(1)
     first_seen = replace(cloud.instances[an_id(1)], first_seen_at=NOW - timedelta(days=9))
     plan = decide([first_seen], a_policy(older_than=timedelta(days=3)), NOW)
 
@@ -177,7 +177,7 @@ def test_age_known_only_to_the_plan_counts_at_recheck() -> None:
 
 
 def test_batch_whose_recheck_takes_too_long_is_split() -> None:
-    cloud = Watched(3)
+    cloud = Instrumented(3)
     cloud.before = {1: cloud.slow, 3: cloud.slow}
 
     executed = cloud.carry_out()
@@ -198,7 +198,7 @@ def test_batch_whose_recheck_takes_too_long_is_split() -> None:
 
 def test_rate_limited_call_is_made_next_after_a_recheck() -> None:
     def keep_back() -> None:
-        raise PacedError("looked at again first")
+        raise RateLimitedError("looked at again first")
 
     cloud = TwoByTwo(3)
     cloud.before = {3: keep_back}
@@ -230,7 +230,7 @@ class Full(MemoryLedger):
 def test_outcomes_that_the_ledger_refuses_are_the_problem_of_the_run() -> None:
     ledger = Full()
 
-    executed = Watched(1).carry_out(ledger=ledger)
+    executed = Instrumented(1).carry_out(ledger=ledger)
 
     assert shown(executed) == [("verified", "seen terminated")]
     assert executed.problem == "outcomes are not written down: the table is full"

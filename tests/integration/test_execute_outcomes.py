@@ -11,7 +11,7 @@ from curfew.core.plan import Plan
 from curfew.core.report import Outcome, Report, Result
 from curfew.sweep.execution import Executed, execute
 from curfew_simulator.cloud.ec2.machine import Machine
-from curfew_simulator.cloud.faults import Kind
+from curfew_simulator.cloud.faults import FaultKind
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
 from tests.cloud import BROKEN, ORDERS, THROTTLED, SimulatedEc2, a_machine, refusal
 from tests.night import Night, leased, results
@@ -204,7 +204,7 @@ def test_plan_without_actions_makes_no_call_and_has_no_problem() -> None:
 @pytest.mark.parametrize(("left", "last"), [(70, 30), (69, 16)])
 def test_verification_stops_while_there_is_time_to_record_outcomes(left: int, last: int) -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)), deadline=NOW + timedelta(seconds=left))
-    night.cloud.always(Kind.IDLE, *ORDERS)
+    night.cloud.always(FaultKind.IDLE, *ORDERS)
 
     outcome = of(night.sweep(), ONE)
 
@@ -219,8 +219,8 @@ def test_verified_outcome_names_the_state() -> None:
 
 def test_outcome_of_an_instance_missing_from_the_response_says_so() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
-    night.cloud.always(Kind.IDLE, *ORDERS)
-    night.cloud.always(Kind.UNNAMED, *ORDERS, ids=frozenset({ONE}))
+    night.cloud.always(FaultKind.IDLE, *ORDERS)
+    night.cloud.always(FaultKind.UNNAMED, *ORDERS, ids=frozenset({ONE}))
 
     assert of(night.sweep(), ONE).detail == "the cloud's answer did not name it"
 
@@ -326,7 +326,7 @@ def test_ledger_records_which_instances_ended_and_when() -> None:
 
 def test_ledger_records_no_end_that_was_not_seen() -> None:
     night, _ = expired()
-    night.cloud.always(Kind.IDLE, *ORDERS)
+    night.cloud.always(FaultKind.IDLE, *ORDERS)
 
     assert of(night.sweep(), ONE).result is Result.ACCEPTED
     assert {member.ended_at for member in night.ledger.fleets.members("op-lab")} == {None}

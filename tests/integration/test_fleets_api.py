@@ -26,7 +26,7 @@ from curfew.handlers import http_api
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Key, Pause
 from curfew.orchestration import jobs
-from curfew.schemas.messages import WorkRequest
+from curfew.schemas.messages import Job
 from tests.builders import HERE, NOW, an_id, an_instance
 from tests.http import (
     ADMINISTRATOR,
@@ -123,14 +123,14 @@ def test_concurrent_requests_with_one_key_create_one_fleet(api: Service) -> None
 
     def meanwhile(asked: Any, *, by: str) -> Any:
         (fleet,) = ledger.fleets.page(limit=9).items
-        wish = api.app.wish(
+        spec = api.app.fleet_spec(
             "pair",
             name=fleet.name,
             owner=OWNER,
             expires_at=fleet.expires_at,
             key=scope[0],
         )
-        found.append(begin(wish, provider=api.cloud, ledger=ledger, now=NOW))
+        found.append(begin(spec, provider=api.cloud, ledger=ledger, now=NOW))
         found.append(jobs.launch(api.app, found[0], deadline=None))
         return launch(asked, by=by)
 
@@ -276,10 +276,10 @@ def test_slow_launch_is_accepted_and_continued(api: Service) -> None:
     assert begun.status == 202
     assert begun.headers["Location"] == f"/fleets/{MINE}"
     assert begun.json["step"] == "launching"
-    assert api.put_off == [
-        WorkRequest(work="launch", id=begun.json["operation"], fleet=MINE),
+    assert api.enqueued == [
+        Job(work="launch", id=begun.json["operation"], fleet=MINE),
     ]
-    jobs.carry_out(api.app, api.put_off[0], deadline=None)
+    jobs.run_job(api.app, api.enqueued[0], deadline=None)
     looked = api.ask("GET", f"/fleets/{MINE}")
     assert (looked.json["step"], len(looked.json["instances"])) == ("launched", 2)
     assert len(running(api)) == 2
@@ -446,7 +446,7 @@ def test_large_fleet_is_terminated_through_the_queue(api: Service) -> None:
     assert (begun.json["fleet"]["ending"], begun.json["sweep"]) == (True, None)
     assert (again.status, again.headers["Retry-After"]) == (409, "30")
     assert renewed.status == 409
-    assert api.put_off == [WorkRequest(work="terminate", id=begun.json["sweep_id"], fleet=MINE)]
+    assert api.enqueued == [Job(work="terminate", id=begun.json["sweep_id"], fleet=MINE)]
 
 
 def test_while_paused_no_fleet_is_ended(api: Service) -> None:
@@ -601,7 +601,7 @@ def test_large_plan_is_applied_through_the_queue() -> None:
 
     assert (begun.status, begun.json["step"]) == (202, "applying")
     assert begun.headers["Location"] == f"/sweeps/{plan['id']}"
-    assert api.put_off == [WorkRequest(work="apply", id=plan["id"])]
+    assert api.enqueued == [Job(work="apply", id=plan["id"])]
     assert api.orders() == []
     assert applied(api, plan).status == 409
 
@@ -619,7 +619,7 @@ def test_slow_listing_continues_through_the_queue(api: Service) -> None:
 
     assert (begun.status, begun.json["step"], begun.json["summary"]) == (202, "planning", None)
     assert begun.headers["Location"] == f"/sweeps/{begun.json['id']}"
-    assert api.put_off == [WorkRequest(work="plan", id=begun.json["id"])]
+    assert api.enqueued == [Job(work="plan", id=begun.json["id"])]
     assert applied(api, begun.json).status == 409
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from curfew.config import policy_file
 from curfew.config.settings import SHIPPED_POLICIES
-from curfew.ledger.records import PlanRecord
+from curfew.ledger.records import StoredPlan
 from curfew.orchestration.jobs import make_plan
 from tests.builders import NOW, an_instance
 from tests.http import ADMINISTRATOR, OWNER, Reply, Service
@@ -40,7 +40,7 @@ def seeded(*, launched: bool) -> Service:
     api = Service(file=policy_file.load(SHIPPED_POLICIES))
     api.add(an_instance(50), an_instance(51, tags={"env": "dev", "owner": "kim"}))
     app = api.app
-    record = PlanRecord(
+    record = StoredPlan(
         id=PLAN,
         policy="nightly",
         policy_version=api.file.version,

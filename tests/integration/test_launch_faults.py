@@ -14,7 +14,7 @@ import pytest
 from curfew.core.errors import LedgerError
 from curfew.core.lease import Step
 from curfew.fleets.launcher import LOCK
-from curfew_simulator.cloud.faults import Fault, Kind
+from curfew_simulator.cloud.faults import Fault, FaultKind
 from tests.builders import HERE
 from tests.cloud import LOST, NOTHING, THROTTLED, UNSEEN, refusal
 from tests.launches import FIRST, SECOND, Launching, Trouble
@@ -87,8 +87,8 @@ CASES = [
         trouble=many(failing(NOTHING, times=2), failing(LOST, on=3)),
         calls=3,
     ),
-    Case(name="the cloud's own trouble after the effect", trouble=failing(Fault(kind=Kind.ERROR_AFTER))),
-    Case(name="an answer that cannot be read", trouble=failing(Fault(kind=Kind.GARBLED))),
+    Case(name="the cloud's own trouble after the effect", trouble=failing(Fault(kind=FaultKind.ERROR_AFTER))),
+    Case(name="an answer that cannot be read", trouble=failing(Fault(kind=FaultKind.GARBLED))),
     Case(
         name="throttled",
         trouble=failing(THROTTLED, times=2),

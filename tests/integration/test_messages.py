@@ -21,7 +21,7 @@ from curfew.core.errors import QueueError
 from curfew.core.lease import Fleet, Step
 from curfew.fleets import launcher, lifecycle
 from curfew.handlers.sweep import handler
-from curfew.ledger.records import Key, PlanRecord, PlanStep
+from curfew.ledger.records import Key, PlanStep, StoredPlan
 from curfew.orchestration import jobs
 from curfew.sweep.run_state import SHELF_LIFE
 from demo import world
@@ -75,7 +75,7 @@ def failures(answer: dict[str, Any]) -> list[str]:
 
 def a_fleet(app: App, name: str = "lab", *, count: int = 2) -> Fleet:
     entry = app.policies.fleet("t2-pair")
-    wish = app.wish(
+    spec = app.fleet_spec(
         "t2-pair",
         name=name,
         entry=entry.model_copy(update={"count": entry.count.model_copy(update={"max": 100})}),
@@ -85,12 +85,12 @@ def a_fleet(app: App, name: str = "lab", *, count: int = 2) -> Fleet:
         key=Key(scope=name, body=""),
     )
     return lifecycle.begin(
-        wish, provider=app.provider(world.REGION), ledger=app.ledger, now=app.now()
+        spec, provider=app.provider(world.REGION), ledger=app.ledger, now=app.now()
     )
 
 
 def launched(app: App, begun: Fleet) -> Fleet:
-    return launcher.carry_on(
+    return launcher.continue_launch(
         begun,
         worker="test",
         provider=app.provider(world.REGION),
@@ -106,9 +106,9 @@ def running() -> int:
     return sum(len(reservation["Instances"]) for reservation in answer["Reservations"])
 
 
-def a_plan(app: App, policy: str = "nightly") -> PlanRecord:
+def a_plan(app: App, policy: str = "nightly") -> StoredPlan:
     now = app.now()
-    record = PlanRecord(
+    record = StoredPlan(
         id=app.new_id(),
         policy=policy,
         policy_version=app.policies.version,
@@ -168,7 +168,7 @@ def test_large_fleet_is_terminated_at_once_if_the_queue_fails(app: App) -> None:
 
     lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
 
-    _, report = jobs.end(replace(app, defer=broken), lab, caller=KIM, deadline=None)
+    _, report = jobs.end(replace(app, enqueue=broken), lab, caller=KIM, deadline=None)
 
     assert report is not None
     assert running() == 0
@@ -176,14 +176,14 @@ def test_large_fleet_is_terminated_at_once_if_the_queue_fails(app: App) -> None:
 
 def test_lease_sweep_covers_every_region_with_a_fleet(app: App) -> None:
     abroad = "eu-west-1"
-    wish = app.wish(
+    spec = app.fleet_spec(
         "t2-pair",
         name="abroad",
         owner=KIM.id,
         expires_at=app.now() + timedelta(hours=1),
         key=Key(scope="abroad", body=""),
     )
-    begun = lifecycle.begin(wish, provider=app.provider(abroad), ledger=app.ledger, now=app.now())
+    begun = lifecycle.begin(spec, provider=app.provider(abroad), ledger=app.ledger, now=app.now())
     assert jobs.launch(app, begun, deadline=None).step is Step.LAUNCHED
 
     with time_machine.travel(app.now() + timedelta(hours=2)):

@@ -75,7 +75,7 @@ def trace(api: Service, plan: str) -> list[Any]:
         ledger.paused(),
         ledger.plans.get(plan),
         ledger.watermark(target, "nightly"),
-        list(api.put_off),
+        list(api.enqueued),
     ]
 
 

@@ -15,8 +15,8 @@ from curfew.core.instance import Instance, State
 from curfew.core.target import Mode
 from curfew.handlers import sweep
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.records import Pause, Round
-from curfew.orchestration.scheduler import due
+from curfew.ledger.records import Pause, ScheduleRun
+from curfew.orchestration.scheduler import next_due
 from curfew.providers.memory import MemoryProvider
 from curfew.schemas.messages import SweepRequest, TickRequest
 from tests.builders import HERE, an_id
@@ -65,7 +65,7 @@ class House:
         id_ = an_id(number)
         self.cloud.instances[id_] = Instance(
             id=id_, target=HERE, zone="a", state=State.RUNNING, instance_type="t2.micro",
-            launched_at=self.time.at - timedelta(hours=9), tags={"env": "dev"},
+            started_at=self.time.at - timedelta(hours=9), tags={"env": "dev"},
         )  # fmt: skip
         return id_
 
@@ -74,7 +74,7 @@ class House:
 
     def due(self) -> list[str]:
         app = self.app
-        found = [due(app, one, self.time.now()) for one in app.policies.schedules()]
+        found = [next_due(app, one, self.time.now()) for one in app.policies.schedules()]
         return [request.schedule for request in found if request]
 
     @property
@@ -167,18 +167,18 @@ def test_failed_schedule_does_not_block_another(
 def test_one_of_two_concurrent_ticks_starts_the_sweep(house: House) -> None:
     app = house.app
     nightly = app.policies.schedules()[0]
-    first = due(app, nightly, NIGHT)
-    house.ledger._rounds.clear()  # as the second one has read it
-    begun = house.ledger.begin
+    first = next_due(app, nightly, NIGHT)
+    house.ledger._schedule_runs.clear()  # as the second one has read it
+    begun = house.ledger.begin_schedule_run
     assert first is not None
 
-    def late(round_: Round, *, after: Round | None) -> bool:
-        other = replace(round_, mark="another")
+    def late(run: ScheduleRun, *, after: ScheduleRun | None) -> bool:
+        other = replace(run, run_id="another")
         assert begun(other, after=None)
-        return begun(round_, after=after)
+        return begun(run, after=after)
 
-    house.ledger.begin = late  # type: ignore[method-assign]
-    assert due(app, nightly, NIGHT) is None
+    house.ledger.begin_schedule_run = late  # type: ignore[method-assign]
+    assert next_due(app, nightly, NIGHT) is None
 
 
 def test_paused_scheduler_starts_nothing_and_the_window_waits(house: House) -> None:

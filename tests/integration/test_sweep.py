@@ -15,10 +15,10 @@ from curfew.core.report import Result, Status
 from curfew.core.target import Mode, Target
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Pause
-from curfew.orchestration.admission import LATEST, permitted, refuse_stale
+from curfew.orchestration.admission import MAX_LATENESS, effective_mode, reject_stale
 from curfew.schemas.messages import SweepRequest
 from curfew_simulator.cloud.ec2.machine import Machine
-from curfew_simulator.cloud.faults import Fault, Kind
+from curfew_simulator.cloud.faults import Fault, FaultKind
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
 from tests.cloud import BROKEN, NOTHING, THROTTLED, SimulatedEc2, a_machine, refusal
 from tests.night import Night, kept, results
@@ -41,7 +41,7 @@ class Unreachable(MemoryLedger):
         return object.__getattribute__(self, name)
 
 
-METHODS = ["paused", "witness", "reserve", "append", "open_intents", "watermark"]
+METHODS = ["paused", "record_first_seen", "reserve", "append", "open_intents", "watermark"]
 
 
 @pytest.mark.parametrize("methods", [*([name] for name in METHODS), METHODS], ids="+".join)
@@ -104,8 +104,8 @@ def test_listing_without_a_response_is_incomplete() -> None:
 
 def test_empty_pages_are_ordinary_pages() -> None:
     night = Night(cloud=SimulatedEc2(*machines(5), page_size=2))
-    night.cloud.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE), on=1)
-    night.cloud.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE), on=3)
+    night.cloud.fail("DescribeInstances", Fault(kind=FaultKind.EMPTY_PAGE), on=1)
+    night.cloud.fail("DescribeInstances", Fault(kind=FaultKind.EMPTY_PAGE), on=3)
 
     report = night.sweep()
 
@@ -341,23 +341,25 @@ def test_every_candidate_is_accounted_for() -> None:
     ],
 )
 def test_a_request_can_only_weaken_the_mode(stack: Mode, asked: Mode | None, runs: Mode) -> None:
-    assert permitted(stack, asked) is runs
+    assert effective_mode(stack, asked) is runs
 
 
 def test_a_request_cannot_make_a_reporting_stack_act() -> None:
     with pytest.raises(RequestError, match='asks for mode "act"'):
-        permitted(Mode.REPORT, Mode.ACT)
+        effective_mode(Mode.REPORT, Mode.ACT)
 
 
-@pytest.mark.parametrize("late", [LATEST + timedelta(seconds=1), -LATEST - timedelta(seconds=1)])
+@pytest.mark.parametrize(
+    "late", [MAX_LATENESS + timedelta(seconds=1), -MAX_LATENESS - timedelta(seconds=1)]
+)
 def test_a_trigger_at_the_wrong_time_is_refused(late: timedelta) -> None:
     request = SweepRequest(policy="nightly", schedule="s", scheduled_at=NOW)
 
     with pytest.raises(StaleTriggerError, match="2026-03-04T02:00:00"):
-        refuse_stale(request, NOW + late)
-    refuse_stale(request, NOW + timedelta(minutes=59))
+        reject_stale(request, NOW + late)
+    reject_stale(request, NOW + timedelta(minutes=59))
     with pytest.raises(StaleTriggerError):
-        refuse_stale(request, NOW + timedelta(minutes=61))
+        reject_stale(request, NOW + timedelta(minutes=61))
 
 
 def test_instance_store_or_spot_instance_is_never_stopped() -> None:
@@ -381,7 +383,7 @@ def test_an_instance_that_is_listed_twice_counts_once() -> None:
         ),
         policy=a_policy(limits=replace(NO_LIMITS, percent=20)),
     )
-    night.cloud.always(Kind.TWICE, "DescribeInstances")
+    night.cloud.always(FaultKind.TWICE, "DescribeInstances")
 
     report = night.sweep()
 
@@ -400,7 +402,7 @@ def test_internal_error_while_planning_is_a_failed_report() -> None:
 
 
 class Confused(MemoryLedger):
-    def witness(self, *_: Any) -> Any:
+    def record_first_seen(self, *_: Any) -> Any:
         raise KeyError("since")
 
 

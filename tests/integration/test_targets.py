@@ -92,7 +92,7 @@ class Estate:
         id_ = an_id(len(self.clouds) * 100 + len(cloud.instances))
         cloud.instances[id_] = Instance(
             id=id_, target=cloud.target, zone="a", state=State.RUNNING, instance_type="t2.micro",
-            launched_at=self.time.at - timedelta(hours=9), tags={"env": "dev"},
+            started_at=self.time.at - timedelta(hours=9), tags={"env": "dev"},
         )  # fmt: skip
         return id_
 
@@ -230,7 +230,7 @@ class TestDispatch:
         def broken(*_: object) -> Any:
             raise LedgerError("gone")
 
-        monkeypatch.setattr(MemoryLedger, "covered", broken)
+        monkeypatch.setattr(MemoryLedger, "completed_targets", broken)
         with pytest.raises(LedgerError):
             estate.ask()
         assert estate.sent == []
@@ -339,7 +339,7 @@ class TestMessages:
         def broken(*_: object) -> Any:
             raise KeyError("oops")
 
-        monkeypatch.setattr(App, "knows", broken)
+        monkeypatch.setattr(App, "contains", broken)
         capsys.readouterr()
         with caplog.at_level(logging.ERROR, logger="curfew"):
             assert not estate.deliver(message)
@@ -395,11 +395,11 @@ class TestNever:
         assert len(places) == 4
         policy = app.policies.policy("leases")
         for place in places:
-            assert app.knows(place, policy)
-            assert not app.knows(replace(place, account=SPARED), policy)
+            assert app.contains(place, policy)
+            assert not app.contains(replace(place, account=SPARED), policy)
 
     def test_launch_is_refused_where_no_lease_would_be_enforced(self, estate: Estate) -> None:
         estate.targets = f'{{ accounts: ["{OTHER}"], never: ["{HERE.account}"] }}'
         with pytest.raises(RequestError, match=f"nothing is launched in {HERE.account}") as caught:
-            estate.app.wish("pair")
+            estate.app.fleet_spec("pair")
         assert "targets.never" in str(caught.value)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from curfew.clock import Clock
-from curfew.concurrency import Abreast, Piece, in_turn, threads
+from curfew.concurrency import Task, TaskRunner, run_in_threads, run_sequentially
 from curfew.core.audit import EntryKind, broken
-from curfew.core.errors import PacedError, RefusedError, ThrottledError
+from curfew.core.errors import RateLimitedError, RefusedError, ThrottledError
 from curfew.core.instance import State
 from curfew.core.plan import Plan
 from curfew.core.report import Report, Result, Status
@@ -22,16 +22,16 @@ from curfew.ledger.records import Pause
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep.executor import act
 from curfew.sweep.planner import plan
-from curfew.sweep.run_state import Run
+from curfew.sweep.run_state import RunState
 from curfew.sweep.zone_worker import PATIENCE
-from curfew_simulator.cloud.faults import Kind
+from curfew_simulator.cloud.faults import FaultKind
 from tests.builders import HERE, NOW, an_id
 from tests.cloud import ORDERS, SimulatedEc2, a_machine, asked
 from tests.night import Night, leased, results
 
 A, B = "eu-central-1a", "eu-central-1b"
 WAIT = 20
-FOUR = threads(4)
+FOUR = run_in_threads(4)
 
 
 def nothing(_ids: Sequence[str]) -> None:
@@ -76,10 +76,10 @@ def a_night(*zones: tuple[str, int]) -> Night:
     )
 
 
-def swept(night: Night, *, abreast: Abreast = FOUR, **meddling: Any) -> Report:
+def swept(night: Night, *, run_tasks: TaskRunner = FOUR, **interruptions: Any) -> Report:
     prepared = night.prepared()
-    provider: Any = Meddled(prepared.provider, **meddling)  # type: ignore[arg-type]
-    sweep = replace(prepared, provider=provider, abreast=abreast)
+    provider: Any = Meddled(prepared.provider, **interruptions)  # type: ignore[arg-type]
+    sweep = replace(prepared, provider=provider, run_tasks=run_tasks)
     return act(sweep, plan(sweep))
 
 
@@ -101,14 +101,14 @@ class Halted(Event):
 
 @pytest.fixture
 def halted(monkeypatch: pytest.MonkeyPatch) -> Halted:
-    was, happened = Run.halt, Halted()
+    was, happened = RunState.abort, Halted()
 
-    def halt(self: Run, reason: str, **more: Any) -> None:
+    def halt(self: RunState, reason: str, **more: Any) -> None:
         was(self, reason, **more)
         happened.reasons.append(reason)
         happened.set()
 
-    monkeypatch.setattr(Run, "halt", halt)
+    monkeypatch.setattr(RunState, "abort", halt)
     return happened
 
 
@@ -138,12 +138,14 @@ def plan_of(night: Night) -> Plan:
     return made
 
 
-@pytest.mark.parametrize(("abreast", "overlap"), [(threads(4), True), (in_turn, False)])
-def test_two_zones_are_called_concurrently(abreast: Abreast, overlap: bool) -> None:
+@pytest.mark.parametrize(
+    ("run_tasks", "overlap"), [(run_in_threads(4), True), (run_sequentially, False)]
+)
+def test_two_zones_are_called_concurrently(run_tasks: TaskRunner, overlap: bool) -> None:
     night = a_night((A, 2), (B, 2))
     both = Barrier(2, timeout=WAIT if overlap else 0.1)
 
-    report = swept(night, abreast=abreast, order=lambda _ids: both.wait() and None)
+    report = swept(night, run_tasks=run_tasks, order=lambda _ids: both.wait() and None)
 
     assert (report.count(Result.VERIFIED) == 4) == overlap
 
@@ -230,7 +232,7 @@ def test_instance_missing_from_terminate_response_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     night = a_night((A, 1), (B, 1))
-    night.cloud.always(Kind.IDLE, *ORDERS)
+    night.cloud.always(FaultKind.IDLE, *ORDERS)
     was = Ec2Provider.terminate
 
     def terminate(self: Ec2Provider, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
@@ -265,7 +267,7 @@ def test_unknown_error_in_one_zone_outranks_the_deadline_in_another(
 
 def test_deadline_is_reported_once_and_outranks_nothing() -> None:
     night = a_night((A, 1))
-    run = Run(
+    state = RunState(
         plan_of(night),
         sweep_id="sweep-1",
         provider=night.cloud.provider(),
@@ -273,14 +275,14 @@ def test_deadline_is_reported_once_and_outranks_nothing() -> None:
         clock=Clock(now=night.time.now, sleep=night.time.sleep),
     )
 
-    run.halt("out of time", cut=True)
-    run.halt("out of time once more", cut=True)
-    assert (run.halted, run.cut) == ("out of time", True)
+    state.abort("out of time", cut=True)
+    state.abort("out of time once more", cut=True)
+    assert (state.abort_reason, state.cut) == ("out of time", True)
 
-    run.halt("not today")
-    run.halt("out of time", cut=True)
-    run.halt("nor tomorrow")
-    assert (run.halted, run.cut) == ("not today", False)
+    state.abort("not today")
+    state.abort("out of time", cut=True)
+    state.abort("nor tomorrow")
+    assert (state.abort_reason, state.cut) == ("not today", False)
 
 
 def test_call_delayed_by_the_rate_limit_gets_no_extra_attempts() -> None:
@@ -290,7 +292,7 @@ def test_call_delayed_by_the_rate_limit_gets_no_extra_attempts() -> None:
     def order(_ids: Sequence[str]) -> None:
         tried.append("paced" if len(tried) % 2 else "throttled")
         if tried[-1] == "paced":
-            raise PacedError("looked at again first")
+            raise RateLimitedError("looked at again first")
         raise ThrottledError("too fast")
 
     report = swept(night, order=order)
@@ -304,9 +306,9 @@ def test_call_that_the_rate_limit_delays_too_long_stops_the_run() -> None:
     night = a_night((A, 1), (B, 1))
 
     def order(_ids: Sequence[str]) -> None:
-        raise PacedError("in 99 seconds", late=True)
+        raise RateLimitedError("in 99 seconds", late=True)
 
-    report = swept(night, abreast=in_turn, order=order)
+    report = swept(night, run_tasks=run_sequentially, order=order)
 
     assert report.count(Result.NOT_ATTEMPTED) == 2
     assert report.status is Status.STOPPED
@@ -373,7 +375,7 @@ def test_interrupted_caller_stops_its_zone_workers(halted: Halted) -> None:
     begun = Event()
     working: list[Thread] = []
 
-    def left_alone(pieces: Sequence[Piece]) -> None:
+    def left_alone(pieces: Sequence[Task]) -> None:
         working.append(Thread(target=pieces[0]))
         working[0].start()
         assert begun.wait(WAIT)
@@ -384,7 +386,7 @@ def test_interrupted_caller_stops_its_zone_workers(halted: Halted) -> None:
         assert halted.wait(WAIT)
 
     with pytest.raises(KeyboardInterrupt):
-        swept(night, abreast=left_alone, order=order)
+        swept(night, run_tasks=left_alone, order=order)
 
     working[0].join()
     assert [len(ids) for _, ids in night.cloud.orders] == [20]
@@ -409,7 +411,7 @@ def test_each_zone_signs_only_with_credentials_for_its_instances() -> None:
     events = provider._act.meta.events
     events.register("before-call.ec2", issued)
     events.register_first("before-send.ec2", sent)
-    sweep = replace(prepared, abreast=FOUR)
+    sweep = replace(prepared, run_tasks=FOUR)
 
     report = act(sweep, plan(sweep))
 
@@ -477,7 +479,7 @@ class TestThreads:
             with lock:
                 going.discard(number)
 
-        threads(3)([lambda n=n: piece(n) for n in range(12)])  # type: ignore[misc]
+        run_in_threads(3)([lambda n=n: piece(n) for n in range(12)])  # type: ignore[misc]
 
         assert most_at_once == 3
 
@@ -495,7 +497,7 @@ class TestThreads:
 
         pieces = [slow, breaks, *(lambda n=n: begun.append(n) for n in range(50))]
         with pytest.raises(KeyboardInterrupt):
-            threads(2)(pieces)
+            run_in_threads(2)(pieces)
 
         assert ended.is_set()
         assert len(begun) < 50
@@ -509,7 +511,7 @@ class TestThreads:
         monkeypatch.setattr(Thread, "start", refuse)
         done: list[int] = []
 
-        threads(4)([lambda n=n: done.append(n) for n in range(9)])  # type: ignore[misc]
+        run_in_threads(4)([lambda n=n: done.append(n) for n in range(9)])  # type: ignore[misc]
 
         assert done == list(range(9))
 
@@ -532,6 +534,6 @@ class TestThreads:
                 both.wait()
             done.append(number)
 
-        threads(4)([lambda n=n: piece(n) for n in range(9)])  # type: ignore[misc]
+        run_in_threads(4)([lambda n=n: piece(n) for n in range(9)])  # type: ignore[misc]
 
         assert sorted(done) == list(range(9))

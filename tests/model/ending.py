@@ -7,28 +7,28 @@ protocol is the claim.
 
     step             stands for
     list             ``sweep.plan``: ``provider.find``, and ``decide`` on what it shows
-    leases           ``sweep.meant``: ``fleets.leases``; what is not expired is not meant
+    leases           ``planner.select_by_lease``: ``fleets.leases``; what is not expired is not meant
     watermark        ``sweep._swept_already``: ``ledger.watermark``
     pause            ``sweep.act``: ``ledger.paused``
-    open             ``intents.settle``: ``ledger.open_intents``
+    open             ``recovery.resolve_open_intents``: ``ledger.open_intents``
     look-open        the same: ``provider.describe``
     settle           the same: ``ledger.append``
     reserve          ``sweep._within_the_day``: ``ledger.reserve``
-    batch            ``lane.carry_out``: ``run.may_go_on`` reads ``ledger.paused``
-    look             ``lane._look``: ``provider.describe``, and ``decide`` on what it shows
+    batch            ``zone_worker.process_batch``: ``run_state.may_continue`` reads ``ledger.paused``
+    look             ``zone_worker._recheck``: ``provider.describe``, and ``decide`` on what it shows
     look-leases      the same: ``fleets.leases``
-    claim            ``lane._claim``: ``fleets.claim`` with ``expired``, once for the fleet
-    intents          ``lane._write_intents``: ``ledger.append``
-    pause-intents    ``lane.carry_out``: ``run.may_go_on`` once more
-    pause-order      ``lane._order_all``: ``run.may_go_on`` just before the call
-    order            ``lane._order``: ``provider.terminate``; after trouble ``_after_trouble`` looks again
+    claim            ``zone_worker._claim``: ``fleets.claim`` with ``expired``, once for the fleet
+    intents          ``zone_worker._write_intents``: ``ledger.append``
+    pause-intents    ``zone_worker.process_batch``: ``run_state.may_continue`` once more
+    pause-order      ``zone_worker._send_all``: ``run_state.may_continue`` just before the call
+    order            ``zone_worker._send``: ``provider.terminate``; after trouble ``_after_trouble`` looks again
     verify           ``execute.verify``: ``provider.describe``
     outcomes         ``execute.close``: ``ledger.append``
-    end              ``execute._let_go``: ``fleets.end``
+    end              ``execution._release_claims``: ``fleets.end``
     unclaim          the same: ``fleets.unclaim``
     complete         ``sweep.act``: ``ledger.complete``
 
-Left out, because nothing here changes what they read or reads what they change: ``ledger.witness``,
+Left out, because nothing here changes what they read or reads what they change: ``ledger.record_first_seen``,
 ``provider.protections`` (the protect tag stands for every protection), ``provider.release`` (nothing is persistent
 Spot), and the clock. Of the looks of ``verify`` there is one. An invocation that crashes before its first write is
 one that never came, so that a crash is only tried after a write.
@@ -37,7 +37,7 @@ Time is one step, *late*: 20 minutes after a crash, the claim of the invocation 
 It needs the crash and nothing else, while the clock also has to outlast everybody who was there at the claim; so the
 model knows more than the clock allows, and the protocol asks only that the holder of a claim is gone when it runs out.
 The event *hang* takes this away: the claim runs out while its holder is just before its order. (Anywhere else, the age
-of the plan stops a sweep that hung for so long; ``run.may_go_on`` looks at it.)
+of the plan stops a sweep that hung for so long; ``run_state.may_continue`` looks at it.)
 """
 
 from collections.abc import Hashable, Iterator
@@ -377,8 +377,8 @@ class Ending:
                 after = self._next(run)
         return f"reads the leases again: {said}", _at(world, k, after)
 
-    def _claimed_already(self, run: Run) -> str:
-        if run.holds is None and "claim" not in self.without:
+    def _claimed_already(self, state: Run) -> str:
+        if state.holds is None and "claim" not in self.without:
             return "claim"
         return "pause-order" if "intents" in self.without else "intents"
 
@@ -500,7 +500,7 @@ class Ending:
             if who >> bit & 1:
                 place = 2 * (self.id(k) if sweep is None else sweep) + bit
                 made, settled = written[place]
-                # One outcome settles all intents of a sweep on an instance: ``audit.unsettled`` knows no others.
+                # One outcome settles all intents of a sweep on an instance: ``audit.open_intents`` knows no others.
                 settled = max(made, settled + 1) if outcomes else settled
                 written[place] = (made + intents, settled)
         after = changed(world, written=tuple(written))
@@ -508,26 +508,26 @@ class Ending:
             return self.blame(after, "outcomes", "an intent has two outcomes")
         return after
 
-    def _begin(self, run: Run) -> Run:
-        return changed(run, at="reserve") if run.plan else self._next(run)
+    def _begin(self, state: Run) -> Run:
+        return changed(state, at="reserve") if state.plan else self._next(state)
 
-    def _next(self, run: Run) -> Run:
+    def _next(self, state: Run) -> Run:
         """To the next batch; after the last one to the verification."""
-        run = changed(run, due=0, spare=0, braked=False)
-        for batch in range(run.batch + 1, len(self.zones)):
-            if run.plan & self.zones[batch] and not run.halted:
-                return changed(run, at="batch", batch=batch)
-        run = changed(run, batch=-1, plan=0, touched=0, over=False, halted=False)
-        return changed(run, at="verify") if run.accepted else self._close(run)
+        state = changed(state, due=0, spare=0, braked=False)
+        for batch in range(state.batch + 1, len(self.zones)):
+            if state.plan & self.zones[batch] and not state.halted:
+                return changed(state, at="batch", batch=batch)
+        state = changed(state, batch=-1, plan=0, touched=0, over=False, halted=False)
+        return changed(state, at="verify") if state.accepted else self._close(state)
 
-    def _close(self, run: Run) -> Run:
-        run = changed(run, accepted=0)
-        return changed(run, at="outcomes") if run.intended else self._last(run)
+    def _close(self, state: Run) -> Run:
+        state = changed(state, accepted=0)
+        return changed(state, at="outcomes") if state.intended else self._last(state)
 
-    def _last(self, run: Run) -> Run:
-        if run.holds:
-            return Run(at="unclaim", holds=True, good=run.good)
-        return _over(run)
+    def _last(self, state: Run) -> Run:
+        if state.holds:
+            return Run(at="unclaim", holds=True, good=state.good)
+        return _over(state)
 
     def blame(self, world: World, what: str, words: str) -> World:
         return (
@@ -577,12 +577,12 @@ class Ending:
         return self.calm[world]
 
 
-def _at(world: World, k: int, run: Run) -> World:
-    return changed(world, runs=(*world.runs[:k], run, *world.runs[k + 1 :]))
+def _at(world: World, k: int, state: Run) -> World:
+    return changed(world, runs=(*world.runs[:k], state, *world.runs[k + 1 :]))
 
 
-def _over(run: Run) -> Run:
-    return Run(at="complete" if run.good else DONE)
+def _over(state: Run) -> Run:
+    return Run(at="complete" if state.good else DONE)
 
 
 def _who(some: int) -> str:

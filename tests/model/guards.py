@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from curfew.core.launch import Answer, Attempt
+from curfew.core.launch import Attempt, AttemptResult
 from curfew.core.lease import Fleet
 from curfew.core.report import Result
 from curfew.fleets import launcher
@@ -18,17 +18,17 @@ from curfew.ledger.protocols import Ledger
 from curfew.providers.base import Provider
 from curfew.sweep import execution, recovery, zone_worker
 
-type Remove = Callable[[pytest.MonkeyPatch], None]
+type Disable = Callable[[pytest.MonkeyPatch], None]
 
-Lane = zone_worker.Lane
+ZoneWorker = zone_worker.ZoneWorker
 
 
-def returning(owner: object, name: str, value: object) -> Remove:
+def returning(owner: object, name: str, value: object) -> Disable:
     return lambda patch: patch.setattr(owner, name, lambda *_args, **_more: value)
 
 
 def _no_claim(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Lane, "_claim", lambda _self, due: list(due))
+    patch.setattr(ZoneWorker, "_claim", lambda _self, due: list(due))
 
 
 def _claim_at_any_time(patch: pytest.MonkeyPatch) -> None:
@@ -62,17 +62,17 @@ def _claimed_for_good(patch: pytest.MonkeyPatch) -> None:
 
 
 def _first_look(patch: pytest.MonkeyPatch) -> None:
-    look = Lane._look
+    look = ZoneWorker._recheck
 
     def blind(self: Any, actions: Any) -> Any:
         return look(self, actions) if self._touched else list(actions)
 
-    patch.setattr(Lane, "_look", blind)
-    patch.setattr(Lane, "_is_fresh", lambda *_: True)
+    patch.setattr(ZoneWorker, "_recheck", blind)
+    patch.setattr(ZoneWorker, "_is_fresh", lambda *_: True)
 
 
 def _second_look(patch: pytest.MonkeyPatch) -> None:
-    look = Lane._look
+    look = ZoneWorker._recheck
 
     def careless(self: Any, actions: Any) -> Any:
         due = look(self, actions)
@@ -83,11 +83,11 @@ def _second_look(patch: pytest.MonkeyPatch) -> None:
             self.accepted.pop(action.instance.id, None)
         return list(actions)
 
-    patch.setattr(Lane, "_look", careless)
+    patch.setattr(ZoneWorker, "_recheck", careless)
 
 
 def _intents(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Lane, "_write_intents", lambda *_: None)
+    patch.setattr(ZoneWorker, "_write_intents", lambda *_: None)
 
 
 def _settling(patch: pytest.MonkeyPatch) -> None:
@@ -95,19 +95,19 @@ def _settling(patch: pytest.MonkeyPatch) -> None:
         ledger.open_intents(provider.target)
         return ()
 
-    patch.setattr(recovery, "settle", read_only)
+    patch.setattr(recovery, "resolve_open_intents", read_only)
 
 
 def _verification(patch: pytest.MonkeyPatch) -> None:
     def trusting(self: Any) -> None:
         if self.accepted:
             self._provider.describe(list(self.accepted))
-            self._settle(list(self.accepted.values()), Result.VERIFIED, "the cloud agreed")
+            self._record(list(self.accepted.values()), Result.VERIFIED, "the cloud agreed")
 
     patch.setattr(execution._Execution, "verify", trusting)
 
 
-REMOVED: dict[str, Remove] = {
+REMOVED: dict[str, Disable] = {
     "claim": _no_claim,
     "claim asks for expiry": _claim_at_any_time,
     "claim blocks renewals": _renewed_in_spite_of_claims,
@@ -144,23 +144,23 @@ def _no_locks(patch: pytest.MonkeyPatch) -> None:
         return advance(self, fleet, worker, *args)
 
     patch.setattr(MemoryFleets, "lock", taken)
-    patch.setattr(MemoryFleets, "attempt", attempt)
+    patch.setattr(MemoryFleets, "begin_attempt", attempt)
     patch.setattr(MemoryFleets, "advance", advanced)
 
 
 def _empty_when_open(patch: pytest.MonkeyPatch) -> None:
-    made = launcher._Launch._made
+    made = launcher._Launch._attempt
 
     def hasty(self: Any, order: Any, attempt: Attempt, *, repeated: bool) -> Any:
         if repeated:
-            return replace(attempt, answer=Answer.EMPTY)
+            return replace(attempt, result=AttemptResult.EMPTY)
         return made(self, order, attempt, repeated=repeated)
 
-    patch.setattr(launcher._Launch, "_made", hasty)
+    patch.setattr(launcher._Launch, "_attempt", hasty)
 
 
 def _unwritten_attempts(patch: pytest.MonkeyPatch) -> None:
-    attempt = MemoryFleets.attempt
+    attempt = MemoryFleets.begin_attempt
 
     def unwritten(self: MemoryFleets, fleet: Fleet, worker: str, made: Attempt, **m: Any) -> bool:
         written = attempt(self, fleet, worker, made, **m)
@@ -171,28 +171,30 @@ def _unwritten_attempts(patch: pytest.MonkeyPatch) -> None:
     def settle(self: MemoryFleets, fleet: Fleet, attempt: Attempt) -> None:
         self._attempts[fleet.operation][attempt.number] = ("", attempt)
 
-    patch.setattr(MemoryFleets, "attempt", unwritten)
-    patch.setattr(MemoryFleets, "settle", settle)
+    patch.setattr(MemoryFleets, "begin_attempt", unwritten)
+    patch.setattr(MemoryFleets, "finish_attempt", settle)
 
 
 def _recorded_later(patch: pytest.MonkeyPatch) -> None:
     hold, waiting = launcher._Launch.hold, dict[str, list[str]]()
 
-    def settled(self: Any, attempt: Attempt, answer: Answer, born: Any, problem: str = "") -> Any:
-        waiting[self.worker] = [instance.id for instance in born]
-        return replace(attempt, answer=answer, launched=len(born), problem=problem)
+    def settled(
+        self: Any, attempt: Attempt, answer: AttemptResult, launched: Any, problem: str = ""
+    ) -> Any:
+        waiting[self.worker] = [instance.id for instance in launched]
+        return replace(attempt, result=answer, launched=len(launched), problem=problem)
 
     def held(self: Any) -> bool:
         if ids := waiting.pop(self.worker, None):
             self.ledger.fleets.record(self.fleet, ids, now=self.clock.now())
         return hold(self)
 
-    patch.setattr(launcher._Launch, "_settled", settled)
+    patch.setattr(launcher._Launch, "_finish_attempt", settled)
     patch.setattr(launcher._Launch, "hold", held)
 
 
 def _attempts_in_spite_of_claims(patch: pytest.MonkeyPatch) -> None:
-    attempt = MemoryFleets.attempt
+    attempt = MemoryFleets.begin_attempt
 
     def made(self: MemoryFleets, fleet: Fleet, *args: Any, **more: Any) -> bool:
         there = self._fleets[fleet.name]
@@ -202,11 +204,11 @@ def _attempts_in_spite_of_claims(patch: pytest.MonkeyPatch) -> None:
         finally:
             self._fleets[fleet.name] = there
 
-    patch.setattr(MemoryFleets, "attempt", made)
+    patch.setattr(MemoryFleets, "begin_attempt", made)
 
 
 # Without "lock before the call": it is missed only where the fences are, which the code does not have.
-REMOVED_FROM_LAUNCH: dict[str, Remove] = {
+REMOVED_FROM_LAUNCH: dict[str, Disable] = {
     "lock": _no_locks,
     "token": lambda patch: patch.setattr(launcher, "token", lambda *_: uuid4().hex),
     "open attempt first": _empty_when_open,

@@ -4,22 +4,22 @@ One worker may crash for good, one answer may be lost, with its effect or withou
 seen yet, the capacity of the first pool appears or disappears once, and the fleet may be terminated early once.
 
     step        stands for
-    begin       ``launching.carry_on``: ``fleets.lock``
-    keep        ``launching._Launch.work``: ``fleets.lock`` again, before each attempt
-    read        the same: ``fleets.attempts``, and the real ``core.launch.upcoming``
-    attempt     the same: ``fleets.attempt``, refused if the lock is lost, the fleet is claimed or the number is taken
-    break-off   ``_break_off``: ``fleets.get`` and ``fleets.advance``
-    find        ``_found``: ``provider.launched``, before a call that is repeated; its looks are one
-    hold        ``_made``: ``fleets.lock``, just before the call
+    begin       ``launcher.continue_launch``: ``fleets.lock``
+    keep        ``launcher._Launch.work``: ``fleets.lock`` again, before each attempt
+    read        the same: ``fleets.attempts``, and the real ``core.launch.next_step``
+    attempt     the same: ``fleets.begin_attempt``, refused if the lock is lost, the fleet is claimed or the number is
+    taken break-off   ``_break_off``: ``fleets.get`` and ``fleets.advance``
+    find        ``_find_by_token``: ``provider.launched``, before a call that is repeated; its looks are one
+    hold        ``_attempt``: ``fleets.lock``, just before the call
     call        the same: ``provider.launch``
-    find-empty  ``_found`` once more, before a doubtful call counts as empty
-    record      ``_settled``: ``fleets.record``
-    settle      ``work``: ``fleets.settle``, which changes an open attempt only
+    find-empty  ``_find_by_token`` once more, before a doubtful call counts as empty
+    record      ``_finish_attempt``: ``fleets.record``
+    settle      ``work``: ``fleets.finish_attempt``, which changes an open attempt only
     advance     ``work``: ``fleets.advance``
     let-go      the same, with the launch unfinished
 
-Left out: ``fleets.order``, which never changes; the looks after a launch (``_delivered``) and audit; refusals and
-mismatches, which end a launch at once; the deadline, after which a worker lets go as after a lost lock.
+Left out: ``fleets.launch_spec``, which never changes; the looks after a launch (``_check_delivery``) and audit;
+refusals and mismatches, which end a launch at once; the deadline, after which a worker lets go as after a lost lock.
 
 The protocol is safe if a worker that is alive comes from each ``lock`` of its launch to the next, or to the end, in
 less time than ``LOCK``. So the lock runs out for a worker that crashed and for no other. Events take this apart:
@@ -37,13 +37,13 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
-from curfew.core.launch import Answer, Attempt, Ending, Order, upcoming
+from curfew.core.launch import Attempt, AttemptResult, Finished, LaunchSpec, next_step
 from curfew.core.lease import Step
 from tests.builders import HERE
 from tests.model.ending import changed
 
 ASKED = 2
-ORDER = Order(
+ORDER = LaunchSpec(
     operation="op", target=HERE, image="ami-08111162", count=ASKED, tags={}, instance_types=("a", "b")
 )  # fmt: skip
 NOBODY = -1
@@ -60,7 +60,7 @@ class Worker:
     attempt: int = -1
     doubtful: bool = False
     born: int = 0
-    answer: Answer = Answer.OPEN
+    answer: AttemptResult = AttemptResult.OPEN
     step: Step = Step.LAUNCHING
     planned: Attempt | None = None
 
@@ -86,8 +86,8 @@ class World:
 
 
 @cache
-def _upcoming(attempts: tuple[Attempt, ...]) -> Attempt | Ending:
-    return upcoming(ORDER, attempts)
+def _upcoming(attempts: tuple[Attempt, ...]) -> Attempt | Finished:
+    return next_step(ORDER, attempts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,14 +203,14 @@ class Launch:
         worker = world.workers[k]
         following = _upcoming(world.attempts)
         said = f"reads {len(world.attempts)} attempts"
-        if isinstance(following, Ending):
+        if isinstance(following, Finished):
             return f"{said}: no more to do", _at(
                 world, k, Worker(at="advance", step=following.step)
             )
         if following in world.attempts:
             place = following.number - 1
             if "open attempt first" in self.without:
-                after = Worker(at="settle", attempt=place, answer=Answer.EMPTY)
+                after = Worker(at="settle", attempt=place, answer=AttemptResult.EMPTY)
                 return f"{said}: takes the open one for empty", _at(world, k, after)
             after = Worker(at="find", attempt=place, doubtful=True)
             return f"{said}: the last is open", _at(world, k, after)
@@ -241,13 +241,13 @@ class Launch:
         worker = world.workers[k]
         seen = 0 if "token" in self.without else world.born[worker.attempt]
         if seen:
-            after = changed(worker, at=self._first(), born=seen, answer=Answer.LAUNCHED)
+            after = changed(worker, at=self._first(), born=seen, answer=AttemptResult.LAUNCHED)
             yield f"finds {seen} by the token", _at(world, k, after)
         if not seen or ("blind" in self.events and k < len(self.names)):
             if worker.at == "find":
                 after = changed(worker, at=self._held())
             else:
-                after = changed(worker, at="settle", answer=Answer.EMPTY)
+                after = changed(worker, at="settle", answer=AttemptResult.EMPTY)
             yield "finds nothing by the token", _at(world, k, after)
 
     def _first(self) -> str:
@@ -272,11 +272,11 @@ class Launch:
         had = min(asked.count, world.capacity[asked.pool])
         capacity = list(world.capacity)
         capacity[asked.pool] -= had
-        born = (*world.born[:attempt], known + had, *world.born[attempt + 1 :])
+        launched = (*world.born[:attempt], known + had, *world.born[attempt + 1 :])
         wrong = world.wrong
-        if sum(born) > ASKED:
-            wrong = wrong or f"S15: {sum(born)} are launched, and {ASKED} were asked for"
-        return changed(world, capacity=tuple(capacity), born=born, wrong=wrong), had
+        if sum(launched) > ASKED:
+            wrong = wrong or f"S15: {sum(launched)} are launched, and {ASKED} were asked for"
+        return changed(world, capacity=tuple(capacity), born=launched, wrong=wrong), had
 
     def _call(self, world: World, k: int) -> Iterator[tuple[str, World]]:
         worker = world.workers[k]
@@ -285,13 +285,13 @@ class Launch:
         doubtful = changed(worker, at="find", doubtful=True)
         if self._room(world, worker.attempt):
             after, had = self._birth(world, worker.attempt)
-            told = changed(worker, at=self._first(), born=had, answer=Answer.LAUNCHED)
+            told = changed(worker, at=self._first(), born=had, answer=AttemptResult.LAUNCHED)
             yield f"{word}, and has {had}", _at(after, k, told)
             if "lost" in self.events and not world.lost:
                 yield f"{word}; the answer is lost", _at(changed(after, lost=True), k, doubtful)
         else:
             at = "find-empty" if worker.doubtful else "settle"
-            told = changed(worker, at=at, answer=Answer.EMPTY)
+            told = changed(worker, at=at, answer=AttemptResult.EMPTY)
             yield f"{word}, and there is no capacity", _at(world, k, told)
         if "lost" in self.events and not world.lost:
             yield f"{word}; the call is lost", _at(changed(world, lost=True), k, doubtful)
@@ -313,7 +313,7 @@ class Launch:
             attempts.append(self._asked(world, worker.attempt))
         there = attempts[worker.attempt]
         fenced = "settle under lock" in self.fences and not worker.born and world.lock != k
-        if there.answer is Answer.OPEN and not fenced:
+        if there.result is AttemptResult.OPEN and not fenced:
             attempts[worker.attempt] = changed_attempt(there, worker.answer, worker.born)
         after = changed(world, attempts=tuple(attempts))
         then = "record" if "record first" in self.without and worker.born else "keep"
@@ -360,13 +360,13 @@ class Launch:
 
 
 @cache
-def changed_attempt(attempt: Attempt, answer: Answer, launched: int) -> Attempt:
+def changed_attempt(attempt: Attempt, result: AttemptResult, launched: int) -> Attempt:
     """The attempt as it is settled."""
     return Attempt(
         number=attempt.number,
         pool=attempt.pool,
         count=attempt.count,
-        answer=answer,
+        result=result,
         launched=launched,
     )
 

@@ -27,7 +27,7 @@ from curfew.sweep.planner import plan
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
 from tests.cloud import SimulatedEc2
 from tests.model.ending import DEAD, DONE, HANG, LATE, NOBODY, RENEWED, UNBEGUN, Ending, World
-from tests.model.stage import Player
+from tests.model.stage import ClientObserver
 from tests.night import Night, leased
 
 CALLS = {
@@ -52,7 +52,7 @@ Path = list[tuple[str, World]]
 class _Cloud:
     """The cloud as one invocation has it: its order may go wrong."""
 
-    def __init__(self, cloud: MemoryProvider, player: Player) -> None:
+    def __init__(self, cloud: MemoryProvider, player: ClientObserver) -> None:
         self._cloud, self._player = cloud, player
 
     def __getattr__(self, name: str) -> Any:
@@ -85,7 +85,7 @@ class Replay:
         self.lab: Fleet = leased(self.night, ONE, TWO, ends_in=-MINUTE)
         self.promised: bool | None = None
         self.players = [
-            Player(name, lambda player, k=k: self._sweep(player, k))  # type: ignore[misc]
+            ClientObserver(name, lambda player, k=k: self._sweep(player, k))  # type: ignore[misc]
             for k, name in enumerate((*model.names, "the calm"))
         ]
 
@@ -119,7 +119,7 @@ class Replay:
         assert self.running == world.running, step
         assert self._claim() == world.claim, step
         assert (self._switch() is not None) == (world.paused == 1), step
-        runs = self._fleet().lease.runs(self.night.time.now())
+        runs = self._fleet().lease.is_active(self.night.time.now())
         assert runs == (world.lease == RENEWED), step
         opened = {(sweep, bit) for sweep in range(len(world.written) // 2) for bit in (0, 1)
                   if world.written[2 * sweep + bit][0] > world.written[2 * sweep + bit][1]}  # fmt: skip
@@ -181,14 +181,14 @@ class Replay:
         self._stands(player, _first(after.runs[k].at))
 
     @staticmethod
-    def _stands(player: Player, call: str) -> None:
+    def _stands(player: ClientObserver, call: str) -> None:
         while player.at != call and player.at in PASSED_OVER:
             player.go()
         assert player.at == call, (
             f"{player.name} is to {call or 'end'} and stands before {player.at or 'its end'}"
         )
 
-    def _sweep(self, player: Player, k: int) -> None:
+    def _sweep(self, player: ClientObserver, k: int) -> None:
         time = self.model.times[k] if k < len(self.model.times) else 0
         sweep = Sweep(
             id=f"sweep-{self.model.id(k)}",

@@ -1,7 +1,8 @@
 """Plays a schedule of the model of the launch with the real ``launching``, and compares the two after every step.
 
 Passed over is what the model leaves out: the frozen order, the audit, the looks after a launch, and the further looks
-of one ``_found``. The lock runs out by the clock, which moves past ``LOCK`` at once; no claim outlives a schedule.
+of one ``_find_by_token``. The lock runs out by the clock, which moves past ``LOCK`` at once; no claim outlives a
+schedule.
 """
 
 from collections.abc import Mapping
@@ -12,21 +13,21 @@ from typing import Any
 
 from curfew.clock import Clock
 from curfew.core.errors import AmbiguousError, ProviderError
-from curfew.core.launch import Order, Pool, token
+from curfew.core.launch import LaunchSpec, Pool, token
 from curfew.core.lease import Fleet
 from curfew.fleets import launcher
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Key
-from curfew.providers.base import Launch as Call
+from curfew.providers.base import LaunchCall as Call
 from curfew.providers.memory import MemoryProvider
 from tests.builders import HERE, NOW
 from tests.model.launch import DEAD, DONE, ORDER, UNBEGUN, Launch, World
-from tests.model.stage import Player
+from tests.model.stage import ClientObserver
 from tests.night import Time
 
 CALLS = {
-    "begin": "lock", "keep": "lock", "hold": "lock", "read": "attempts", "attempt": "attempt", "break-off": "get",
-    "find": "launched", "find-empty": "launched", "call": "launch", "record": "record", "settle": "settle",
+    "begin": "lock", "keep": "lock", "hold": "lock", "read": "attempts", "attempt": "begin_attempt", "break-off": "get",
+    "find": "launched", "find-empty": "launched", "call": "launch", "record": "record", "settle": "finish_attempt",
     "advance": "advance", "let-go": "advance", DONE: "", DEAD: "",
 }  # fmt: skip
 PORTS = frozenset((*CALLS.values(), "now")) - {""}
@@ -44,7 +45,7 @@ Path = list[tuple[str, World]]
 class _Cloud:
     """The cloud as one worker has it: an answer may be lost, and what is there not be seen yet."""
 
-    def __init__(self, cloud: MemoryProvider, player: Player) -> None:
+    def __init__(self, cloud: MemoryProvider, player: ClientObserver) -> None:
         self._cloud, self._player = cloud, player
 
     def __getattr__(self, name: str) -> Any:
@@ -54,10 +55,10 @@ class _Cloud:
         bend, self._player.bend = self._player.bend, ""
         if bend == "the call is lost":
             raise AmbiguousError(bend)
-        born = self._cloud.launch(call, by=by)
+        launched = self._cloud.launch(call, by=by)
         if bend == "the answer is lost":
             raise AmbiguousError(bend)
-        return born
+        return launched
 
     def launched(self, by: str) -> Any:
         return () if self._player.bend == "blind" else self._cloud.launched(by)
@@ -71,7 +72,7 @@ class LaunchReplay:
 
     def __init__(self, model: Launch) -> None:
         self.model = model
-        self.order: Order = ORDER
+        self.order: LaunchSpec = ORDER
         self.pools: tuple[Pool, ...] = self.order.pools
         self.cloud = MemoryProvider(
             target=HERE, capacity=dict(zip(self.pools, model.capacity, strict=True))
@@ -79,7 +80,7 @@ class LaunchReplay:
         self.ledger = MemoryLedger()
         self.time = Time()
         self.ledger.fleets.open(FLEET, self.order, Key(scope="key", body=""))
-        self.players = [Player(name, self._work) for name in (*model.names, "the calm")]
+        self.players = [ClientObserver(name, self._work) for name in (*model.names, "the calm")]
 
     def play(self, path: Path) -> None:
         """Every step; and then, unless something is wrong already, one more worker in the calm."""
@@ -162,15 +163,15 @@ class LaunchReplay:
         player.bend = ""
 
     @staticmethod
-    def _stands(player: Player, call: str) -> None:
+    def _stands(player: ClientObserver, call: str) -> None:
         while player.at != call and player.at in PASSED_OVER:
             player.go()
         assert player.at == call, (
             f"{player.name} is to {call or 'end'} and stands before {player.at or 'its end'}"
         )
 
-    def _work(self, player: Player) -> None:
-        launcher.carry_on(
+    def _work(self, player: ClientObserver) -> None:
+        launcher.continue_launch(
             FLEET,
             worker=player.name,
             provider=player.port(_Cloud(self.cloud, player), PORTS),

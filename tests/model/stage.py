@@ -15,10 +15,10 @@ class _CrashError(BaseException):
     """The invocation never comes back. No ``except Exception`` may catch it."""
 
 
-class Player:
+class ClientObserver:
     """One invocation of the real code."""
 
-    def __init__(self, name: str, act: Callable[["Player"], object]) -> None:
+    def __init__(self, name: str, act: Callable[["ClientObserver"], object]) -> None:
         self.name = name
         self.at = ""  # the call that it waits before; empty before its begin and after its end
         self.calls: list[str] = []
@@ -79,7 +79,7 @@ class Player:
 
 
 class _Port:
-    def __init__(self, player: Player, inner: Any, names: frozenset[str]) -> None:
+    def __init__(self, player: ClientObserver, inner: Any, names: frozenset[str]) -> None:
         self._player, self._inner, self._names = player, inner, names
 
     def __getattr__(self, name: str) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from curfew_simulator.ablation.safeguards import SAFEGUARDS
-from curfew_simulator.patching import Remove, patching
+from curfew_simulator.patching import Disable, patching
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +15,10 @@ class Scenario:
 
     name: str
     holds: Callable[[], None]
-    safeguard: str | Remove = ""
+    safeguard: str | Disable = ""
 
     @property
-    def disable(self) -> Remove:
+    def disable(self) -> Disable:
         """What disables the safeguard."""
         named = self.safeguard or self.name
         return SAFEGUARDS[named] if isinstance(named, str) else named

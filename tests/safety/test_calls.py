@@ -23,11 +23,11 @@ from curfew.aws import allowed_calls
 from curfew.aws.allowed_calls import (
     ACT,
     CHANGES,
+    CLIENT_SCOPES,
     ENDS,
     LABELS,
     LAUNCHES,
     LEDGER,
-    PURPOSES,
     READS,
     Call,
 )
@@ -36,13 +36,13 @@ from curfew.config.settings import SHIPPED_POLICIES, Settings
 from curfew.core.errors import CurfewError, LedgerError, QueueError, RefusedError
 from curfew.core.target import Mode
 from curfew.handlers import sweep
-from curfew.ledger.records import PlanRecord, PlanStep
+from curfew.ledger.records import PlanStep, StoredPlan
 from curfew.orchestration import jobs
-from curfew.providers.base import Launch
+from curfew.providers.base import LaunchCall
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.schemas.messages import SweepRequest, WorkRequest
+from curfew.schemas.messages import Job, SweepRequest
 from curfew.sweep.run_state import SHELF_LIFE
-from curfew_simulator.patching import Put
+from curfew_simulator.patching import Patch
 from demo import world
 from demo.__main__ import Context
 from tests.builders import HERE, an_id, an_instance
@@ -128,7 +128,7 @@ def clients(app: App) -> dict[str, Any]:
     ec2: Any = provider(app)
     ledger: Any = app.ledger
     found = {"look": ec2._read, "parameters": ec2._ssm(), "ledger": ledger._table._client}
-    return found | ({"act": ec2._hands()} if ec2._hands else {})
+    return found | ({"act": ec2._act_client()} if ec2._act_client else {})
 
 
 @cache
@@ -147,15 +147,15 @@ def built(mode: Mode) -> tuple[dict[str, Any], Wire]:
 def test_a_client_makes_the_calls_of_its_purpose_and_no_others(mode: Mode, call: Call) -> None:
     found, wire = built(mode)
     for name, client in found.items():
-        purpose = next(purpose for purpose in PURPOSES if purpose.name == name)
+        scope = next(scope for scope in CLIENT_SCOPES if scope.name == name)
         if client.meta.service_model.service_name != call.service:
             continue
         wire.sent.clear()
-        if call in (*purpose.reads, *purpose.changes):
+        if call in (*scope.reads, *scope.changes):
             ask(client, call)
             assert wire.sent
         else:
-            with pytest.raises(purpose.error, match=f'{call}.*"{name}"'):
+            with pytest.raises(scope.error, match=f'{call}.*"{name}"'):
                 ask(client, call)
             assert wire.sent == []
 
@@ -176,8 +176,8 @@ def test_every_change_is_of_an_instance_or_of_curfews_own_resources() -> None:
     """Whatever is added to the list has to find its place in the tests above or below."""
     own = {
         call
-        for purpose in (LEDGER, allowed_calls.QUEUE, allowed_calls.LENDER)
-        for call in purpose.changes
+        for scope in (LEDGER, allowed_calls.QUEUE, allowed_calls.CREDENTIAL_BROKER)
+        for call in scope.changes
     }
     assert set(CHANGES) == own | {*ENDS, *LAUNCHES, *LABELS} == own | set(ACT.changes)
 
@@ -187,11 +187,11 @@ def test_no_client_makes_a_call_that_is_on_no_list(operation: str) -> None:
     """Its own model does not have the call; with the SDK's, the guard would refuse it."""
     found, wire = built(Mode.ACT)
     wire.sent.clear()
-    for purpose in (allowed_calls.LOOK, ACT):
+    for scope in (allowed_calls.LOOK, ACT):
         with pytest.raises(OperationNotFoundError):
-            found[purpose.name]._make_api_call(operation, {})
+            found[scope.name]._make_api_call(operation, {})
         knowing = wire_client(wire=wire)
-        allowed_calls.guard(knowing, purpose)
+        allowed_calls.restrict(knowing, scope)
         with pytest.raises(RefusedError, match="not among the calls"):
             knowing._make_api_call(operation, {})
     assert wire.sent == []
@@ -215,7 +215,7 @@ def test_no_client_signs_an_address_for_an_unlisted_call() -> None:
 
 def test_a_paginator_is_guarded_as_well() -> None:
     client = wire_client()
-    allowed_calls.guard(client, allowed_calls.LOOK)
+    allowed_calls.restrict(client, allowed_calls.LOOK)
 
     with pytest.raises(RefusedError, match="ec2:DescribeVolumes"):
         list(client.get_paginator("describe_volumes").paginate())
@@ -247,7 +247,7 @@ def test_a_transaction_with_one_step_elsewhere_is_refused_whole() -> None:
 
 def test_the_queues_client_sends_to_no_other_queue() -> None:
     client = wire_client("sqs")
-    allowed_calls.guard(client, allowed_calls.QUEUE, own=QUEUE)
+    allowed_calls.restrict(client, allowed_calls.QUEUE, own=QUEUE)
 
     with pytest.raises(QueueError, match="names https://elsewhere"):
         client.send_message(QueueUrl="https://elsewhere", MessageBody="{}")
@@ -257,17 +257,17 @@ def test_the_queue_of_an_application_is_guarded() -> None:
     wire = Wire()
     with session(wire) as patch:
         made: list[str] = []
-        guard = allowed_calls.guard
+        guard = allowed_calls.restrict
 
         def noted(client: Any, purpose: Any, *, own: str = "") -> None:
             made.append(f"{purpose.name} {own}")
             guard(client, purpose, own=own)
 
-        patch.setattr(allowed_calls, "guard", noted)
-        defer = build(Mode.ACT).defer
+        patch.setattr(allowed_calls, "restrict", noted)
+        defer = build(Mode.ACT).enqueue
         assert defer
         with pytest.raises(QueueError):  # the wire has no answer
-            defer(WorkRequest(work="plan", id="one"))
+            defer(Job(work="plan", id="one"))
     assert f"queue {QUEUE}" in made
     assert wire.sent == ["sqs.SendMessage"]
 
@@ -278,7 +278,7 @@ ORDERS: dict[str, Any] = {
     "terminate": lambda p: p.terminate([ONE], by="test"),
     "stop": lambda p: p.stop([ONE], by="test"),
     "launch": lambda p: p.launch(
-        Launch(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t"),
+        LaunchCall(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t"),
         by="test",
     ),
     "label": lambda p: p.label([ONE], {"curfew:lease": "2026-01-01T00:00:00Z"}, by="test"),
@@ -311,7 +311,7 @@ def test_a_stack_that_acts_reports_without_the_means_to_act() -> None:
     with session(Wire()):
         app = build(Mode.ACT)
         assert "act" in clients(app)
-        reporting = app.reporting()
+        reporting = app.in_report_mode()
         assert reporting.settings.mode is Mode.REPORT
         assert "act" not in clients(reporting)
         assert provider(app)._read is provider(reporting)._read
@@ -356,7 +356,7 @@ def report_mode_orders_nothing() -> None:
     assert cloud.orders == []
 
 
-def give_hands(put: Put) -> None:
+def give_hands(put: Patch) -> None:
     """As if report mode had the client of act mode."""
     provider = SimulatedEc2.provider
     put(SimulatedEc2, "provider", lambda self, _mode: provider(self, Mode.ACT))
@@ -426,13 +426,13 @@ def test_an_unlisted_call_of_the_code_fails_its_test(made: list[Made]) -> None:
 def purposes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What clients were made for, in a stack that acts, over an empty account."""
     made: list[str] = []
-    guard = allowed_calls.guard
+    guard = allowed_calls.restrict
 
     def noted(client: Any, purpose: Any, *, own: str = "") -> None:
         made.append(purpose.name)
         guard(client, purpose, own=own)
 
-    monkeypatch.setattr(allowed_calls, "guard", noted)
+    monkeypatch.setattr(allowed_calls, "restrict", noted)
     monkeypatch.setenv("CURFEW_MODE", "act")
     monkeypatch.setenv("CURFEW_TABLE", world.TABLE)
     with mock_aws():
@@ -461,7 +461,7 @@ def by_command(*words: str) -> None:
 def by_request() -> None:
     """A plan that a request asks for, resumed by a message as well."""
     app = bootstrap.app()
-    record = PlanRecord(
+    record = StoredPlan(
         id="one",
         policy="nightly",
         policy_version=app.policies.version,
@@ -472,7 +472,7 @@ def by_request() -> None:
         step=PlanStep.PLANNING,
     )
     app.ledger.plans.open(record)
-    jobs.carry_out(app, WorkRequest(work="plan", id="one"), deadline=None)
+    jobs.run_job(app, Job(work="plan", id="one"), deadline=None)
     jobs.make_plan(app, record, deadline=None)
 
 

@@ -24,7 +24,7 @@ from curfew.schemas.messages import SweepRequest
 from curfew.sweep.executor import act
 from curfew.sweep.planner import plan
 from curfew_simulator.cloud.ec2.machine import Machine
-from curfew_simulator.cloud.faults import Fault, Kind
+from curfew_simulator.cloud.faults import Fault, FaultKind
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
 from tests.cloud import LOST, NOTHING, ORDERS, THROTTLED, SimulatedEc2, a_machine, refusal
 from tests.night import Night, kept, leased, results
@@ -117,9 +117,13 @@ def asleep(body: bytes) -> bytes:
 @pytest.mark.parametrize("at", ["listed", "looked at again"])
 def test_an_unknown_state_keeps_its_instance(at: str) -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)))
-    night.cloud.always(Kind.UNFILTERED, "DescribeInstances")  # the cloud's filters let it through
+    night.cloud.always(
+        FaultKind.UNFILTERED, "DescribeInstances"
+    )  # the cloud's filters let it through
     on = 1 if at == "listed" else 2
-    night.cloud.fail("DescribeInstances", Fault(kind=Kind.ALTERED, edit=asleep), on=on, times=99)
+    night.cloud.fail(
+        "DescribeInstances", Fault(kind=FaultKind.ALTERED, edit=asleep), on=on, times=99
+    )
 
     report = night.sweep()
 
@@ -138,7 +142,7 @@ def test_an_instance_missing_from_one_listing_keeps_its_age() -> None:
 
     night.time.at += timedelta(days=3)
     # It was stopped and started meanwhile.
-    night.cloud.add(replace(machine, launched_at=night.time.at - timedelta(hours=1)))
+    night.cloud.add(replace(machine, started_at=night.time.at - timedelta(hours=1)))
 
     assert results(night.sweep()) == {ONE: Result.VERIFIED}
 
@@ -165,7 +169,7 @@ def test_an_instance_that_comes_back_still_has_its_expired_lease() -> None:
     lab = leased(night, ONE, ends_in=timedelta(hours=1))
     night.time.at += timedelta(hours=26)
     machine = night.cloud.machines.pop(ONE)
-    lifecycle.look(lab, provider=night.cloud.provider(), ledger=night.ledger, now=night.time.now())
+    lifecycle.view(lab, provider=night.cloud.provider(), ledger=night.ledger, now=night.time.now())
     assert [member.ended_at for member in night.ledger.fleets.members(lab.operation)] == [
         night.time.now()
     ]
@@ -295,7 +299,7 @@ def test_an_instance_with_the_name_and_tags_of_an_old_one_has_its_own_age() -> N
         a_machine(
             id=TWO,
             tags={"env": "dev", "Name": "web", "curfew:fleet": "lab"},
-            launched_at=night.time.at,
+            started_at=night.time.at,
         )
     )
     night.time.at += timedelta(hours=1)
@@ -322,7 +326,7 @@ CALENDAR = {
 def test_a_lease_has_its_length_whatever_the_calendar_does(at: str) -> None:
     policy = a_policy(selector=a_selector(tags=(), expired=True))
     begun = datetime.fromisoformat(at)
-    night = Night(cloud=SimulatedEc2(*machines(1, launched_at=begun)), policy=policy)
+    night = Night(cloud=SimulatedEc2(*machines(1, started_at=begun)), policy=policy)
     night.time.at = begun
     leased(night, ONE, ends_in=timedelta(hours=24))
 
@@ -347,10 +351,10 @@ def test_a_lease_has_its_length_whatever_the_calendar_does(at: str) -> None:
 def test_the_day_of_the_budget_is_the_local_day(first: str, second: str, same: bool) -> None:
     long_ago = datetime(2026, 1, 1, tzinfo=UTC)
     policy = a_policy(limits=replace(NO_LIMITS, per_day=1))
-    night = Night(cloud=SimulatedEc2(*machines(1, launched_at=long_ago)), policy=policy)
+    night = Night(cloud=SimulatedEc2(*machines(1, started_at=long_ago)), policy=policy)
     night.time.at = datetime.fromisoformat(first)
     assert night.sweep().status is Status.COMPLETED
-    night.cloud.add(a_machine(id=TWO, launched_at=long_ago))
+    night.cloud.add(a_machine(id=TWO, started_at=long_ago))
     night.time.at = datetime.fromisoformat(second)
 
     assert (night.sweep().status is Status.REFUSED) is same
@@ -360,7 +364,7 @@ def test_a_clock_that_is_set_back_makes_no_instance_older() -> None:
     protection = Protection(min_age=timedelta(minutes=15))
     young = NOW - timedelta(minutes=20)
     night = Night(
-        cloud=SimulatedEc2(a_machine(id=ONE, launched_at=young), a_machine(id=TWO)),
+        cloud=SimulatedEc2(a_machine(id=ONE, started_at=young), a_machine(id=TWO)),
         policy=a_policy(protection=protection),
     )
 
@@ -438,10 +442,10 @@ TROUBLES: dict[str, Callable[[SimulatedEc2], object]] = {
     "throttled": lambda cloud: cloud.fail("TerminateInstances", THROTTLED, times=9),
     "refused": lambda cloud: cloud.fail("TerminateInstances", refusal("NeverHeardOf")),
     "denied": lambda cloud: cloud.deny(ONE),
-    "garbled": lambda cloud: cloud.fail("TerminateInstances", Fault(kind=Kind.GARBLED), on=1),
+    "garbled": lambda cloud: cloud.fail("TerminateInstances", Fault(kind=FaultKind.GARBLED), on=1),
     "gone": lambda cloud: cloud.before("TerminateInstances", lambda: cloud.machines.pop(ONE)),
-    "unnamed": lambda cloud: cloud.always(Kind.UNNAMED, *ORDERS, ids=frozenset({ONE})),
-    "idle": lambda cloud: cloud.always(Kind.IDLE, *ORDERS),
+    "unnamed": lambda cloud: cloud.always(FaultKind.UNNAMED, *ORDERS, ids=frozenset({ONE})),
+    "idle": lambda cloud: cloud.always(FaultKind.IDLE, *ORDERS),
     "blind": lambda cloud: cloud.fail("DescribeInstances", refusal("AuthFailure"), on=3),
 }
 
@@ -520,7 +524,7 @@ def test_a_protection_missing_from_the_answer_is_unknown_and_keeps(
         value = f"(<instanceId>{an_id(1)}</instanceId>)<{attribute}>.*</{attribute}>"
         return re.sub(value.encode(), rb"\1", body)
 
-    cloud.always(Kind.ALTERED, "DescribeInstanceAttribute", edit=silent)
+    cloud.always(FaultKind.ALTERED, "DescribeInstanceAttribute", edit=silent)
 
     report = Night(cloud=cloud).sweep()
 

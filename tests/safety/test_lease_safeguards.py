@@ -13,9 +13,9 @@ from curfew.core.errors import ConflictError, ForbiddenError, LedgerError
 from curfew.core.lease import Fleet
 from curfew.core.policy import Limits, Protection
 from curfew.fleets import lifecycle
-from curfew.ledger.records import PlanRecord, PlanStep
+from curfew.ledger.records import PlanStep, StoredPlan
 from curfew.sweep import run_state, stored_plans
-from curfew_simulator.cloud.faults import Kind
+from curfew_simulator.cloud.faults import FaultKind
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
 from tests.cloud import LOST, UNSEEN, SimulatedEc2, a_machine, refusal
 from tests.launches import FIRST, SECOND, Launching
@@ -74,7 +74,7 @@ def a_renewal_that_comes_too_late_is_told_so() -> None:
 def only_what_was_launched_is_ended() -> None:
     night, lab = expired()
     night.cloud.add(a_machine(id=STRANGER, tags=MEMBER))
-    night.policy = lifecycle.ending(lab, Protection(), Limits())
+    night.policy = lifecycle.termination_policy(lab, Protection(), Limits())
     night.sweep()
     assert night.cloud.ids("running") == {STRANGER}
 
@@ -83,9 +83,9 @@ def only_what_carries_the_tag_is_ended() -> None:
     night, lab = expired()
     night.cloud.change(ONE, tags={"env": "dev"})
     night.cloud.always(
-        Kind.UNFILTERED, "DescribeInstances"
+        FaultKind.UNFILTERED, "DescribeInstances"
     )  # the cloud's filters let everything through
-    night.policy = lifecycle.ending(lab, Protection(), Limits())
+    night.policy = lifecycle.termination_policy(lab, Protection(), Limits())
     night.sweep()
     assert night.cloud.ids("running") == {ONE}
 
@@ -93,7 +93,7 @@ def only_what_carries_the_tag_is_ended() -> None:
 def protection_counts_for_more_than_an_owners_word() -> None:
     night, lab = expired()
     night.cloud.change(ONE, tags={**MEMBER, "curfew:keep": ""})
-    night.policy = lifecycle.ending(lab, Protection(), Limits())
+    night.policy = lifecycle.termination_policy(lab, Protection(), Limits())
     night.sweep()
     assert night.cloud.ids("running") == {ONE}
 
@@ -117,7 +117,7 @@ def a_stranger_changes_no_lease() -> None:
 def a_stranger_ends_no_fleet() -> None:
     night, lab = expired()
     try:
-        lifecycle.give_up(lab, caller=Caller(id="pat"), by="s", ledger=night.ledger, now=NOW)
+        lifecycle.terminate(lab, caller=Caller(id="pat"), by="s", ledger=night.ledger, now=NOW)
     except ForbiddenError:
         return
     raise AssertionError("a stranger gave a fleet up")
@@ -237,15 +237,15 @@ def a_mismatch_is_not_asked_anew() -> None:
 # Plans that are applied later.
 
 
-def refused(record: PlanRecord, *, version: str = "", after: timedelta = timedelta(0)) -> None:
+def refused(record: StoredPlan, *, version: str = "", after: timedelta = timedelta(0)) -> None:
     try:
-        stored_plans.applicable(record, version=version, now=NOW + after)
+        stored_plans.check_applicable(record, version=version, now=NOW + after)
     except ConflictError:
         return
     raise AssertionError("the plan would be applied")
 
 
-def a_record(**more: Any) -> PlanRecord:
+def a_record(**more: Any) -> StoredPlan:
     ordinary: dict[str, Any] = {
         "id": "plan-1",
         "policy": "nightly",
@@ -256,16 +256,16 @@ def a_record(**more: Any) -> PlanRecord:
         "expires_at": NOW + run_state.SHELF_LIFE,
         "step": PlanStep.PLANNED,
     }
-    return PlanRecord(**(ordinary | more))
+    return StoredPlan(**(ordinary | more))
 
 
 def a_kept_plan_is_the_plan_that_was_made() -> None:
     """An operator has changed the verdicts, so what they would do is not what was planned."""
     night = Night(cloud=SimulatedEc2(a_machine(id=ONE)))
-    record = stored_plans.make(a_record(), night.prepared())
+    record = stored_plans.store_plan(a_record(), night.prepared())
     forged = replace(record, step=PlanStep.APPLYING, hash="another")
     try:
-        stored_plans.apply(forged, night.prepared())
+        stored_plans.apply_plan(forged, night.prepared())
     except LedgerError:
         assert night.cloud.orders == []
         return

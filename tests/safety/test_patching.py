@@ -6,8 +6,8 @@ import pytest
 
 from curfew.fleets import launcher
 from curfew.sweep import zone_worker
-from curfew.sweep.zone_worker import Lane
-from curfew_simulator.ablation.safeguards import without
+from curfew.sweep.zone_worker import ZoneWorker
+from curfew_simulator.ablation.safeguards import disabled
 from curfew_simulator.ablation.search import search
 from curfew_simulator.patching import patching, returning, setting
 from tests.model import guards
@@ -22,9 +22,9 @@ class Child(Parent): ...
 
 @pytest.mark.parametrize("owner", [Child, zone_worker], ids=["class", "module"])
 def test_an_attribute_that_does_not_exist_is_refused(owner: type | ModuleType) -> None:
-    for remove in (setting(owner, "renamed", 1), returning(1, (owner, "renamed"))):
+    for disable in (setting(owner, "renamed", 1), returning(1, (owner, "renamed"))):
         with patching() as put, pytest.raises(AttributeError, match="renamed"):
-            remove(put)
+            disable(put)
     assert not hasattr(owner, "renamed")
 
 
@@ -40,9 +40,9 @@ def test_a_replaced_attribute_is_restored_in_its_own_place() -> None:
 
 
 def test_a_removal_raises_after_a_rename(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(Lane, "_write_intents")
+    monkeypatch.delattr(ZoneWorker, "_write_intents")
 
-    with pytest.raises(AttributeError, match="_write_intents"), without("audit-first"):
+    with pytest.raises(AttributeError, match="_write_intents"), disabled("audit-first"):
         pass
     with pytest.raises(AttributeError, match="_write_intents"):
         search("audit-first", most=1)
@@ -51,9 +51,9 @@ def test_a_removal_raises_after_a_rename(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_removal_that_raises_leaves_nothing_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(Lane, "_is_fresh")
-    look = vars(Lane)["_look"]
+    monkeypatch.delattr(ZoneWorker, "_is_fresh")
+    look = vars(ZoneWorker)["_look"]
 
-    with pytest.raises(AttributeError, match="_is_fresh"), without("re-check"):
+    with pytest.raises(AttributeError, match="_is_fresh"), disabled("re-check"):
         pass
-    assert vars(Lane)["_look"] is look
+    assert vars(ZoneWorker)["_look"] is look

@@ -21,7 +21,7 @@ from curfew.ledger.records import Pause
 from curfew.orchestration import admission
 from curfew.schemas.messages import SweepRequest
 from curfew_simulator.ablation.safeguards import ONLY_IN_SCENARIOS
-from curfew_simulator.cloud.faults import Kind
+from curfew_simulator.cloud.faults import FaultKind
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
 from tests.cloud import BROKEN, LOST, ORDERS, SimulatedEc2, a_machine, refusal
 from tests.night import Night, begun, leased, results
@@ -63,7 +63,7 @@ def stopping(**odd: Any) -> Night:
 
 
 def with_min_age() -> Night:
-    night = beside_an_ordinary(launched_at=NOW - timedelta(minutes=14))
+    night = beside_an_ordinary(started_at=NOW - timedelta(minutes=14))
     night.policy = a_policy(protection=Protection(min_age=timedelta(minutes=15)))
     return night
 
@@ -129,7 +129,7 @@ PROTECTIONS = [
 
 def a_mode_is_never_strengthened() -> None:
     try:
-        admission.permitted(Mode.REPORT, Mode.ACT)
+        admission.effective_mode(Mode.REPORT, Mode.ACT)
     except RequestError:
         return
     raise AssertionError("a reporting stack would act")
@@ -137,7 +137,7 @@ def a_mode_is_never_strengthened() -> None:
 
 def a_late_trigger_is_refused() -> None:
     try:
-        admission.refuse_stale(
+        admission.reject_stale(
             SweepRequest(policy="nightly", schedule="s", scheduled_at=NOW), NOW + timedelta(days=9)
         )
     except RequestError:
@@ -168,7 +168,7 @@ def the_selector_is_applied_here_too() -> None:
 
 
 def age_is_waited_for() -> None:
-    night = beside_an_ordinary(launched_at=NOW - timedelta(days=2))
+    night = beside_an_ordinary(started_at=NOW - timedelta(days=2))
     night.cloud.change(TWO, launched_at=NOW - timedelta(days=4))
     night.policy = a_policy(older_than=timedelta(days=3))
     spared(night)
@@ -253,7 +253,7 @@ def a_cancel_is_seen() -> None:
     """A cancel that is agreed to and not carried out leaves a request that launches the instance again."""
     night = Night(cloud=SimulatedEc2(a_machine(id=ONE, spot_request="sir-00000001")))
     night.cloud.request_spot("sir-00000001", ONE)
-    night.cloud.always(Kind.IDLE, *ORDERS)
+    night.cloud.always(FaultKind.IDLE, *ORDERS)
     night.sweep()
     assert [action for action, _ in night.cloud.orders] == ["CancelSpotInstanceRequests"]
 
@@ -294,7 +294,7 @@ def spot_requests_are_cancelled_first() -> None:
 
 def success_is_seen() -> None:
     night = Night(cloud=many(2))
-    night.cloud.always(Kind.IDLE, *ORDERS)
+    night.cloud.always(FaultKind.IDLE, *ORDERS)
     assert Result.VERIFIED not in results(night.sweep()).values()
 
 

@@ -11,7 +11,7 @@ from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep.context import Sweep
 from curfew.sweep.executor import act
 from curfew.sweep.planner import plan
-from curfew_simulator.cloud.faults import Fault, Kind
+from curfew_simulator.cloud.faults import Fault, FaultKind
 from curfew_simulator.cloud.history import Change
 from curfew_simulator.cloud.transport import Cloud
 from curfew_simulator.cloud.world import World
@@ -51,7 +51,7 @@ def test_a_thousand_end_as_997_verified_two_kept_and_one_unknown() -> None:
         named = getattr(call, "ids", ())
         if vanishing in named and getattr(call, "operation", "") == "TerminateInstances":
             nth = getattr(call, "nth", 0)
-            world.fail("TerminateInstances", Fault(kind=Kind.CUT), on=nth)
+            world.fail("TerminateInstances", Fault(kind=FaultKind.CUT), on=nth)
             region.forget(vanishing)
 
     world.every_call(vanish)
@@ -68,5 +68,5 @@ def test_a_thousand_end_as_997_verified_two_kept_and_one_unknown() -> None:
     assert report.count(Result.UNKNOWN) == 1
     assert outcomes[vanishing].result is Result.UNKNOWN
     assert "not to be seen any more" in outcomes[vanishing].detail
-    assert set(world.journal.of(Change.TERMINATED)) == set(ids) - {shielded, member, vanishing}
+    assert set(world.history.of(Change.TERMINATED)) == set(ids) - {shielded, member, vanishing}
     assert world.clock.now() - report.started_at < LAMBDA

@@ -17,7 +17,7 @@ from curfew.sweep.context import Sweep
 from curfew.sweep.executor import act
 from curfew.sweep.planner import plan
 from curfew_simulator.cloud.ec2.machine import Volume
-from curfew_simulator.cloud.faults import Fault, Kind
+from curfew_simulator.cloud.faults import Fault, FaultKind
 from curfew_simulator.cloud.history import Change
 from curfew_simulator.cloud.population import populate
 from curfew_simulator.cloud.world import World
@@ -40,11 +40,11 @@ def house(cloud: Reach) -> House:
 
 
 def ended(house: House) -> set[str]:
-    return set(house.world.journal.of(Change.TERMINATED))
+    return set(house.world.history.of(Change.TERMINATED))
 
 
 def orders(house: House) -> list[tuple[str, ...]]:
-    return [call.ids for call in house.world.journal.made("TerminateInstances")]
+    return [call.ids for call in house.world.history.made("TerminateInstances")]
 
 
 def outcomes(report: Report) -> dict[str, Result]:
@@ -88,7 +88,7 @@ def test_a_repeated_page_token_makes_a_listing_incomplete(house: House) -> None:
     house.region.page_size = 5
     for _ in range(12):
         house.region.add(tags=DEV)
-    house.world.fail("DescribeInstances", Fault(kind=Kind.SAME_TOKEN), on=2, times=9)
+    house.world.fail("DescribeInstances", Fault(kind=FaultKind.SAME_TOKEN), on=2, times=9)
 
     report = house.sweep()
 
@@ -256,8 +256,10 @@ def test_the_next_sweep_resolves_the_intents_of_a_killed_one(house: House, *, la
     report = house.sweep()
 
     assert house.ledger.open_intents(HERE) == ()
-    assert {line.split(": ")[1] for line in report.settled} == {"verified" if late else "unknown"}
-    assert house.world.journal.of(Change.TERMINATED) == dict.fromkeys(ids, 1)
+    assert {line.split(": ")[1] for line in report.resolved_intents} == {
+        "verified" if late else "unknown"
+    }
+    assert house.world.history.of(Change.TERMINATED) == dict.fromkeys(ids, 1)
     entries = list(house.ledger.entries(HERE))
     assert broken(entries) is None
     told = [e.draft for e in entries if e.draft.body.get("result") == "verified"]
@@ -267,7 +269,7 @@ def test_the_next_sweep_resolves_the_intents_of_a_killed_one(house: House, *, la
 @pytest.mark.parametrize("on", range(1, 5))
 def test_an_entry_is_written_once_when_its_answer_is_lost(house: House, on: int) -> None:
     ids = {house.region.add(tags=DEV).id for _ in range(3)}
-    house.world.fail("TransactWriteItems", Fault(kind=Kind.CUT_AFTER), on=on)
+    house.world.fail("TransactWriteItems", Fault(kind=FaultKind.CUT_AFTER), on=on)
 
     report = house.sweep()
 
@@ -283,7 +285,7 @@ def test_a_lost_answer_of_the_budget_counts_too_much_and_never_too_little(house:
     limits = replace(NO_LIMITS, per_day=5)
     for _ in range(2):
         house.region.add(tags=DEV)
-    house.world.fail("UpdateItem", Fault(kind=Kind.CUT_AFTER))
+    house.world.fail("UpdateItem", Fault(kind=FaultKind.CUT_AFTER))
     swept(house, limits=limits)
     for _ in range(2):
         house.region.add(tags=DEV)
@@ -312,7 +314,7 @@ def test_an_expired_session_stops_the_sweep_without_another_assume_role(
     assert [len(call) for call in orders(house)] == [10, 10]
     assert len(ended(house)) == 10
     assert report.count(Result.NOT_ATTEMPTED) == 20  # the second call surely had no effect
-    assert len(house.world.journal.made("AssumeRole")) == 1
+    assert len(house.world.history.made("AssumeRole")) == 1
 
 
 def test_the_volumes_that_an_instance_leaves_are_in_its_entry(house: House) -> None:
@@ -324,9 +326,9 @@ def test_the_volumes_that_an_instance_leaves_are_in_its_entry(house: House) -> N
     (intent,) = (e.draft for e in house.ledger.entries(HERE) if e.draft.kind == "intent")
     kept = [v["id"] for v in intent.body["instance"]["volumes"] if not v["delete_on_termination"]]
     assert kept == ["vol-2"]
-    changed = {effect.id for effect in house.world.journal.effects if effect.call}
+    changed = {effect.id for effect in house.world.history.effects if effect.call}
     assert changed & {"vol-1", "vol-2"} == set()
-    writing = {name for _, name in house.world.journal.called() if not name.startswith("Describe")}
+    writing = {name for _, name in house.world.history.called() if not name.startswith("Describe")}
     assert not any("Volume" in name or "Address" in name or "Snapshot" in name for name in writing)
 
 

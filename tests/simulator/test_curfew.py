@@ -20,7 +20,7 @@ from curfew.sweep.planner import plan
 from curfew_simulator.cloud import autoscaling
 from curfew_simulator.cloud.ec2.machine import Machine
 from curfew_simulator.cloud.ec2.region import AT_ONCE, Region
-from curfew_simulator.cloud.faults import Fault, Kind
+from curfew_simulator.cloud.faults import Fault, FaultKind
 from curfew_simulator.cloud.history import Change
 from curfew_simulator.cloud.population import populate
 from curfew_simulator.cloud.world import World
@@ -144,7 +144,7 @@ def test_a_sweep_ends_what_is_due_and_keeps_what_is_protected(house: House) -> N
         {"tags": {"env": "prod"}},
     ]
     spared = {region.add(**{"tags": {"env": "dev"}, **shield}).id for shield in shields}
-    autoscaling.found(region, "web", 2, env="dev")
+    autoscaling.create_group(region, "web", 2, env="dev")
     members = {m.id for m in region.alive() if m.group}
 
     report = house.sweep()
@@ -152,7 +152,7 @@ def test_a_sweep_ends_what_is_due_and_keeps_what_is_protected(house: House) -> N
     assert report.status is Status.COMPLETED
     assert {o.action.instance.id for o in report.outcomes} == doomed
     assert {o.result for o in report.outcomes} == {Result.VERIFIED}
-    assert set(house.world.journal.of(Change.TERMINATED)) == doomed
+    assert set(house.world.history.of(Change.TERMINATED)) == doomed
     assert {m.id for m in region.alive()} == spared | members
     assert broken(list(house.ledger.entries(HERE))) is None
 
@@ -169,12 +169,14 @@ def test_a_persistent_spot_instance_stays_gone(house: House) -> None:
     assert house.sweep().status is Status.COMPLETED
     house.world.clock.advance(timedelta(minutes=30))
     assert list(house.region.alive()) == []
-    assert house.world.journal.of(Change.SPOT_CANCELLED).total() == 1
+    assert house.world.history.of(Change.SPOT_CANCELLED).total() == 1
 
 
-@pytest.mark.parametrize("kind", [Kind.CUT_AFTER, Kind.ERROR_AFTER, Kind.CUT, Kind.THROTTLED])
+@pytest.mark.parametrize(
+    "kind", [FaultKind.CUT_AFTER, FaultKind.ERROR_AFTER, FaultKind.CUT, FaultKind.THROTTLED]
+)
 def test_every_action_has_an_outcome_whatever_the_answer_to_its_order_is(
-    house: House, kind: Kind
+    house: House, kind: FaultKind
 ) -> None:
     ids = {house.region.add(tags={"env": "dev"}).id for _ in range(3)}
     house.world.fail("TerminateInstances", Fault(kind=kind))
@@ -182,26 +184,26 @@ def test_every_action_has_an_outcome_whatever_the_answer_to_its_order_is(
     assert {o.action.instance.id: o.result for o in report.outcomes} == dict.fromkeys(
         ids, Result.VERIFIED
     )
-    assert house.world.journal.of(Change.TERMINATED) == dict.fromkeys(ids, 1)
+    assert house.world.history.of(Change.TERMINATED) == dict.fromkeys(ids, 1)
 
 
 def test_a_failed_page_means_no_order(house: House) -> None:
     house.region.page_size = 5
     for _ in range(12):
         house.region.add(tags={"env": "dev"})
-    house.world.fail("DescribeInstances", Fault(kind=Kind.ERROR), on=3, times=4)
+    house.world.fail("DescribeInstances", Fault(kind=FaultKind.ERROR), on=3, times=4)
     assert house.sweep().status is Status.INCOMPLETE
-    assert house.world.journal.of(Change.TERMINATED) == {}
+    assert house.world.history.of(Change.TERMINATED) == {}
 
 
 def meddle(region: Region) -> Callable[[object], None]:
     """An operator that now and then, in the middle of a sweep, tags a machine to be kept."""
-    dice = region.chance.of("meddling")
+    rng = region.rng.of("meddling")
 
     def somebody(_: object) -> None:
         alive = sorted(machine.id for machine in region.alive())
-        if alive and dice.random() < 0.03:
-            region.tag(dice.choice(alive), **{dice.choice(["curfew:keep", "CURFEW:Keep"]): ""})
+        if alive and rng.random() < 0.03:
+            region.tag(rng.choice(alive), **{rng.choice(["curfew:keep", "CURFEW:Keep"]): ""})
 
     return somebody
 
@@ -228,7 +230,7 @@ def test_no_world_ends_a_protected_instance_or_one_without_an_entry(
         house.sweep()
         world.clock.advance(timedelta(minutes=30))
 
-    ended = list(world.journal.by_calls(Change.TERMINATED))
+    ended = list(world.history.by_calls(Change.TERMINATED))
     assert ended or faults == "harsh"
     intents = {
         item["instance_id"]["S"]: datetime.fromisoformat(item["at"]["S"])
@@ -241,4 +243,4 @@ def test_no_world_ends_a_protected_instance_or_one_without_an_entry(
         assert a_minute_ago
         assert not spared(a_minute_ago)
         assert intents[effect.id] <= effect.at
-    assert world.journal.called() <= ALLOWED
+    assert world.history.called() <= ALLOWED

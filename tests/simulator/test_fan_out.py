@@ -115,7 +115,7 @@ class Company:
 
     def ended(self) -> Counter[str]:
         """How often each instance was terminated."""
-        return self.world.journal.of(Change.TERMINATED)
+        return self.world.history.of(Change.TERMINATED)
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_each_target_is_swept_once_and_each_problem_is_logged(
 def test_redelivered_messages_sweep_nothing_twice(company: Company) -> None:
     """Every message once more, an hour later: a completed target is not even listed."""
     before = company.ended()
-    listed = len(company.world.journal.made("DescribeInstances"))
+    listed = len(company.world.history.made("DescribeInstances"))
     redelivered = [
         one
         for one in company.sent
@@ -266,17 +266,17 @@ def test_redelivered_messages_sweep_nothing_twice(company: Company) -> None:
         assert company.deliver(fresh)
 
     assert company.ended() == before
-    assert len(company.world.journal.made("DescribeInstances")) == listed
+    assert len(company.world.history.made("DescribeInstances")) == listed
 
 
 def test_an_unconfigured_target_is_not_swept(company: Company) -> None:
     stranger = company.sent[0].model_copy(
         update={"account": "999999999999", "asked_at": company.world.clock.now()}
     )
-    calls = len(company.world.journal.calls)
+    calls = len(company.world.history.calls)
 
     assert not company.deliver(stranger, at_most=1)
-    assert len(company.world.journal.calls) == calls
+    assert len(company.world.history.calls) == calls
 
 
 def test_an_unreachable_target_has_a_report_of_its_own(company: Company) -> None:
@@ -294,7 +294,7 @@ def test_units_without_accounts_mean_no_listing(company: Company, tmp_path: Path
         )
     )
     app = replace(company.app, policies=load(path), members=lambda _units: [ACCOUNTS[0]])
-    listed = len(company.world.journal.made("DescribeInstances"))
+    listed = len(company.world.history.made("DescribeInstances"))
     emptied = replace(company, app=app, sent=[], dead=[])
 
     with pytest.raises(RequestError, match=r"curfew\.yaml:3: targets: no account is left to sweep"):
@@ -303,4 +303,4 @@ def test_units_without_accounts_mean_no_listing(company: Company, tmp_path: Path
         policy="nightly", region=HOME, account=ACCOUNTS[0], asked_at=company.world.clock.now()
     )
     assert not emptied.deliver(message)
-    assert len(company.world.journal.made("DescribeInstances")) == listed
+    assert len(company.world.history.made("DescribeInstances")) == listed

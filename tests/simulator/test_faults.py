@@ -10,8 +10,8 @@ from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from curfew_simulator.cloud.faults import HARSH, PROFILES, Fault, Kind, applies
-from curfew_simulator.cloud.history import Call, Change
+from curfew_simulator.cloud.faults import HARSH, PROFILES, Fault, FaultKind, applies
+from curfew_simulator.cloud.history import CallRecord, Change
 from curfew_simulator.cloud.protocols import Message
 from curfew_simulator.cloud.server import Server
 from curfew_simulator.cloud.transport import Cloud
@@ -35,54 +35,56 @@ def terminate(reach: Reach) -> Any:
 class TestScripted:
     @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
     def test_an_error_comes_before_the_effect_or_after_it(self, both: Reach, *, late: bool) -> None:
-        kind = Kind.ERROR_AFTER if late else Kind.ERROR
+        kind = FaultKind.ERROR_AFTER if late else FaultKind.ERROR
         both.world.fail("TerminateInstances", Fault(kind=kind))
         assert refusal(terminate(both))[0::2] == ("InternalError", 500)
-        assert both.world.journal.of(Change.TERMINATED).total() == late
-        (call,) = both.world.journal.calls
+        assert both.world.history.of(Change.TERMINATED).total() == late
+        (call,) = both.world.history.calls
         assert (call.code, call.effect, call.faults) == ("InternalError", late, (kind,))
 
     @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
     def test_a_cut_connection_may_come_before_or_after_the_effect(
         self, both: Reach, *, late: bool
     ) -> None:
-        both.world.fail("TerminateInstances", Fault(kind=Kind.CUT_AFTER if late else Kind.CUT))
+        both.world.fail(
+            "TerminateInstances", Fault(kind=FaultKind.CUT_AFTER if late else FaultKind.CUT)
+        )
         with pytest.raises(ConnectionClosedError):
             terminate(both)()
-        assert both.world.journal.of(Change.TERMINATED).total() == late
-        assert both.world.journal.calls[0].code == "(cut)"
+        assert both.world.history.of(Change.TERMINATED).total() == late
+        assert both.world.history.calls[0].code == "(cut)"
 
     def test_a_client_waits_for_a_slow_answer_until_its_time_out(self, at: Any) -> None:
         world = World()
         client = at(world).client("ec2")
         timeout = client.meta.config.read_timeout
-        world.fail("DescribeInstances", Fault(kind=Kind.SLOW, seconds=timeout - 1))
-        world.fail("TerminateInstances", Fault(kind=Kind.SLOW, seconds=timeout + 1))
+        world.fail("DescribeInstances", Fault(kind=FaultKind.SLOW, seconds=timeout - 1))
+        world.fail("TerminateInstances", Fault(kind=FaultKind.SLOW, seconds=timeout + 1))
         before = world.clock.now()
         client.describe_instances()
         assert (world.clock.now() - before).total_seconds() == timeout - 1
         with pytest.raises(ReadTimeoutError):
             terminate(at(world))()
-        assert world.journal.of(Change.TERMINATED).total() == 1
+        assert world.history.of(Change.TERMINATED).total() == 1
 
     def test_a_throttled_call_has_no_effect(self, cloud: Reach) -> None:
-        cloud.world.fail("TerminateInstances", Fault(kind=Kind.THROTTLED))
+        cloud.world.fail("TerminateInstances", Fault(kind=FaultKind.THROTTLED))
         assert refusal(terminate(cloud))[0::2] == ("RequestLimitExceeded", 503)
-        assert cloud.world.journal.effects == []
+        assert cloud.world.history.effects == []
         cloud.world.tables().make("t")
-        cloud.world.fail("GetItem", Fault(kind=Kind.THROTTLED))
+        cloud.world.fail("GetItem", Fault(kind=FaultKind.THROTTLED))
         get = partial(cloud.client("dynamodb").get_item, TableName="t", Key=KEY)
         assert code(get) == "ProvisionedThroughputExceededException"
 
     def test_a_scripted_fault_may_have_any_code(self, cloud: Reach) -> None:
         cloud.world.fail(
-            "TerminateInstances", Fault(kind=Kind.ERROR, code="Unavailable", status=503)
+            "TerminateInstances", Fault(kind=FaultKind.ERROR, code="Unavailable", status=503)
         )
         assert refusal(terminate(cloud))[0::2] == ("Unavailable", 503)
 
     def test_a_garbled_answer_cannot_be_read(self, both: Reach) -> None:
-        both.world.fail("DescribeInstances", Fault(kind=Kind.GARBLED))
-        both.world.fail("GetCallerIdentity", Fault(kind=Kind.GARBLED))
+        both.world.fail("DescribeInstances", Fault(kind=FaultKind.GARBLED))
+        both.world.fail("GetCallerIdentity", Fault(kind=FaultKind.GARBLED))
         with pytest.raises(ValueError, match="never"):
             both.client("ec2").describe_instances()
         with pytest.raises(ResponseParserError):
@@ -93,7 +95,7 @@ class TestScripted:
         both.world.tables().make("t")
         db = both.client("dynamodb")
         db.put_item(TableName="t", Item=KEY)
-        both.world.fail("GetItem", Fault(kind=Kind.GARBLED))
+        both.world.fail("GetItem", Fault(kind=FaultKind.GARBLED))
         assert "Item" not in db.get_item(TableName="t", Key=KEY)
         assert "Item" in db.get_item(TableName="t", Key=KEY)
 
@@ -101,8 +103,8 @@ class TestScripted:
         self, cloud: Reach, ec2: Any
     ) -> None:
         region = cloud.world.region()
-        cloud.world.fail("TerminateInstances", Fault(kind=Kind.UNNAMED))
-        cloud.world.fail("TerminateInstances", Fault(kind=Kind.IDLE), on=2)
+        cloud.world.fail("TerminateInstances", Fault(kind=FaultKind.UNNAMED))
+        cloud.world.fail("TerminateInstances", Fault(kind=FaultKind.IDLE), on=2)
         both = [region.add().id for _ in range(2)]
         assert len(ec2.terminate_instances(InstanceIds=both)["TerminatingInstances"]) == 1
         assert region.ids("shutting-down") == set(both)
@@ -112,7 +114,7 @@ class TestScripted:
         assert region.ids("running") == {idle}
 
     def test_only_the_scripted_calls_fail(self, cloud: Reach, ec2: Any) -> None:
-        cloud.world.fail("DescribeInstances", Fault(kind=Kind.ERROR), on=2, times=2)
+        cloud.world.fail("DescribeInstances", Fault(kind=FaultKind.ERROR), on=2, times=2)
         codes = []
         for _ in range(4):
             try:
@@ -121,7 +123,7 @@ class TestScripted:
             except ec2.exceptions.ClientError as error:
                 codes.append(error.response["Error"]["Code"])
         assert codes == ["", "InternalError", "InternalError", ""]
-        assert cloud.world.faults.injected == {Kind.ERROR: 2}
+        assert cloud.world.faults.injected == {FaultKind.ERROR: 2}
 
 
 class TestHooks:
@@ -135,7 +137,7 @@ class TestHooks:
         assert code(end) == "OperationNotPermitted"
 
     def test_a_hook_sees_every_call_with_its_caller(self, cloud: Reach) -> None:
-        seen: list[Call] = []
+        seen: list[CallRecord] = []
         cloud.world.every_call(seen.append)
         terminate(cloud)()
         cloud.client("ec2", "eu-west-1", access_key="210987654321").describe_instances()
@@ -152,7 +154,7 @@ class TestHooks:
         cloud.world.crash("TerminateInstances", Crash(), late=late)
         with pytest.raises(Crash):
             terminate(cloud)()
-        assert cloud.world.journal.of(Change.TERMINATED).total() == late
+        assert cloud.world.history.of(Change.TERMINATED).total() == late
 
     def test_a_crash_over_http_is_a_cut_connection(self) -> None:
         world = World()
@@ -170,37 +172,37 @@ class TestTheSdksOwnRetries:
     def test_retries_of_the_sdk_wait_on_the_clock_of_the_world(self) -> None:
         world = World(seed=1)
         client = Cloud(world).client("ec2", attempts=3)
-        world.fail("DescribeInstances", Fault(kind=Kind.THROTTLED), times=2)
+        world.fail("DescribeInstances", Fault(kind=FaultKind.THROTTLED), times=2)
         before = world.clock.now()
         client.describe_instances()
         assert world.clock.now() > before
-        assert [call.code for call in world.journal.calls] == ["RequestLimitExceeded"] * 2 + [""]
+        assert [call.code for call in world.history.calls] == ["RequestLimitExceeded"] * 2 + [""]
 
     def test_retries_of_the_sdk_end_after_their_attempts(self) -> None:
         world = World()
         client = Cloud(world).client("ec2", attempts=3)
-        world.fail("DescribeInstances", Fault(kind=Kind.ERROR), times=9)
+        world.fail("DescribeInstances", Fault(kind=FaultKind.ERROR), times=9)
         assert code(client.describe_instances) == "InternalError"
-        assert len(world.journal.calls) == 3
+        assert len(world.history.calls) == 3
 
     def test_a_launch_repeated_with_its_token_launches_once(self) -> None:
         world = World()
         client = Cloud(world).client("ec2", attempts=3)
-        world.fail("RunInstances", Fault(kind=Kind.CUT_AFTER))
+        world.fail("RunInstances", Fault(kind=FaultKind.CUT_AFTER))
         assert launch(client) == list(world.region().machines)
-        assert len(world.journal.calls) == 2
+        assert len(world.history.calls) == 2
 
     def test_a_repeated_write_may_fail_on_its_own_first_try(self) -> None:
         """Recorded: aws/aws-sdk-java#2667."""
         world = World()
         world.tables().make("t")
         client = Cloud(world).client("dynamodb", attempts=3)
-        world.fail("PutItem", Fault(kind=Kind.CUT_AFTER))
+        world.fail("PutItem", Fault(kind=FaultKind.CUT_AFTER))
         put = partial(
             client.put_item, TableName="t", Item=KEY, ConditionExpression="attribute_not_exists(pk)"
         )
         assert code(put) == "ConditionalCheckFailedException"
-        assert world.journal.of(Change.WRITTEN) == {"t/a/b": 1}
+        assert world.history.of(Change.WRITTEN) == {"t/a/b": 1}
 
 
 class TestThrottling:
@@ -287,5 +289,5 @@ class TestChance:
                 arguments=arguments,
             )  # fmt: skip
 
-        assert applies(Kind.STALE, message())
-        assert not applies(Kind.STALE, message(ConsistentRead=True))
+        assert applies(FaultKind.STALE, message())
+        assert not applies(FaultKind.STALE, message(ConsistentRead=True))

@@ -9,12 +9,12 @@ import pytest
 from curfew.core.lease import Fleet, Step
 from curfew.core.report import Result
 from curfew.core.target import Mode
-from curfew.ledger.records import PlanRecord, PlanStep
+from curfew.ledger.records import PlanStep, StoredPlan
 from curfew.orchestration import jobs
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew.schemas.messages import WorkRequest
+from curfew.schemas.messages import Job
 from curfew.sweep import lease_lookup
-from curfew.sweep.lease_lookup import remembered
+from curfew.sweep.lease_lookup import with_leases
 from tests.builders import HERE, NOW, an_id, an_instance
 from tests.cloud import LOST, SimulatedEc2, a_machine
 from tests.http import Service
@@ -64,13 +64,13 @@ def test_a_partial_listing_of_a_lost_launch_is_not_the_whole_launch() -> None:
 
 def test_a_deferred_plan_is_made_in_report_mode_too() -> None:
     service = Service(mode=Mode.REPORT, queue=True)
-    record = PlanRecord(
+    record = StoredPlan(
         id="plan-1", policy="nightly", policy_version="v1", target=HERE, asked_by="kim",
         made_at=NOW, expires_at=NOW + timedelta(minutes=15),
     )  # fmt: skip
     service.ledger.plans.open(record)
 
-    jobs.carry_out(service.app, WorkRequest(work="plan", id="plan-1"), deadline=None)
+    jobs.run_job(service.app, Job(work="plan", id="plan-1"), deadline=None)
 
     made = service.ledger.plans.get("plan-1")
     assert made
@@ -105,7 +105,7 @@ def test_the_recheck_keeps_the_instances_of_an_unfinished_launch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     night = of_a_launch()
-    monkeypatch.setattr(lease_lookup, "remembered", lambda instances, *_: list(instances))
+    monkeypatch.setattr(lease_lookup, "with_leases", lambda instances, *_: list(instances))
 
     outcomes = {o.action.instance.id: o for o in night.sweep().outcomes}
 
@@ -130,7 +130,7 @@ def test_an_instance_recorded_while_the_ledger_is_read_has_its_lease() -> None:
 
     finishing: Any = Finishing()
     instance = an_instance(1, tags={"curfew:operation": begun.operation})
-    (known,) = remembered([instance], finishing, HERE)
+    (known,) = with_leases([instance], finishing, HERE)
 
     assert known.lease
     assert (known.lease.fleet, known.launching) == ("lab", "")

@@ -60,7 +60,7 @@ class TestTokens:
         assert launch(ec2, ClientToken="t") == first
         cloud.world.clock.sleep(after)
         assert code(lambda: launch(ec2, ClientToken="t")) == "IdempotentInstanceTerminated"
-        assert cloud.world.journal.of(Change.LAUNCHED) == {first[0]: 1}
+        assert cloud.world.history.of(Change.LAUNCHED) == {first[0]: 1}
 
     def test_every_call_without_a_token_launches(self, ec2: Any) -> None:
         """boto3 makes one up for each call, so that only its own retries are safe."""
@@ -141,7 +141,7 @@ class TestBirth:
     def test_tags_that_break_the_rules_launch_nothing(self, cloud: Reach, ec2: Any) -> None:
         bad = [{"ResourceType": "instance", "Tags": [{"Key": "aws:x", "Value": ""}]}]
         assert code(lambda: launch(ec2, TagSpecifications=bad)) == "InvalidParameterValue"
-        assert cloud.world.journal.effects == []
+        assert cloud.world.history.effects == []
 
     def test_a_launched_instance_is_pending_first_and_running_later(self, at: Any) -> None:
         world = World(seed=4)
@@ -200,7 +200,7 @@ class TestBirth:
 
     def test_a_dry_run_launches_nothing(self, cloud: Reach, ec2: Any) -> None:
         assert code(lambda: launch(ec2, DryRun=True)) == "DryRunOperation"
-        assert cloud.world.journal.of(Change.LAUNCHED) == {}
+        assert cloud.world.history.of(Change.LAUNCHED) == {}
 
     def test_a_spot_instance_cannot_launch_protected_nor_persist_without_a_stop(
         self, ec2: Any

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import PaginationError
 
-from curfew_simulator.cloud.faults import Fault, Kind
+from curfew_simulator.cloud.faults import Fault, FaultKind
 from curfew_simulator.cloud.world import World
 from tests.simulator.asking import code, filtered, ids, refusal
 from tests.simulator.conftest import Reach
@@ -138,27 +138,27 @@ class TestPages:
         """Recorded: boto3#2888, botocore#1837."""
         for _ in range(7):
             cloud.world.region().add()
-        cloud.world.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE), on=1, times=2)
+        cloud.world.fail("DescribeInstances", Fault(kind=FaultKind.EMPTY_PAGE), on=1, times=2)
         assert [len(page) for page in self.pages(ec2)] == [0, 0, 5, 2]
 
     def test_the_last_page_may_be_empty(self, cloud: Reach, ec2: Any) -> None:
-        cloud.world.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE))
+        cloud.world.fail("DescribeInstances", Fault(kind=FaultKind.EMPTY_PAGE))
         assert self.pages(ec2) == [[], []]
 
     def test_a_repeated_page_token_makes_the_sdk_raise(self, cloud: Reach, ec2: Any) -> None:
         for _ in range(12):
             cloud.world.region().add()
-        cloud.world.fail("DescribeInstances", Fault(kind=Kind.SAME_TOKEN), on=2)
+        cloud.world.fail("DescribeInstances", Fault(kind=FaultKind.SAME_TOKEN), on=2)
         with pytest.raises(PaginationError):
             self.pages(ec2)
 
     def test_a_listing_may_be_shuffled_or_have_duplicates(self, cloud: Reach, ec2: Any) -> None:
         made = [cloud.world.region().add().id for _ in range(20)]
-        cloud.world.fail("DescribeInstances", Fault(kind=Kind.SHUFFLED))
+        cloud.world.fail("DescribeInstances", Fault(kind=FaultKind.SHUFFLED))
         shuffled = ids(ec2.describe_instances())
         assert shuffled != made
         assert sorted(shuffled) == sorted(made)
-        cloud.world.fail("DescribeInstances", Fault(kind=Kind.TWICE), on=2)
+        cloud.world.fail("DescribeInstances", Fault(kind=FaultKind.TWICE), on=2)
         assert sorted(ids(ec2.describe_instances())) == sorted(made * 2)
 
 
@@ -202,8 +202,8 @@ class TestStaleReads:
         world.clock.sleep(100)
         region.tag(old, keep="yes")
         young = region.add(age=world.clock.now() - world.clock.now()).id
-        world.fail("DescribeInstances", Fault(kind=Kind.STALE, seconds=30), times=2)
-        world.fail("DescribeInstanceAttribute", Fault(kind=Kind.STALE, seconds=30))
+        world.fail("DescribeInstances", Fault(kind=FaultKind.STALE, seconds=30), times=2)
+        world.fail("DescribeInstanceAttribute", Fault(kind=FaultKind.STALE, seconds=30))
 
         (late,) = ec2.describe_instances()["Reservations"]
 
@@ -229,7 +229,7 @@ class TestStaleReads:
         world.clock.sleep(100)
         for id_ in made:
             region.tag(id_, keep="yes")
-        world.fail("DescribeInstances", Fault(kind=Kind.STALE, seconds=30, share=0.5))
+        world.fail("DescribeInstances", Fault(kind=FaultKind.STALE, seconds=30, share=0.5))
         assert 10 < len(filtered(ec2, tag_key=["keep"])) < 40
         assert filtered(ec2, tag_key=["keep"]) == set(made)
 

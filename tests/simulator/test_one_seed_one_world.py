@@ -46,7 +46,7 @@ def test_the_same_seed_gives_the_same_journal(at: Any, faults: str) -> None:
     first, one = story(at(World(seed=11, faults=faults)))
     second, two = story(at(World(seed=11, faults=faults)))
     assert first == second
-    assert one.journal == two.journal
+    assert one.history == two.history
     assert one.faults.injected == two.faults.injected
     assert bool(one.faults.injected) is (faults != "calm")
 
@@ -61,7 +61,7 @@ def test_the_transport_makes_no_difference(both: Reach, at: Any) -> None:
     told, world = story(both)
     again, other = story(at(World(seed=1, pace=world.pace)))
     assert told == again
-    assert world.journal.effects == other.journal.effects
+    assert world.history.effects == other.history.effects
 
 
 def test_clients_move_from_world_to_world() -> None:
@@ -71,7 +71,7 @@ def test_clients_move_from_world_to_world() -> None:
     assert ids(ec2.describe_instances()) == [first]
     cloud.world = World(seed=2)
     assert ids(ec2.describe_instances()) == []
-    assert len(cloud.world.journal.calls) == 1
+    assert len(cloud.world.history.calls) == 1
 
 
 def test_a_client_is_in_one_cloud_at_a_time() -> None:
@@ -80,7 +80,7 @@ def test_a_client_is_in_one_cloud_at_a_time() -> None:
     other.adopt(ec2)
     other.adopt(ec2)
     ec2.describe_instances()
-    assert (len(one.world.journal.calls), len(other.world.journal.calls)) == (0, 1)
+    assert (len(one.world.history.calls), len(other.world.history.calls)) == (0, 1)
 
 
 def test_a_population_has_every_kind_that_has_to_be_kept() -> None:

@@ -42,7 +42,7 @@ class TestTermination:
         cloud.world.clock.sleep(1)
         again = ec2.terminate_instances(InstanceIds=[id_, id_])
         assert states(again) == {id_: ("terminated", "terminated")}
-        assert cloud.world.journal.of(Change.TERMINATED) == {id_: 1}
+        assert cloud.world.history.of(Change.TERMINATED) == {id_: 1}
 
     @pytest.mark.parametrize(
         ("bad", "error"),
@@ -88,7 +88,7 @@ class TestTermination:
             f"Modify its '{attribute[shield]}' instance attribute and try again."
         )
         assert region.ids("running") == {c, d}
-        assert both.world.journal.of(Change.TERMINATED) == {a: 1, b: 1}
+        assert both.world.history.of(Change.TERMINATED) == {a: 1, b: 1}
 
     def test_a_dry_run_is_an_error_and_does_nothing(self, cloud: Reach, ec2: Any) -> None:
         """Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html"""
@@ -157,7 +157,7 @@ class TestStopAndStart:
         assert states(ec2.start_instances(InstanceIds=[machine.id])) == {
             machine.id: ("stopped", "pending")
         }
-        assert region.machines[machine.id].launched_at == world.clock.now()
+        assert region.machines[machine.id].started_at == world.clock.now()
         world.clock.sleep(30)
         assert region.machines[machine.id].state == "running"
 

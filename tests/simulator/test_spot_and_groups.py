@@ -38,7 +38,7 @@ class TestSpotRequests:
         assert (request["State"], request["Type"]) == ("active", "persistent")
         (second,) = region.ids("running")
         assert second == request["InstanceId"] != first
-        (anew,) = [e for e in both.world.journal.effects if e.id == second]
+        (anew,) = [e for e in both.world.history.effects if e.id == second]
         assert (anew.change, anew.call) == (Change.LAUNCHED, 0)
 
     def test_a_cancelled_request_does_not_launch_again(self, cloud: Reach, ec2: Any) -> None:
@@ -72,8 +72,8 @@ class TestSpotRequests:
         ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[request["SpotInstanceRequestId"]])
         cloud.world.clock.sleep(1)
         assert cloud.world.region().ids("terminated") == {id_}
-        assert cloud.world.journal.of(Change.TERMINATED) == {id_: 1}
-        assert cloud.world.journal.of(Change.SPOT_CANCELLED).total() == 1
+        assert cloud.world.history.of(Change.TERMINATED) == {id_: 1}
+        assert cloud.world.history.of(Change.SPOT_CANCELLED).total() == 1
 
     def test_a_disabled_request_is_active_again_after_a_start(self, cloud: Reach, ec2: Any) -> None:
         id_ = spot(ec2, "persistent")
@@ -115,7 +115,7 @@ class TestSpotRequests:
         lifecycle.interrupt(cloud.world.region(), id_)
         cloud.world.clock.sleep(1)
         assert cloud.world.region().ids("running") != {id_}
-        assert list(cloud.world.journal.by_calls(Change.TERMINATED)) == []
+        assert list(cloud.world.history.by_calls(Change.TERMINATED)) == []
 
 
 class TestGroups:
@@ -123,7 +123,7 @@ class TestGroups:
 
     def test_a_terminated_member_of_a_group_is_replaced(self, both: Reach) -> None:
         region = both.world.region()
-        autoscaling.found(region, "web", 2, env="dev")
+        autoscaling.create_group(region, "web", 2, env="dev")
         both.world.clock.sleep(1)
         one, other = sorted(region.ids("running"))
         assert region.machines[one].tags == {"env": "dev", "aws:autoscaling:groupName": "web"}
@@ -136,7 +136,7 @@ class TestGroups:
 
     def test_a_group_does_not_lift_termination_protection(self, cloud: Reach, ec2: Any) -> None:
         region = cloud.world.region()
-        autoscaling.found(region, "web", 1)
+        autoscaling.create_group(region, "web", 1)
         (id_,) = region.machines
         region.change(id_, termination_protected=True)
         assert code(lambda: ec2.terminate_instances(InstanceIds=[id_])) == "OperationNotPermitted"
@@ -146,7 +146,7 @@ class TestGroups:
         https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_TerminateInstanceInAutoScalingGroup.html
         """
         region, scaling = cloud.world.region(), cloud.client("autoscaling")
-        autoscaling.found(region, "web", 2)
+        autoscaling.create_group(region, "web", 2)
         cloud.world.clock.sleep(1)
         for keep_place, left in ((False, 2), (True, 1)):
             scaling.terminate_instance_in_auto_scaling_group(
@@ -157,7 +157,7 @@ class TestGroups:
 
     def test_a_group_has_its_desired_number_of_members(self, cloud: Reach) -> None:
         region, scaling = cloud.world.region(), cloud.client("autoscaling")
-        autoscaling.found(region, "web", 3)
+        autoscaling.create_group(region, "web", 3)
         for desired in (0, 5):
             scaling.set_desired_capacity(AutoScalingGroupName="web", DesiredCapacity=desired)
             cloud.world.clock.sleep(1)

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from curfew_simulator.checkers.checks import judged
 from curfew_simulator.simulation import nemesis, scenarios
 from curfew_simulator.simulation.clients import listening
-from curfew_simulator.simulation.generator import Story
+from curfew_simulator.simulation.generator import Generator
 from curfew_simulator.simulation.triggers import TRIGGERS
 
 SEEDS = st.integers(0, 10**6)
@@ -18,33 +18,33 @@ SEEDS = st.integers(0, 10**6)
 class Worlds(RuleBasedStateMachine):
     """One world, in which Hypothesis says what happens; the seed draws to which instance."""
 
-    story: Story | None = None
+    generator: Generator | None = None
 
     @initialize(seed=SEEDS, faults=st.sampled_from(["calm", "rough", "harsh"]))
     def begin(self, seed: int, faults: str) -> None:
-        self.story = Story(seed, faults)
+        self.generator = Generator(seed, faults)
 
     @rule(which=st.sampled_from(list(TRIGGERS)))
     def trigger(self, which: Any) -> None:
-        self._with(lambda story: story.trigger(which))
+        self._with(lambda generator: generator.trigger(which))
 
-    @rule(deed=st.sampled_from(list(nemesis.DEEDS)))
-    def deed(self, deed: Any) -> None:
-        self._with(lambda story: deed(story.stage, story.dice))
+    @rule(disturbance=st.sampled_from(list(nemesis.DISTURBANCES)))
+    def disturbance(self, disturbance: Any) -> None:
+        self._with(lambda generator: disturbance(generator.harness, generator.rng))
 
-    @rule(plot=st.sampled_from(list(scenarios.PLOTS)))
-    def plot(self, plot: Any) -> None:
-        self._with(lambda story: plot(story.triggers, story.stage, story.dice))
+    @rule(scenario=st.sampled_from(list(scenarios.SCENARIOS)))
+    def scenario(self, scenario: Any) -> None:
+        self._with(lambda generator: scenario(generator.triggers, generator.harness, generator.rng))
 
     def teardown(self) -> None:
-        if self.story:
-            self._with(lambda story: story.calm_down())
-            assert [str(v) for v in judged(self.story.history())] == []
+        if self.generator:
+            self._with(lambda generator: generator.calm_down())
+            assert [str(v) for v in judged(self.generator.history())] == []
 
     def _with(self, do: Any) -> None:
-        assert self.story
-        with listening(self.story.stage.heard):
-            do(self.story)
+        assert self.generator
+        with listening(self.generator.harness.heard):
+            do(self.generator)
 
 
 class TestWorlds(Worlds.TestCase):  # type: ignore[misc,valid-type]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from curfew_simulator.cloud.faults import Fault, Kind
+from curfew_simulator.cloud.faults import Fault, FaultKind
 from curfew_simulator.cloud.history import Change
 from tests.simulator.asking import code, refusal
 from tests.simulator.conftest import Reach
@@ -77,19 +77,19 @@ class TestQueries:
         self, cloud: Reach, type_: str
     ) -> None:
         cloud.world.tables().make("k", sk=type_)
-        db, dice = cloud.client("dynamodb"), Random(type_)  # noqa: S311  the same keys each time
+        db, rng = cloud.client("dynamodb"), Random(type_)  # noqa: S311  the same keys each time
 
         def a_key() -> dict[str, Any]:
             if type_ == "N":
-                return {"N": str(dice.randint(-9, 9))}
-            text = "".join(dice.choices("ab\xff", k=dice.randint(1, 3)))
+                return {"N": str(rng.randint(-9, 9))}
+            text = "".join(rng.choices("ab\xff", k=rng.randint(1, 3)))
             return {"S": text} if type_ == "S" else {"B": text.encode("latin-1")}
 
         conditions = [f"sk {operator} :a" for operator in ("=", "<", "<=", ">", ">=")]
         conditions += ["sk BETWEEN :a AND :b"] + ["begins_with(sk, :a)"] * (type_ != "N")
         for _ in range(40):
             key = {"pk": {"S": "p"}, "sk": a_key()}
-            if dice.random() < 0.3:
+            if rng.random() < 0.3:
                 db.delete_item(TableName="k", Key=key)
             else:
                 db.put_item(TableName="k", Item=key)
@@ -216,8 +216,8 @@ class TestTransactions:
         db.transact_write_items(
             TransactItems=[{"Delete": {"TableName": "t", "Key": KEY}}, self.put("c")]
         )
-        assert cloud.world.journal.of(Change.DELETED) == {"t/a/b": 1}
-        assert cloud.world.journal.of(Change.WRITTEN) == {"t/a/b": 1, "t/a/c": 1}
+        assert cloud.world.history.of(Change.DELETED) == {"t/a/b": 1}
+        assert cloud.world.history.of(Change.WRITTEN) == {"t/a/b": 1, "t/a/c": 1}
 
     def test_the_same_token_runs_a_transaction_once_within_ten_minutes(
         self, cloud: Reach, db: Any
@@ -252,12 +252,12 @@ class TestTransactions:
         db.transact_write_items(TransactItems=[self.put(str(n)) for n in range(100)])
 
     def test_a_conflict_is_a_reason_of_its_own(self, cloud: Reach, db: Any) -> None:
-        cloud.world.fail("TransactWriteItems", Fault(kind=Kind.CONFLICT))
+        cloud.world.fail("TransactWriteItems", Fault(kind=FaultKind.CONFLICT))
         with pytest.raises(db.exceptions.TransactionCanceledException) as cancelled:
             db.transact_write_items(TransactItems=[self.put("x")])
         (reason,) = cancelled.value.response["CancellationReasons"]
         assert reason["Code"] == "TransactionConflict"
-        cloud.world.fail("PutItem", Fault(kind=Kind.CONFLICT))
+        cloud.world.fail("PutItem", Fault(kind=FaultKind.CONFLICT))
         single = partial(db.put_item, TableName="t", Item=KEY)
         assert code(single) == "TransactionConflictException"
 
@@ -278,7 +278,7 @@ def test_one_of_many_concurrent_writers_wins(both: Reach) -> None:
         won = list(pool.map(claim, range(40)))
     assert won.count(True) == 1
     assert db.get_item(TableName="t", Key=KEY)["Item"] == item(by=won.index(True))
-    assert len(both.world.journal.made("PutItem")) == 40
+    assert len(both.world.history.made("PutItem")) == 40
 
 
 class TestReads:
@@ -286,7 +286,7 @@ class TestReads:
         Shop(db, n=1)
         cloud.world.clock.sleep(10)
         Shop(db, n=2)
-        stale = Fault(kind=Kind.STALE, seconds=5)
+        stale = Fault(kind=FaultKind.STALE, seconds=5)
         cloud.world.fail("GetItem", stale, times=2)
         cloud.world.fail("Query", stale)
         cloud.world.fail("BatchGetItem", stale, times=2)
@@ -302,7 +302,7 @@ class TestReads:
 
     def test_batch_get_may_leave_keys_unprocessed(self, cloud: Reach, db: Any) -> None:
         Shop(db)
-        cloud.world.fail("BatchGetItem", Fault(kind=Kind.UNPROCESSED))
+        cloud.world.fail("BatchGetItem", Fault(kind=FaultKind.UNPROCESSED))
         keys = [{"pk": {"S": "a"}, "sk": {"S": str(n)}} for n in range(9)]
         answer = db.batch_get_item(
             RequestItems={"t": {"Keys": [KEY, *keys], "ConsistentRead": True}}

@@ -22,7 +22,7 @@ def test_tags_are_added_and_overwritten(both: Reach) -> None:
     one, two = region.add(tags={"a": "1"}).id, region.add(tags={}).id
     both.client("ec2").create_tags(Resources=[one, two], Tags=tags(a="2", b="3"))
     assert region.machines[one].tags == region.machines[two].tags == {"a": "2", "b": "3"}
-    assert both.world.journal.of(Change.TAGGED) == {one: 1, two: 1}
+    assert both.world.history.of(Change.TAGGED) == {one: 1, two: 1}
 
 
 def test_a_51st_tag_is_refused_for_all_without_counting_those_of_aws(

@@ -37,7 +37,7 @@ def everything(reach: Reach) -> Iterator[Example]:
     """One call of every operation: the service, the method, its parameters, and what its answer has to have."""
     region = reach.world.region()
     reach.world.role(ROLE, {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
-    autoscaling.found(region, "web", 2, env="prod")
+    autoscaling.create_group(region, "web", 2, env="prod")
     yield from orders(reach)
     yield from groups(region)
     yield "sts", "get_caller_identity", {}, "Account Arn UserId"
@@ -143,7 +143,7 @@ def test_every_answer_has_only_elements_that_the_sdk_knows(
         for client in clients.values():
             client.meta.events.unregister("before-parse", look)
 
-    assert both.world.journal.called() >= {
+    assert both.world.history.called() >= {
         (service, name) for service, operations in SERVICES.items() for name in operations
     }
     for model, body in seen.values():

@@ -26,7 +26,7 @@ def test_the_same_seed_is_the_same_world() -> None:
     first, second = (one(17)[0] for _ in "12")
 
     def seen(world: World) -> list[object]:
-        return [(c.operation, c.at, c.code, c.faults) for c in world.journal.calls]
+        return [(c.operation, c.at, c.code, c.faults) for c in world.history.calls]
 
     assert seen(first.world) == seen(second.world)
 

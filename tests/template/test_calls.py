@@ -7,7 +7,7 @@ from pathlib import Path
 import botocore.session
 import pytest
 
-from curfew.aws.allowed_calls import CHANGES, PURPOSES, READS, Call, Purpose
+from curfew.aws.allowed_calls import CHANGES, CLIENT_SCOPES, READS, Call, ClientScope
 from tests.template.test_rights import (
     BY_LAMBDA,
     NEEDS,
@@ -20,7 +20,7 @@ from tests.template.test_rights import (
 
 LIST = "calls.py"
 LISTED = {str(call) for call in (*READS, *CHANGES)}
-SERVICES = sorted({purpose.service for purpose in PURPOSES})
+SERVICES = sorted({scope.service for scope in CLIENT_SCOPES})
 LOOKING = ("BatchGet", "Describe", "Get", "List", "Query")
 # What makes a client, in boto3 and in botocore.
 MAKERS = {"client", "create_client", "resource"}
@@ -80,11 +80,11 @@ def test_the_list_is_what_the_roles_allow() -> None:
     assert allowed() - BY_LAMBDA - WITH_A_LOAN == needed
 
 
-@pytest.mark.parametrize("purpose", PURPOSES, ids=lambda purpose: purpose.name)
-def test_every_call_is_the_services_own_and_has_its_reason(purpose: Purpose) -> None:
-    model = botocore.session.get_session().get_service_model(purpose.service)
-    for call in (*purpose.reads, *purpose.changes):
-        assert call.service == purpose.service
+@pytest.mark.parametrize("scope", CLIENT_SCOPES, ids=lambda purpose: purpose.name)
+def test_every_call_is_the_services_own_and_has_its_reason(scope: ClientScope) -> None:
+    model = botocore.session.get_session().get_service_model(scope.service)
+    for call in (*scope.reads, *scope.changes):
+        assert call.service == scope.service
         assert call.operation in model.operation_names
         assert call.why
 
@@ -100,7 +100,7 @@ def test_what_changes_something_does_not_pass_for_a_read(call: Call) -> None:
 
 
 def test_no_client_both_looks_at_machines_and_changes_them() -> None:
-    mixed = [purpose.name for purpose in PURPOSES if purpose.reads and purpose.changes]
+    mixed = [scope.name for scope in CLIENT_SCOPES if scope.reads and scope.changes]
     assert mixed == ["ledger"]
 
 

@@ -17,13 +17,13 @@ from curfew.core.audit import (
     EntryKind,
     broken,
     event,
-    evidence,
     intended,
     intents,
     link,
+    open_intents,
     outcome,
-    settlement,
-    unsettled,
+    resolution,
+    snapshot,
 )
 from curfew.core.instance import ActionKind, Volume
 from curfew.core.lease import Lease
@@ -257,7 +257,7 @@ def an_outcome(number: int = 1, **more: Any) -> Draft:
 
 
 def open_ids(drafts: Sequence[Draft]) -> list[str]:
-    return [entry.draft.instance_id for entry in unsettled(chained(drafts))]
+    return [entry.draft.instance_id for entry in open_intents(chained(drafts))]
 
 
 def test_an_intent_without_an_outcome_is_open() -> None:
@@ -281,7 +281,7 @@ def test_an_outcome_before_its_intent_settles_nothing() -> None:
 def test_repeated_intent_is_open_again() -> None:
     entries = chained([a_draft(1), an_outcome(1), a_draft(1)])
 
-    assert [entry.number for entry in unsettled(entries)] == [3]
+    assert [entry.number for entry in open_intents(entries)] == [3]
 
 
 def test_open_intents_come_in_the_order_of_the_chain() -> None:
@@ -289,7 +289,7 @@ def test_open_intents_come_in_the_order_of_the_chain() -> None:
 
 
 def test_chain_without_intents_has_none_open() -> None:
-    assert unsettled([]) == ()
+    assert open_intents([]) == ()
 
 
 # What an entry says
@@ -343,7 +343,7 @@ def test_intent_keeps_what_is_lost_with_the_instance() -> None:
 
 
 def test_evidence_is_json_even_with_unknown_fields() -> None:
-    bare = evidence(an_instance(launched_at=None, zone="", instance_type=""))
+    bare = snapshot(an_instance(started_at=None, zone="", instance_type=""))
 
     assert json.loads(json.dumps(bare)) == bare
     assert bare["launched_at"] is None
@@ -371,11 +371,11 @@ def test_an_outcome_says_what_became_of_its_action(kind: ActionKind) -> None:
 def test_recovery_outcome_closes_the_intent_of_an_interrupted_sweep() -> None:
     (open_entry,) = chained([a_draft(1)])
 
-    draft = settlement(open_entry, Result.UNKNOWN, "still running", at=NOW + timedelta(days=1))
+    draft = resolution(open_entry, Result.UNKNOWN, "still running", at=NOW + timedelta(days=1))
 
     assert intended(open_entry) is ActionKind.TERMINATE
     assert draft.body == {"action": "terminate", "result": "unknown", "detail": "still running"}
-    assert unsettled(chained([a_draft(1), draft])) == ()
+    assert open_intents(chained([a_draft(1), draft])) == ()
 
 
 def test_requester_of_a_plan_is_named_in_its_intents() -> None:
@@ -391,7 +391,7 @@ def test_event_names_its_subject_and_actor_and_is_no_open_intent() -> None:
 
     assert draft.body == {"action": "lease", "by": "kim", "until": "tomorrow"}
     assert (draft.kind, draft.sweep_id, draft.instance_id) == (EntryKind.EVENT, "op-1", "lab")
-    assert unsettled([link(draft, number=1, previous=GENESIS)]) == ()
+    assert open_intents([link(draft, number=1, previous=GENESIS)]) == ()
 
 
 def test_an_event_settles_no_intent() -> None:
@@ -400,4 +400,4 @@ def test_an_event_settles_no_intent() -> None:
     first = link(intent, number=1, previous=GENESIS)
     birth = event("birth", intent.instance_id, operation="op-1", by="kim", at=NOW)
 
-    assert unsettled([first, link(birth, number=2, previous=first.hash)]) == (first,)
+    assert open_intents([first, link(birth, number=2, previous=first.hash)]) == (first,)

@@ -10,8 +10,8 @@ from botocore.session import Session
 
 from curfew.aws import allowed_calls
 from curfew.aws.clients import Aws
-from curfew.aws.rate_limit import Rates
-from curfew.concurrency import LANES
+from curfew.aws.rate_limit import RateLimiter
+from curfew.concurrency import ZONES_AT_ONCE
 from curfew.config.settings import Settings
 from curfew.core.target import Mode
 from curfew.providers.ec2.factory import LOOKS, Ec2Factory
@@ -26,8 +26,8 @@ class Answered:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
-    rates = Rates(100, now=lambda: NOW, sleep=lambda _seconds: None)
-    made = Aws(Settings(region=HERE.region, mode=Mode.ACT), rates)
+    limiter = RateLimiter(100, now=lambda: NOW, sleep=lambda _seconds: None)
+    made = Aws(Settings(region=HERE.region, mode=Mode.ACT), limiter)
     monkeypatch.setitem(vars(made), "identity", ("aws", HERE.account))
     return made
 
@@ -75,7 +75,7 @@ def test_acting_client_is_built_and_rate_limited_once(
 ) -> None:
     provider: Any = Ec2Factory(aws, now=lambda: NOW).provider(HERE.region, mode=Mode.ACT)
     paced: list[Any] = []
-    monkeypatch.setattr(Rates, "pace", lambda _self, client, _where: paced.append(client))
+    monkeypatch.setattr(RateLimiter, "attach", lambda _self, client, _where: paced.append(client))
 
     found = at_once(*[lambda: provider._act] * MANY)
 
@@ -93,7 +93,7 @@ def test_a_session_makes_one_client_at_a_time(aws: Aws, most_at_once: Callable[[
         allowed_calls.ACCOUNT,
     )
 
-    found = at_once(*(aws.once(purpose) for purpose in purposes))
+    found = at_once(*(aws.lazy_client(scope) for scope in purposes))
 
     assert len(set(map(id, found))) == len(purposes)
     assert most_at_once() == 1
@@ -102,7 +102,7 @@ def test_a_session_makes_one_client_at_a_time(aws: Aws, most_at_once: Callable[[
 def test_client_that_could_not_be_built_is_tried_again(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    get = aws.once(allowed_calls.LOOK)
+    get = aws.lazy_client(allowed_calls.LOOK)
     with monkeypatch.context() as broken:
         broken.setattr(Session, "create_client", lambda *_given, **_more: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -125,4 +125,4 @@ def test_protections_are_read_concurrently_over_as_many_connections(aws: Aws) ->
     ids = [an_id(n) for n in range(2 * LOOKS)]
 
     assert list(provider.protections(ids)) == ids
-    assert provider._read.meta.config.max_pool_connections == LANES * LOOKS
+    assert provider._read.meta.config.max_pool_connections == ZONES_AT_ONCE * LOOKS

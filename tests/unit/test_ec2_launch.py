@@ -15,9 +15,9 @@ from curfew.core.errors import (
     ThrottledError,
 )
 from curfew.core.instance import State
-from curfew.providers.base import Launch
+from curfew.providers.base import LaunchCall
 from curfew.providers.ec2.provider import Ec2Provider
-from curfew_simulator.cloud.faults import Fault, Kind
+from curfew_simulator.cloud.faults import Fault, FaultKind
 from tests.builders import HERE, NOW, a_selector, an_id
 from tests.cloud import (
     BROKEN,
@@ -41,14 +41,14 @@ METADATA = {
 }
 
 
-def a_launch(**more: Any) -> Launch:
+def a_launch(**more: Any) -> LaunchCall:
     ordinary: dict[str, Any] = {
         "image": "ami-08111162", "instance_type": "t2.micro", "count": 2, "tags": TAGS, "token": "tok",
     }  # fmt: skip
-    return Launch(**(ordinary | more))
+    return LaunchCall(**(ordinary | more))
 
 
-def sent(launch: Launch) -> dict[str, Any]:
+def sent(launch: LaunchCall) -> dict[str, Any]:
     cloud = SimulatedEc2()
     cloud.provider().launch(launch, by="test")
     (asked,) = cloud.asked
@@ -136,7 +136,7 @@ def test_launch_returns_the_launched_instances() -> None:
         assert instance.target == HERE
         assert instance.zone == "eu-central-1b"
         assert instance.state is State.PENDING
-        assert instance.launched_at == NOW
+        assert instance.started_at == NOW
         assert dict(instance.tags) == TAGS
         request = cloud.spot_requests[instance.spot_request]
         assert (request.persistent, request.state) == (False, "active")
@@ -193,7 +193,7 @@ def test_launch_with_an_unreadable_response_is_found_by_its_token(
     if fault:
         cloud.fail("RunInstances", fault)
     else:
-        cloud.fail("RunInstances", Fault(kind=Kind.GARBLED), on=1)
+        cloud.fail("RunInstances", Fault(kind=FaultKind.GARBLED), on=1)
     provider = cloud.provider()
     with pytest.raises(AmbiguousError):
         provider.launch(a_launch(), by="test")
@@ -211,7 +211,7 @@ def without_instances(body: bytes) -> bytes:
 
 def test_response_that_names_no_instance_is_ambiguous() -> None:
     cloud = SimulatedEc2()
-    cloud.fail("RunInstances", Fault(kind=Kind.ALTERED, edit=without_instances))
+    cloud.fail("RunInstances", Fault(kind=FaultKind.ALTERED, edit=without_instances))
     provider = cloud.provider()
 
     with pytest.raises(AmbiguousError):
@@ -247,8 +247,8 @@ def test_token_is_searched_on_every_page_and_each_instance_listed_once() -> None
     cloud = SimulatedEc2(
         *(a_machine(id=an_id(n), client_token="tok") for n in range(7)), page_size=3
     )
-    cloud.fail("DescribeInstances", Fault(kind=Kind.TWICE))
-    cloud.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE), on=2)
+    cloud.fail("DescribeInstances", Fault(kind=FaultKind.TWICE))
+    cloud.fail("DescribeInstances", Fault(kind=FaultKind.EMPTY_PAGE), on=2)
     assert len(cloud.provider().launched("tok")) == 7
 
 
@@ -256,7 +256,7 @@ def test_instance_of_another_token_is_ignored_even_if_the_filter_passes() -> Non
     cloud = SimulatedEc2(
         a_machine(id=an_id(1), client_token="tok"), a_machine(id=an_id(2), client_token="TOK")
     )
-    cloud.always(Kind.UNFILTERED, "DescribeInstances")
+    cloud.always(FaultKind.UNFILTERED, "DescribeInstances")
     assert [i.id for i in cloud.provider().launched("tok")] == [an_id(1)]
 
 
@@ -312,13 +312,13 @@ class TestPage:
 
     def test_instances_that_pass_the_filters_are_selected_again(self) -> None:
         cloud = SimulatedEc2(a_machine(id=an_id(1)), a_machine(id=an_id(2), tags={"env": "prod"}))
-        cloud.always(Kind.UNFILTERED, "DescribeInstances")
+        cloud.always(FaultKind.UNFILTERED, "DescribeInstances")
         page = cloud.provider().page(a_selector(), limit=5)
         assert [i.id for i in page.instances] == [an_id(1)]
 
     def test_an_empty_page_is_not_the_last(self) -> None:
         cloud = SimulatedEc2(*(a_machine(id=an_id(n)) for n in range(3)))
-        cloud.fail("DescribeInstances", Fault(kind=Kind.EMPTY_PAGE), on=1)
+        cloud.fail("DescribeInstances", Fault(kind=FaultKind.EMPTY_PAGE), on=1)
         provider = cloud.provider()
 
         first = provider.page(a_selector(), limit=5)

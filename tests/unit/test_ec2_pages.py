@@ -23,7 +23,7 @@ from curfew.core.instance import Instance, State
 from curfew.providers.ec2 import page_parser
 from curfew.providers.ec2.instances import instance_of
 from curfew_simulator.cloud.protocols import NAMESPACES, ApiError, refused
-from tests.answers import Chance, Everything
+from tests.answers import Everything, Rng
 from tests.builders import HERE
 from tests.cloud import reply
 from tools.trim import INSTANCE
@@ -42,7 +42,7 @@ class Wire:
         self._client = session.create_client("ec2", HERE.region, config=config)
         self.body, self.status = b"", 200
         if fast:
-            page_parser.hasten(self._client)
+            page_parser.install_page_parser(self._client)
         self._client.meta.events.register_first("before-send.ec2", self._answer)
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
@@ -221,7 +221,7 @@ def test_member_of_another_element_is_not_the_instances() -> None:
 
     assert dict(found.tags) == {"env": "dev"}
     assert found.state is State.UNKNOWN
-    assert found.launched_at is None
+    assert found.started_at is None
 
 
 def test_order_of_members_does_not_matter() -> None:
@@ -291,7 +291,7 @@ def test_every_protecting_member_is_parsed() -> None:
     assert found.zone == "eu-central-1b"
     assert (found.lifecycle, found.spot_request) == ("spot", "sir-1")
     assert found.managed_by == "eks.amazonaws.com"
-    assert found.launched_at == datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    assert found.started_at == datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
     assert [(v.id, v.device, v.delete_on_termination) for v in found.volumes] == [
         ("vol-1", "/dev/xvda", True),
         ("", "/dev/sdb", False),
@@ -382,7 +382,7 @@ def test_error_response_is_left_to_the_sdk(status: int, body: bytes) -> None:
 @settings(max_examples=150, deadline=None)
 def test_generated_pages_are_parsed_fast_and_identically(seed: int) -> None:
     random = Random(seed)  # noqa: S311
-    body = Chance(random).say(SLOW_WHOLE.shape, NAME).encode()
+    body = Rng(random).say(SLOW_WHOLE.shape, NAME).encode()
 
     assert is_fast(body)
     same(body)
@@ -392,7 +392,7 @@ def test_generated_pages_are_parsed_fast_and_identically(seed: int) -> None:
 @settings(max_examples=300, deadline=None)
 def test_damaged_pages_are_parsed_identically(seed: int) -> None:
     random = Random(seed)  # noqa: S311
-    text = Chance(random).say(SLOW.shape, NAME)
+    text = Rng(random).say(SLOW.shape, NAME)
     for _ in range(random.randint(1, 3)):
         text = mishap(random, text)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from curfew.concurrency import Abreast, in_turn, threads
-from curfew.core.errors import PacedError, RefusedError
+from curfew.concurrency import TaskRunner, run_in_threads, run_sequentially
+from curfew.core.errors import RateLimitedError, RefusedError
 from curfew.core.instance import Attributes
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew_simulator.cloud.faults import Fault
@@ -18,13 +18,15 @@ from tests.cloud import BROKEN, NOTHING, SimulatedEc2, a_machine, asked, refusal
 WAIT = 20
 IDS = [an_id(n) for n in (5, 3, 9, 1, 8, 2, 7, 4, 6, 12, 11, 10)]
 FREE = Attributes(termination_protected=False, stop_protected=False)
-EACH = pytest.mark.parametrize("abreast", [in_turn, threads(3)], ids=["in turn", "side by side"])
+EACH = pytest.mark.parametrize(
+    "run_tasks", [run_sequentially, run_in_threads(3)], ids=["in turn", "side by side"]
+)
 
 type Ask = Callable[[str], object]
 
 
 def asked_of(
-    cloud: SimulatedEc2, *, abreast: Abreast, ask: Ask = lambda _id: None
+    cloud: SimulatedEc2, *, run_tasks: TaskRunner, ask: Ask = lambda _id: None
 ) -> Callable[[Sequence[str]], dict[str, Attributes]]:
     """The real provider's question; ``ask`` is called before each call, with the instance it is about."""
     read = cloud.client()
@@ -34,7 +36,7 @@ def asked_of(
 
     events: Any = read.meta.events
     events.register_first("before-send.ec2", asking)
-    provider = Ec2Provider(target=HERE, read=read, abreast=abreast)
+    provider = Ec2Provider(target=HERE, read=read, run_tasks=run_tasks)
     return lambda ids: dict(provider.protections(ids))
 
 
@@ -51,9 +53,11 @@ def a_cloud(**shielded: str) -> SimulatedEc2:
     )
 
 
-@pytest.mark.parametrize(("abreast", "overlap"), [(threads(3), True), (in_turn, False)])
+@pytest.mark.parametrize(
+    ("run_tasks", "overlap"), [(run_in_threads(3), True), (run_sequentially, False)]
+)
 def test_protections_are_read_with_the_permitted_concurrency(
-    abreast: Abreast, overlap: bool
+    run_tasks: TaskRunner, overlap: bool
 ) -> None:
     together = Barrier(3, timeout=WAIT if overlap else 0.1)
     asked: set[str] = set()
@@ -68,7 +72,7 @@ def test_protections_are_read_with_the_permitted_concurrency(
             except BrokenBarrierError:
                 met.append(False)
 
-    assert len(asked_of(a_cloud(), abreast=abreast, ask=ask)(IDS)) == len(IDS)
+    assert len(asked_of(a_cloud(), run_tasks=run_tasks, ask=ask)(IDS)) == len(IDS)
     assert met == [overlap] * 3
 
 
@@ -84,19 +88,19 @@ def test_protection_reads_never_exceed_the_concurrency() -> None:
         with lock:
             going.discard(id_)
 
-    asked_of(a_cloud(), abreast=threads(3), ask=ask)(IDS)
+    asked_of(a_cloud(), run_tasks=run_in_threads(3), ask=ask)(IDS)
 
     assert most <= 3
 
 
 @EACH
-def test_result_keeps_the_order_of_the_request(abreast: Abreast) -> None:
+def test_result_keeps_the_order_of_the_request(run_tasks: TaskRunner) -> None:
     slow = set(IDS[::2])
 
     def ask(id_: str) -> None:
         sleep(0.01 if id_ in slow else 0)
 
-    found = asked_of(a_cloud(ended=IDS[2], stopped=IDS[7]), abreast=abreast, ask=ask)(IDS)
+    found = asked_of(a_cloud(ended=IDS[2], stopped=IDS[7]), run_tasks=run_tasks, ask=ask)(IDS)
 
     assert list(found) == IDS
     assert found[IDS[2]] == Attributes(termination_protected=True, stop_protected=False)
@@ -106,33 +110,33 @@ def test_result_keeps_the_order_of_the_request(abreast: Abreast) -> None:
 
 @EACH
 @pytest.mark.parametrize("fault", [BROKEN, NOTHING])
-def test_only_unreadable_instances_are_left_out(abreast: Abreast, fault: Fault) -> None:
+def test_only_unreadable_instances_are_left_out(run_tasks: TaskRunner, fault: Fault) -> None:
     cloud = a_cloud()
     cloud.fail("DescribeInstanceAttribute", fault, on=4)
 
-    found = asked_of(cloud, abreast=abreast)([*IDS, "i-0123456789abcdef0"])
+    found = asked_of(cloud, run_tasks=run_tasks)([*IDS, "i-0123456789abcdef0"])
 
     assert len(found) == len(IDS) - 1
     assert set(found.values()) == {FREE}
 
 
 @EACH
-def test_refusal_is_raised_and_stops_further_reads(abreast: Abreast) -> None:
+def test_refusal_is_raised_and_stops_further_reads(run_tasks: TaskRunner) -> None:
     cloud = a_cloud()
     cloud.fail("DescribeInstanceAttribute", refusal("NeverHeardOf"), on=4, times=99)
 
     with pytest.raises(RefusedError, match="made to fail"):
-        asked_of(cloud, abreast=abreast)(IDS)
+        asked_of(cloud, run_tasks=run_tasks)(IDS)
 
     assert len(cloud.calls) <= 3 + 2 * 3
 
 
 @EACH
-def test_read_that_the_rate_limit_delays_too_long_is_raised(abreast: Abreast) -> None:
+def test_read_that_the_rate_limit_delays_too_long_is_raised(run_tasks: TaskRunner) -> None:
     def ask(id_: str) -> None:
         if id_ == IDS[5]:
-            raise PacedError("the rate allows it in 99 seconds", late=True)
+            raise RateLimitedError("the rate allows it in 99 seconds", late=True)
 
-    with pytest.raises(PacedError) as raised:
-        asked_of(a_cloud(), abreast=abreast, ask=ask)(IDS)
+    with pytest.raises(RateLimitedError) as raised:
+        asked_of(a_cloud(), run_tasks=run_tasks, ask=ask)(IDS)
     assert raised.value.late

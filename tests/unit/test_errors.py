@@ -2,7 +2,7 @@
 
 import pytest
 
-from curfew.core.errors import ConflictError, PacedError, ProviderError, unexpected
+from curfew.core.errors import ConflictError, ProviderError, RateLimitedError, unexpected
 
 
 def fails_deep_inside() -> None:
@@ -25,7 +25,7 @@ def test_a_provider_error_keeps_the_clouds_code_and_what_its_support_asks_for() 
 
 
 def test_rate_limited_call_is_late_only_if_it_says_so() -> None:
-    early, late = PacedError("in 3 seconds"), PacedError("in 99 seconds", late=True)
+    early, late = RateLimitedError("in 3 seconds"), RateLimitedError("in 99 seconds", late=True)
 
     assert (str(early), early.late) == ("in 3 seconds", False)
     assert (str(late), late.late) == ("in 99 seconds", True)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curfew.core.launch import Answer, Attempt, Ending, Order, Pool, token, upcoming
+from curfew.core.launch import Attempt, AttemptResult, Finished, LaunchSpec, Pool, next_step, token
 from curfew.core.lease import Step
 from tests.builders import HERE
 
-ORDER = Order(
+ORDER = LaunchSpec(
     operation="op-1",
     target=HERE,
     image="ami-08111162",
@@ -23,8 +23,8 @@ FIRST = Attempt(number=1, pool=0, count=5)
 TOKEN = "d72861edfa4642fbdcc0c2e3305085c5aa53920f909088aeba2706db53caf196"
 
 
-def ended(attempt: Attempt, answer: Answer, launched: int = 0, problem: str = "") -> Attempt:
-    return replace(attempt, answer=answer, launched=launched, problem=problem)
+def ended(attempt: Attempt, answer: AttemptResult, launched: int = 0, problem: str = "") -> Attempt:
+    return replace(attempt, result=answer, launched=launched, problem=problem)
 
 
 def test_every_type_is_tried_in_every_subnet_before_the_next_type() -> None:
@@ -44,61 +44,73 @@ def test_without_subnets_there_is_one_pool_per_type() -> None:
 
 
 def test_first_attempt_asks_the_first_pool_for_all() -> None:
-    assert upcoming(ORDER, []) == FIRST
+    assert next_step(ORDER, []) == FIRST
 
 
 def test_attempt_without_a_result_is_repeated_unchanged() -> None:
-    assert upcoming(ORDER, [FIRST]) == FIRST
+    assert next_step(ORDER, [FIRST]) == FIRST
 
 
 def test_a_pool_without_capacity_leads_to_the_next() -> None:
-    assert upcoming(ORDER, [ended(FIRST, Answer.EMPTY)]) == Attempt(number=2, pool=1, count=5)
+    assert next_step(ORDER, [ended(FIRST, AttemptResult.EMPTY)]) == Attempt(
+        number=2, pool=1, count=5
+    )
 
 
 def test_pool_that_launched_some_is_asked_for_the_rest() -> None:
-    assert upcoming(ORDER, [ended(FIRST, Answer.LAUNCHED, 3)]) == Attempt(number=2, pool=0, count=2)
+    assert next_step(ORDER, [ended(FIRST, AttemptResult.LAUNCHED, 3)]) == Attempt(
+        number=2, pool=0, count=2
+    )
 
 
 def test_all_launched_is_the_end() -> None:
-    assert upcoming(ORDER, [ended(FIRST, Answer.LAUNCHED, 5)]) == Ending(step=Step.LAUNCHED)
+    assert next_step(ORDER, [ended(FIRST, AttemptResult.LAUNCHED, 5)]) == Finished(
+        step=Step.LAUNCHED
+    )
 
 
 def test_more_than_asked_for_is_the_end_too() -> None:
-    assert upcoming(ORDER, [ended(FIRST, Answer.LAUNCHED, 6)]) == Ending(step=Step.LAUNCHED)
+    assert next_step(ORDER, [ended(FIRST, AttemptResult.LAUNCHED, 6)]) == Finished(
+        step=Step.LAUNCHED
+    )
 
 
 @pytest.mark.parametrize(("had", "step"), [(0, Step.FAILED), (2, Step.PARTIAL)])
 def test_no_pool_left_is_the_end_with_what_there_is(had: int, step: Step) -> None:
-    order = replace(ORDER, instance_types=("t3.small",), subnets=())
-    some = ended(FIRST, Answer.LAUNCHED, had)
-    last = ended(Attempt(number=2, pool=0, count=5 - had), Answer.EMPTY, problem="no capacity")
+    spec = replace(ORDER, instance_types=("t3.small",), subnets=())
+    some = ended(FIRST, AttemptResult.LAUNCHED, had)
+    last = ended(
+        Attempt(number=2, pool=0, count=5 - had), AttemptResult.EMPTY, problem="no capacity"
+    )
 
-    assert upcoming(order, [some, last] if had else [last]) == Ending(
+    assert next_step(spec, [some, last] if had else [last]) == Finished(
         step=step, problem=f"{had} of 5 launched: no capacity"
     )
 
 
 @pytest.mark.parametrize(("had", "step"), [(0, Step.FAILED), (2, Step.PARTIAL)])
 def test_a_refusal_ends_it_though_other_pools_are_left(had: int, step: Step) -> None:
-    some = ended(FIRST, Answer.LAUNCHED, had)
-    last = ended(Attempt(number=2, pool=0, count=5 - had), Answer.REFUSED, problem="quota")
+    some = ended(FIRST, AttemptResult.LAUNCHED, had)
+    last = ended(Attempt(number=2, pool=0, count=5 - had), AttemptResult.REFUSED, problem="quota")
 
-    ending = upcoming(ORDER, [some, last] if had else [last])
+    finished = next_step(ORDER, [some, last] if had else [last])
 
-    assert ending == Ending(step=step, problem=f"{had} of 5 launched: quota")
+    assert finished == Finished(step=step, problem=f"{had} of 5 launched: quota")
 
 
 @pytest.mark.parametrize("launched", [0, 2, 5])
 def test_token_known_with_another_call_needs_attention(launched: int) -> None:
-    last = ended(FIRST, Answer.MISMATCH, launched, "mismatch")
+    last = ended(FIRST, AttemptResult.MISMATCH, launched, "mismatch")
 
-    assert upcoming(ORDER, [last]) == Ending(step=Step.ATTENTION, problem="mismatch")
+    assert next_step(ORDER, [last]) == Finished(step=Step.ATTENTION, problem="mismatch")
 
 
 def test_a_token_is_64_hexadecimal_digits_and_always_the_same() -> None:
     assert len(token(ORDER, FIRST)) == 64
     assert set(token(ORDER, FIRST)) <= set("0123456789abcdef")
-    assert token(ORDER, FIRST) == token(ORDER, replace(FIRST, answer=Answer.EMPTY, problem="x"))
+    assert token(ORDER, FIRST) == token(
+        ORDER, replace(FIRST, result=AttemptResult.EMPTY, problem="x")
+    )
 
 
 def test_no_two_calls_share_a_token() -> None:
@@ -115,21 +127,23 @@ def test_no_two_calls_share_a_token() -> None:
 
 @given(data=st.data(), count=st.integers(1, 30))
 def test_launch_never_exceeds_the_requested_count(data: st.DataObject, count: int) -> None:
-    order = replace(ORDER, count=count)
+    spec = replace(ORDER, count=count)
     attempts: list[Attempt] = []
-    while not isinstance(step := upcoming(order, attempts), Ending):
+    while not isinstance(step := next_step(spec, attempts), Finished):
         assert step.number == len(attempts) + 1
-        assert 0 <= step.pool < len(order.pools)
+        assert 0 <= step.pool < len(spec.pools)
         assert sum(a.launched for a in attempts) + step.count == count
-        answer = data.draw(st.sampled_from([Answer.LAUNCHED, Answer.EMPTY, Answer.REFUSED]))
-        launched = data.draw(st.integers(1, step.count)) if answer is Answer.LAUNCHED else 0
+        answer = data.draw(
+            st.sampled_from([AttemptResult.LAUNCHED, AttemptResult.EMPTY, AttemptResult.REFUSED])
+        )
+        launched = data.draw(st.integers(1, step.count)) if answer is AttemptResult.LAUNCHED else 0
         attempts.append(ended(step, answer, launched))
 
     had = sum(a.launched for a in attempts)
     assert had <= count
     assert (step.step is Step.LAUNCHED) == (had == count)
     assert (step.step is Step.FAILED) == (had == 0)
-    assert len({token(order, a) for a in attempts}) == len(attempts)
+    assert len({token(spec, a) for a in attempts}) == len(attempts)
 
 
 def test_a_pool_without_a_subnet_is_named_by_its_type() -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from curfew.core.instance import State
-from curfew.core.lease import CLAIM, TAG_VALUE_LENGTH, Fleet, Lease, instant_of, tags_of, told
+from curfew.core.lease import CLAIM, TAG_VALUE_LENGTH, Fleet, Lease, format_utc, instant_of, tags_of
 from curfew.core.plan import Action, Kept, judge
 from tests.builders import HERE, NOW, a_policy, a_selector, an_instance
 
@@ -156,7 +156,7 @@ def test_a_claim_runs_out_by_itself() -> None:
 
 
 def test_instant_is_formatted_in_utc() -> None:
-    assert told(datetime(2026, 7, 1, 18, 0, tzinfo=ZURICH)) == "2026-07-01T16:00:00Z"
+    assert format_utc(datetime(2026, 7, 1, 18, 0, tzinfo=ZURICH)) == "2026-07-01T16:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -210,5 +210,5 @@ def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("far_from_utc")
 def test_instants_are_formatted_in_utc_whatever_the_local_zone() -> None:
-    assert told(NOW.astimezone(ZURICH)) == "2026-03-04T02:00:00Z"
+    assert format_utc(NOW.astimezone(ZURICH)) == "2026-03-04T02:00:00Z"
     assert instant_of(time(4), ZURICH, NOW) == NOW + timedelta(hours=1)

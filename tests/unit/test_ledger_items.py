@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curfew.core.instance import ActionKind, Instance, State, Volume
-from curfew.core.launch import Answer, Attempt, Order
+from curfew.core.launch import Attempt, AttemptResult, LaunchSpec
 from curfew.core.lease import Fleet, Lease, Step
 from curfew.core.plan import Action, Kept
 from curfew.core.report import Outcome, Result
 from curfew.core.target import Target
 from curfew.ledger.dynamodb import fleet_items, plan_items
-from curfew.ledger.records import PlanRecord, Verdict
+from curfew.ledger.records import StoredPlan, Verdict
 from tests.builders import HERE, NOW
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -42,7 +42,7 @@ INSTANCES = drawn(
     zone=TEXTS,
     instance_type=TEXTS,
     image=TEXTS,
-    launched_at=st.none() | INSTANTS,
+    started_at=st.none() | INSTANTS,
     first_seen_at=st.none() | INSTANTS,
     tags=TAGS,
     lifecycle=TEXTS,
@@ -84,7 +84,7 @@ FLEETS = drawn(
     ended_at=st.none() | INSTANTS,
 )
 ORDERS = drawn(
-    Order,
+    LaunchSpec,
     operation=TEXTS,
     target=TARGETS,
     image=TEXTS,
@@ -103,14 +103,14 @@ ORDERS = drawn(
 )
 ATTEMPTS = drawn(
     Attempt,
-    answer=st.sampled_from(Answer),
+    result=st.sampled_from(AttemptResult),
     number=NUMBERS,
     pool=NUMBERS,
     count=NUMBERS,
     launched=NUMBERS,
     problem=TEXTS,
 )
-RECORD = PlanRecord(
+RECORD = StoredPlan(
     id="p",
     policy="nightly",
     policy_version="v",
@@ -136,8 +136,8 @@ def test_a_fleet(fleet: Fleet) -> None:
 
 
 @given(ORDERS)
-def test_an_order(order: Order) -> None:
-    assert fleet_items.order_of(stored(fleet_items.of_order(order))) == order
+def test_an_order(spec: LaunchSpec) -> None:
+    assert fleet_items.launch_spec_of(stored(fleet_items.of_launch_spec(spec))) == spec
 
 
 @given(ATTEMPTS)

@@ -53,7 +53,7 @@ def test_everything_that_decides_is_read() -> None:
     )
     assert instance.name == "lab-1"
     assert dict(instance.tags) == {"Name": "lab-1", "env": "dev"}
-    assert instance.launched_at == datetime(2026, 3, 1, 8, 0, 4, tzinfo=UTC)
+    assert instance.started_at == datetime(2026, 3, 1, 8, 0, 4, tzinfo=UTC)
     assert not instance.locked
 
 

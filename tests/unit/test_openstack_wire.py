@@ -26,11 +26,11 @@ from curfew.core.instance import State
 from curfew.core.report import Report, Result, Status
 from curfew.core.target import Mode, Target
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.providers.base import Launch
+from curfew.providers.base import LaunchCall
 from curfew.providers.openstack.connection import connected
 from curfew.providers.openstack.provider import OpenstackProvider
 from curfew.sweep.context import Sweep
-from curfew.sweep.executor import run
+from curfew.sweep.executor import run_sweep
 from tests.builders import NOW, a_policy
 from tests.unit.test_openstack_servers import a_server
 
@@ -159,7 +159,7 @@ def provider(*, acts: bool = True, **more: Any) -> OpenstackProvider:
 
 
 def swept(mode: Mode = Mode.ACT, **more: Any) -> Report:
-    return run(
+    return run_sweep(
         Sweep(
             id="s-1",
             policy=a_policy(),
@@ -350,7 +350,7 @@ def test_a_force_or_two_actions_at_once_are_not_sent(nova: Nova) -> None:
     assert nova.changes == []
 
 
-LAUNCH = Launch(image="i", instance_type="m1", count=2, tags={"env": "dev"}, token="t" * 64)
+LAUNCH = LaunchCall(image="i", instance_type="m1", count=2, tags={"env": "dev"}, token="t" * 64)
 FLAVOUR = {"flavor": {"id": "1", "name": "m1"}}
 
 
@@ -392,8 +392,8 @@ def test_launch_without_visible_servers_is_ambiguous(nova: Nova) -> None:
 
 def test_server_with_the_token_is_not_launched_again(nova: Nova) -> None:
     nova.servers = {ONE: raw(ONE, tags=["env=dev", f"curfew:token={'t' * 40}"]), TWO: raw(TWO)}
-    (born,) = provider().launch(LAUNCH, by="test")
-    assert (born.id, born.state) == (ONE, State.RUNNING)
+    (launched,) = provider().launch(LAUNCH, by="test")
+    assert (launched.id, launched.state) == (ONE, State.RUNNING)
     assert nova.changes == []
 
 

@@ -21,7 +21,7 @@ from curfew.core.policy import (
     Protection,
     Selector,
     TagFilter,
-    folded,
+    normalize_key,
 )
 from tests.builders import (
     NO_LIMITS,
@@ -353,7 +353,7 @@ def instances_of_any_kind(draw: st.DrawFn) -> Instance:
         draw(st.integers(0, 9)),
         tags=draw(tag_sets),
         state=draw(st.one_of(st.just(State.RUNNING), st.sampled_from(State))),
-        launched_at=draw(st.one_of(long_ago.map(lambda age: NOW - age), instants)),
+        started_at=draw(st.one_of(long_ago.map(lambda age: NOW - age), instants)),
         first_seen_at=draw(instants),
         zone=draw(st.sampled_from(("eu-central-1a", "eu-central-1b", ""))),
         instance_type=draw(st.sampled_from(("t2.micro", "t2.micro", "m5.large", ""))),
@@ -427,8 +427,8 @@ def exempt(instance: Instance, policy: Policy) -> bool:
         or any(key.startswith(("aws:", "eks:")) for key in present - harmless)
         or bool(instance.managed_by)
         or instance.lifecycle not in {"on-demand", "spot"}
-        or instance.launched_at is None
-        or NOW - instance.launched_at < policy.protection.min_age
+        or instance.started_at is None
+        or NOW - instance.started_at < policy.protection.min_age
     )
 
 
@@ -560,9 +560,9 @@ def test_a_protect_tag_takes_its_instance_out_and_lets_none_in(
 
 BLURS: tuple[Mapping[str, Any], ...] = (
     {"state": State.UNKNOWN},
-    {"launched_at": None},
+    {"started_at": None},
     {"first_seen_at": None},
-    {"launched_at": None, "first_seen_at": None},
+    {"started_at": None, "first_seen_at": None},
     {"instance_type": ""},
     {"lifecycle": ""},
     {"lifecycle": "of-a-new-kind"},
@@ -600,7 +600,7 @@ def test_a_second_spelling_of_a_tag_never_makes_an_action(
 ) -> None:
     other = spelling(key)
     assume(other not in instance.tags)
-    assume(folded(other) in {folded(k) for k in instance.tags})
+    assume(normalize_key(other) in {normalize_key(k) for k in instance.tags})
 
     confused = replace(instance, tags={**instance.tags, other: value})
 
@@ -651,7 +651,7 @@ def test_only_ages_count_and_never_the_hour(
     moved = [
         replace(
             i,
-            launched_at=i.launched_at and i.launched_at + shift,
+            started_at=i.started_at and i.started_at + shift,
             first_seen_at=i.first_seen_at and i.first_seen_at + shift,
         )
         for i in instances

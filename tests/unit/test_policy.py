@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from curfew.core.instance import ActionKind, State
-from curfew.core.policy import Policy, Selector, TagFilter, mismatch, spoken, too_young
+from curfew.core.policy import Policy, Selector, TagFilter, format_duration, mismatch, too_young
 from tests.builders import NOW, a_selector, an_instance
 
 DAY = timedelta(days=1)
@@ -257,7 +257,7 @@ def test_a_selector_says_in_words_what_a_tag_must_be() -> None:
 
 
 def test_without_an_age_nothing_is_too_young() -> None:
-    assert too_young(an_instance(launched_at=None), None, NOW) is None
+    assert too_young(an_instance(started_at=None), None, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -289,8 +289,8 @@ def test_an_instance_that_was_seen_late_is_as_old_as_its_launch() -> None:
 
 
 def test_the_first_sight_alone_is_proof_of_life() -> None:
-    seen_late = an_instance(launched_at=None, first_seen_at=NOW - 2 * DAY)
-    seen_early = an_instance(launched_at=None, first_seen_at=NOW - 4 * DAY)
+    seen_late = an_instance(started_at=None, first_seen_at=NOW - 2 * DAY)
+    seen_early = an_instance(started_at=None, first_seen_at=NOW - 4 * DAY)
 
     assert too_young(seen_late, 3 * DAY, NOW) is not None
     assert too_young(seen_early, 3 * DAY, NOW) is None
@@ -304,7 +304,7 @@ def test_the_launch_alone_is_proof_of_life() -> None:
 
 
 def test_an_unknown_age_is_never_old_enough() -> None:
-    instance = an_instance(launched_at=None, first_seen_at=None)
+    instance = an_instance(started_at=None, first_seen_at=None)
 
     found = too_young(instance, timedelta(minutes=1), NOW)
 
@@ -344,7 +344,7 @@ def test_too_young_says_both_ages() -> None:
 def test_duration_is_formatted_in_its_largest_unit_and_the_next(
     duration: timedelta, words: str
 ) -> None:
-    assert spoken(duration) == words
+    assert format_duration(duration) == words
 
 
 def test_a_policy_has_limits_and_the_protect_tag_unless_it_says_otherwise() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from curfew.core.instance import ActionKind, Attributes, Instance
 from curfew.core.policy import Policy, Protection
-from curfew.core.protection import RULES, SERVICE_TAGS, protected, shielded
+from curfew.core.protection import RULES, SERVICE_TAGS, attribute_protection, protected
 from tests.builders import HERE, NOW, a_policy, a_selector, an_instance
 from tests.unit.test_lease import a_lease
 
@@ -354,7 +354,7 @@ def test_a_restart_makes_an_instance_young_again_for_the_minimum_age() -> None:
 
 
 def test_an_unknown_launch_time_protects() -> None:
-    instance = an_instance(launched_at=None, first_seen_at=NOW - timedelta(days=9))
+    instance = an_instance(started_at=None, first_seen_at=NOW - timedelta(days=9))
 
     assert finding(instance) == ("unknown-launch-time", "its launch time is unknown")
 
@@ -390,14 +390,16 @@ def test_a_longer_minimum_age_protects_longer() -> None:
     ],
 )
 def test_an_attribute_protects(attributes: Attributes | None, rule: str, reason: str) -> None:
-    found = shielded(attributes)
+    found = attribute_protection(attributes)
 
     assert found is not None
     assert (found.rule, found.reason) == (rule, reason)
 
 
 def test_an_instance_without_either_protection_is_open() -> None:
-    assert shielded(Attributes(termination_protected=False, stop_protected=False)) is None
+    assert (
+        attribute_protection(Attributes(termination_protected=False, stop_protected=False)) is None
+    )
 
 
 # All rules
@@ -417,7 +419,7 @@ def test_every_rule_by_itself_is_enough() -> None:
         (an_instance(launching="lab"), stop),
         (an_instance(root_device="instance-store"), stop),
         (an_instance(), shelve),
-        (an_instance(launched_at=None), stop),
+        (an_instance(started_at=None), stop),
     ]
 
     # The third rule's tag is a service's tag too.

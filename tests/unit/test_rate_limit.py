@@ -9,8 +9,8 @@ import pytest
 from mypy_boto3_ec2.client import EC2Client
 
 from curfew.aws import allowed_calls
-from curfew.aws.rate_limit import RECOVERY, Rates, Spent
-from curfew.core.errors import PacedError
+from curfew.aws.rate_limit import RECOVERY, RateLimiter, RateLimitStats
+from curfew.core.errors import RateLimitedError
 from curfew.core.report import Report, Result, Status
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep.executor import act
@@ -29,13 +29,13 @@ class Paced:
     def __init__(self, *machines: Machine, percent: int = 25) -> None:
         self.cloud = SimulatedEc2(*machines)
         self.time = Time()
-        self.rates = Rates(percent, now=self.time.now, sleep=self.time.sleep)
+        self.rates = RateLimiter(percent, now=self.time.now, sleep=self.time.sleep)
         self.look = self.client(allowed_calls.LOOK)
         self.act = self.client(allowed_calls.ACT)
 
-    def client(self, purpose: allowed_calls.Purpose, *, attempts: int = 1) -> EC2Client:
-        client = self.cloud.client(purpose, attempts=attempts)
-        self.rates.pace(client, lambda: PLACE)
+    def client(self, scope: allowed_calls.ClientScope, *, attempts: int = 1) -> EC2Client:
+        client = self.cloud.client(scope, attempts=attempts)
+        self.rates.attach(client, lambda: PLACE)
         return client
 
     @property
@@ -43,8 +43,8 @@ class Paced:
         return (self.time.at - NOW).total_seconds()
 
     @property
-    def spent(self) -> Spent:
-        return self.rates.spent(*PLACE)
+    def spent(self) -> RateLimitStats:
+        return self.rates.stats(*PLACE)
 
     def describe(self, times: int) -> None:
         for _ in range(times):
@@ -59,45 +59,45 @@ def machines(count: int) -> list[Machine]:
 
 
 def test_thousand_reads_take_as_long_as_a_quarter_of_the_rate() -> None:
-    paced = Paced()
+    limited = Paced()
 
-    paced.describe(1_000)
+    limited.describe(1_000)
 
-    assert paced.passed == pytest.approx((1_000 - 25) / 5)
-    assert paced.spent.throttles == 0
-    assert paced.spent.seconds == pytest.approx(195)
+    assert limited.passed == pytest.approx((1_000 - 25) / 5)
+    assert limited.spent.throttles == 0
+    assert limited.spent.seconds == pytest.approx(195)
 
 
 @pytest.mark.parametrize(("percent", "seconds"), [(100, 45), (50, 95), (1, 4_995)])
 def test_the_share_is_what_is_set(percent: int, seconds: float) -> None:
-    paced = Paced(percent=percent)
+    limited = Paced(percent=percent)
 
-    paced.describe(1_000)
+    limited.describe(1_000)
 
-    assert paced.passed == pytest.approx(seconds)
+    assert limited.passed == pytest.approx(seconds)
 
 
 def test_all_reads_share_one_bucket() -> None:
-    paced = Paced(a_machine(id=an_id(1)))
+    limited = Paced(a_machine(id=an_id(1)))
 
     for _ in range(25):
-        paced.look.describe_instance_attribute(InstanceId=an_id(1), Attribute="disableApiStop")
-    assert paced.passed == 0
-    paced.describe(5)
+        limited.look.describe_instance_attribute(InstanceId=an_id(1), Attribute="disableApiStop")
+    assert limited.passed == 0
+    limited.describe(5)
 
-    assert paced.passed == pytest.approx(1)
+    assert limited.passed == pytest.approx(1)
 
 
 def test_empty_bucket_of_one_call_class_delays_no_other() -> None:
-    paced = Paced(*machines(3))
+    limited = Paced(*machines(3))
 
-    paced.describe(500)
-    before = paced.passed
-    paced.terminate([an_id(1)])
-    paced.act.stop_instances(InstanceIds=[an_id(2)])
-    paced.act.create_tags(Resources=[an_id(3)], Tags=[{"Key": "a", "Value": "b"}])
+    limited.describe(500)
+    before = limited.passed
+    limited.terminate([an_id(1)])
+    limited.act.stop_instances(InstanceIds=[an_id(2)])
+    limited.act.create_tags(Resources=[an_id(3)], Tags=[{"Key": "a", "Value": "b"}])
 
-    assert paced.passed == before
+    assert limited.passed == before
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ def test_empty_bucket_of_one_call_class_delays_no_other() -> None:
 def test_terminate_calls_keep_to_the_call_and_instance_rates(
     batches: int, size: int, seconds: float
 ) -> None:
-    paced = Paced(*machines(20))
+    limited = Paced(*machines(20))
 
     for _ in range(batches):
-        paced.terminate([an_id(number) for number in range(1, size + 1)])
+        limited.terminate([an_id(number) for number in range(1, size + 1)])
 
-    assert paced.passed == pytest.approx(seconds)
+    assert limited.passed == pytest.approx(seconds)
 
 
 def test_two_threads_share_one_bucket() -> None:
@@ -129,12 +129,12 @@ def test_two_threads_share_one_bucket() -> None:
         with lock:
             slept.append(seconds)
 
-    rates = Rates(25, now=lambda: NOW, sleep=sleep)
+    limiter = RateLimiter(25, now=lambda: NOW, sleep=sleep)
     cloud = SimulatedEc2()
 
     def look() -> None:
         client = cloud.client()
-        rates.pace(client, lambda: PLACE)
+        limiter.attach(client, lambda: PLACE)
         start.wait()
         for _ in range(50):
             client.describe_instances(MaxResults=5)
@@ -150,112 +150,112 @@ def test_two_threads_share_one_bucket() -> None:
 
 
 def test_each_account_and_region_has_its_own_buckets() -> None:
-    paced = Paced()
-    elsewhere = paced.cloud.client()
-    paced.rates.pace(elsewhere, lambda: (HERE.account, "eu-west-1"))
+    limited = Paced()
+    elsewhere = limited.cloud.client()
+    limited.rates.attach(elsewhere, lambda: (HERE.account, "eu-west-1"))
 
-    paced.describe(25)
+    limited.describe(25)
     for _ in range(25):
         elsewhere.describe_instances(MaxResults=5)
 
-    assert paced.passed == 0
+    assert limited.passed == 0
 
 
 class TestThrottles:
     def test_throttles_are_counted_including_those_the_sdk_retries(self) -> None:
-        paced = Paced()
-        paced.look = paced.client(allowed_calls.LOOK, attempts=4)
-        paced.cloud.fail("DescribeInstances", THROTTLED, times=2)
+        limited = Paced()
+        limited.look = limited.client(allowed_calls.LOOK, attempts=4)
+        limited.cloud.fail("DescribeInstances", THROTTLED, times=2)
 
-        paced.describe(1)
+        limited.describe(1)
 
-        assert paced.cloud.calls == [("DescribeInstances", ())] * 3
-        assert paced.spent.throttles == 2
+        assert limited.cloud.calls == [("DescribeInstances", ())] * 3
+        assert limited.spent.throttles == 2
 
     def test_retries_of_the_sdk_are_charged_afterwards(self) -> None:
-        paced = Paced()
-        paced.look = paced.client(allowed_calls.LOOK, attempts=4)
-        paced.cloud.fail("DescribeInstances", BROKEN, times=2)
+        limited = Paced()
+        limited.look = limited.client(allowed_calls.LOOK, attempts=4)
+        limited.cloud.fail("DescribeInstances", BROKEN, times=2)
 
-        paced.describe(23)
-        assert paced.passed == 0
-        paced.describe(1)
+        limited.describe(23)
+        assert limited.passed == 0
+        limited.describe(1)
 
-        assert paced.passed == pytest.approx(1 / 5)
-        assert paced.spent.throttles == 0
+        assert limited.passed == pytest.approx(1 / 5)
+        assert limited.spent.throttles == 0
 
     def test_throttle_empties_the_bucket_and_halves_its_refill(self) -> None:
-        paced = Paced()
-        paced.cloud.fail("DescribeInstances", THROTTLED)
+        limited = Paced()
+        limited.cloud.fail("DescribeInstances", THROTTLED)
 
-        with pytest.raises(paced.look.exceptions.ClientError):
-            paced.describe(1)
-        paced.describe(1)
+        with pytest.raises(limited.look.exceptions.ClientError):
+            limited.describe(1)
+        limited.describe(1)
 
-        assert paced.passed == pytest.approx(1 / 2.5)
+        assert limited.passed == pytest.approx(1 / 2.5)
 
     def test_throttles_never_reduce_the_rate_below_a_sixteenth(self) -> None:
-        paced = Paced()
-        paced.cloud.fail("DescribeInstances", THROTTLED, times=5)
+        limited = Paced()
+        limited.cloud.fail("DescribeInstances", THROTTLED, times=5)
 
         for _ in range(5):
-            with pytest.raises(paced.look.exceptions.ClientError):
-                paced.describe(1)
-        paced.describe(1)
+            with pytest.raises(limited.look.exceptions.ClientError):
+                limited.describe(1)
+        limited.describe(1)
 
-        assert paced.time.slept[-1] == pytest.approx(16 / 5)
+        assert limited.time.slept[-1] == pytest.approx(16 / 5)
 
     def test_reduced_rate_recovers_with_time(self) -> None:
-        paced = Paced()
-        paced.cloud.fail("DescribeInstances", THROTTLED)
-        with pytest.raises(paced.look.exceptions.ClientError):
-            paced.describe(1)
+        limited = Paced()
+        limited.cloud.fail("DescribeInstances", THROTTLED)
+        with pytest.raises(limited.look.exceptions.ClientError):
+            limited.describe(1)
 
-        paced.time.sleep(RECOVERY.total_seconds() / 2)
-        before = paced.passed
-        paced.describe(25 + 5)
+        limited.time.sleep(RECOVERY.total_seconds() / 2)
+        before = limited.passed
+        limited.describe(25 + 5)
 
-        assert paced.passed - before == pytest.approx(1)
+        assert limited.passed - before == pytest.approx(1)
 
     def test_throttle_leaves_other_call_classes_unchanged(self) -> None:
-        paced = Paced(a_machine(id=an_id(1)))
-        paced.cloud.fail("DescribeInstances", THROTTLED)
-        with pytest.raises(paced.look.exceptions.ClientError):
-            paced.describe(1)
+        limited = Paced(a_machine(id=an_id(1)))
+        limited.cloud.fail("DescribeInstances", THROTTLED)
+        with pytest.raises(limited.look.exceptions.ClientError):
+            limited.describe(1)
 
-        paced.terminate([an_id(1)])
+        limited.terminate([an_id(1)])
 
-        assert paced.passed == 0
+        assert limited.passed == 0
 
 
 class TestDeadline:
     def test_call_that_would_wait_beyond_the_deadline_fails_at_once(
         self,
     ) -> None:
-        paced = Paced()
-        paced.rates.until(NOW + timedelta(seconds=1))
+        limited = Paced()
+        limited.rates.set_deadline(NOW + timedelta(seconds=1))
 
-        paced.describe(30)
+        limited.describe(30)
         with pytest.raises(
-            PacedError,
+            RateLimitedError,
             match="DescribeInstances was not made: the rate limit allows it in 0 seconds",
         ):
-            paced.describe(1)
+            limited.describe(1)
 
-        assert paced.passed == pytest.approx(1)
-        assert len(paced.cloud.calls) == 30
+        assert limited.passed == pytest.approx(1)
+        assert len(limited.cloud.calls) == 30
 
     def test_the_next_caller_has_a_deadline_of_its_own(self) -> None:
-        paced = Paced()
-        paced.rates.until(NOW)
-        paced.describe(25)
-        with pytest.raises(PacedError):
-            paced.describe(1)
+        limited = Paced()
+        limited.rates.set_deadline(NOW)
+        limited.describe(25)
+        with pytest.raises(RateLimitedError):
+            limited.describe(1)
 
-        paced.rates.until(None)
-        paced.describe(1)
+        limited.rates.set_deadline(None)
+        limited.describe(1)
 
-        assert paced.passed == pytest.approx(1 / 5)
+        assert limited.passed == pytest.approx(1 / 5)
 
 
 def paced_sweep(
@@ -263,17 +263,17 @@ def paced_sweep(
 ) -> tuple[Report, Paced]:
     """One sweep at a rate."""
     night = Night(cloud=cloud, deadline=deadline)
-    paced = Paced(percent=percent)
-    paced.cloud, paced.time = cloud, night.time
-    paced.rates = Rates(percent, now=night.time.now, sleep=night.time.sleep)
-    paced.rates.until(deadline)
+    limited = Paced(percent=percent)
+    limited.cloud, limited.time = cloud, night.time
+    limited.rates = RateLimiter(percent, now=night.time.now, sleep=night.time.sleep)
+    limited.rates.set_deadline(deadline)
     provider = Ec2Provider(
         target=HERE,
-        read=paced.client(allowed_calls.LOOK),
-        act=lambda: paced.client(allowed_calls.ACT),
+        read=limited.client(allowed_calls.LOOK),
+        act=lambda: limited.client(allowed_calls.ACT),
     )
-    sweep = replace(night.prepared(), provider=provider, spent=lambda: paced.spent)
-    return act(sweep, plan(sweep)), paced
+    sweep = replace(night.prepared(), provider=provider, rate_limit_stats=lambda: limited.spent)
+    return act(sweep, plan(sweep)), limited
 
 
 class TestASweep:
@@ -281,7 +281,7 @@ class TestASweep:
         cloud = SimulatedEc2(*machines(20))
         cloud.fail("TerminateInstances", THROTTLED, times=3)
 
-        report, paced = paced_sweep(cloud, percent=25)
+        report, limited = paced_sweep(cloud, percent=25)
 
         assert report.count(Result.VERIFIED) == 20
         assert len(cloud.orders) == 4
@@ -292,7 +292,7 @@ class TestASweep:
         looks = sum(len(ids) == 0 for name, ids in cloud.calls if name == "DescribeInstances")
         assert looks > 1 + 4 + 1
         assert report.throttles == 3
-        assert report.paced == pytest.approx(paced.spent.seconds)
+        assert report.rate_limited == pytest.approx(limited.spent.seconds)
 
     def test_batch_that_takes_too_long_to_recheck_is_split(self) -> None:
         """At 1 %, a look at six with their protections takes 65 seconds."""
@@ -305,26 +305,26 @@ class TestASweep:
 
     def test_deadline_while_waiting_for_a_call_makes_no_further_call(self) -> None:
         # 61 seconds are left when the batch begins, and its protections alone take 40 of them.
-        report, paced = paced_sweep(
+        report, limited = paced_sweep(
             SimulatedEc2(*machines(20)), percent=5, deadline=NOW + timedelta(seconds=63)
         )
 
         assert report.status is Status.STOPPED
-        assert paced.passed <= 63
+        assert limited.passed <= 63
         assert report.count(Result.VERIFIED) + report.count(Result.NOT_ATTEMPTED) == 20
         assert not report.count(Result.UNKNOWN)
 
     def test_deadline_while_waiting_for_a_page_decides_nothing(self) -> None:
         cloud = SimulatedEc2(*machines(20), page_size=1)
 
-        report, paced = paced_sweep(cloud, percent=5, deadline=NOW + timedelta(seconds=5))
+        report, limited = paced_sweep(cloud, percent=5, deadline=NOW + timedelta(seconds=5))
 
         assert report.status is Status.STOPPED
         assert report.problem.startswith(
             "nothing is decided: DescribeInstances was not made: the rate limit allows it in"
         )
         assert cloud.orders == []
-        assert paced.passed <= 5
+        assert limited.passed <= 5
 
     def test_report_counts_throttles(self) -> None:
         cloud = SimulatedEc2(*machines(3))

@@ -295,9 +295,9 @@ def test_instances_that_should_have_been_kept_are_counted(
 
     outcome = Outcome.of(calm)
 
-    journal = calm.world.journal
+    history = calm.world.history
     assert outcome.wronged
-    assert outcome.wronged <= {*journal.of(Change.TERMINATED), *journal.of(Change.STOPPED)}
+    assert outcome.wronged <= {*history.of(Change.TERMINATED), *history.of(Change.STOPPED)}
     assert outcome.verdict.endswith(f", {len(outcome.wronged)} that should have been kept")
 
 

@@ -174,7 +174,7 @@ def test_a_summary_accounts_for_everything() -> None:
     results = [Result.VERIFIED, Result.FAILED]
 
     shown = summary(
-        a_report(a_mixed_fleet(), results=results, listed=9, throttles=2, paced=1.23456)
+        a_report(a_mixed_fleet(), results=results, listed=9, throttles=2, rate_limited=1.23456)
     )
 
     plan = decide(a_mixed_fleet(), a_policy(), NOW)
@@ -248,7 +248,7 @@ def test_the_metrics_are_the_eight_that_are_promised() -> None:
         results=results,
         listed=50,
         throttles=3,
-        paced=0.5,
+        rate_limited=0.5,
     )
 
     assert metrics(report) == {

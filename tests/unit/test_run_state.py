@@ -10,7 +10,7 @@ from curfew.core.plan import Plan, decide
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Pause
 from curfew.providers.memory import MemoryProvider
-from curfew.sweep.run_state import Run
+from curfew.sweep.run_state import RunState
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance
 from tests.night import Time
 
@@ -25,10 +25,10 @@ def a_plan(count: int = 2) -> Plan:
 
 def a_run(
     *, at: datetime = NOW, left: timedelta | None = None, ledger: MemoryLedger | None = None
-) -> Run:
+) -> RunState:
     """A run of a plan that was made at NOW, with so much time left."""
     time = Time(at=at)
-    return Run(
+    return RunState(
         a_plan(),
         sweep_id="sweep-7",
         provider=MemoryProvider(target=HERE),
@@ -38,73 +38,73 @@ def a_run(
 
 
 def test_a_run_begins_with_its_plan_and_nothing_halted_or_claimed() -> None:
-    run = a_run()
+    state = a_run()
 
-    assert run.planned == {action.instance.id: action for action in run.plan.actions}
-    assert set(run.planned) == {an_id(1), an_id(2)}
-    assert (run.sweep_id, run.claims) == ("sweep-7", {})
-    assert (run.halted, run.cut) == ("", False)
+    assert state.planned == {action.instance.id: action for action in state.plan.actions}
+    assert set(state.planned) == {an_id(1), an_id(2)}
+    assert (state.sweep_id, state.claims) == ("sweep-7", {})
+    assert (state.abort_reason, state.cut) == ("", False)
 
 
 def test_a_run_is_in_time_while_a_minute_is_left() -> None:
-    run = a_run(left=timedelta(seconds=60))
+    state = a_run(left=timedelta(seconds=60))
 
-    assert run.in_time() is True
-    assert (run.halted, run.cut) == ("", False)
+    assert state.check_time() is True
+    assert (state.abort_reason, state.cut) == ("", False)
 
 
 def test_a_run_with_less_than_a_minute_left_is_halted_and_cut() -> None:
-    run = a_run(left=timedelta(seconds=59))
+    state = a_run(left=timedelta(seconds=59))
 
-    assert run.in_time() is False
-    assert (run.halted, run.cut) == (OUT_OF_TIME, True)
+    assert state.check_time() is False
+    assert (state.abort_reason, state.cut) == (OUT_OF_TIME, True)
 
 
 def test_a_plan_of_a_quarter_of_an_hour_ago_is_still_in_time() -> None:
-    run = a_run(at=NOW + timedelta(minutes=15))
+    state = a_run(at=NOW + timedelta(minutes=15))
 
-    assert run.in_time() is True
-    assert run.halted == ""
+    assert state.check_time() is True
+    assert state.abort_reason == ""
 
 
 def test_an_older_plan_is_stale_and_its_run_is_cut() -> None:
-    run = a_run(at=NOW + timedelta(minutes=15) + SECOND)
+    state = a_run(at=NOW + timedelta(minutes=15) + SECOND)
 
-    assert run.in_time() is False
-    assert (run.halted, run.cut) == (STALE, True)
+    assert state.check_time() is False
+    assert (state.abort_reason, state.cut) == (STALE, True)
 
 
 def test_a_run_that_is_out_of_time_is_not_called_stale_as_well() -> None:
-    run = a_run(at=NOW + timedelta(hours=1), left=SECOND)
+    state = a_run(at=NOW + timedelta(hours=1), left=SECOND)
 
-    assert run.in_time() is False
-    assert run.halted == OUT_OF_TIME
+    assert state.check_time() is False
+    assert state.abort_reason == OUT_OF_TIME
 
 
 def test_a_halted_run_is_not_in_time_however_much_is_left() -> None:
-    run = a_run()
-    run.halt("not today")
+    state = a_run()
+    state.abort("not today")
 
-    assert run.in_time() is False
-    assert run.may_go_on() is False
-    assert (run.halted, run.cut) == ("not today", False)
+    assert state.check_time() is False
+    assert state.may_continue() is False
+    assert (state.abort_reason, state.cut) == ("not today", False)
 
 
 def test_a_run_goes_on_while_nothing_halts_it() -> None:
-    run = a_run()
+    state = a_run()
 
-    assert run.may_go_on() is True
-    assert (run.halted, run.cut) == ("", False)
+    assert state.may_continue() is True
+    assert (state.abort_reason, state.cut) == ("", False)
 
 
 def test_a_pause_halts_a_run_with_who_and_why_and_cuts_nothing() -> None:
     ledger = MemoryLedger()
     pause = Pause(since=NOW, by="kim", reason="exam today")
     ledger.pause(pause)
-    run = a_run(ledger=ledger)
+    state = a_run(ledger=ledger)
 
-    assert run.may_go_on() is False
-    assert (run.halted, run.cut) == (str(pause), False)
+    assert state.may_continue() is False
+    assert (state.abort_reason, state.cut) == (str(pause), False)
 
 
 class Unasked(MemoryLedger):
@@ -115,10 +115,10 @@ class Unasked(MemoryLedger):
 
 
 def test_a_run_that_is_out_of_time_asks_for_no_pause() -> None:
-    run = a_run(left=SECOND, ledger=Unasked())
+    state = a_run(left=SECOND, ledger=Unasked())
 
-    assert run.may_go_on() is False
-    assert run.halted == OUT_OF_TIME
+    assert state.may_continue() is False
+    assert state.abort_reason == OUT_OF_TIME
 
 
 @pytest.mark.parametrize(
@@ -133,18 +133,18 @@ def test_a_run_that_is_out_of_time_asks_for_no_pause() -> None:
 def test_the_first_reason_counts_unless_it_was_the_time_and_the_second_is_not(
     first: tuple[str, bool], second: tuple[str, bool], expected: tuple[str, bool]
 ) -> None:
-    run = a_run()
+    state = a_run()
 
     for reason, cut in (first, second):
-        run.halt(reason, cut=cut)
+        state.abort(reason, cut=cut)
 
-    assert (run.halted, run.cut) == expected
+    assert (state.abort_reason, state.cut) == expected
 
 
 def test_a_run_writes_into_the_chain_of_its_own_target() -> None:
     ledger = MemoryLedger()
-    run = a_run(ledger=ledger)
+    state = a_run(ledger=ledger)
 
-    run.append(audit.intents(run.plan.actions, run.plan, sweep_id="sweep-7", at=NOW))
+    state.append(audit.intents(state.plan.actions, state.plan, sweep_id="sweep-7", at=NOW))
 
     assert [entry.draft.instance_id for entry in ledger.entries(HERE)] == [an_id(1), an_id(2)]

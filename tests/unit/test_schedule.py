@@ -55,26 +55,26 @@ def zones() -> list[list[str]]:
     return [*same.values()]
 
 
-def ticks(start: datetime, end: datetime, dice: Random) -> Iterator[datetime]:
+def ticks(start: datetime, end: datetime, rng: Random) -> Iterator[datetime]:
     """Yield the times of triggers: some late, some twice; and now and then none for a day or two."""
     now = start
     while now < end:
-        outage = dice.random() < 0.002
-        now += timedelta(hours=dice.uniform(8, 60) if outage else dice.uniform(0.4, 3.5))
+        outage = rng.random() < 0.002
+        now += timedelta(hours=rng.uniform(8, 60) if outage else rng.uniform(0.4, 3.5))
         yield now
-        if dice.random() < 0.05:
+        if rng.random() < 0.05:
             yield now
 
 
 def a_year(name: str, at: time) -> tuple[list[datetime], list[datetime]]:
     """The nights that were swept, and those that lapsed, in an outage or after it; each in their order."""
     zone, year = ZoneInfo(name), YEARS.get(name, YEAR)
-    dice = Random(f"{name} {at}")  # noqa: S311  the same year each time
+    rng = Random(f"{name} {at}")  # noqa: S311  the same year each time
     schedule = Schedule(name="n", policy="n", at=at)
     completed, before = utc(year, 1, 1), utc(year, 1, 1)
     swept: list[datetime] = []
     lapsed: list[datetime] = []
-    for now in ticks(before, utc(year + 1, 1, 1), dice):
+    for now in ticks(before, utc(year + 1, 1, 1), rng):
         window = schedule.latest(zone, now)
         known = swept[-1] if swept else completed
         while (passed := schedule.following(zone, known)) <= now and passed != window:
@@ -82,7 +82,7 @@ def a_year(name: str, at: time) -> tuple[list[datetime], list[datetime]]:
                 lapsed.append(passed)
             known = passed
         # One in ten fails, and is tried again the next time.
-        if window is not None and window > completed and dice.random() > 0.1:
+        if window is not None and window > completed and rng.random() > 0.1:
             completed = window
             swept.append(window)
     return swept, lapsed

@@ -13,15 +13,15 @@ from curfew.aws.roles import session_name
 from curfew.core.errors import ProviderError, RefusedError, ThrottledError
 from curfew.core.report import Result
 from curfew.core.target import Target
-from curfew.providers.base import Launch
+from curfew.providers.base import LaunchCall
 from curfew.providers.ec2.provider import LABELLED
 from curfew.providers.ec2.scoped_credentials import (
     LONGEST_POLICY,
     Arns,
-    about,
-    borrowing,
-    cancelling,
-    launching,
+    for_instances,
+    for_launch,
+    for_spot_requests,
+    scoped_session,
 )
 from curfew.sweep.execution import BATCH
 from curfew_simulator.cloud.faults import Fault
@@ -34,11 +34,11 @@ ARNS = Arns(partition="aws", target=HERE)
 INSTANCE = f"arn:aws:ec2:{HERE.region}:{HERE.account}:instance/"
 
 
-def a_launch(**more: Any) -> Launch:
+def a_launch(**more: Any) -> LaunchCall:
     ordinary: dict[str, Any] = {
         "image": "ami-08111162", "instance_type": "t2.micro", "count": 2, "tags": {}, "token": "t",
     }  # fmt: skip
-    return Launch(**(ordinary | more))
+    return LaunchCall(**(ordinary | more))
 
 
 def statements(policy: str) -> list[dict[str, Any]]:
@@ -47,9 +47,9 @@ def statements(policy: str) -> list[dict[str, Any]]:
 
 
 def test_scoped_call_is_one_action_on_its_named_instances() -> None:
-    errand = about(ARNS, "ec2:TerminateInstances", [TWO, ONE], by="s")
-    assert errand.role == "act"
-    assert statements(errand.policy) == [
+    call = for_instances(ARNS, "ec2:TerminateInstances", [TWO, ONE], by="s")
+    assert call.role == "act"
+    assert statements(call.policy) == [
         {
             "Effect": "Allow",
             "Action": "ec2:TerminateInstances",
@@ -59,20 +59,20 @@ def test_scoped_call_is_one_action_on_its_named_instances() -> None:
 
 
 def test_scoped_call_names_a_spot_request_as_such() -> None:
-    (one,) = statements(cancelling(ARNS, ["sir-00000001"], by="s").policy)
+    (one,) = statements(for_spot_requests(ARNS, ["sir-00000001"], by="s").policy)
     arn = f"arn:aws:ec2:{HERE.region}:{HERE.account}:spot-instances-request/sir-00000001"
     assert (one["Action"], one["Resource"]) == ("ec2:CancelSpotInstanceRequests", [arn])
 
 
 def test_launch_policy_names_what_it_uses_and_what_it_creates() -> None:
     launch = a_launch(subnet="subnet-1", security_groups=("sg-2", "sg-1"), key="kim")
-    errand = launching(ARNS, launch, by="o")
-    run, tag = statements(errand.policy)
+    call = for_launch(ARNS, launch, by="o")
+    run, tag = statements(call.policy)
     place = f"arn:aws:ec2:{HERE.region}:{HERE.account}:"
     made = [place + kind + "/*" for kind in ("instance", "volume", "network-interface")]
     used = ["subnet/subnet-1", "security-group/sg-1", "security-group/sg-2", "key-pair/kim"]
 
-    assert errand.role == "launch"
+    assert call.role == "launch"
     assert run["Action"] == "ec2:RunInstances"
     assert run["Resource"] == [
         *made,
@@ -85,13 +85,13 @@ def test_launch_policy_names_what_it_uses_and_what_it_creates() -> None:
 
 
 def test_profile_is_passed_only_to_ec2_and_only_if_the_launch_has_one() -> None:
-    *_, passing = statements(launching(ARNS, a_launch(profile="worker"), by="o").policy)
+    *_, passing = statements(for_launch(ARNS, a_launch(profile="worker"), by="o").policy)
     assert passing["Action"] == "iam:PassRole"
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
-    assert "iam:PassRole" not in launching(ARNS, a_launch(), by="o").policy
-    spot = launching(ARNS, a_launch(spot=True), by="o").policy
+    assert "iam:PassRole" not in for_launch(ARNS, a_launch(), by="o").policy
+    spot = for_launch(ARNS, a_launch(spot=True), by="o").policy
     assert "spot-instances-request/*" in spot
-    assert "spot-instances-request" not in launching(ARNS, a_launch(), by="o").policy
+    assert "spot-instances-request" not in for_launch(ARNS, a_launch(), by="o").policy
 
 
 @pytest.mark.parametrize("count", [BATCH, LABELLED], ids=["order", "label"])
@@ -101,8 +101,10 @@ def test_policy_of_a_full_batch_fits_in_every_region(count: int) -> None:
     arns = Arns(partition="aws-us-gov-b", target=target)
     ids = [an_id(number) for number in range(count)]
     for action in ("ec2:TerminateInstances", "ec2:CreateTags"):
-        assert len(about(arns, action, ids, by="s").policy) <= LONGEST_POLICY
-    assert len(cancelling(arns, [f"sir-{n:08}" for n in range(count)], by="s").policy) <= 2_048
+        assert len(for_instances(arns, action, ids, by="s").policy) <= LONGEST_POLICY
+    assert (
+        len(for_spot_requests(arns, [f"sir-{n:08}" for n in range(count)], by="s").policy) <= 2_048
+    )
 
 
 def test_policy_of_a_launch_with_the_most_security_groups_fits() -> None:
@@ -114,14 +116,14 @@ def test_policy_of_a_launch_with_the_most_security_groups_fits() -> None:
         profile="p",
         spot=True,
     )
-    errand = launching(ARNS, launch, by="o")
-    assert len(errand.policy) <= LONGEST_POLICY
-    assert all(f"security-group/{group}" in errand.policy for group in groups)
+    call = for_launch(ARNS, launch, by="o")
+    assert len(call.policy) <= LONGEST_POLICY
+    assert all(f"security-group/{group}" in call.policy for group in groups)
 
 
 def test_oversized_policy_is_refused_before_any_call() -> None:
     with pytest.raises(RefusedError, match="more than 2048"):
-        _ = about(ARNS, "ec2:CreateTags", [an_id(n) for n in range(40)], by="s").policy
+        _ = for_instances(ARNS, "ec2:CreateTags", [an_id(n) for n in range(40)], by="s").policy
 
 
 @given(st.text(max_size=100))
@@ -217,7 +219,7 @@ def test_scoped_credentials_that_arrive_late_are_not_used(seconds: float, ordere
 
 
 def test_acting_client_signs_nothing_without_scoped_credentials() -> None:
-    client: Any = borrowing(HERE.region).create_client("ec2")
+    client: Any = scoped_session(HERE.region).create_client("ec2")
     sent: list[str] = []
     client.meta.events.register("before-send", lambda **_: sent.append("sent"))
 

@@ -16,11 +16,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curfew.aws import session as sdk
-from curfew.aws.allowed_calls import PURPOSES
+from curfew.aws.allowed_calls import CLIENT_SCOPES
 from tests.builders import HERE
 from tools.trim import SERVICES
 
-CALLED = sorted({purpose.service for purpose in PURPOSES})
+CALLED = sorted({scope.service for scope in CLIENT_SCOPES})
 FORMS = (
     "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.000Z", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%S%z",
     "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M:%S%z", "%Y%m%dT%H%M%SZ", "%a, %d %b %Y %H:%M:%S GMT",
@@ -96,7 +96,9 @@ class TestSession:
         assert place == str(sdk.MODELS / "ec2/2016-11-15/service-2")
         assert loader.search_paths[0] == str(sdk.MODELS)
 
-    @pytest.mark.parametrize("service", sorted({purpose.service for purpose in PURPOSES} | {"sso"}))
+    @pytest.mark.parametrize(
+        "service", sorted({scope.service for scope in CLIENT_SCOPES} | {"sso"})
+    )
     def test_it_makes_clients_of_every_service(self, service: str) -> None:
         client = sdk.session(HERE.region).create_client(service)
         # Organizations has one place for all regions.

@@ -36,7 +36,7 @@ HASH = "f60cda5fc26f5ea8a022ee931b3a321118535917378bea85852092c8bd733d28"
     ("words", "values"),
     [
         (audit.EntryKind, "intent outcome event"),
-        (launch.Answer, "open launched empty refused mismatch"),
+        (launch.AttemptResult, "open launched empty refused mismatch"),
         (lease.Step, "launching launched partial failed needs-attention"),
         (
             instance.State,
@@ -76,8 +76,8 @@ def test_constants_of_execution_never_change() -> None:
     assert timedelta(minutes=15) == run_state.SHELF_LIFE
     assert execution.WAITS == (0, 2, 4, 8, 16, 30)
     assert zone_worker.PATIENCE == 4
-    assert concurrency.LANES == 4
-    assert concurrency.LANES == 4
+    assert concurrency.ZONES_AT_ONCE == 4
+    assert concurrency.ZONES_AT_ONCE == 4
 
 
 def test_constants_of_a_launch_never_change() -> None:
@@ -85,7 +85,7 @@ def test_constants_of_a_launch_never_change() -> None:
     assert timedelta(seconds=10) == launcher.ROOM
     assert launcher.LOOKS == (0, 2, 4, 8)
     assert launcher.PATIENCE == 4
-    assert launcher.BIRTHS == (0, 1, 2)
+    assert launcher.DELIVERY_LOOKS == (0, 1, 2)
     assert timedelta(minutes=20) == lease.CLAIM
 
 
@@ -138,7 +138,7 @@ def test_what_is_not_known_of_an_instance_is_what_keeps_it() -> None:
         id="i-1", target=HERE, zone="", state=instance.State.RUNNING, instance_type="t2.micro"
     )
 
-    assert (bare.launched_at, bare.first_seen_at, bare.proof_of_life) == (None, None, None)
+    assert (bare.started_at, bare.first_seen_at, bare.proof_of_life) == (None, None, None)
     assert bare.lease is None
     assert (bare.tags, bare.volumes) == ({}, ())
     assert (bare.lifecycle, bare.root_device) == ("on-demand", "ebs")
@@ -156,7 +156,7 @@ def test_an_instance_lives_since_the_oldest_instant_that_is_known() -> None:
 
     assert an_instance(age=hour, first_seen_at=NOW - 2 * hour).proof_of_life == NOW - 2 * hour
     assert an_instance(age=2 * hour, first_seen_at=NOW - hour).proof_of_life == NOW - 2 * hour
-    assert an_instance(launched_at=None, first_seen_at=NOW).proof_of_life == NOW
+    assert an_instance(started_at=None, first_seen_at=NOW).proof_of_life == NOW
 
 
 def test_each_action_has_taken_hold_in_two_states() -> None:
@@ -173,7 +173,7 @@ def test_caller_is_no_administrator_by_default() -> None:
 
 
 def test_launch_spec_defaults_ask_for_nothing_and_hide_user_data() -> None:
-    bare = launch.Order(
+    bare = launch.LaunchSpec(
         operation="op-1", target=HERE, image="ami-1", instance_types=("t",), count=1, tags={}
     )
 
@@ -188,9 +188,9 @@ def test_launch_spec_defaults_ask_for_nothing_and_hide_user_data() -> None:
 
 def test_an_attempt_begins_without_an_answer() -> None:
     assert launch.Attempt(number=1, pool=0, count=2) == launch.Attempt(
-        number=1, pool=0, count=2, answer=launch.Answer.OPEN, launched=0, problem=""
+        number=1, pool=0, count=2, result=launch.AttemptResult.OPEN, launched=0, problem=""
     )
-    assert launch.Ending(step=lease.Step.LAUNCHED).problem == ""
+    assert launch.Finished(step=lease.Step.LAUNCHED).problem == ""
 
 
 def test_a_fleet_begins_unclaimed_with_a_launch_that_goes_on() -> None:
@@ -233,10 +233,10 @@ def test_hash_of_a_plan_never_changes() -> None:
 def test_a_report_begins_with_nothing_done() -> None:
     bare = a_report(report.Status.COMPLETED)
 
-    assert (bare.listed, bare.plan, bare.outcomes, bare.settled) == (0, None, (), ())
+    assert (bare.listed, bare.plan, bare.outcomes, bare.resolved_intents) == (0, None, (), ())
     assert (bare.problem, bare.cut) == ("", False)
-    assert (bare.throttles, bare.paced) == (0, 0.0)
-    assert (bare.root, bare.hop) == ("", 0)
+    assert (bare.throttles, bare.rate_limited) == (0, 0.0)
+    assert (bare.root_sweep_id, bare.attempt) == ("", 0)
 
 
 def test_a_report_counts_the_outcomes_of_one_result() -> None:
@@ -301,7 +301,7 @@ def test_a_clock_without_a_deadline_has_all_the_time() -> None:
 
 
 def test_new_batch_was_neither_rechecked_nor_tried() -> None:
-    made = batch.Group([])
+    made = batch.Batch([])
 
     assert made.looked_at is None
     assert made.tries == 0
@@ -310,7 +310,7 @@ def test_new_batch_was_neither_rechecked_nor_tried() -> None:
 def test_halves_of_a_batch_keep_its_tries_and_need_a_recheck() -> None:
     some: Any = ["a", "b", "c"]
 
-    halves = batch.Group(some, looked_at=NOW, tries=2).halves()
+    halves = batch.Batch(some, looked_at=NOW, tries=2).split()
 
     assert [list(map(str, half.actions)) for half in halves] == [["a"], ["b", "c"]]
     assert [half.tries for half in halves] == [2, 2]

@@ -6,13 +6,13 @@ from time import sleep
 from curfew.ledger.memory.fleets import MemoryFleets
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.memory.plans import MemoryPlans
-from curfew.ledger.memory.synchronized import alone
+from curfew.ledger.memory.synchronized import synchronized
 
 CHANGES = {
-    MemoryLedger: {"append", "begin", "complete", "reserve", "witness"},
+    MemoryLedger: {"append", "begin_schedule_run", "complete", "record_first_seen", "reserve"},
     MemoryFleets: {
-        "advance", "attempt", "claim", "close", "end", "hand_over", "lock", "open", "record", "renew", "settle",
-        "unclaim",
+        "advance", "begin_attempt", "claim", "close", "end", "hand_over", "lock", "open", "record", "renew",
+        "finish_attempt", "unclaim",
     },
     MemoryPlans: {"begin", "finish", "open", "save"},
 }  # fmt: skip
@@ -20,17 +20,17 @@ CHANGES = {
 
 class Purse:
     def __init__(self) -> None:
-        self.alone = RLock()
+        self.mutex = RLock()
         self.spent = 0
 
-    @alone
+    @synchronized
     def spend(self, limit: int) -> None:
         before = self.spent
         sleep(0.02)
         if before < limit:
             self.spent = before + 1
 
-    @alone
+    @synchronized
     def spend_twice(self, limit: int) -> None:
         self.spend(limit)
         self.spend(limit)

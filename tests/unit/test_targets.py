@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from curfew.config import policy_file
-from curfew.config.targets import Atlas
+from curfew.config.targets import TargetResolver
 from curfew.core.errors import ConfigError, ProviderError, RequestError
 from curfew.core.policy import Policy
 from curfew.core.target import Place
@@ -23,18 +23,18 @@ FILE = (
 )
 
 
-def atlas(
+def target_resolver(
     *,
     members: Iterable[str] = (),
     enabled: Callable[[str], Iterable[str]] = lambda _account: (THERE, HERE),
     **targets: Any,
-) -> Atlas:
+) -> TargetResolver:
     """The own account is ``HOME``, the own region ``HERE``."""
 
     def listed(_units: Sequence[str]) -> Iterable[str]:
         return members
 
-    return Atlas(
+    return TargetResolver(
         configured=Targets.model_validate(targets),
         account=HOME,
         region=HERE,
@@ -59,18 +59,18 @@ def where(found: Iterable[Place]) -> list[tuple[str, str]]:
 
 
 def test_default_target_is_the_own_account_and_region(policy: Policy) -> None:
-    assert where(atlas().places(asked(), policy)) == [(HOME, HERE)]
+    assert where(target_resolver().places(asked(), policy)) == [(HOME, HERE)]
 
 
 def test_each_account_has_each_region_in_the_order_of_the_file(policy: Policy) -> None:
-    one = atlas(accounts=[TWO, ONE, TWO], regions=[THERE, HERE])
+    one = target_resolver(accounts=[TWO, ONE, TWO], regions=[THERE, HERE])
     assert where(one.places(asked(), policy)) == [
         (TWO, THERE), (TWO, HERE), (ONE, THERE), (ONE, HERE),
     ]  # fmt: skip
 
 
 def test_unit_has_its_members_without_the_excluded_ones(policy: Policy) -> None:
-    one = atlas(
+    one = target_resolver(
         members=[TWO, ONE, THREE],
         organization={"units": [UNIT], "without": [TWO]},
         never=[THREE],
@@ -85,36 +85,36 @@ def test_empty_units_do_not_fall_back_to_the_own_account(
     policy: Policy, members: tuple[str, ...], without: tuple[str, ...]
 ) -> None:
     organization = {"units": [UNIT]} | ({"without": list(without)} if without else {})
-    one = atlas(members=members, organization=organization)
+    one = target_resolver(members=members, organization=organization)
 
     assert one.places(asked(), policy) == ()
-    assert not one.knows(Place(region=HERE, account=HOME), policy)
+    assert not one.contains(Place(region=HERE, account=HOME), policy)
     with pytest.raises(RequestError, match=HOME):
         one.places(asked(accounts=[HOME]), policy)
 
 
 def test_members_are_swept_and_the_own_account_is_not_one_of_them_by_itself(policy: Policy) -> None:
-    one = atlas(members=[TWO], organization={"units": [UNIT]})
+    one = target_resolver(members=[TWO], organization={"units": [UNIT]})
     assert where(one.places(asked(), policy)) == [(TWO, HERE)]
-    assert not one.knows(Place(region=HERE, account=HOME), policy)
+    assert not one.contains(Place(region=HERE, account=HOME), policy)
 
 
 def test_excluded_account_is_not_swept_even_on_request(policy: Policy) -> None:
-    one = atlas(members=[ONE, TWO], organization={"units": [UNIT]}, never=[ONE])
+    one = target_resolver(members=[ONE, TWO], organization={"units": [UNIT]}, never=[ONE])
 
     assert where(one.places(asked(), policy)) == [(TWO, HERE)]
-    assert not one.knows(Place(region=HERE, account=ONE), policy)
+    assert not one.contains(Place(region=HERE, account=ONE), policy)
     with pytest.raises(RequestError, match=f"account {ONE}: it is not among the targets"):
         one.places(asked(accounts=[ONE]), policy)
 
 
 def test_own_account_may_be_excluded(policy: Policy) -> None:
-    assert atlas(never=[HOME]).places(asked(), policy) == ()
+    assert target_resolver(never=[HOME]).places(asked(), policy) == ()
 
 
 def test_all_regions_are_those_of_each_account(policy: Policy) -> None:
     enabled = {ONE: [THERE, HERE], TWO: ["sa-east-1"]}
-    one = atlas(enabled=enabled.__getitem__, accounts=[ONE, TWO], regions="all")
+    one = target_resolver(enabled=enabled.__getitem__, accounts=[ONE, TWO], regions="all")
 
     assert where(one.places(asked(), policy)) == [(ONE, HERE), (ONE, THERE), (TWO, "sa-east-1")]
 
@@ -127,7 +127,7 @@ def test_account_with_unknown_regions_is_reported_and_the_others_remain(
             raise ProviderError("not now")
         return [HERE, THERE]
 
-    one = atlas(enabled=enabled, accounts=[ONE, TWO], regions="all")
+    one = target_resolver(enabled=enabled, accounts=[ONE, TWO], regions="all")
     first, *others = one.places(asked(), policy)
 
     assert (first.account, first.region) == (ONE, HERE)
@@ -140,15 +140,15 @@ def test_a_policy_has_its_own_regions(tmp_path: Path) -> None:
     path = tmp_path / "curfew.yaml"
     path.write_text(FILE.format(more=f", regions: [{THERE}]"))
     own = policy_file.load(path).policy("nightly")
-    one = atlas(accounts=[ONE])
+    one = target_resolver(accounts=[ONE])
 
     assert where(one.places(asked(), own)) == [(ONE, THERE)]
-    assert one.knows(Place(region=THERE, account=ONE), own)
-    assert not one.knows(Place(region=HERE, account=ONE), own)
+    assert one.contains(Place(region=THERE, account=ONE), own)
+    assert not one.contains(Place(region=HERE, account=ONE), own)
 
 
 def test_a_region_that_is_asked_for_is_one_of_the_targets(policy: Policy) -> None:
-    one = atlas(regions=[HERE, THERE])
+    one = target_resolver(regions=[HERE, THERE])
 
     assert where(one.places(asked(regions=[THERE]), policy)) == [(HOME, THERE)]
     with pytest.raises(RequestError, match="region sa-east-1: it is not among the targets"):
@@ -162,8 +162,8 @@ def test_a_region_that_is_asked_for_is_one_of_the_targets(policy: Policy) -> Non
 def test_only_what_is_configured_is_known(
     policy: Policy, account: str, region: str, *, known: bool
 ) -> None:
-    one = atlas(accounts=[ONE, TWO])
-    assert one.knows(Place(region=region, account=account), policy) is known
+    one = target_resolver(accounts=[ONE, TWO])
+    assert one.contains(Place(region=region, account=account), policy) is known
 
 
 @pytest.mark.parametrize(

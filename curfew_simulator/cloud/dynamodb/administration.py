@@ -6,17 +6,17 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Creat
 from collections.abc import Mapping
 from typing import Any
 
-from ..call import Asked
+from ..call import ApiCall
 from .tables import Table, Tables
 from .values import invalid
 
 
-def create_table(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+def create_table(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
     """CreateTable, without indexes."""
-    arguments = asked.arguments
+    arguments = call.arguments
     if "GlobalSecondaryIndexes" in arguments or "LocalSecondaryIndexes" in arguments:
         raise invalid("indexes are not modelled")
-    _demand(asked, "CreateTable", tables.arn(arguments["TableName"]))
+    _demand(call, "CreateTable", tables.arn(arguments["TableName"]))
     keys = {key["KeyType"]: key["AttributeName"] for key in arguments["KeySchema"]}
     types = {d["AttributeName"]: d["AttributeType"] for d in arguments["AttributeDefinitions"]}
     if missing := set(keys.values()) - types.keys():
@@ -27,17 +27,17 @@ def create_table(tables: Tables, asked: Asked) -> Mapping[str, Any]:
     return {"TableDescription": _described(table)}
 
 
-def describe_table(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+def describe_table(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
     """DescribeTable."""
-    table = tables.get(asked.arguments["TableName"])
-    _demand(asked, "DescribeTable", table.arn)
+    table = tables.get(call.arguments["TableName"])
+    _demand(call, "DescribeTable", table.arn)
     return {"Table": _described(table)}
 
 
-def delete_table(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+def delete_table(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
     """DeleteTable."""
-    _demand(asked, "DeleteTable", tables.get(asked.arguments["TableName"]).arn)
-    table = tables.drop(asked.arguments["TableName"])
+    _demand(call, "DeleteTable", tables.get(call.arguments["TableName"]).arn)
+    table = tables.drop(call.arguments["TableName"])
     return {"TableDescription": {**_described(table), "TableStatus": "DELETING"}}
 
 
@@ -57,5 +57,5 @@ def _described(table: Table) -> dict[str, Any]:
     }
 
 
-def _demand(asked: Asked, operation: str, arn: str) -> None:
-    asked.principal.demand(f"dynamodb:{operation}", arn, code="AccessDeniedException", status=400)
+def _demand(call: ApiCall, operation: str, arn: str) -> None:
+    call.principal.demand(f"dynamodb:{operation}", arn, code="AccessDeniedException", status=400)

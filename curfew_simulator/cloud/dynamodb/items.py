@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from ..call import Asked
-from ..faults import Kind
+from ..call import ApiCall
+from ..faults import FaultKind
 from ..protocols import ApiError
 from . import syntax, trees, values
 from .evaluation import Bindings, check_types, holds
@@ -53,10 +53,10 @@ class Write:
         return values.sound_item(new)
 
 
-def understood(tables: Tables, asked: Asked, kind: str, arguments: Mapping[str, Any]) -> Write:
+def understood(tables: Tables, call: ApiCall, kind: str, arguments: Mapping[str, Any]) -> Write:
     """A Put, Update, Delete or ConditionCheck. Raises ApiError for whatever is wrong with it in itself."""
     table = tables.get(arguments["TableName"])
-    authorise(asked, f"{kind}Item", table)
+    authorise(call, f"{kind}Item", table)
     bindings = Bindings(arguments)
     parsed: list[trees.Parsed[Any]] = []
     condition = update = put = None
@@ -84,62 +84,62 @@ def understood(tables: Tables, asked: Asked, kind: str, arguments: Mapping[str, 
     )  # fmt: skip
 
 
-def put_item(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+def put_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
     """PutItem."""
-    return _written(tables, asked, "Put")
+    return _written(tables, call, "Put")
 
 
-def update_item(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+def update_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
     """UpdateItem: what is not there is made."""
-    return _written(tables, asked, "Update")
+    return _written(tables, call, "Update")
 
 
-def delete_item(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+def delete_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
     """DeleteItem: what is not there is deleted all the same."""
-    return _written(tables, asked, "Delete")
+    return _written(tables, call, "Delete")
 
 
-def get_item(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+def get_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
     """GetItem: the truth if it is asked to be consistent, else perhaps an older one."""
-    arguments = asked.arguments
+    arguments = call.arguments
     table = tables.get(arguments["TableName"])
-    authorise(asked, "GetItem", table)
+    authorise(call, "GetItem", table)
     paths = projection(arguments)
     place = table.key_place(arguments["Key"])
-    item = table.get(place, lag(asked))
+    item = table.get(place, lag(call))
     return {} if item is None else {"Item": shown(paths, item)}
 
 
-def batch_get_item(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+def batch_get_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
     """BatchGetItem: up to 100 keys, of which some may be left for another time.
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
     """
-    requests: Mapping[str, Any] = asked.arguments.get("RequestItems", {})
+    requests: Mapping[str, Any] = call.arguments.get("RequestItems", {})
     if sum(len(request["Keys"]) for request in requests.values()) > MOST_KEYS:
         raise invalid("Too many items requested for the BatchGetItem call")
     responses: dict[str, list[Item]] = {}
     left: dict[str, Any] = {}
     for name, request in requests.items():
         table = tables.get(name)
-        authorise(asked, "BatchGetItem", table)
+        authorise(call, "BatchGetItem", table)
         paths = projection(request)
         places = [table.key_place(key) for key in request["Keys"]]
         if len(set(places)) < len(places):
             raise invalid("Provided list of item keys contains duplicates")
         read = len(places)
-        if Kind.UNPROCESSED in asked.faults:
+        if FaultKind.UNPROCESSED in call.faults:
             read = tables.chance.of("unprocessed").randrange(len(places))
             left[name] = {**request, "Keys": request["Keys"][read:]}
-        late = timedelta() if request.get("ConsistentRead") else lag(asked)
+        late = timedelta() if request.get("ConsistentRead") else lag(call)
         found = (table.get(place, late) for place in places[:read])
         responses[name] = [shown(paths, item) for item in found if item is not None]
     return {"Responses": responses, "UnprocessedKeys": left}
 
 
-def authorise(asked: Asked, operation: str, table: Table) -> None:
+def authorise(call: ApiCall, operation: str, table: Table) -> None:
     """Let IAM look at the table. Raises ApiError."""
-    asked.principal.demand(
+    call.principal.demand(
         f"dynamodb:{operation}", table.arn, code="AccessDeniedException", status=400
     )
 
@@ -161,20 +161,20 @@ def shown(paths: tuple[tuple[str | int, ...], ...] | None, item: Item) -> Item:
     return item if paths is None else projected(paths, item)
 
 
-def lag(asked: Asked) -> timedelta:
+def lag(call: ApiCall) -> timedelta:
     """How old what this reader sees may be: not at all if it asked to be consistent."""
-    fault = asked.faults.get(Kind.STALE)
-    if fault is None or asked.arguments.get("ConsistentRead"):
+    fault = call.faults.get(FaultKind.STALE)
+    if fault is None or call.arguments.get("ConsistentRead"):
         return timedelta()
     return timedelta(seconds=fault.seconds)
 
 
-def _written(tables: Tables, asked: Asked, kind: str) -> Mapping[str, Any]:
-    wanted = asked.arguments.get("ReturnValues", "NONE")
+def _written(tables: Tables, call: ApiCall, kind: str) -> Mapping[str, Any]:
+    wanted = call.arguments.get("ReturnValues", "NONE")
     if wanted not in {"NONE", "ALL_OLD"} and kind != "Update":
         raise invalid("Return values set to invalid value")
-    write = understood(tables, asked, kind, asked.arguments)
-    if Kind.CONFLICT in asked.faults:
+    write = understood(tables, call, kind, call.arguments)
+    if FaultKind.CONFLICT in call.faults:
         raise ApiError("TransactionConflictException", "Transaction is ongoing for the item")
     old = write.table.get(write.place)
     if not write.allowed():

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..call import Asked
+from ..call import ApiCall
 from . import administration, items, query, transactions
 from .tables import Tables
 
-OPERATIONS: Mapping[str, Callable[[Tables, Asked], Mapping[str, Any]]] = {
+OPERATIONS: Mapping[str, Callable[[Tables, ApiCall], Mapping[str, Any]]] = {
     "BatchGetItem": items.batch_get_item,
     "CreateTable": administration.create_table,
     "DeleteItem": items.delete_item,

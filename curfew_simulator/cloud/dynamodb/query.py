@@ -7,8 +7,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..call import Asked
-from ..faults import Kind
+from ..call import ApiCall
+from ..faults import FaultKind
 from . import syntax, trees, values
 from .evaluation import Bindings, check_types, holds
 from .items import authorise, lag, shown
@@ -19,19 +19,19 @@ from .values import Item, Value, invalid
 LARGEST_PAGE = 1024 * 1024
 
 
-def query(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+def query(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
     """Query: one partition, in the order of the range key or against it."""
-    arguments = asked.arguments
+    arguments = call.arguments
     table = tables.get(arguments["TableName"])
-    authorise(asked, "Query", table)
+    authorise(call, "Query", table)
     if "IndexName" in arguments:
         raise invalid(f"The table does not have the specified index: {arguments['IndexName']}")
     bindings = Bindings(arguments)
     parsed = syntax.condition(arguments.get("KeyConditionExpression", ""), "KeyConditionExpression")
-    read = _Reading(asked, bindings, parsed)
+    read = _Reading(call, bindings, parsed)
     _refuse_keys(read, table)
     hash_, condition = _key_condition(table, parsed.tree, bindings)
-    order, items = table.partition(hash_, lag(asked))
+    order, items = table.partition(hash_, lag(call))
     first, end = (0, len(order)) if condition is None else _span(order, condition, bindings)
     forward = arguments.get("ScanIndexForward", True)
     if start := arguments.get("ExclusiveStartKey"):
@@ -50,12 +50,12 @@ def query(tables: Tables, asked: Asked) -> Mapping[str, Any]:
     return _page(tables, read, table, found)
 
 
-def scan(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+def scan(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
     """Scan: everything."""
-    arguments = asked.arguments
+    arguments = call.arguments
     table = tables.get(arguments["TableName"])
-    authorise(asked, "Scan", table)
-    read = _Reading(asked, Bindings(arguments))
+    authorise(call, "Scan", table)
+    read = _Reading(call, Bindings(arguments))
     found = list(table)
     if start := arguments.get("ExclusiveStartKey"):
         place = table.key_place(start)
@@ -68,11 +68,11 @@ class _Reading:
     """What a reader wants of each item, and of how many."""
 
     def __init__(
-        self, asked: Asked, bindings: Bindings, key: trees.Parsed[Condition] | None = None
+        self, call: ApiCall, bindings: Bindings, key: trees.Parsed[Condition] | None = None
     ) -> None:
-        arguments = asked.arguments
+        arguments = call.arguments
         self.bindings = bindings
-        self.faults = asked.faults
+        self.faults = call.faults
         self.limit: int | None = arguments.get("Limit")
         self.counts = arguments.get("Select") == "COUNT"
         self.filter: Condition | None = None
@@ -95,7 +95,7 @@ def _page(tables: Tables, read: _Reading, table: Table, found: Sequence[Item]) -
     limit = len(found) + 1 if read.limit is None else read.limit
     if limit < 1:
         raise invalid("1 validation error detected: Value at 'limit' failed: it must be at least 1")
-    if Kind.SHORT_PAGE in read.faults and found:
+    if FaultKind.SHORT_PAGE in read.faults and found:
         limit = tables.chance.of("pages").randint(1, min(limit, len(found)))
     looked_at = _fitting(found[:limit])
     # The filter comes after the limit: a page may be empty and still not be the last.

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..clock import Clock
-from ..history import Change, Journal
+from ..history import Change, CloudHistory
 from ..protocols import ApiError
-from ..rng import Chance
+from ..rng import Rng
 from . import values
 from .values import Item, Value, invalid
 
@@ -118,10 +118,10 @@ class Tables:
     """All tables of one account in one region."""
 
     def __init__(
-        self, *, account: str, region: str, clock: Clock, chance: Chance, journal: Journal
+        self, *, account: str, region: str, clock: Clock, rng: Rng, history: CloudHistory
     ) -> None:
         self.account, self.region = account, region
-        self.clock, self.chance, self.journal = clock, chance, journal
+        self.clock, self.chance, self.journal = clock, rng, history
         self.tokens: dict[str, tuple[datetime, str]] = {}
         self._tables: dict[str, Table] = {}
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from ..call import Asked
-from ..faults import Kind
+from ..call import ApiCall
+from ..faults import FaultKind
 from ..protocols import ApiError
 from . import values
 from .items import FAILED, Write, understood
@@ -23,9 +23,9 @@ REMEMBERED = timedelta(minutes=10)
 type Reason = dict[str, Any]
 
 
-def transact_write_items(tables: Tables, asked: Asked) -> Mapping[str, Any]:
+def transact_write_items(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
     """Do all of it if every condition holds, else say of each action what was in its way."""
-    actions: Sequence[Mapping[str, Any]] = asked.arguments.get("TransactItems", [])
+    actions: Sequence[Mapping[str, Any]] = call.arguments.get("TransactItems", [])
     if not 1 <= len(actions) <= MOST_ACTIONS:
         said = f"Member must have length less than or equal to {MOST_ACTIONS}"
         raise invalid(
@@ -34,13 +34,13 @@ def transact_write_items(tables: Tables, asked: Asked) -> Mapping[str, Any]:
     writes = []
     for action in actions:
         ((kind, arguments),) = action.items()
-        writes.append(understood(tables, asked, kind, arguments))
+        writes.append(understood(tables, call, kind, arguments))
     if len({(write.table.name, write.place) for write in writes}) < len(writes):
         raise invalid("Transaction request cannot include multiple operations on one item")
-    if _done_before(tables, asked):
+    if _done_before(tables, call):
         return {}
     conflict = -1
-    if Kind.CONFLICT in asked.faults:
+    if FaultKind.CONFLICT in call.faults:
         conflict = tables.chance.of("conflicts").randrange(len(writes))
     results: list[Item | None] = []
     reasons: list[Reason] = []
@@ -55,8 +55,8 @@ def transact_write_items(tables: Tables, asked: Asked) -> Mapping[str, Any]:
     for write, result in zip(writes, results, strict=True):
         if write.put is not None or write.update is not None or write.deletes:
             tables.write(write.table, write.place, result)
-    if token := asked.arguments.get("ClientRequestToken"):
-        tables.tokens[token] = tables.clock.now(), _fingerprint(asked)
+    if token := call.arguments.get("ClientRequestToken"):
+        tables.tokens[token] = tables.clock.now(), _fingerprint(call)
     return {}
 
 
@@ -86,17 +86,17 @@ def _cancelled(reasons: list[Reason]) -> ApiError:
     return ApiError("TransactionCanceledException", message, more=more)
 
 
-def _done_before(tables: Tables, asked: Asked) -> bool:
+def _done_before(tables: Tables, call: ApiCall) -> bool:
     """Whether the token has done this already. Raises ApiError if it has done something else."""
-    token = asked.arguments.get("ClientRequestToken", "")
+    token = call.arguments.get("ClientRequestToken", "")
     at, fingerprint = tables.tokens.get(token, (None, ""))
     if at is None or tables.clock.now() - at > REMEMBERED:
         return False
-    if fingerprint != _fingerprint(asked):
+    if fingerprint != _fingerprint(call):
         said = "Request has the same ClientRequestToken as an earlier one, but other parameters"
         raise ApiError("IdempotentParameterMismatchException", said)
     return True
 
 
-def _fingerprint(asked: Asked) -> str:
-    return json.dumps(asked.arguments["TransactItems"], sort_keys=True)
+def _fingerprint(call: ApiCall) -> str:
+    return json.dumps(call.arguments["TransactItems"], sort_keys=True)

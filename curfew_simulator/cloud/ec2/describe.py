@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from ..call import Asked
-from ..faults import Kind
+from ..call import ApiCall
+from ..faults import FaultKind
 from ..protocols import ApiError
 from . import errors, filters, pages, render
 from .machine import Machine, SpotRequest
@@ -20,41 +20,41 @@ ENABLED = (
 OPTED_OUT = ("ap-east-1", "me-south-1")
 
 
-def describe_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
+def describe_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """By ids, of which each has to be there, or by filters, in pages.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
     """
-    arguments = asked.arguments
+    arguments = call.arguments
     ids = arguments.get("InstanceId", [])
     if ids and "MaxResults" in arguments:
         said = "The parameter instancesSet cannot be used with the parameter maxResults"
         raise ApiError("InvalidParameterCombination", said)
-    asked.principal.demand("ec2:DescribeInstances", "*")
+    call.principal.demand("ec2:DescribeInstances", "*")
     errors.dry_run(arguments)
-    seen = seen_by(region, asked)
+    seen = seen_by(region, call)
     pool = errors.known(ids, seen) if ids else list(seen.values())
     _reachable(region, pool, named=bool(ids))
     if arguments.get("IncludeManagedResources") != "true":
         pool = [machine for machine in pool if not machine.hidden]
     wanted = filters.predicate(arguments.get("Filter", []), filters.INSTANCES, _tags)
-    found = [m.id for m in pool if Kind.UNFILTERED in asked.faults or wanted(m)]
-    shown, token = pages.page(region, asked, found)
+    found = [m.id for m in pool if FaultKind.UNFILTERED in call.faults or wanted(m)]
+    shown, token = pages.page(region, call, found)
     return {
         "reservationSet": render.reservations(region, (seen[id_] for id_ in shown)),
         "nextToken": token,
     }
 
 
-def describe_instance_attribute(region: Region, asked: Asked) -> Mapping[str, Any]:
+def describe_instance_attribute(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """One attribute of one instance.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceAttribute.html
     """
-    asked.principal.demand("ec2:DescribeInstanceAttribute", "*")
-    errors.dry_run(asked.arguments)
-    (machine,) = errors.known([asked.arguments["InstanceId"]], seen_by(region, asked))
-    name = asked.arguments.get("Attribute", "")
+    call.principal.demand("ec2:DescribeInstanceAttribute", "*")
+    errors.dry_run(call.arguments)
+    (machine,) = errors.known([call.arguments["InstanceId"]], seen_by(region, call))
+    name = call.arguments.get("Attribute", "")
     values: dict[str, Any] = {
         "disableApiTermination": machine.termination_protected,
         "disableApiStop": machine.stop_protected,
@@ -66,42 +66,42 @@ def describe_instance_attribute(region: Region, asked: Asked) -> Mapping[str, An
     return {"instanceId": machine.id, name: {"value": values[name]}}
 
 
-def describe_spot_instance_requests(region: Region, asked: Asked) -> Mapping[str, Any]:
+def describe_spot_instance_requests(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """Spot requests, by ids or filters.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotInstanceRequests.html
     """
-    asked.principal.demand("ec2:DescribeSpotInstanceRequests", "*")
-    errors.dry_run(asked.arguments)
-    ids = asked.arguments.get("SpotInstanceRequestId", [])
+    call.principal.demand("ec2:DescribeSpotInstanceRequests", "*")
+    errors.dry_run(call.arguments)
+    ids = call.arguments.get("SpotInstanceRequestId", [])
     for id_ in ids:
         if id_ not in region.spot_requests:
             said = f"The spot instance request ID '{id_}' does not exist"
             raise ApiError("InvalidSpotInstanceRequestID.NotFound", said)
-    wanted = filters.predicate(asked.arguments.get("Filter", []), filters.SPOT_REQUESTS, _tags)
+    wanted = filters.predicate(call.arguments.get("Filter", []), filters.SPOT_REQUESTS, _tags)
     pool = [region.spot_requests[id_] for id_ in ids] or list(region.spot_requests.values())
-    shown, token = pages.page(region, asked, [request.id for request in pool if wanted(request)])
+    shown, token = pages.page(region, call, [request.id for request in pool if wanted(request)])
     return {
         "spotInstanceRequestSet": [render.spot_request(region.spot_requests[i]) for i in shown],
         "nextToken": token,
     }
 
 
-def describe_regions(region: Region, asked: Asked) -> Mapping[str, Any]:
+def describe_regions(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """The regions that are enabled, or all.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
     """
-    asked.principal.demand("ec2:DescribeRegions", "*")
-    errors.dry_run(asked.arguments)
+    call.principal.demand("ec2:DescribeRegions", "*")
+    errors.dry_run(call.arguments)
     every = {
         name: "opt-in-not-required"
         for name in ENABLED
         if (region.account, name) not in region.opted_out
     }
-    if asked.arguments.get("AllRegions") == "true":
+    if call.arguments.get("AllRegions") == "true":
         every |= dict.fromkeys(OPTED_OUT, "not-opted-in")
-    names = asked.arguments.get("RegionName", list(every))
+    names = call.arguments.get("RegionName", list(every))
     if unknown := [name for name in names if name not in every]:
         raise errors.invalid(f"Invalid region names provided: '{', '.join(unknown)}'")
     return {
@@ -126,9 +126,9 @@ def _reachable(region: Region, pool: Sequence[Machine], *, named: bool) -> None:
         raise ApiError("Unavailable", "The service is unavailable. Please try again shortly.", 503)
 
 
-def seen_by(region: Region, asked: Asked) -> Mapping[str, Machine]:
+def seen_by(region: Region, call: ApiCall) -> Mapping[str, Machine]:
     """What this reader sees: everything as it is, or some of it as it was."""
-    fault = asked.faults.get(Kind.STALE)
+    fault = call.faults.get(FaultKind.STALE)
     if fault is None:
         return region.machines
     return region.seen(timedelta(seconds=fault.seconds), share=fault.share)

@@ -81,7 +81,7 @@ INSTANCES: Mapping[str, Values[Machine]] = {
     "instance-state-code": lambda m: [str(m.state.code)],
     "instance-state-name": lambda m: [m.state.value],
     "instance-type": lambda m: [m.type],
-    "launch-time": lambda m: [instant(m.launched_at)],
+    "launch-time": lambda m: [instant(m.started_at)],
     "metadata-options.http-tokens": lambda m: [m.http_tokens],
     "operator.managed": lambda m: _bool(m.managed_by),
     "operator.principal": lambda m: _given(m.managed_by),

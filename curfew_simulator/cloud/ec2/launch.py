@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import iam
-from ..call import Asked
+from ..call import ApiCall
 from ..protocols import ApiError
 from . import errors, lifecycle, render, tags
 from .machine import Machine, SpotRequest, State, Volume
@@ -33,9 +33,9 @@ class Remembered:
     reservation: str
 
 
-def run_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
+def run_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """Launch as many as there is room for, if that is not less than the minimum; all have their tags from launch."""
-    arguments = asked.arguments
+    arguments = call.arguments
     least, most = _count(arguments, "MinCount"), _count(arguments, "MaxCount")
     if least > most:
         said = (
@@ -45,7 +45,7 @@ def run_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
     blueprint = _blueprint(region, arguments)
     wanted = tags.specified(arguments.get("TagSpecification", []), TAGGABLE)
     zone = _zone(region, arguments)
-    _authorise(region, asked, blueprint, wanted)
+    _authorise(region, call, blueprint, wanted)
     errors.dry_run(arguments)
     token = arguments.get("ClientToken", "")
     if len(token) > 64 or not token.isascii():
@@ -96,11 +96,11 @@ def _launched(
     wanted: Mapping[str, Mapping[str, str]],
 ) -> str:
     spot = _spot(arguments)
-    request_id = f"sir-{region.chance.of('ids').getrandbits(32):08x}" if spot is not None else ""
+    request_id = f"sir-{region.rng.of('ids').getrandbits(32):08x}" if spot is not None else ""
     machine = lifecycle.launch(region, replace(blueprint, spot_request=request_id))
     for volume in machine.volumes:
         region.side_tags[volume.id] = dict(wanted["volume"])
-    region.side_tags[region.chance.id("eni")] = dict(wanted["network-interface"])
+    region.side_tags[region.rng.id("eni")] = dict(wanted["network-interface"])
     if spot is not None:
         region.spot_requests[request_id] = SpotRequest(
             id=request_id,
@@ -137,7 +137,7 @@ def _blueprint(region: Region, arguments: Mapping[str, Any]) -> Machine:
         zone="",
         image=image,
         type=type_,
-        reservation=region.chance.id("r"),
+        reservation=region.rng.id("r"),
         lifecycle="spot" if spot is not None else "",
         volumes=_volumes(arguments),
         http_tokens=options.get("HttpTokens", "optional"),
@@ -226,7 +226,7 @@ def vcpus_of(type_: str) -> int:
 
 
 def _authorise(
-    region: Region, asked: Asked, blueprint: Machine, wanted: Mapping[str, Mapping[str, str]]
+    region: Region, call: ApiCall, blueprint: Machine, wanted: Mapping[str, Mapping[str, str]]
 ) -> None:
     """Every resource that comes into being has to be allowed, and so has the tagging of each.
 
@@ -249,9 +249,9 @@ def _authorise(
                 **({"aws:tagkeys": tuple(own)} if own else {}),
             }
 
-        asked.principal.demand("ec2:RunInstances", arn, context)
+        call.principal.demand("ec2:RunInstances", arn, context)
         if own:
-            asked.principal.demand("ec2:CreateTags", arn, context)
+            call.principal.demand("ec2:CreateTags", arn, context)
 
 
 def _answer(region: Region, remembered: Remembered) -> Mapping[str, Any]:

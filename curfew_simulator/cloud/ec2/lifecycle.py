@@ -23,12 +23,12 @@ def launch(region: Region, blueprint: Machine) -> Machine:
     now = region.clock.now()
     machine = replace(
         blueprint,
-        id=region.chance.id("i"),
+        id=region.rng.id("i"),
         state=State.PENDING,
-        launched_at=now,
+        started_at=now,
         since=now,
         reason="",
-        volumes=tuple(replace(v, id=region.chance.id("vol")) for v in blueprint.volumes or (ROOT,)),
+        volumes=tuple(replace(v, id=region.rng.id("vol")) for v in blueprint.volumes or (ROOT,)),
         doomed=blueprint.type in region.doomed,
     )
     region.put(machine)
@@ -41,7 +41,7 @@ def start(region: Region, machine: Machine) -> Machine:
     """Start a stopped machine: its launch time is this one's from now on."""
     region.record(Change.STARTED, machine.id, machine)
     now = region.clock.now()
-    machine = replace(machine, state=State.PENDING, since=now, launched_at=now, reason="")
+    machine = replace(machine, state=State.PENDING, since=now, started_at=now, reason="")
     region.put(machine)
     _come_up(region, machine)
     if request := region.spot_requests.get(machine.spot_request):
@@ -97,7 +97,7 @@ def replenish(region: Region, name: str) -> None:
         tags = {**group.tags, GROUP_TAG: name}
         launch(
             region,
-            replace(group.blueprint, zone=zone, tags=tags, reservation=region.chance.id("r")),
+            replace(group.blueprint, zone=zone, tags=tags, reservation=region.rng.id("r")),
         )
 
 

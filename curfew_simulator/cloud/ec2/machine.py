@@ -63,7 +63,7 @@ class Machine:
     type: str = "t2.micro"
     image: str = "ami-08111162"
     tags: Mapping[str, str] = field(default_factory=dict)
-    launched_at: datetime = DAWN
+    started_at: datetime = DAWN
     since: datetime = DAWN
     reason: str = ""
     reservation: str = "r-00000000000000000"

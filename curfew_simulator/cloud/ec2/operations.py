@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..call import Asked
+from ..call import ApiCall
 from . import describe, launch, orders, spot, tags
 from .region import Region
 
 OPTED_OUT = frozenset(describe.OPTED_OUT)
-OPERATIONS: Mapping[str, Callable[[Region, Asked], Mapping[str, Any]]] = {
+OPERATIONS: Mapping[str, Callable[[Region, ApiCall], Mapping[str, Any]]] = {
     "CancelSpotInstanceRequests": spot.cancel_spot_instance_requests,
     "CreateTags": tags.create_tags,
     "DeleteTags": tags.delete_tags,

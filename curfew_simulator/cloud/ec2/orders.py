@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from .. import iam
-from ..call import Asked
-from ..faults import Kind
+from ..call import ApiCall
+from ..faults import FaultKind
 from ..history import Change
 from ..protocols import ApiError
 from . import errors, lifecycle, render
@@ -14,43 +14,43 @@ from .machine import Machine, SpotState, State
 from .region import Region
 
 
-def terminate_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
+def terminate_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """One bad id, and nothing happens. One protected instance, and nothing happens in its zone; the call fails then,
     although the instances of the other zones are terminated.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
     """
-    machines = _ordered(region, asked, "ec2:TerminateInstances")
+    machines = _ordered(region, call, "ec2:TerminateInstances")
     shielded = [m for m in machines if m.protected and not m.state.ended]
     closed = {m.zone for m in shielded}
     open_to_it = [m for m in machines if m.zone not in closed]
-    changes = _carry_out(region, asked, open_to_it, State.SHUTTING_DOWN, lifecycle.terminate)
+    changes = _carry_out(region, call, open_to_it, State.SHUTTING_DOWN, lifecycle.terminate)
     if shielded:
         which = "disableApiTermination" if shielded[0].termination_protected else "disableApiStop"
         raise _protected(shielded[0], "terminated", which)
     return {"instancesSet": changes}
 
 
-def stop_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
+def stop_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """All or none: whatever cannot be stopped refuses the others.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
     """
-    machines = _ordered(region, asked, "ec2:StopInstances")
+    machines = _ordered(region, call, "ec2:StopInstances")
     for machine in machines:
         if problem := _unstoppable(region, machine):
             raise problem
     return {
-        "instancesSet": _carry_out(region, asked, machines, State.STOPPING, lifecycle.stop),
+        "instancesSet": _carry_out(region, call, machines, State.STOPPING, lifecycle.stop),
     }
 
 
-def start_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
+def start_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """All or none. What runs already goes on.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StartInstances.html
     """
-    machines = _ordered(region, asked, "ec2:StartInstances")
+    machines = _ordered(region, call, "ec2:StartInstances")
     for machine in machines:
         if machine.state not in {State.STOPPED, State.PENDING, State.RUNNING}:
             said = f"The instance '{machine.id}' is not in a state from which it can be started."
@@ -60,18 +60,18 @@ def start_instances(region: Region, asked: Asked) -> Mapping[str, Any]:
             said = f"The Spot Instance '{machine.id}' cannot be started: its request is {request.state}."
             raise ApiError("IncorrectSpotRequestState", said)
     return {
-        "instancesSet": _carry_out(region, asked, machines, State.PENDING, _started),
+        "instancesSet": _carry_out(region, call, machines, State.PENDING, _started),
     }
 
 
-def modify_instance_attribute(region: Region, asked: Asked) -> Mapping[str, Any]:
+def modify_instance_attribute(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """Protections and types, in either way of saying it.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html
     """
-    arguments = asked.arguments
+    arguments = call.arguments
     (machine,) = errors.known([arguments.get("InstanceId", "")], region.machines)
-    demand(region, asked, "ec2:ModifyInstanceAttribute", machine)
+    demand(region, call, "ec2:ModifyInstanceAttribute", machine)
     errors.dry_run(arguments)
     given = {name: value["Value"] for name, value in arguments.items() if isinstance(value, dict)}
     if attribute := arguments.get("Attribute", ""):
@@ -100,7 +100,7 @@ def modify_instance_attribute(region: Region, asked: Asked) -> Mapping[str, Any]
     return {"return": True}
 
 
-def demand(region: Region, asked: Asked, action: str, machine: Machine) -> None:
+def demand(region: Region, call: ApiCall, action: str, machine: Machine) -> None:
     """Let IAM look at one instance, with its tags as they had got about. Raises ApiError."""
 
     def context() -> iam.Context:
@@ -114,41 +114,41 @@ def demand(region: Region, asked: Asked, action: str, machine: Machine) -> None:
             **iam.tagged("ec2:ResourceTag", lately.tags.items()),
         }
 
-    asked.principal.demand(action, region.arn("instance", machine.id), context)
+    call.principal.demand(action, region.arn("instance", machine.id), context)
 
 
-def _ordered(region: Region, asked: Asked, action: str) -> list[Machine]:
-    machines = errors.known(asked.arguments.get("InstanceId", []), region.machines)
+def _ordered(region: Region, call: ApiCall, action: str) -> list[Machine]:
+    machines = errors.known(call.arguments.get("InstanceId", []), region.machines)
     for machine in machines:
-        demand(region, asked, action, machine)
-    errors.dry_run(asked.arguments)
+        demand(region, call, action, machine)
+    errors.dry_run(call.arguments)
     return machines
 
 
 def _carry_out(
     region: Region,
-    asked: Asked,
+    call: ApiCall,
     machines: Sequence[Machine],
-    meant: State,
+    selected: State,
     order: Callable[[Region, Machine], Machine],
 ) -> list[dict[str, Any]]:
     changes = []
     for machine in machines:
-        idle = Kind.IDLE in asked.faults
-        after = replace(machine, state=meant) if idle else order(region, machine)
+        idle = FaultKind.IDLE in call.faults
+        after = replace(machine, state=selected) if idle else order(region, machine)
         changes.append(render.change(after, machine.state))
-    return leave_out(region, asked, changes, "instanceId")
+    return leave_out(region, call, changes, "instanceId")
 
 
 def leave_out(
-    region: Region, asked: Asked, items: list[dict[str, Any]], name: str
+    region: Region, call: ApiCall, items: list[dict[str, Any]], name: str
 ) -> list[dict[str, Any]]:
     """An answer's items, without those that a fault leaves out: the ids that it names, or one by chance."""
-    fault = asked.faults.get(Kind.UNNAMED)
+    fault = call.faults.get(FaultKind.UNNAMED)
     if fault and fault.ids:
         return [item for item in items if item[name] not in fault.ids]
     if fault and items:
-        items.pop(region.chance.of("unnamed").randrange(len(items)))
+        items.pop(region.rng.of("unnamed").randrange(len(items)))
     return items
 
 

@@ -7,8 +7,8 @@ since comes as it is now. Source: https://docs.aws.amazon.com/AWSEC2/latest/APIR
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..call import Asked
-from ..faults import Kind
+from ..call import ApiCall
+from ..faults import FaultKind
 from ..protocols import ApiError
 
 if TYPE_CHECKING:
@@ -17,39 +17,39 @@ if TYPE_CHECKING:
 LEAST, MOST = 5, 1_000
 
 
-def page(region: "Region", asked: Asked, found: Sequence[str]) -> tuple[Sequence[str], str | None]:
+def page(region: "Region", call: ApiCall, found: Sequence[str]) -> tuple[Sequence[str], str | None]:
     """One page of what was found, and the token for the next. Raises ApiError for an unknown token."""
-    token = asked.arguments.get("NextToken")
+    token = call.arguments.get("NextToken")
     if token:
         if token not in region.cursors:
             raise ApiError("InvalidParameterValue", "Unable to parse pagination token")
         there = set(found)
         found = [id_ for id_ in region.cursors[token] if id_ in there]
-    elif Kind.SHUFFLED in asked.faults:
+    elif FaultKind.SHUFFLED in call.faults:
         found = list(found)
-        region.chance.of("order").shuffle(found)
-    if Kind.TWICE in asked.faults:
+        region.rng.of("order").shuffle(found)
+    if FaultKind.TWICE in call.faults:
         found = [*found, *found]
-    size = _size(asked)
+    size = _size(call)
     if size is None and not token:
         return found, None
     size = min(size or MOST, region.page_size)
-    if Kind.SHORT_PAGE in asked.faults:
-        size = region.chance.of("pages").randint(1, size)
-    if Kind.EMPTY_PAGE in asked.faults:
+    if FaultKind.SHORT_PAGE in call.faults:
+        size = region.rng.of("pages").randint(1, size)
+    if FaultKind.EMPTY_PAGE in call.faults:
         size = 0
     shown, left = found[:size], found[size:]
-    if token and Kind.SAME_TOKEN in asked.faults:
+    if token and FaultKind.SAME_TOKEN in call.faults:
         return shown, token
-    if not left and Kind.EMPTY_PAGE not in asked.faults:
+    if not left and FaultKind.EMPTY_PAGE not in call.faults:
         return shown, None
-    following = region.chance.id("token", 32)
+    following = region.rng.id("token", 32)
     region.cursors[following] = tuple(left)
     return shown, following
 
 
-def _size(asked: Asked) -> int | None:
-    text = asked.arguments.get("MaxResults")
+def _size(call: ApiCall) -> int | None:
+    text = call.arguments.get("MaxResults")
     if text is None:
         return None
     size = int(text)

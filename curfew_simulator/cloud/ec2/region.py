@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..clock import Clock
-from ..history import Change, Journal
+from ..history import Change, CloudHistory
 from ..protocols import Xml
-from ..rng import Chance
+from ..rng import Rng
 from .machine import Machine, SpotRequest, State, Volume
 
 type Span = tuple[int, int]
@@ -48,10 +48,10 @@ class Region:
     """The state behind the EC2 and Auto Scaling operations. Tests build scenery with ``add`` and ``change``."""
 
     def __init__(
-        self, *, account: str, name: str, clock: Clock, chance: Chance, journal: Journal, pace: Pace
+        self, *, account: str, name: str, clock: Clock, rng: Rng, history: CloudHistory, pace: Pace
     ) -> None:
         self.account, self.name, self.pace = account, name, pace
-        self.clock, self.chance, self.journal = clock, chance, journal
+        self.clock, self.rng, self.history_of_calls = clock, rng, history
         self.zones = tuple(name + letter for letter in "abc")
         self.subnets = {f"subnet-{number:017x}": zone for number, zone in enumerate(self.zones)}
         self.machines: dict[str, Machine] = {}
@@ -78,12 +78,12 @@ class Region:
         launched = now - fields.pop("age", timedelta(hours=9))
         since = now if fields.pop("arriving", False) else launched
         ordinary: dict[str, Any] = {
-            "id": fields.get("id") or self.chance.id("i"),
+            "id": fields.get("id") or self.rng.id("i"),
             "zone": self.zones[0],
-            "launched_at": launched,
+            "started_at": launched,
             "since": launched,
-            "reservation": self.chance.id("r"),
-            "volumes": (Volume(id=self.chance.id("vol")),),
+            "reservation": self.rng.id("r"),
+            "volumes": (Volume(id=self.rng.id("vol")),),
         }
         machine = Machine(**(ordinary | fields))
         machine = replace(machine, state=State(machine.state))
@@ -112,7 +112,7 @@ class Region:
 
     def seen(self, lag: timedelta, *, share: float = 1.0) -> dict[str, Machine]:
         """What a stale reader sees: some instances are as they were a while ago."""
-        then, draw = self.clock.now() - lag, self.chance.of("stale").random
+        then, draw = self.clock.now() - lag, self.rng.of("stale").random
         seen: dict[str, Machine] = {}
         for id_ in self._history:
             late = share >= 1 or draw() < share
@@ -130,7 +130,7 @@ class Region:
         return found
 
     @property
-    def everybody(self) -> tuple[str, ...]:
+    def all_machines(self) -> tuple[str, ...]:
         """The id of every machine that ever was there."""
         return tuple(self._history)
 
@@ -152,7 +152,7 @@ class Region:
 
     def record(self, change: Change, id_: str, before: Any = None) -> None:
         """Write an effect into the journal."""
-        self.journal.record(
+        self.history_of_calls.record(
             change, id_, account=self.account, region=self.name, at=self.clock.now(), before=before
         )
 
@@ -160,10 +160,10 @@ class Region:
         """Let something happen on its own, after a while; it belongs to no call."""
 
         def happen() -> None:
-            with self.journal.aside():
+            with self.history_of_calls.aside():
                 do()
 
-        self.clock.after(self.chance.between(use, *span), happen)
+        self.clock.after(self.rng.between(use, *span), happen)
 
     def arn(self, kind: str, id_: str) -> str:
         """The ARN of a thing here."""

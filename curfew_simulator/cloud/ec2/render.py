@@ -58,7 +58,7 @@ def instance(machine: Machine) -> dict[str, Any]:
         else "",
         "amiLaunchIndex": machine.index,
         "instanceType": machine.type,
-        "launchTime": machine.launched_at,
+        "launchTime": machine.started_at,
         "placement": {"availabilityZone": machine.zone, "tenancy": "default"},
         "monitoring": {"state": "disabled"},
         "subnetId": machine.subnet or None,
@@ -139,7 +139,7 @@ def _volumes(machine: Machine) -> list[dict[str, Any]]:
             "ebs": {
                 "volumeId": volume.id,
                 "status": "attached",
-                "attachTime": machine.launched_at,
+                "attachTime": machine.started_at,
                 "deleteOnTermination": volume.delete_on_termination,
             },
         }

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import iam
-from ..call import Asked
-from ..faults import Kind
+from ..call import ApiCall
+from ..faults import FaultKind
 from ..history import Change
 from ..protocols import ApiError
 from . import errors, lifecycle, orders
@@ -20,9 +20,9 @@ from .region import Region
 LIVE = frozenset({SpotState.OPEN, SpotState.ACTIVE, SpotState.DISABLED})
 
 
-def cancel_spot_instance_requests(region: Region, asked: Asked) -> Mapping[str, Any]:
+def cancel_spot_instance_requests(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """Cancel all, or none if one is not there. An instance that runs goes on, one that is stopped is terminated."""
-    ids = asked.arguments.get("SpotInstanceRequestId", [])
+    ids = call.arguments.get("SpotInstanceRequestId", [])
     for id_ in ids:
         if not errors.SPOT_REQUEST.fullmatch(id_):
             raise ApiError("InvalidSpotInstanceRequestID.Malformed", f'Invalid id: "{id_}"')
@@ -31,15 +31,15 @@ def cancel_spot_instance_requests(region: Region, asked: Asked) -> Mapping[str, 
             raise ApiError("InvalidSpotInstanceRequestID.NotFound", said)
     requests = [region.spot_requests[id_] for id_ in dict.fromkeys(ids)]
     for request in requests:
-        _authorise(region, asked, request)
-    errors.dry_run(asked.arguments)
+        _authorise(region, call, request)
+    errors.dry_run(call.arguments)
     answer = []
     for request in requests:
-        if Kind.IDLE not in asked.faults:
+        if FaultKind.IDLE not in call.faults:
             _cancel(region, request)
         state = region.spot_requests[request.id].state.value
         answer.append({"spotInstanceRequestId": request.id, "state": state})
-    left = orders.leave_out(region, asked, answer, "spotInstanceRequestId")
+    left = orders.leave_out(region, call, answer, "spotInstanceRequestId")
     return {"spotInstanceRequestSet": left}
 
 
@@ -53,7 +53,7 @@ def _cancel(region: Region, request: SpotRequest) -> None:
         lifecycle.terminate(region, machine, reason=lifecycle.BY_SPOT)
 
 
-def _authorise(region: Region, asked: Asked, request: SpotRequest) -> None:
+def _authorise(region: Region, call: ApiCall, request: SpotRequest) -> None:
     def context() -> iam.Context:
         return {
             "aws:requestedregion": region.name,
@@ -61,4 +61,4 @@ def _authorise(region: Region, asked: Asked, request: SpotRequest) -> None:
         }
 
     arn = region.arn("spot-instances-request", request.id)
-    asked.principal.demand("ec2:CancelSpotInstanceRequests", arn, context)
+    call.principal.demand("ec2:CancelSpotInstanceRequests", arn, context)

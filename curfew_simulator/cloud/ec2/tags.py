@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import iam
-from ..call import Asked
+from ..call import ApiCall
 from ..history import Change
 from ..protocols import ApiError
 from . import errors
@@ -17,13 +17,13 @@ from .region import Region
 MOST, LONGEST_KEY, LONGEST_VALUE = 50, 128, 256
 
 
-def create_tags(region: Region, asked: Asked) -> Mapping[str, Any]:
+def create_tags(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """Add tags, or write over those that there are. All or none.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
     """
-    new = checked(asked.arguments.get("Tag", []))
-    resources = _resources(region, asked, "ec2:CreateTags", new)
+    new = checked(call.arguments.get("Tag", []))
+    resources = _resources(region, call, "ec2:CreateTags", new)
     merged = {id_: {**tags, **new} for id_, tags in resources.items()}
     for tags in merged.values():
         _few(tags)
@@ -32,14 +32,14 @@ def create_tags(region: Region, asked: Asked) -> Mapping[str, Any]:
     return {"return": True}
 
 
-def delete_tags(region: Region, asked: Asked) -> Mapping[str, Any]:
+def delete_tags(region: Region, call: ApiCall) -> Mapping[str, Any]:
     """Remove tags: those keys, or those keys where the value is the one that is given; without any, all but AWS's own.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
     """
-    asked_for = {tag["Key"]: tag.get("Value") for tag in asked.arguments.get("Tag", [])}
+    asked_for = {tag["Key"]: tag.get("Value") for tag in call.arguments.get("Tag", [])}
     _not_reserved(asked_for)
-    resources = _resources(region, asked, "ec2:DeleteTags", dict.fromkeys(asked_for, ""))
+    resources = _resources(region, call, "ec2:DeleteTags", dict.fromkeys(asked_for, ""))
     for id_, tags in resources.items():
         left = {
             key: value
@@ -94,10 +94,10 @@ def _few(tags: Mapping[str, str]) -> None:
 
 
 def _resources(
-    region: Region, asked: Asked, action: str, tags: Mapping[str, str]
+    region: Region, call: ApiCall, action: str, tags: Mapping[str, str]
 ) -> dict[str, Mapping[str, str]]:
     found: dict[str, Mapping[str, str]] = {}
-    for id_ in asked.arguments.get("ResourceId", []):
+    for id_ in call.arguments.get("ResourceId", []):
         if id_.startswith("i-"):
             (machine,) = errors.known([id_], region.machines)
             found[id_] = machine.tags
@@ -107,11 +107,11 @@ def _resources(
             found[id_] = region.side_tags[id_]
         else:
             raise ApiError("InvalidID", f"The ID '{id_}' is not valid")
-    if asked.principal.limited:
+    if call.principal.limited:
         for id_, there in found.items():
             arn, context = region.arn(_kind(id_), id_), _context(region, tags, there)
-            asked.principal.demand(action, arn, lambda context=context: context)  # type: ignore[misc]
-    errors.dry_run(asked.arguments)
+            call.principal.demand(action, arn, lambda context=context: context)  # type: ignore[misc]
+    errors.dry_run(call.arguments)
     return found
 
 

@@ -24,7 +24,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purpose:
+class ClientScope:
     """What a client may do: the calls that read, and the calls that change something outside of this process.
 
     Any other call raises ``error``, which the client's users handle as a call that was not made.
@@ -46,8 +46,8 @@ ENDS = (
 LAUNCHES = (Call("ec2", "RunInstances", "the launch of a fleet, by a template"),)
 LABELS = (Call("ec2", "CreateTags", "the end of a lease, only for people to read"),)
 
-ACT = Purpose(name="act", service="ec2", changes=(*ENDS, *LAUNCHES, *LABELS))
-LOOK = Purpose(
+ACT = ClientScope(name="act", service="ec2", changes=(*ENDS, *LAUNCHES, *LABELS))
+LOOK = ClientScope(
     name="look",
     service="ec2",
     reads=(
@@ -57,7 +57,7 @@ LOOK = Purpose(
         Call("ec2", "DescribeRegions", "whether a region is enabled"),
     ),
 )
-LEDGER = Purpose(
+LEDGER = ClientScope(
     name="ledger",
     service="dynamodb",
     reads=(
@@ -72,7 +72,7 @@ LEDGER = Purpose(
     ),
     error=LedgerError,
 )
-QUEUE = Purpose(
+QUEUE = ClientScope(
     name="queue",
     service="sqs",
     changes=(
@@ -81,30 +81,30 @@ QUEUE = Purpose(
     ),
     error=QueueError,
 )
-PARAMETERS = Purpose(
+PARAMETERS = ClientScope(
     name="parameters",
     service="ssm",
     reads=(Call("ssm", "GetParameter", "the image of a fleet template"),),
 )
-ACCOUNT = Purpose(
+ACCOUNT = ClientScope(
     name="account",
     service="sts",
     reads=(Call("sts", "GetCallerIdentity", "the account of the credentials"),),
 )
 
-LENDER = Purpose(
+CREDENTIAL_BROKER = ClientScope(
     name="credential-broker",
     service="sts",
     changes=(Call("sts", "AssumeRole", "the rights of one call, in the call's account"),),
 )
 
-SECRET = Purpose(
+SECRET = ClientScope(
     name="secret",
     service="secretsmanager",
     reads=(Call("secretsmanager", "GetSecretValue", "the clouds.yaml of the OpenStack clouds"),),
 )
 
-ORGANIZATION = Purpose(
+ORGANIZATION = ClientScope(
     name="organization",
     service="organizations",
     reads=(
@@ -113,12 +113,22 @@ ORGANIZATION = Purpose(
     ),
 )
 
-PURPOSES = (ACT, LOOK, LEDGER, QUEUE, PARAMETERS, ACCOUNT, LENDER, SECRET, ORGANIZATION)
-READS = tuple(call for purpose in PURPOSES for call in purpose.reads)
-CHANGES = tuple(call for purpose in PURPOSES for call in purpose.changes)
+CLIENT_SCOPES = (
+    ACT,
+    LOOK,
+    LEDGER,
+    QUEUE,
+    PARAMETERS,
+    ACCOUNT,
+    CREDENTIAL_BROKER,
+    SECRET,
+    ORGANIZATION,
+)
+READS = tuple(call for scope in CLIENT_SCOPES for call in scope.reads)
+CHANGES = tuple(call for scope in CLIENT_SCOPES for call in scope.changes)
 
 
-def guard(client: Any, purpose: Purpose, *, own: str = "") -> None:
+def restrict(client: Any, scope: ClientScope, *, own: str = "") -> None:
     """Make the client refuse every call that is not listed, before the request is built, signed or sent.
 
     With ``own``, a table, a queue or a secret, it also refuses a call that does not name that one, or names another.
@@ -128,19 +138,19 @@ def guard(client: Any, purpose: Purpose, *, own: str = "") -> None:
     Sources: https://docs.aws.amazon.com/boto3/latest/guide/events.html
     https://github.com/boto/boto3/issues/4001
     """
-    listed = {(call.service, call.operation) for call in (*purpose.reads, *purpose.changes)}
+    listed = {(call.service, call.operation) for call in (*scope.reads, *scope.changes)}
 
     def check(*, model: Any, params: Mapping[str, Any], **_: Any) -> None:
         service, operation = model.service_model.service_name, model.name
         if (service, operation) not in listed:
-            raise purpose.error(
-                f'{service}:{operation} is not among the calls of the client "{purpose.name}": '
+            raise scope.error(
+                f'{service}:{operation} is not among the calls of the client "{scope.name}": '
                 "it was not made; add it to curfew/aws/allowed_calls.py if it is needed"
             )
         if own and (named := _named(params)) != {own}:
             names = ", ".join(sorted(map(str, named))) or "nothing"
-            raise purpose.error(
-                f'{service}:{operation} names {names}, but the client "{purpose.name}" is only for {own}: '
+            raise scope.error(
+                f'{service}:{operation} names {names}, but the client "{scope.name}" is only for {own}: '
                 "it was not made"
             )
 

@@ -10,12 +10,12 @@ from ..config.settings import Settings
 from ..config.version import VERSION
 from ..core.errors import ConfigError, RefusedError
 from . import allowed_calls
-from .allowed_calls import Purpose
+from .allowed_calls import ClientScope
 
 if TYPE_CHECKING:
     from botocore.session import Session
 
-    from .rate_limit import Rates
+    from .rate_limit import RateLimiter
 
 
 MEMBERS_KEPT = 900  # seconds that the members of units are cached
@@ -28,11 +28,11 @@ class Aws:
     def __init__(
         self,
         settings: Settings,
-        rates: "Rates | None" = None,
+        limiter: "RateLimiter | None" = None,
         *,
         wanted: bool = True,
     ) -> None:
-        """``rates`` limits the EC2 clients. Without ``wanted``, AWS need not be configured until a client is made.
+        """``limiter`` limits the EC2 clients. Without ``wanted``, AWS need not be configured until a client is made.
 
         Raises ConfigError if the AWS profile does not exist, or if no region is set.
         """
@@ -48,7 +48,7 @@ class Aws:
         if not region and wanted:
             raise ConfigError(NO_REGION)
         self.settings = settings.in_region(region)
-        self._rates = rates
+        self._limiter = limiter
         self._making = Lock()
         self._abroad = cache(self._assumed)
         self._members = lru_cache(maxsize=2)(self._listed)
@@ -58,7 +58,7 @@ class Aws:
         """The partition and the account of this process. Raises ProviderError."""
         from .account import identity_of
 
-        return identity_of(self.guarded(allowed_calls.ACCOUNT))
+        return identity_of(self.restricted_client(allowed_calls.ACCOUNT))
 
     def members(self, units: Sequence[str]) -> frozenset[str]:
         """Return the active accounts in the units and in the units below them. Raises ProviderError."""
@@ -68,11 +68,11 @@ class Aws:
     def _listed(self, units: tuple[str, ...], _quarter: int) -> frozenset[str]:
         from .organization import accounts_of
 
-        return accounts_of(self.guarded(allowed_calls.ORGANIZATION), units)
+        return accounts_of(self.restricted_client(allowed_calls.ORGANIZATION), units)
 
-    def guarded(
+    def restricted_client(
         self,
-        purpose: Purpose,
+        scope: ClientScope,
         region: str | None = None,
         *,
         session: "Session | None" = None,
@@ -105,21 +105,21 @@ class Aws:
         try:
             with self._making:
                 client = (session or self._session).create_client(
-                    purpose.service, region_name=region or self.settings.region, config=config
+                    scope.service, region_name=region or self.settings.region, config=config
                 )
         except ValueError as error:  # botocore's error for an invalid endpoint
             raise ConfigError(f"AWS_ENDPOINT_URL: {error}") from None
-        allowed_calls.guard(client, purpose, own=own)
+        allowed_calls.restrict(client, scope, own=own)
         return client
 
-    def once(self, purpose: Purpose, **more: Any) -> Callable[[], Any]:
+    def lazy_client(self, scope: ClientScope, **more: Any) -> Callable[[], Any]:
         """Return a function that makes the client at its first call."""
-        return once(lambda: self.guarded(purpose, **more))
+        return once(lambda: self.restricted_client(scope, **more))
 
     def rate_limited(self, client: Any, region: str, account: str) -> Any:
         """Limit the client to the rate of the account and region, and return it."""
-        if self._rates:
-            self._rates.pace(client, lambda: (account, region))
+        if self._limiter:
+            self._limiter.attach(client, lambda: (account, region))
         return client
 
     def session_of(self, account: str) -> "Session | None":
@@ -140,14 +140,16 @@ class Aws:
         home = self.settings.region
         partition, _ = self.identity
         session = reading(
-            self.guarded(allowed_calls.LENDER, home),
+            self.restricted_client(allowed_calls.CREDENTIAL_BROKER, home),
             home,
             partition=partition,
             account=account,
             roles=self.settings.roles,
             external_id=self.settings.external_id,
         )
-        _, actual = identity_of(self.guarded(allowed_calls.ACCOUNT, home, session=session))
+        _, actual = identity_of(
+            self.restricted_client(allowed_calls.ACCOUNT, home, session=session)
+        )
         if actual != account:
             raise RefusedError(
                 f"the read role of {account} belongs to the account {actual}: nothing was read"

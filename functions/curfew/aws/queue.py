@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..core.errors import QueueError
-from ..schemas.messages import TargetRequest, WorkRequest
+from ..schemas.messages import Job, TargetRequest
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -29,11 +29,11 @@ class Queue:
         self._client = client
         self._url = url
 
-    def send(self, work: WorkRequest) -> None:
+    def send(self, job: Job) -> None:
         """Enqueue a job. Raises QueueError if the job was not enqueued, or if that is unknown."""
         try:
             self._client.send_message(
-                QueueUrl=self._url, MessageBody=work.model_dump_json(exclude_none=True)
+                QueueUrl=self._url, MessageBody=job.model_dump_json(exclude_none=True)
             )
         except (ClientError, BotoCoreError) as error:
             raise QueueError(f"the queue {self._url} cannot be used: {error}") from error

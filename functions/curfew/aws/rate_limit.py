@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from threading import Lock, local
 from typing import Any
 
-from ..core.errors import PacedError
+from ..core.errors import RateLimitedError
 
 THROTTLE_CODES = frozenset(
     {
@@ -34,7 +34,7 @@ LONG = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class BucketLimits:
     """The size of one of EC2's buckets and its refill per second, in tokens."""
 
     size: float
@@ -42,35 +42,39 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class CallClass:
     """Calls that share buckets. ``ends``: they end instances and must follow a re-check immediately."""
 
-    calls: Allowed
-    instances: Allowed | None = None
+    calls: BucketLimits
+    instances: BucketLimits | None = None
     ends: bool = False
 
 
-LOOKS = Kind(calls=Allowed(100, 20))
-CHANGES = Kind(calls=Allowed(50, 5))  # the default
-KINDS: Mapping[str, Kind] = {
-    "TerminateInstances": Kind(calls=Allowed(100, 5), instances=Allowed(1_000, 20), ends=True),
-    "StopInstances": Kind(calls=Allowed(50, 5), instances=Allowed(1_000, 20), ends=True),
-    "RunInstances": Kind(calls=Allowed(5, 2), instances=Allowed(1_000, 2)),
-    "CreateTags": Kind(calls=Allowed(100, 10)),
-    "CancelSpotInstanceRequests": Kind(calls=Allowed(50, 5)),
+LOOKS = CallClass(calls=BucketLimits(100, 20))
+CHANGES = CallClass(calls=BucketLimits(50, 5))  # the default
+CALL_CLASSES: Mapping[str, CallClass] = {
+    "TerminateInstances": CallClass(
+        calls=BucketLimits(100, 5), instances=BucketLimits(1_000, 20), ends=True
+    ),
+    "StopInstances": CallClass(
+        calls=BucketLimits(50, 5), instances=BucketLimits(1_000, 20), ends=True
+    ),
+    "RunInstances": CallClass(calls=BucketLimits(5, 2), instances=BucketLimits(1_000, 2)),
+    "CreateTags": CallClass(calls=BucketLimits(100, 10)),
+    "CancelSpotInstanceRequests": CallClass(calls=BucketLimits(50, 5)),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class RateLimitStats:
     """How many calls EC2 has throttled, and for how many seconds Curfew has held calls back."""
 
     throttles: int = 0
     seconds: float = 0.0
 
-    def since(self, before: "Spent") -> "Spent":
+    def since(self, before: "RateLimitStats") -> "RateLimitStats":
         """Return the difference to an earlier state."""
-        return Spent(
+        return RateLimitStats(
             throttles=self.throttles - before.throttles, seconds=self.seconds - before.seconds
         )
 
@@ -103,29 +107,29 @@ class _Bucket:
         self.slowed = max(self.slowed / 2, SLOWEST)
 
 
-class _Place:
+class _RegionBuckets:
     """The buckets of one account and region."""
 
-    def __init__(self, rates: "Rates") -> None:
-        self._rates = rates
+    def __init__(self, limiter: "RateLimiter") -> None:
+        self._limiter = limiter
         self._lock = Lock()
         self._buckets: dict[str, list[_Bucket]] = {}
-        self._turns = local()  # operations for which this thread has already waited
-        self.spent = Spent()
+        self._waited = local()  # operations for which this thread has already waited
+        self.stats = RateLimitStats()
 
     def wait(self, operation: str, instances: int) -> None:
         """Wait until the call may be made. Raises PacedError if it must not be made now."""
-        kind = _kind(operation)
-        turns: set[str] = self._turns.__dict__.setdefault("mine", set())
-        if operation in turns:
-            turns.discard(operation)
+        call_class = _call_class(operation)
+        waited: set[str] = self._waited.__dict__.setdefault("mine", set())
+        if operation in waited:
+            waited.discard(operation)
             return
         seconds = self._take(operation, (1, instances))
         if seconds:
-            self._rates.sleep(seconds)
-        if kind.ends and seconds > LONG.total_seconds():
-            turns.add(operation)
-            raise PacedError(
+            self._limiter.sleep(seconds)
+        if call_class.ends and seconds > LONG.total_seconds():
+            waited.add(operation)
+            raise RateLimitedError(
                 f"{operation} waited {seconds:.0f} seconds for the rate limit: the re-check is repeated first"
             )
 
@@ -137,7 +141,7 @@ class _Place:
     def throttled(self, operation: str) -> None:
         """Slow down after EC2 throttled a call."""
         with self._lock:
-            self.spent = replace(self.spent, throttles=self.spent.throttles + 1)
+            self.stats = replace(self.stats, throttles=self.stats.throttles + 1)
             for bucket in self._filled(operation):
                 bucket.slow_down()
 
@@ -146,35 +150,35 @@ class _Place:
         with self._lock:
             buckets = list(zip(self._filled(operation), counts, strict=False))
             seconds = max(bucket.wait(count) for bucket, count in buckets)
-            if seconds and not self._rates.has(seconds):
-                raise PacedError(
+            if seconds and not self._limiter.has_time(seconds):
+                raise RateLimitedError(
                     f"{operation} was not made: the rate limit allows it in {seconds:.0f} seconds, "
                     "which is beyond the deadline",
                     late=True,
                 )
             for bucket, count in buckets:
                 bucket.tokens -= count
-            self.spent = replace(self.spent, seconds=self.spent.seconds + seconds)
+            self.stats = replace(self.stats, seconds=self.stats.seconds + seconds)
             return seconds
 
     def _filled(self, operation: str) -> list[_Bucket]:
-        now = self._rates.now()
-        kind = _kind(operation)
-        name = "looks" if kind is LOOKS else operation
+        now = self._limiter.now()
+        call_class = _call_class(operation)
+        name = "looks" if call_class is LOOKS else operation
         if name not in self._buckets:
-            wanted = filter(None, (kind.calls, kind.instances))
-            share = self._rates.percent / 100
+            wanted = filter(None, (call_class.calls, call_class.instances))
+            share = self._limiter.percent / 100
             # Even at the smallest share, one call may be made at once.
             self._buckets[name] = [
-                _Bucket(max(1.0, allowed.size * share), allowed.refill * share, now)
-                for allowed in wanted
+                _Bucket(max(1.0, limits.size * share), limits.refill * share, now)
+                for limits in wanted
             ]
         for bucket in self._buckets[name]:
             bucket.fill(now)
         return self._buckets[name]
 
 
-class Rates:
+class RateLimiter:
     """The buckets of every account and region that this process calls, at ``percent`` of EC2's limits."""
 
     def __init__(
@@ -182,22 +186,22 @@ class Rates:
     ) -> None:
         self.percent, self.now, self.sleep = percent, now, sleep
         self._deadline: datetime | None = None
-        self._places: dict[tuple[str, str], _Place] = {}
+        self._regions: dict[tuple[str, str], _RegionBuckets] = {}
         self._lock = Lock()
 
-    def until(self, deadline: datetime | None) -> None:
+    def set_deadline(self, deadline: datetime | None) -> None:
         """Set the deadline beyond which no call waits. A process serves one invocation at a time."""
         self._deadline = deadline
 
-    def has(self, seconds: float) -> bool:
+    def has_time(self, seconds: float) -> bool:
         """Return whether so many seconds are left before the deadline."""
         return self._deadline is None or self.now() + timedelta(seconds=seconds) <= self._deadline
 
-    def spent(self, account: str, region: str) -> Spent:
+    def stats(self, account: str, region: str) -> RateLimitStats:
         """Return the statistics of one account and region since the process began."""
-        return self._place(account, region).spent
+        return self._buckets(account, region).stats
 
-    def pace(self, client: Any, where: Callable[[], tuple[str, str]]) -> None:
+    def attach(self, client: Any, where: Callable[[], tuple[str, str]]) -> None:
         """Make an EC2 client wait for the buckets of an account and region.
 
         It waits in a documented event of the SDK, before the request is built and signed.
@@ -206,22 +210,22 @@ class Rates:
 
         def wait(*, model: Any, params: Mapping[str, Any], **_: Any) -> None:
             count = len(params.get("InstanceIds", ())) or params.get("MaxCount", 0)
-            self._place(*where()).wait(model.name, count)
+            self._buckets(*where()).wait(model.name, count)
 
         def answered(*, operation: Any, response: Any, attempts: int, **_: Any) -> None:
-            place = self._place(*where())
+            buckets = self._buckets(*where())
             if attempts > 1:
-                place.repeated(operation.name)
+                buckets.repeated(operation.name)
             if response and response[1].get("Error", {}).get("Code") in THROTTLE_CODES:
-                place.throttled(operation.name)
+                buckets.throttled(operation.name)
 
         client.meta.events.register("provide-client-params.ec2", wait)
         client.meta.events.register("needs-retry.ec2", answered)
 
-    def _place(self, account: str, region: str) -> _Place:
+    def _buckets(self, account: str, region: str) -> _RegionBuckets:
         with self._lock:
-            return self._places.setdefault((account, region), _Place(self))
+            return self._regions.setdefault((account, region), _RegionBuckets(self))
 
 
-def _kind(operation: str) -> Kind:
-    return KINDS.get(operation, LOOKS if operation.startswith("Describe") else CHANGES)
+def _call_class(operation: str) -> CallClass:
+    return CALL_CLASSES.get(operation, LOOKS if operation.startswith("Describe") else CHANGES)

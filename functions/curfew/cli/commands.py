@@ -19,7 +19,7 @@ from ..config.settings import Settings
 from ..config.version import VERSION
 from ..core.audit import Draft, EntryKind, broken
 from ..core.errors import ConfigError, CurfewError, LedgerError, RequestError
-from ..core.policy import spoken
+from ..core.policy import format_duration
 from ..core.report import Report
 from ..core.target import Mode
 from ..ledger.protocols import Ledger
@@ -72,7 +72,7 @@ def check(
         wanted += ["lease expired"] if selector.expired else []
         wanted += [" or ".join(selector.instance_types)] if selector.instance_types else []
         wanted += [f"in {', '.join(selector.regions)}"] if selector.regions else []
-        wanted += [f"older than {spoken(policy.older_than)}"] if policy.older_than else []
+        wanted += [f"older than {format_duration(policy.older_than)}"] if policy.older_than else []
         most = f"{limits.per_sweep} a sweep, {limits.percent} %, {limits.per_day} a day"
         table.add_row(*map(text, (name, policy.action, "; ".join(wanted), most)))
     out.print(table)
@@ -188,12 +188,12 @@ def audit(
     curfew = bootstrap.build(_settings(file, table, Mode.ACT))
     cloud = curfew.policies.content.targets.clouds.get(account)
     home = cloud.regions[0] if cloud else curfew.settings.region
-    target = curfew.reporting().provider(region or home, account).target
+    target = curfew.in_report_mode().provider(region or home, account).target
     entries = list(curfew.ledger.entries(target))
     for entry in entries:
         draft = entry.draft
         line = f"{entry.number:>6} {draft.at:%Y-%m-%d %H:%M:%S} {draft.sweep_id} "
-        out.print(text(f"{line} {draft.body['action']} {draft.instance_id} {_said(draft)}"))
+        out.print(text(f"{line} {draft.body['action']} {draft.instance_id} {_format_entry(draft)}"))
     if (number := broken(entries, first=1)) is not None:
         raise LedgerError(
             f"the audit of {target} is broken at entry {number}: an entry was changed or is missing"
@@ -242,7 +242,7 @@ def main() -> None:
         sys.exit(Exit.INVALID if isinstance(error, ConfigError | RequestError) else Exit.FAILED)
 
 
-def _said(draft: Draft) -> str:
+def _format_entry(draft: Draft) -> str:
     match draft.kind:
         case EntryKind.INTENT:
             return f"intent: {draft.body['reason']}"

@@ -15,7 +15,7 @@ from ..core.policy import Policy
 from ..core.schedule import Schedule
 from ..schemas.policy_file import KEYS, File
 from ..schemas.templates import CloudFleetEntry, FleetEntry
-from ..schemas.validation_errors import complaints
+from ..schemas.validation_errors import validation_errors
 
 # Before base64 encoding. Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html
 USER_DATA_BYTES = 16 * 1024
@@ -90,7 +90,7 @@ def load(path: Path) -> PolicyFile:
     except ValidationError as error:
         faults = [
             f"{path}:{_line(root, where)}: {'.'.join(map(str, where)) or 'the file'} {problem}"
-            for where, problem in complaints(error, KEYS)
+            for where, problem in validation_errors(error, KEYS)
         ]
         raise ConfigError("\n".join(faults)) from None
     version = hashlib.sha256(text).hexdigest()[:12]

@@ -12,7 +12,7 @@ from ..schemas.targets import Targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Atlas:
+class TargetResolver:
     """Resolves accounts and regions. A cloud counts as an account with its own regions.
 
     ``account`` and ``region`` are the deployment's own. ``members`` returns the accounts of organizational units,
@@ -38,7 +38,7 @@ class Atlas:
             for place in self._in(account, request, policy)
         )
 
-    def knows(self, place: Place, policy: Policy) -> bool:
+    def contains(self, place: Place, policy: Policy) -> bool:
         """Return whether a sweep by the policy may cover the place. Raises ProviderError."""
         if place.account not in self._all():
             return False
@@ -47,16 +47,16 @@ class Atlas:
         wanted = self._wanted(policy)
         return wanted == "all" or place.region in wanted
 
-    def spares(self, account: str) -> bool:
+    def is_excluded(self, account: str) -> bool:
         """Return whether the configuration excludes an account from every sweep."""
         return account in self.configured.never
 
-    def beyond(self, request: SweepRequest, policy: Policy) -> bool:
+    def is_outside_config(self, request: SweepRequest, policy: Policy) -> bool:
         """Return whether a request names a region that the configuration does not."""
         wanted = self._wanted(policy)
         return wanted != "all" and not set(request.regions) <= set(wanted)
 
-    def emptiness(self, request: SweepRequest, policy: Policy) -> str:
+    def why_empty(self, request: SweepRequest, policy: Policy) -> str:
         """Return why the request has no place to sweep, in words."""
         if self.configured.clouds and (request.regions or policy.selector.regions):
             return "only AWS regions can be named, and only clouds are configured: name no region"

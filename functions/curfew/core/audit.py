@@ -69,7 +69,7 @@ def intents(actions: Iterable[Action], plan: Plan, *, sweep_id: str, at: datetim
                 "action": str(action.kind),
                 "rule": action.rule,
                 "reason": action.reason,
-                "instance": evidence(action.instance),
+                "instance": snapshot(action.instance),
                 **origin,
             },
         )
@@ -100,13 +100,13 @@ def intended(entry: Entry) -> ActionKind:
     return ActionKind(entry.draft.body["action"])
 
 
-def settlement(entry: Entry, result: Result, detail: str, *, at: datetime) -> Draft:
+def resolution(entry: Entry, result: Result, detail: str, *, at: datetime) -> Draft:
     """Return the outcome of an intent whose own sweep ended without writing one."""
     body = {"action": str(intended(entry)), "result": str(result), "detail": detail}
     return _outcome(entry.draft.sweep_id, entry.draft.instance_id, at, body)
 
 
-def evidence(instance: Instance) -> dict[str, Any]:
+def snapshot(instance: Instance) -> dict[str, Any]:
     """Return the instance's description as JSON values."""
     return {
         "id": instance.id,
@@ -116,7 +116,7 @@ def evidence(instance: Instance) -> dict[str, Any]:
         "type": instance.instance_type,
         "image": instance.image,
         "lifecycle": instance.lifecycle,
-        "launched_at": instance.launched_at and instance.launched_at.isoformat(),
+        "launched_at": instance.started_at and instance.started_at.isoformat(),
         "first_seen_at": instance.first_seen_at and instance.first_seen_at.isoformat(),
         "tags": dict(instance.tags),
         "volumes": [
@@ -172,7 +172,7 @@ def _outcome(sweep_id: str, instance_id: str, at: datetime, body: dict[str, Any]
     )
 
 
-def unsettled(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+def open_intents(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """Return the intents that no outcome of the same sweep and instance follows."""
     waiting: dict[tuple[str, str], Entry] = {}
     for entry in entries:

@@ -97,7 +97,7 @@ class ThrottledError(ProviderError):
     """The cloud refused the call because of a rate limit."""
 
 
-class PacedError(ThrottledError):
+class RateLimitedError(ThrottledError):
     """Curfew's own rate limit held the call back; it was not made. ``late``: too little time is left to make it."""
 
     def __init__(self, message: str, *, late: bool = False) -> None:

@@ -57,7 +57,7 @@ class Volume:
 class Instance:
     """One virtual machine as last described.
 
-    ``launched_at`` is the last start, not the creation: EC2 resets it at each start. ``first_seen_at`` and ``lease``
+    ``started_at`` is the last start, not the creation: EC2 resets it at each start. ``first_seen_at`` and ``lease``
     come from the ledger; a tag never provides either. Both timestamps may be missing. ``launching`` is the fleet that
     the launch tag names, if the ledger has that launch as unfinished and does not have the instance yet. ``ambiguous``
     has the tag keys with several values, on clouds that allow it; ``locked`` is the cloud's own lock.
@@ -69,7 +69,7 @@ class Instance:
     state: State
     instance_type: str
     image: str = ""
-    launched_at: datetime | None = None
+    started_at: datetime | None = None
     first_seen_at: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     lifecycle: str = "on-demand"
@@ -91,7 +91,7 @@ class Instance:
     @property
     def proof_of_life(self) -> datetime | None:
         """The earliest time at which the instance is known to have existed, or None."""
-        seen = [at for at in (self.first_seen_at, self.launched_at) if at is not None]
+        seen = [at for at in (self.first_seen_at, self.started_at) if at is not None]
         return min(seen, default=None)
 
 

@@ -26,7 +26,7 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class LaunchSpec:
     """A launch with all details resolved, frozen. ``version`` is the fingerprint of its policy file."""
 
     operation: str
@@ -55,7 +55,7 @@ class Order:
         )
 
 
-class Answer(StrEnum):
+class AttemptResult(StrEnum):
     """The result of an attempt."""
 
     OPEN = "open"  # not known yet, or inconclusive
@@ -72,53 +72,53 @@ class Attempt:
     number: int
     pool: int
     count: int
-    answer: Answer = Answer.OPEN
+    result: AttemptResult = AttemptResult.OPEN
     launched: int = 0
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Finished:
     """The end of a launch: no call is left to make. ``problem`` says why instances are missing, if any are."""
 
     step: Step
     problem: str = ""
 
 
-def upcoming(order: Order, attempts: Sequence[Attempt]) -> Attempt | Ending:
+def next_step(spec: LaunchSpec, attempts: Sequence[Attempt]) -> Attempt | Finished:
     """Return the attempt to make now, or the end of the launch. ``attempts`` are all so far, in order.
 
     A pool that launched fewer instances than requested is asked for the rest until it has no capacity.
     """
     if not attempts:
-        return Attempt(number=1, pool=0, count=order.count)
+        return Attempt(number=1, pool=0, count=spec.count)
     last = attempts[-1]
     had = sum(attempt.launched for attempt in attempts)
-    missing = order.count - had
-    if last.answer is Answer.OPEN:
+    missing = spec.count - had
+    if last.result is AttemptResult.OPEN:
         return last
-    if last.answer is Answer.MISMATCH:
-        return Ending(step=Step.ATTENTION, problem=last.problem)
+    if last.result is AttemptResult.MISMATCH:
+        return Finished(step=Step.ATTENTION, problem=last.problem)
     if missing <= 0:
-        return Ending(step=Step.LAUNCHED)
-    pool = last.pool + 1 if last.answer is Answer.EMPTY else last.pool
-    if last.answer is Answer.REFUSED or pool >= len(order.pools):
+        return Finished(step=Step.LAUNCHED)
+    pool = last.pool + 1 if last.result is AttemptResult.EMPTY else last.pool
+    if last.result is AttemptResult.REFUSED or pool >= len(spec.pools):
         step = Step.PARTIAL if had else Step.FAILED
-        return Ending(step=step, problem=f"{had} of {order.count} launched: {last.problem}")
+        return Finished(step=step, problem=f"{had} of {spec.count} launched: {last.problem}")
     return Attempt(number=last.number + 1, pool=pool, count=missing)
 
 
-def token(order: Order, attempt: Attempt) -> str:
+def token(spec: LaunchSpec, attempt: Attempt) -> str:
     """Return the client token of an attempt: equal for the same attempt of the same launch, different for any other.
 
     EC2 accepts 64 ASCII characters. A token is unique per region, or per zone if the call names a subnet, so Curfew
     never sends one to a second pool.
     Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    pool = order.pools[attempt.pool]
+    pool = spec.pools[attempt.pool]
     parts = (
-        order.operation,
-        str(order.target),
+        spec.operation,
+        str(spec.target),
         pool.instance_type,
         pool.subnet,
         str(attempt.number),

@@ -89,7 +89,7 @@ class Lease:
     owner: str
     expires_at: datetime
 
-    def runs(self, now: datetime) -> bool:
+    def is_active(self, now: datetime) -> bool:
         """Return whether the lease has not expired. At ``expires_at`` exactly, it has."""
         return now < self.expires_at
 
@@ -114,11 +114,11 @@ def tags_of(fleet: Fleet) -> dict[str, str]:
     return {
         FLEET_TAG: fleet.name,
         OWNER_TAG: fleet.owner[:TAG_VALUE_LENGTH],
-        LEASE_TAG: told(fleet.expires_at),
+        LEASE_TAG: format_utc(fleet.expires_at),
         OPERATION_TAG: fleet.operation,
     }
 
 
-def told(at: datetime) -> str:
+def format_utc(at: datetime) -> str:
     """Return an instant for people, in UTC with whole seconds."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

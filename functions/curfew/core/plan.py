@@ -11,8 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .instance import ActionKind, Attributes, Instance
-from .policy import PERCENT_FROM, Finding, Limits, Policy, mismatch, out_of_lease, spoken, too_young
-from .protection import protected, shielded
+from .policy import (
+    PERCENT_FROM,
+    Finding,
+    Limits,
+    Policy,
+    format_duration,
+    mismatch,
+    out_of_lease,
+    too_young,
+)
+from .protection import attribute_protection, protected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +104,9 @@ def decide(instances: Iterable[Instance], policy: Policy, now: datetime) -> Plan
 
 def protect(plan: Plan, attributes: Mapping[str, Attributes]) -> Plan:
     """Keep instances that an attribute protects, and instances whose attributes could not be read."""
-    findings = {a.instance.id: shielded(attributes.get(a.instance.id)) for a in plan.actions}
+    findings = {
+        a.instance.id: attribute_protection(attributes.get(a.instance.id)) for a in plan.actions
+    }
     return _keep(plan, {id_: finding for id_, finding in findings.items() if finding})
 
 
@@ -149,12 +160,12 @@ def _safest_first(verdict: Action | Kept) -> tuple[bool, str, str, str]:
 
 def _due(instance: Instance, policy: Policy, now: datetime) -> Finding:
     since = instance.proof_of_life
-    age = "" if since is None else f", {spoken(now - since)} old"
+    age = "" if since is None else f", {format_duration(now - since)} old"
     matched = [wanted.matching(instance.tags) for wanted in policy.selector.tags]
     matched += [f"has {key}" for key in policy.selector.with_tags]
     matched += [f"no tag {key}" for key in policy.selector.without_tags]
     reason = ", ".join([f"is {instance.state}", *matched]) + age
     if policy.selector.expired and instance.lease:
-        ago = spoken(now - instance.lease.expires_at)
+        ago = format_duration(now - instance.lease.expires_at)
         return Finding(rule="lease-expired", reason=f"{reason}, its lease ran out {ago} ago")
     return Finding(rule="older-than" if policy.older_than else "selected", reason=reason)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from .instance import ActionKind, Instance, State
-from .lease import told
+from .lease import format_utc
 
 ALWAYS_PROTECTED = "curfew:keep"
 NOT_SELECTED = "not-selected"
@@ -125,7 +125,7 @@ class Policy:
     ends_leases: bool = False
 
 
-def folded(key: str) -> str:
+def normalize_key(key: str) -> str:
     """Return a tag key for comparison: without regard to case, as IAM does, and without blanks around it.
 
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
@@ -150,10 +150,10 @@ def mismatch(instance: Instance, selector: Selector) -> Finding | None:
     for key in selector.with_tags:
         if key not in instance.tags:
             return _not_selected(f"has no tag {key}")
-    present = {folded(key): key for key in instance.tags}
+    present = {normalize_key(key): key for key in instance.tags}
     for key in selector.without_tags:
         # A tag whose key is spelt differently counts as present.
-        if spelt := present.get(folded(key)):
+        if spelt := present.get(normalize_key(key)):
             return _not_selected(f"has the tag {spelt}")
     return None
 
@@ -176,8 +176,8 @@ def out_of_lease(instance: Instance, selector: Selector, now: datetime) -> Findi
         )
     if selector.expired and lease is None:
         return _not_selected("has no lease")
-    if selector.expired and lease is not None and lease.runs(now):
-        return _not_selected(f"has a lease until {told(lease.expires_at)}")
+    if selector.expired and lease is not None and lease.is_active(now):
+        return _not_selected(f"has a lease until {format_utc(lease.expires_at)}")
     return None
 
 
@@ -192,12 +192,12 @@ def too_young(instance: Instance, older_than: timedelta | None, now: datetime) -
     if age < older_than:
         return Finding(
             rule="older-than",
-            reason=f"is {spoken(age)} old; the policy waits for {spoken(older_than)}",
+            reason=f"is {format_duration(age)} old; the policy waits for {format_duration(older_than)}",
         )
     return None
 
 
-def spoken(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """Return a duration for people, in its largest unit and the next: ``3d 4h``, ``9h``, ``12m``."""
     left = abs(int(duration.total_seconds()))
     sign = "-" if duration < timedelta(0) else ""

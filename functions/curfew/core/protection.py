@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from .instance import ActionKind, Attributes, Instance
-from .lease import told
-from .policy import Finding, Policy, folded, spoken
+from .lease import format_utc
+from .policy import Finding, Policy, format_duration, normalize_key
 
 type Rule = Callable[[Instance, Policy, datetime], Finding | None]
 
@@ -47,7 +47,7 @@ def protected(instance: Instance, policy: Policy, now: datetime) -> Finding | No
     return next(filter(None, findings), None)
 
 
-def shielded(attributes: Attributes | None) -> Finding | None:
+def attribute_protection(attributes: Attributes | None) -> Finding | None:
     """Return the attribute that protects the instance, or None. Attributes that could not be read protect it.
 
     EC2's stop protection blocks termination, too.
@@ -63,9 +63,9 @@ def shielded(attributes: Attributes | None) -> Finding | None:
 
 
 def _protect_tag(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:
-    wanted = {folded(key) for key in policy.protection.tags}
+    wanted = {normalize_key(key) for key in policy.protection.tags}
     for key in instance.tags:
-        if folded(key) in wanted:
+        if normalize_key(key) in wanted:
             return Finding(rule="protect-tag", reason=f"has the tag {key}")
     return None
 
@@ -77,7 +77,7 @@ def _locked(instance: Instance, _policy: Policy, _now: datetime) -> Finding | No
 
 def _auto_scaling_group(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
     for key, value in instance.tags.items():
-        if folded(key) == GROUP_TAG:
+        if normalize_key(key) == GROUP_TAG:
             return Finding(
                 rule="auto-scaling-group",
                 reason=f"belongs to the Auto Scaling group {value}, which would replace it",
@@ -89,7 +89,7 @@ def _managed_by_service(instance: Instance, _policy: Policy, _now: datetime) -> 
     if instance.managed_by:
         return _managed(instance.managed_by)
     for key in instance.tags:
-        spelt = folded(key)
+        spelt = normalize_key(key)
         if spelt.startswith(HARMLESS_TAGS):
             continue
         for prefix, service in SERVICE_TAGS:
@@ -111,14 +111,14 @@ def _reserved_capacity(instance: Instance, _policy: Policy, _now: datetime) -> F
 
 
 def _ambiguous_tag(instance: Instance, policy: Policy, _now: datetime) -> Finding | None:
-    read = {folded(key) for key in policy.selector.keys}
+    read = {normalize_key(key) for key in policy.selector.keys}
     for key in instance.ambiguous:
-        if folded(key) in read:
+        if normalize_key(key) in read:
             return Finding(
                 rule="ambiguous-tag",
                 reason=f"has several values of the tag {key}: which one counts?",
             )
-    spellings = Counter(folded(key) for key in instance.tags)
+    spellings = Counter(normalize_key(key) for key in instance.tags)
     for key, count in sorted(spellings.items()):
         if count > 1 and key in read:
             return Finding(
@@ -130,9 +130,9 @@ def _ambiguous_tag(instance: Instance, policy: Policy, _now: datetime) -> Findin
 
 def _leased(instance: Instance, policy: Policy, now: datetime) -> Finding | None:
     lease = instance.lease
-    if policy.ends_leases or lease is None or not lease.runs(now):
+    if policy.ends_leases or lease is None or not lease.is_active(now):
         return None
-    return Finding(rule="leased", reason=f"has a lease until {told(lease.expires_at)}")
+    return Finding(rule="leased", reason=f"has a lease until {format_utc(lease.expires_at)}")
 
 
 def _being_launched(instance: Instance, _policy: Policy, _now: datetime) -> Finding | None:
@@ -166,12 +166,14 @@ def _cannot_shelve(instance: Instance, policy: Policy, _now: datetime) -> Findin
 
 
 def _min_age(instance: Instance, policy: Policy, now: datetime) -> Finding | None:
-    if instance.launched_at is None:
+    if instance.started_at is None:
         return Finding(rule="unknown-launch-time", reason="its launch time is unknown")
-    age = now - instance.launched_at
+    age = now - instance.started_at
     if age < policy.protection.min_age:
-        least = spoken(policy.protection.min_age)
-        return Finding(rule="min-age", reason=f"started {spoken(age)} ago, less than {least}")
+        least = format_duration(policy.protection.min_age)
+        return Finding(
+            rule="min-age", reason=f"started {format_duration(age)} ago, less than {least}"
+        )
     return None
 
 

@@ -56,10 +56,10 @@ class Outcome:
 class Report:
     """The result of one sweep over one target, with every candidate.
 
-    A continuation has the id of the first sweep as ``root`` and its own number as ``hop``. ``settled`` has the results
-    of intents that earlier, interrupted sweeps left open. ``cut``: time ran out before the last action, and nothing
-    else went wrong. ``throttles`` is how many calls the cloud throttled, ``paced`` for how many seconds Curfew's own
-    rate limit held calls back.
+    A continuation has the id of the first sweep as ``root_sweep_id`` and its own number as ``attempt``.
+    ``resolved_intents`` has the results of intents that earlier, interrupted sweeps left open. ``cut``: time ran out
+    before the last action, and nothing else went wrong. ``throttles`` is how many calls the cloud throttled,
+    ``rate_limited`` for how many seconds Curfew's own rate limit held calls back.
     """
 
     sweep_id: str
@@ -72,13 +72,13 @@ class Report:
     listed: int = 0
     plan: Plan | None = None
     outcomes: tuple[Outcome, ...] = ()
-    settled: tuple[str, ...] = ()
+    resolved_intents: tuple[str, ...] = ()
     problem: str = ""
     cut: bool = False
     throttles: int = 0
-    paced: float = 0.0
-    root: str = ""
-    hop: int = 0
+    rate_limited: float = 0.0
+    root_sweep_id: str = ""
+    attempt: int = 0
 
     @property
     def failed(self) -> bool:

@@ -19,10 +19,10 @@ from ..core.errors import (
     ThrottledError,
 )
 from ..core.instance import Instance, State
-from ..core.launch import Answer, Attempt, Ending, Order, token, upcoming
+from ..core.launch import Attempt, AttemptResult, Finished, LaunchSpec, next_step, token
 from ..core.lease import Fleet, Step
 from ..ledger.protocols import Ledger
-from ..providers.base import Launch, Provider
+from ..providers.base import LaunchCall, Provider
 
 # Much longer than any call and the looks after it, and much shorter than what is just born is spared for its youth: a
 # launch that broke off is taken up, and its instances have their lease, before any sweep could take them for nobody's.
@@ -33,10 +33,10 @@ ROOM = timedelta(seconds=10)
 # Source: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 LOOKS = (0, 2, 4, 8)
 PATIENCE = 4
-BIRTHS = (0, 1, 2)
+DELIVERY_LOOKS = (0, 1, 2)
 
 
-def carry_on(
+def continue_launch(
     fleet: Fleet, *, worker: str, provider: Provider, ledger: Ledger, clock: Clock
 ) -> Fleet:
     """Launch what is still to be launched, while there is time, and return the fleet as it is then.
@@ -75,110 +75,120 @@ class _Launch:
     def work(self) -> None:
         """Attempt after attempt, until there is none to make or no time for it."""
         register = self.ledger.fleets
-        order = register.order(self.fleet.operation)
+        spec = register.launch_spec(self.fleet.operation)
         while self.clock.has(ROOM) and self.hold():
             attempts = register.attempts(self.fleet.operation)
-            step = upcoming(order, attempts)
-            if isinstance(step, Ending):
-                ending = self._delivered(step, order)
-                register.advance(self.fleet, self.worker, ending.step, ending.problem)
+            step = next_step(spec, attempts)
+            if isinstance(step, Finished):
+                finished = self._check_delivery(step, spec)
+                register.advance(self.fleet, self.worker, finished.step, finished.problem)
                 return
             repeated = step in attempts
-            if not repeated and not register.attempt(
+            if not repeated and not register.begin_attempt(
                 self.fleet, self.worker, step, now=self.clock.now()
             ):
-                self._break_off(order, attempts)
+                self._break_off(spec, attempts)
                 return
-            settled = self._made(order, step, repeated=repeated)
-            if isinstance(settled, _Unknown):
-                register.advance(self.fleet, self.worker, Step.LAUNCHING, settled.problem)
+            result = self._attempt(spec, step, repeated=repeated)
+            if isinstance(result, _Unknown):
+                register.advance(self.fleet, self.worker, Step.LAUNCHING, result.problem)
                 return
-            register.settle(self.fleet, settled)
+            register.finish_attempt(self.fleet, result)
         register.advance(self.fleet, self.worker, Step.LAUNCHING, "out of time: it is carried on")
 
-    def _break_off(self, order: Order, attempts: Sequence[Attempt]) -> None:
+    def _break_off(self, spec: LaunchSpec, attempts: Sequence[Attempt]) -> None:
         """No further attempt is allowed: the fleet is being ended, or another worker has taken the launch up."""
         fleet = self.ledger.fleets.get(self.fleet.name)
         if fleet and fleet.operation == self.fleet.operation and fleet.claimed(self.clock.now()):
             had = sum(attempt.launched for attempt in attempts)
-            problem = f"{had} of {order.count} launched when the fleet was given up"
+            problem = f"{had} of {spec.count} launched when the fleet was given up"
             step = Step.PARTIAL if had else Step.FAILED
             self.ledger.fleets.advance(self.fleet, self.worker, step, problem)
 
-    def _made(self, order: Order, attempt: Attempt, *, repeated: bool) -> Attempt | _Unknown:
+    def _attempt(self, spec: LaunchSpec, attempt: Attempt, *, repeated: bool) -> Attempt | _Unknown:
         """Make the call until its answer tells, and write down whoever was born. Raises LedgerError."""
         doubtful = repeated  # whether an earlier call with this token may have had its effect
         problem = ""
         for tries in range(1, PATIENCE + 1):
             # Whoever is found may not be all: only the call's own answer, to the same token, names every one.
-            if doubtful and len(born := self._found(order, attempt)) == attempt.count:
-                return self._settled(attempt, Answer.LAUNCHED, born)
+            if doubtful and len(launched := self._find_by_token(spec, attempt)) == attempt.count:
+                return self._finish_attempt(attempt, AttemptResult.LAUNCHED, launched)
             if not self.clock.has(ROOM) or not self.hold():
                 return _Unknown(problem=problem or "out of time: it is carried on")
             if doubtful and tries > 1 and not self.provider.capabilities.idempotent_launch:
                 # The call may still be on its way. Whoever carries on, minutes later, sees what it brought.
                 return _Unknown(problem=problem)
             try:
-                born = self.provider.launch(_call(order, attempt), by=order.operation)
+                launched = self.provider.launch(_call(spec, attempt), by=spec.operation)
             except (AmbiguousError, ThrottledError) as error:
                 doubtful = doubtful or isinstance(error, AmbiguousError)
                 problem = str(error)
                 if not self._waited(2**tries):
                     break
             except MismatchError as error:
-                born = self._found(order, attempt)
-                return self._settled(attempt, Answer.MISMATCH, born, str(error))
+                launched = self._find_by_token(spec, attempt)
+                return self._finish_attempt(attempt, AttemptResult.MISMATCH, launched, str(error))
             except ProviderError as error:
-                answer = Answer.EMPTY if isinstance(error, CapacityError) else Answer.REFUSED
-                born = self._found(order, attempt) if doubtful else ()
-                return self._settled(attempt, Answer.LAUNCHED if born else answer, born, str(error))
+                answer = (
+                    AttemptResult.EMPTY
+                    if isinstance(error, CapacityError)
+                    else AttemptResult.REFUSED
+                )
+                launched = self._find_by_token(spec, attempt) if doubtful else ()
+                return self._finish_attempt(
+                    attempt, AttemptResult.LAUNCHED if launched else answer, launched, str(error)
+                )
             else:
-                return self._settled(attempt, Answer.LAUNCHED, born)
+                return self._finish_attempt(attempt, AttemptResult.LAUNCHED, launched)
         return _Unknown(problem=problem)
 
-    def _found(self, order: Order, attempt: Attempt) -> tuple[Instance, ...]:
+    def _find_by_token(self, spec: LaunchSpec, attempt: Attempt) -> tuple[Instance, ...]:
         """What the token has launched, as far as it can be seen within a few looks; a failed look sees nothing.
 
         News gets about instance by instance, so one look may show some and another others.
         """
-        found: dict[str, Instance] = {}
+        seen: dict[str, Instance] = {}
         for wait in LOOKS:
             if wait and not self.clock.has(ROOM + timedelta(seconds=wait)):
                 break
             self.clock.sleep(wait)
             try:
-                found |= {i.id: i for i in self.provider.launched(token(order, attempt))}
+                seen |= {i.id: i for i in self.provider.launched(token(spec, attempt))}
             except ProviderError:
                 continue
-            if len(found) >= attempt.count:
+            if len(seen) >= attempt.count:
                 break
-        return tuple(found.values())
+        return tuple(seen.values())
 
-    def _settled(
-        self, attempt: Attempt, answer: Answer, born: Sequence[Instance], problem: str = ""
+    def _finish_attempt(
+        self,
+        attempt: Attempt,
+        answer: AttemptResult,
+        launched: Sequence[Instance],
+        problem: str = "",
     ) -> Attempt:
         """Record the instances first: from then on each has its lease, whatever comes after. Raises LedgerError."""
-        ids = sorted(instance.id for instance in born)
+        ids = sorted(instance.id for instance in launched)
         now = self.clock.now()
         if ids:
             self.ledger.fleets.record(self.fleet, ids, now=now)
-            births = [
+            events = [
                 audit.event(
                     "birth", id_, operation=self.fleet.operation, by=self.fleet.owner, at=now,
                     fleet=self.fleet.name, attempt=attempt.number,
                 )
                 for id_ in ids
             ]  # fmt: skip
-            self.ledger.append(self.fleet.target, births)
-        return replace(attempt, answer=answer, launched=len(ids), problem=problem)
+            self.ledger.append(self.fleet.target, events)
+        return replace(attempt, result=answer, launched=len(ids), problem=problem)
 
-    def _delivered(self, ending: Ending, order: Order) -> Ending:
+    def _check_delivery(self, finished: Finished, spec: LaunchSpec) -> Finished:
         """The ending with a look at the births: an instance that dies at once was not delivered. Raises LedgerError."""
         members = self.ledger.fleets.members(self.fleet.operation)
         ids = [member.instance_id for member in members]
         dead: dict[str, Instance] = {}
         broken: dict[str, Instance] = {}
-        for wait in BIRTHS if ids else ():
+        for wait in DELIVERY_LOOKS if ids else ():
             if not self.clock.has(timedelta(seconds=wait)):
                 break
             self.clock.sleep(wait)
@@ -191,18 +201,18 @@ class _Launch:
             if len(seen) == len(ids) and all(i.state is not State.PENDING for i in seen.values()):
                 break
         if not dead and not broken:
-            return ending
+            return finished
         # Who is broken is still there, takes up a quota, and is ended with the fleet's lease.
         self.ledger.fleets.end(self.fleet.target, sorted(dead), now=self.clock.now())
-        told = "; ".join(
+        problems = "; ".join(
             f"{len(some)} of {len(ids)} launched {what}: {_reason(some)}"
             for some, what in ((dead, "ended at once"), (broken, "never ran"))
             if some
         )
         step = Step.FAILED if len(dead) + len(broken) == len(ids) else Step.PARTIAL
-        if ending.step is Step.ATTENTION:
+        if finished.step is Step.ATTENTION:
             step = Step.ATTENTION
-        return Ending(step=step, problem="; ".join(filter(None, (told, ending.problem))))
+        return Finished(step=step, problem="; ".join(filter(None, (problems, finished.problem))))
 
     def _waited(self, seconds: float) -> bool:
         if not self.clock.has(ROOM + timedelta(seconds=seconds)):
@@ -215,20 +225,20 @@ def _reason(some: Mapping[str, Instance]) -> str:
     return next((i.state_reason for i in some.values() if i.state_reason), "no reason given")
 
 
-def _call(order: Order, attempt: Attempt) -> Launch:
-    pool = order.pools[attempt.pool]
-    return Launch(
-        image=order.image,
+def _call(spec: LaunchSpec, attempt: Attempt) -> LaunchCall:
+    pool = spec.pools[attempt.pool]
+    return LaunchCall(
+        image=spec.image,
         instance_type=pool.instance_type,
         subnet=pool.subnet,
         count=attempt.count,
-        tags=order.tags,
-        token=token(order, attempt),
-        security_groups=order.security_groups,
-        key=order.key,
-        profile=order.profile,
-        user_data=order.user_data,
-        spot=order.spot,
-        networks=order.networks,
-        hints=order.hints,
+        tags=spec.tags,
+        token=token(spec, attempt),
+        security_groups=spec.security_groups,
+        key=spec.key,
+        profile=spec.profile,
+        user_data=spec.user_data,
+        spot=spec.spot,
+        networks=spec.networks,
+        hints=spec.hints,
     )

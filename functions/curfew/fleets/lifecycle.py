@@ -14,24 +14,32 @@ from ..core import audit
 from ..core.access import Caller, only_owner
 from ..core.errors import ConflictError, ProviderError, RequestError
 from ..core.instance import ActionKind, Instance, State
-from ..core.launch import Order
-from ..core.lease import LEASE_TAG, Fleet, Member, tags_of, told
-from ..core.policy import EVERYTHING, Limits, Policy, Protection, Selector, TagFilter, spoken
+from ..core.launch import LaunchSpec
+from ..core.lease import LEASE_TAG, Fleet, Member, format_utc, tags_of
+from ..core.policy import (
+    EVERYTHING,
+    Limits,
+    Policy,
+    Protection,
+    Selector,
+    TagFilter,
+    format_duration,
+)
 from ..ledger.protocols import Ledger
 from ..ledger.records import Key
 from ..providers.base import Provider
-from ..schemas.policy_file import shielding
+from ..schemas.policy_file import protecting_key
 from ..schemas.templates import CloudFleetEntry, FleetEntry
 
 SHORTEST = timedelta(minutes=1)
 # An instance that is not to be seen so long after the end of its lease has ended, whoever ended it: EC2 shows what is
 # terminated for about an hour.
 GONE = timedelta(days=1)
-AGAIN = 30  # seconds after which whoever came at the wrong moment may try again
+RETRY_AFTER = 30  # seconds after which whoever came at the wrong moment may try again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class FleetSpec:
     """A launch as somebody asks for it, with the template that it names. ``count`` has the template's default.
 
     ``protection`` is what no launch may give itself.
@@ -59,57 +67,57 @@ class View:
     instances: Mapping[str, Instance]
 
 
-def begin(wish: Wish, *, provider: Provider, ledger: Ledger, now: datetime) -> Fleet:
+def begin(spec: FleetSpec, *, provider: Provider, ledger: Ledger, now: datetime) -> Fleet:
     """Freeze the wish in the ledger, or find the fleet that the same wish has led to already.
 
     Nothing is launched yet. Raises RequestError for what the template does not allow, ReusedKeyError, ConflictError,
     ProviderError if the image cannot be resolved, LedgerError.
     """
-    if known := ledger.fleets.recall(wish.key):
+    if known := ledger.fleets.recall(spec.key):
         return known
-    if key := shielding(wish.tags, wish.protection):
+    if key := protecting_key(spec.tags, spec.protection):
         raise RequestError(f"tags.{key} would protect the fleet: its lease would never end")
-    count = wish.entry.count.default if wish.count is None else wish.count
-    if not 1 <= count <= wish.entry.count.max:
-        most = wish.entry.count.max
-        raise RequestError(f'count is {count}: a fleet of "{wish.template}" may have 1 to {most}')
-    _bounded(wish.expires_at, wish.entry.ttl.max, now)
+    count = spec.entry.count.default if spec.count is None else spec.count
+    if not 1 <= count <= spec.entry.count.max:
+        most = spec.entry.count.max
+        raise RequestError(f'count is {count}: a fleet of "{spec.template}" may have 1 to {most}')
+    _bounded(spec.expires_at, spec.entry.ttl.max, now)
     fleet = Fleet(
-        name=wish.name,
+        name=spec.name,
         operation=uuid4().hex,
-        template=wish.template,
+        template=spec.template,
         target=provider.target,
-        owner=wish.owner,
+        owner=spec.owner,
         count=count,
         created_at=now,
-        expires_at=wish.expires_at,
-        longest=wish.entry.ttl.max,
+        expires_at=spec.expires_at,
+        longest=spec.entry.ttl.max,
     )
-    order = Order(
+    launch_spec = LaunchSpec(
         operation=fleet.operation,
         target=provider.target,
-        image=provider.image(wish.entry.image),
-        user_data=wish.user_data,
+        image=provider.image(spec.entry.image),
+        user_data=spec.user_data,
         count=count,
-        tags={"Name": wish.name, **wish.entry.tags, **wish.tags, **tags_of(fleet)},
-        version=wish.version,
-        **wish.entry.details(),
+        tags={"Name": spec.name, **spec.entry.tags, **spec.tags, **tags_of(fleet)},
+        version=spec.version,
+        **spec.entry.details(),
     )
-    opened = ledger.fleets.open(fleet, order, wish.key)
+    opened = ledger.fleets.open(fleet, launch_spec, spec.key)
     if opened.operation == fleet.operation:
-        _tell(
+        _audit(
             ledger,
             opened,
             "launch",
-            by=wish.owner,
+            by=spec.owner,
             now=now,
             count=count,
-            until=told(wish.expires_at),
+            until=format_utc(spec.expires_at),
         )
     return opened
 
 
-def look(fleet: Fleet, *, provider: Provider, ledger: Ledger, now: datetime) -> View:
+def view(fleet: Fleet, *, provider: Provider, ledger: Ledger, now: datetime) -> View:
     """The fleet as it is now. Instances that are seen to have ended are written down as ended.
 
     Raises ProviderError, LedgerError.
@@ -148,22 +156,22 @@ def renew(
     only_owner(caller, fleet)
     _bounded(expires_at, fleet.longest, now)
     with suppress(ProviderError):  # who is not to be seen may live
-        look(fleet, provider=provider, ledger=ledger, now=now)
+        view(fleet, provider=provider, ledger=ledger, now=now)
     if not ledger.fleets.renew(fleet, expires_at, now=now):
         raise _too_late(_current(ledger, fleet))
     renewed = replace(fleet, expires_at=expires_at)
-    _tell(
-        ledger, fleet, "lease", by=caller.id, now=now, before=told(fleet.expires_at), until=told(expires_at)
+    _audit(
+        ledger, fleet, "lease", by=caller.id, now=now, before=format_utc(fleet.expires_at), until=format_utc(expires_at)
     )  # fmt: skip
     try:
         alive = [m.instance_id for m in ledger.fleets.members(fleet.operation) if not m.ended_at]
-        provider.label(alive, {LEASE_TAG: told(expires_at)}, by=fleet.operation)
+        provider.label(alive, {LEASE_TAG: format_utc(expires_at)}, by=fleet.operation)
     except ProviderError as error:
         return renewed, f"the lease is set, but the tags could not be written: {error}"
     return renewed, ""
 
 
-def give_up(fleet: Fleet, *, caller: Caller, by: str, ledger: Ledger, now: datetime) -> None:
+def terminate(fleet: Fleet, *, caller: Caller, by: str, ledger: Ledger, now: datetime) -> None:
     """Claim the fleet for the sweep ``by`` that is to end it: nothing more is launched for it, nothing renewed.
 
     Raises ForbiddenError, ConflictError if it has ended, is being ended or is being launched, LedgerError.
@@ -171,10 +179,12 @@ def give_up(fleet: Fleet, *, caller: Caller, by: str, ledger: Ledger, now: datet
     only_owner(caller, fleet)
     if not ledger.fleets.claim(fleet.name, fleet.operation, by, now=now, expired=False):
         raise _too_late(_current(ledger, fleet))
-    _tell(ledger, fleet, "give-up", by=caller.id, now=now, sweep=by)
+    _audit(ledger, fleet, "give-up", by=caller.id, now=now, sweep=by)
 
 
-def ending(fleet: Fleet, protection: Protection, limits: Limits, *, version: str = "") -> Policy:
+def termination_policy(
+    fleet: Fleet, protection: Protection, limits: Limits, *, version: str = ""
+) -> Policy:
     """The policy that ends one fleet, for a sweep like any other: what carries its tag and came of its launch.
 
     Its owner gave it up, so its lease and its youth protect it no longer; everything else does.
@@ -197,12 +207,12 @@ def ending(fleet: Fleet, protection: Protection, limits: Limits, *, version: str
 def _bounded(expires_at: datetime, longest: timedelta, now: datetime) -> None:
     if expires_at < now + SHORTEST:
         raise RequestError(
-            f"the lease would end at {told(expires_at)}: that is less than {spoken(SHORTEST)} from now"
+            f"the lease would end at {format_utc(expires_at)}: that is less than {format_duration(SHORTEST)} from now"
         )
     if expires_at > now + longest:
         raise RequestError(
-            f"the lease would end at {told(expires_at)}: the template allows {spoken(longest)} from now, "
-            f"until {told(now + longest)}"
+            f"the lease would end at {format_utc(expires_at)}: the template allows "
+            f"{format_duration(longest)} from now, until {format_utc(now + longest)}"
         )
 
 
@@ -219,14 +229,14 @@ def _current(ledger: Ledger, fleet: Fleet) -> Fleet:
 
 def _too_late(fleet: Fleet) -> ConflictError:
     if fleet.ended_at:
-        return ConflictError(f'the fleet "{fleet.name}" ended at {told(fleet.ended_at)}')
+        return ConflictError(f'the fleet "{fleet.name}" ended at {format_utc(fleet.ended_at)}')
     return ConflictError(
         f'the fleet "{fleet.name}" is being ended by the sweep {fleet.claimed_by}',
-        retry_after=AGAIN,
+        retry_after=RETRY_AFTER,
     )
 
 
-def _tell(
+def _audit(
     ledger: Ledger, fleet: Fleet, action: str, *, by: str, now: datetime, **details: str | int
 ) -> None:
     draft = audit.event(

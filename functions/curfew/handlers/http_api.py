@@ -14,8 +14,8 @@ from ..reporting.telemetry import logger
 from .http import fleets, instances, launches, openapi, pause, sweeps
 from .http.authentication import caller_of
 from .http.problems import UnauthenticatedError, problem
-from .http.router import Asked, Resolver, words_of
-from .sweep import until
+from .http.router import RequestContext, Resolver, words_of
+from .sweep import deadline_of
 
 # A Lambda answer holds 6 MB at most, and what is around the body is some of that.
 # Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -49,11 +49,11 @@ def answer(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str,
         logger.append_keys(caller=caller.id)
         now = app.now()
         api.append_context(  # type: ignore[no-untyped-call]
-            asked=Asked(
+            request_context=RequestContext(
                 app=app,
                 caller=caller,
                 at=now.replace(microsecond=0),
-                cut_off=until(now, context),
+                cut_off=deadline_of(now, context),
             )
         )
         found = api.resolve(event, context)

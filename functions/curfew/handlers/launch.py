@@ -8,16 +8,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from .. import bootstrap
 from ..app import App
 from ..core.errors import LaunchFailedError
-from ..core.lease import Step, instant_of, told
+from ..core.lease import Step, format_utc, instant_of
 from ..core.target import Mode
 from ..fleets import lifecycle
 from ..ledger.records import Key
 from ..orchestration import jobs
-from ..orchestration.admission import refuse_stale
+from ..orchestration.admission import reject_stale
 from ..reporting import render
 from ..reporting.telemetry import logger
 from ..schemas.messages import LaunchRequest
-from .sweep import until
+from .sweep import deadline_of
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -34,14 +34,14 @@ def launch(request: LaunchRequest, context: LambdaContext, app: App) -> dict[str
     """Launch with an application that is handed in; raises as the handler does."""
     now = app.now()
     logger.set_correlation_id(request.schedule or request.key or context.aws_request_id)
-    refuse_stale(request, now)
-    wish = wished(app, request, request.scheduled_at or now)
+    reject_stale(request, now)
+    spec = fleet_spec(app, request, request.scheduled_at or now)
     if app.settings.mode is not Mode.ACT:
-        logger.info(f'report mode: would launch "{wish.template}" as "{wish.name}"')
-        return {"mode": "report", "fleet": wish.name, "until": told(wish.expires_at)}
-    provider = app.launching(request.template, request.region)
-    begun = lifecycle.begin(wish, provider=provider, ledger=app.ledger, now=now)
-    launched = jobs.launch(app, begun, deadline=until(now, context))
+        logger.info(f'report mode: would launch "{spec.template}" as "{spec.name}"')
+        return {"mode": "report", "fleet": spec.name, "until": format_utc(spec.expires_at)}
+    provider = app.provider_for_template(request.template, request.region)
+    begun = lifecycle.begin(spec, provider=provider, ledger=app.ledger, now=now)
+    launched = jobs.launch(app, begun, deadline=deadline_of(now, context))
     logger.info(
         f'the launch of "{launched.name}" is {launched.step}',
         extra={"operation": launched.operation, "problem": launched.problem},
@@ -53,7 +53,7 @@ def launch(request: LaunchRequest, context: LambdaContext, app: App) -> dict[str
     return render.fleet(launched)
 
 
-def wished(app: App, request: LaunchRequest, at: datetime) -> lifecycle.Wish:
+def fleet_spec(app: App, request: LaunchRequest, at: datetime) -> lifecycle.FleetSpec:
     """What the schedule asks for at that instant. Raises RequestError for a template that there is not."""
     entry = app.policies.fleet(request.template)
     zone = app.policies.timezone
@@ -62,13 +62,13 @@ def wished(app: App, request: LaunchRequest, at: datetime) -> lifecycle.Wish:
         if request.clock
         else at + (request.ttl or entry.ttl.default)
     )
-    told_apart = request.key or f"{request.schedule}@{request.scheduled_at}"
-    return app.wish(
+    key_parts = request.key or f"{request.schedule}@{request.scheduled_at}"
+    return app.fleet_spec(
         request.template,
         name=f"{request.fleet}-{at.astimezone(zone):%Y%m%d-%H%M}",
         owner=request.owner or request.schedule or "schedule",
         expires_at=ends,
-        key=Key.of("launch", told_apart, body=request.model_dump(mode="json")),
+        key=Key.of("launch", key_parts, body=request.model_dump(mode="json")),
         count=request.count,
         tags=request.tags,
     )

@@ -11,14 +11,14 @@ from ..core.errors import CurfewError, RequestError, SweepFailedError
 from ..core.report import Report
 from ..core.target import Mode
 from ..orchestration import jobs
-from ..orchestration.admission import permitted, refuse_stale
+from ..orchestration.admission import effective_mode, reject_stale
 from ..orchestration.fan_out import Dispatched, dispatch
-from ..orchestration.scheduler import due
+from ..orchestration.scheduler import next_due
 from ..reporting import render
 from ..reporting.telemetry import logger, publish
-from ..schemas.messages import SweepRequest, TickRequest, WorkRequest
-from ..sweep.continuation import hand_on
-from ..sweep.executor import run
+from ..schemas.messages import Job, SweepRequest, TickRequest
+from ..sweep.continuation import schedule_continuation
+from ..sweep.executor import run_sweep
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     for itself.
     """
     if _is_messages(event):
-        return carry_on(event, context, bootstrap.app())
+        return handle_messages(event, context, bootstrap.app())
     if "tick" in event:
         return tick(TickRequest.parse(event), context, bootstrap.app())
     return sweep(SweepRequest.parse(event), context, bootstrap.app())
@@ -44,7 +44,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def sweep(request: SweepRequest, context: LambdaContext, app: App) -> dict[str, Any]:
     """Sweep with an application that is handed in; raises as the handler does."""
-    refuse_stale(request, app.now())
+    reject_stale(request, app.now())
     return _swept(request, context, app)
 
 
@@ -58,11 +58,11 @@ def tick(_request: TickRequest, context: LambdaContext, app: App) -> dict[str, A
     acts = app.settings.mode is Mode.ACT
     if acts and app.ledger.paused():
         # No sweep begins, and its window waits; what was launched is looked after all the same.
-        _tidy(app, until(app.now(), context))
+        _tidy(app, deadline_of(app.now(), context))
         return {"due": answers}
     for schedule in app.policies.schedules():
         try:
-            if request := due(app, schedule, app.now()):
+            if request := next_due(app, schedule, app.now()):
                 answers[schedule.name] = _swept(request, context, app)
         except CurfewError as error:
             logger.error(f"{schedule.name}: {error}")
@@ -75,14 +75,14 @@ def tick(_request: TickRequest, context: LambdaContext, app: App) -> dict[str, A
 def _swept(request: SweepRequest, context: LambdaContext, app: App) -> dict[str, Any]:
     now = app.now()
     logger.set_correlation_id(_correlation(request, context))
-    mode = permitted(app.settings.mode, request.mode)
+    mode = effective_mode(app.settings.mode, request.mode)
     if mode is Mode.REPORT:
-        app = app.reporting()
-    deadline = until(now, context)
+        app = app.in_report_mode()
+    deadline = deadline_of(now, context)
     dispatched = dispatch(app, request, app.places(request), now=now)
     reports = []
     for one in () if dispatched else app.sweeps(request, deadline=deadline):
-        report = hand_on(one, run(one, mode), app.defer)
+        report = schedule_continuation(one, run_sweep(one, mode), app.enqueue)
         publish(report)
         reports.append(report)
     if mode is Mode.ACT and app.policies.policy(request.policy).selector.expired:
@@ -110,7 +110,7 @@ def _sent(request: SweepRequest, dispatched: Dispatched) -> dict[str, Any]:
     return {"dispatched": dispatched.sent}
 
 
-def until(now: datetime, context: LambdaContext) -> datetime:
+def deadline_of(now: datetime, context: LambdaContext) -> datetime:
     """When to begin nothing more, so that what was done can still be written down."""
     return now + timedelta(milliseconds=context.get_remaining_time_in_millis()) - MARGIN
 
@@ -136,7 +136,7 @@ def _is_messages(event: object) -> bool:
     return False
 
 
-def carry_on(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str, Any]:
+def handle_messages(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str, Any]:
     """Carry on what each message names, and answer with the messages that failed.
 
     A sweep that was carried on is over however it ended, and its message with it. If somebody has to look at it, that
@@ -149,18 +149,18 @@ def carry_on(event: dict[str, Any], context: LambdaContext, app: App) -> dict[st
         process_partial_response,
     )
 
-    deadline = until(app.now(), context)
+    deadline = deadline_of(app.now(), context)
     failed: list[str] = []
 
     def record_handler(record: "SQSRecord") -> None:
         logger.set_correlation_id(record.message_id)
         try:
-            done = jobs.carry_out(app, asked := _asked(record), deadline=deadline)
+            done = jobs.run_job(app, asked := _job_of(record), deadline=deadline)
             if asked.work == "resume" and isinstance(done, Report) and done.failed:
                 publish(done)
                 failed.append(render.sentence(done))
             else:
-                _told(done)
+                _report_job(done)
         except CurfewError as error:
             logger.error(f"message {record.message_id}: {error}")
             raise
@@ -176,7 +176,7 @@ def carry_on(event: dict[str, Any], context: LambdaContext, app: App) -> dict[st
     return dict(answer)
 
 
-def _told(done: Report | str) -> None:
+def _report_job(done: Report | str) -> None:
     if isinstance(done, str):
         logger.info(done)
         return
@@ -185,9 +185,9 @@ def _told(done: Report | str) -> None:
         raise SweepFailedError(render.sentence(done))
 
 
-def _asked(record: "SQSRecord") -> WorkRequest:
+def _job_of(record: "SQSRecord") -> Job:
     try:
-        return WorkRequest.parse(record.json_body)
+        return Job.parse(record.json_body)
     except ValueError:
         raise RequestError(f"the message {record.message_id} is not JSON") from None
 

@@ -18,7 +18,7 @@ from ..orchestration.fan_out import sweep_target
 from ..reporting import render
 from ..reporting.telemetry import count, logger, publish
 from ..schemas.messages import TargetRequest
-from .sweep import until
+from .sweep import deadline_of
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -33,12 +33,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def answer(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str, Any]:
     """The same with an application that is handed in."""
-    deadline = until(app.now(), context)
+    deadline = deadline_of(app.now(), context)
 
     def record_handler(record: SQSRecord) -> None:
         logger.set_correlation_id(record.message_id)
         try:
-            report = sweep_target(app, _asked(record), deadline=deadline)
+            report = sweep_target(app, _target_request_of(record), deadline=deadline)
         except CurfewError as error:
             logger.error(f"message {record.message_id}: {error}")
             count("Stale" if isinstance(error, StaleTriggerError) else "Unswept")
@@ -61,7 +61,7 @@ def answer(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str,
     )
 
 
-def _asked(record: SQSRecord) -> TargetRequest:
+def _target_request_of(record: SQSRecord) -> TargetRequest:
     try:
         return TargetRequest.parse(record.json_body)
     except ValueError:

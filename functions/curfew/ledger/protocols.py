@@ -9,11 +9,11 @@ from datetime import date, datetime
 from typing import Protocol
 
 from ..core.audit import Draft, Entry
-from ..core.launch import Attempt, Order
+from ..core.launch import Attempt, LaunchSpec
 from ..core.lease import Fleet, Lease, Member, Step
 from ..core.report import Report
 from ..core.target import Target
-from .records import Key, Page, Pause, PlanRecord, Round, Verdict, Watermark
+from .records import Key, Page, Pause, ScheduleRun, StoredPlan, Verdict, Watermark
 
 
 class Fleets(Protocol):
@@ -24,7 +24,7 @@ class Fleets(Protocol):
     writer's returns False and changes nothing.
     """
 
-    def open(self, fleet: Fleet, order: Order, key: Key) -> Fleet:
+    def open(self, fleet: Fleet, spec: LaunchSpec, key: Key) -> Fleet:
         """Record a fleet and its frozen launch spec atomically, and return the fleet.
 
         If the key is already recorded with the same body, nothing is written; the key's fleet is returned as it is
@@ -44,7 +44,7 @@ class Fleets(Protocol):
     def unfinished(self) -> Iterator[Fleet]:
         """Yield the fleets whose launch is unfinished."""
 
-    def order(self, operation: str) -> Order:
+    def launch_spec(self, operation: str) -> LaunchSpec:
         """Return the frozen spec of a launch."""
 
     def attempts(self, operation: str) -> tuple[Attempt, ...]:
@@ -56,7 +56,7 @@ class Fleets(Protocol):
     def lock(self, fleet: Fleet, worker: str, *, now: datetime, until: datetime) -> bool:
         """Take or extend the lock of a launch. False while another worker holds it, and for a finished launch."""
 
-    def attempt(self, fleet: Fleet, worker: str, attempt: Attempt, *, now: datetime) -> bool:
+    def begin_attempt(self, fleet: Fleet, worker: str, attempt: Attempt, *, now: datetime) -> bool:
         """Record a new attempt before its call.
 
         False if the lock is lost, the fleet is claimed, or an attempt of that number is already recorded.
@@ -65,7 +65,7 @@ class Fleets(Protocol):
     def record(self, fleet: Fleet, instance_ids: Sequence[str], *, now: datetime) -> None:
         """Record launched instances, which have the fleet's lease from now on. Idempotent."""
 
-    def settle(self, fleet: Fleet, attempt: Attempt) -> None:
+    def finish_attempt(self, fleet: Fleet, attempt: Attempt) -> None:
         """Record the result of an open attempt. An attempt that has a result keeps it."""
 
     def advance(self, fleet: Fleet, worker: str, step: Step, problem: str = "") -> bool:
@@ -102,25 +102,25 @@ class Fleets(Protocol):
         """
 
 
-class Plans(Protocol):
+class StoredPlans(Protocol):
     """The plans that callers requested over HTTP, one item per verdict. Every method may raise LedgerError."""
 
-    def open(self, record: PlanRecord) -> None:
+    def open(self, record: StoredPlan) -> None:
         """Record that a plan is being made."""
 
-    def get(self, id_: str) -> PlanRecord | None:
+    def get(self, id_: str) -> StoredPlan | None:
         """Return a plan without its verdicts."""
 
-    def save(self, record: PlanRecord, report: Report) -> None:
+    def save(self, record: StoredPlan, report: Report) -> None:
         """Write the verdicts, then the given record."""
 
-    def verdicts(self, record: PlanRecord, *, limit: int, after: str = "") -> Page[Verdict]:
+    def verdicts(self, record: StoredPlan, *, limit: int, after: str = "") -> Page[Verdict]:
         """Return a page of verdicts in the order of the instances' ids."""
 
-    def begin(self, record: PlanRecord, by: str) -> bool:
+    def begin(self, record: StoredPlan, by: str) -> bool:
         """Set the step from planned to applying. False if it is not planned: another caller was first."""
 
-    def finish(self, record: PlanRecord, report: Report) -> None:
+    def finish(self, record: StoredPlan, report: Report) -> None:
         """Write the outcome of each action, then the given record."""
 
 
@@ -132,7 +132,7 @@ class Ledger(Protocol):
         """The register of fleets and leases."""
 
     @property
-    def plans(self) -> Plans:
+    def plans(self) -> StoredPlans:
         """The stored plans."""
 
     def paused(self) -> Pause | None:
@@ -144,7 +144,9 @@ class Ledger(Protocol):
     def resume(self) -> None:
         """End the pause."""
 
-    def witness(self, target: Target, ids: Sequence[str], now: datetime) -> Mapping[str, datetime]:
+    def record_first_seen(
+        self, target: Target, ids: Sequence[str], now: datetime
+    ) -> Mapping[str, datetime]:
         """Return when each instance was first seen, and record ``now`` for those seen for the first time."""
 
     def reserve(self, target: Target, day: date, count: int, limit: int) -> bool:
@@ -163,13 +165,13 @@ class Ledger(Protocol):
     def open_intents(self, target: Target) -> tuple[Entry, ...]:
         """Return the intents without an outcome."""
 
-    def round(self, schedule: str) -> Round | None:
+    def schedule_run(self, schedule: str) -> ScheduleRun | None:
         """Return the last run of a schedule, or None."""
 
-    def begin(self, round_: Round, *, after: Round | None) -> bool:
+    def begin_schedule_run(self, run: ScheduleRun, *, after: ScheduleRun | None) -> bool:
         """Begin a run of a schedule. False if another has begun since ``after``, the last known run."""
 
-    def covered(self, schedule: str, window: datetime) -> frozenset[Target]:
+    def completed_targets(self, schedule: str, window: datetime) -> frozenset[Target]:
         """Return the targets that have completed the window, or a later one."""
 
     def watermark(self, target: Target, policy: str, schedule: str = "") -> Watermark | None:

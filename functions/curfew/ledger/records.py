@@ -37,14 +37,14 @@ class Watermark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class ScheduleRun:
     """A run of a schedule's window and how often it was tried; ``mark`` distinguishes two that begin together."""
 
     schedule: str
     window: datetime
     begun_at: datetime
     tries: int = 1
-    mark: str = ""
+    run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class PlanStep(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanRecord:
+class StoredPlan:
     """A stored plan. ``summary`` is its report in numbers; ``hash`` is the plan's fingerprint."""
 
     id: str

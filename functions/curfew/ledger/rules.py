@@ -54,7 +54,7 @@ def written_already(operation: str) -> LedgerError:
     return LedgerError(f"launch {operation}: it is already recorded, under another key")
 
 
-def no_order(operation: str) -> LedgerError:
+def no_launch_spec(operation: str) -> LedgerError:
     """Return the error for a launch that is not recorded."""
     return LedgerError(f"launch {operation}: the ledger does not have it")
 
@@ -64,7 +64,7 @@ def no_attempt(operation: str, number: int) -> LedgerError:
     return LedgerError(f"attempt {number} of launch {operation}: the ledger does not have it")
 
 
-def born_elsewhere(operation: str) -> LedgerError:
+def launched_elsewhere(operation: str) -> LedgerError:
     """Return the error for an instance that is recorded for two launches."""
     return LedgerError(f"launch {operation}: an instance of it is recorded for another launch")
 

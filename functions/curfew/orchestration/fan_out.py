@@ -6,17 +6,17 @@ from datetime import datetime, timedelta
 
 from ..app import App
 from ..core.errors import RequestError, StaleTriggerError
-from ..core.policy import spoken
+from ..core.policy import format_duration
 from ..core.report import Report
 from ..core.target import Mode, Place
 from ..schemas.messages import SweepRequest, TargetRequest
-from ..sweep.continuation import hand_on
-from ..sweep.executor import run
-from .admission import LATEST, permitted
+from ..sweep.continuation import schedule_continuation
+from ..sweep.executor import run_sweep
+from .admission import MAX_LATENESS, effective_mode
 
 # Later than this after it was asked for, nobody expects a sweep any more; a message may come from a dead-letter queue,
 # days later. With 50 at once, 8,500 targets take less than an hour.
-OLDEST = timedelta(hours=6)
+MAX_MESSAGE_AGE = timedelta(hours=6)
 SKEW = timedelta(minutes=5)  # by which the clocks of two machines may differ
 
 
@@ -38,8 +38,8 @@ def dispatch(
     """
     if app.fan_out is None or len(places) < 2:
         return None
-    atlas = app.atlas()
-    if atlas.beyond(request, app.policies.policy(request.policy)):
+    resolver = app.target_resolver()
+    if resolver.is_outside_config(request, app.policies.policy(request.policy)):
         return None
     nowhere = tuple(place for place in places if place.problem)
     done = _done(app, request)
@@ -49,7 +49,7 @@ def dispatch(
             TargetRequest(
                 policy=request.policy,
                 region=place.region,
-                account=place.account or atlas.account,
+                account=place.account or resolver.account,
                 asked_at=now,
                 mode=request.mode,
                 schedule=request.schedule,
@@ -71,12 +71,12 @@ def sweep_target(app: App, request: TargetRequest, *, deadline: datetime) -> Rep
     Raises StaleTriggerError, RequestError before anything is done, ProviderError if the organization does not answer.
     """
     _refuse_untimely(request, app.now())
-    mode = permitted(app.settings.mode, request.mode)
+    mode = effective_mode(app.settings.mode, request.mode)
     if mode is Mode.REPORT:
-        app = app.reporting()
+        app = app.in_report_mode()
     policy = app.policies.policy(request.policy)
     place = Place(region=request.region, account=request.account)
-    if not app.knows(place, policy):
+    if not app.contains(place, policy):
         raise RequestError(
             f'{request.account} {request.region} is no target of the policy "{request.policy}": it is not swept'
         )
@@ -88,7 +88,7 @@ def sweep_target(app: App, request: TargetRequest, *, deadline: datetime) -> Rep
         schedule=request.schedule,
         scheduled_at=request.scheduled_at,
     )
-    return hand_on(one, run(one, mode), app.defer)
+    return schedule_continuation(one, run_sweep(one, mode), app.enqueue)
 
 
 def _refuse_untimely(request: TargetRequest, now: datetime) -> None:
@@ -97,20 +97,20 @@ def _refuse_untimely(request: TargetRequest, now: datetime) -> None:
     Raises StaleTriggerError.
     """
     place, late = f"{request.account} {request.region}", now - request.asked_at
-    if late > OLDEST:
+    if late > MAX_MESSAGE_AGE:
         raise StaleTriggerError(
-            f"the sweep of {place} was asked for {spoken(late)} ago, more than {spoken(OLDEST)}: "
-            "a stale message is not obeyed"
+            f"the sweep of {place} was asked for {format_duration(late)} ago, more than "
+            f"{format_duration(MAX_MESSAGE_AGE)}: a stale message is not obeyed"
         )
     if late < -SKEW:
         raise StaleTriggerError(
             f"the sweep of {place} was asked for at {request.asked_at.isoformat()}, which is still to come: "
             "the message is not obeyed"
         )
-    if request.scheduled_at and request.scheduled_at - request.asked_at > LATEST:
+    if request.scheduled_at and request.scheduled_at - request.asked_at > MAX_LATENESS:
         raise StaleTriggerError(
-            f"the sweep of {place} is for {request.scheduled_at.isoformat()}, more than {spoken(LATEST)} after it was "
-            "asked for: the message is not obeyed"
+            f"the sweep of {place} is for {request.scheduled_at.isoformat()}, more than "
+            f"{format_duration(MAX_LATENESS)} after it was asked for: the message is not obeyed"
         )
 
 
@@ -121,5 +121,5 @@ def _done(app: App, request: SweepRequest) -> frozenset[tuple[str, str]]:
     ours = {(schedule.name, schedule.policy) for schedule in app.policies.schedules()}
     if (request.schedule, request.policy) not in ours:
         return frozenset()
-    done = app.ledger.covered(request.schedule, request.scheduled_at)
+    done = app.ledger.completed_targets(request.schedule, request.scheduled_at)
     return frozenset((target.account, target.region) for target in done)

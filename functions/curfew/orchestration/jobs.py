@@ -16,8 +16,8 @@ from ..core.report import Report
 from ..core.target import Mode
 from ..fleets import launcher
 from ..fleets import lifecycle as fleets
-from ..ledger.records import PlanRecord, PlanStep
-from ..schemas.messages import WorkRequest
+from ..ledger.records import PlanStep, StoredPlan
+from ..schemas.messages import Job
 from ..schemas.policy_file import SweepLimits
 from ..sweep import continuation, stored_plans
 from ..sweep.context import Sweep
@@ -30,7 +30,7 @@ AT_ONCE = 20
 BEGUN = timedelta(minutes=3)
 
 
-def acting(app: App) -> None:
+def require_act_mode(app: App) -> None:
     """Raise ConflictError in report mode, in which nothing is launched, changed or ended."""
     if app.settings.mode is not Mode.ACT:
         raise ConflictError("this stack runs in report mode: deploy it with Mode=act to let it act")
@@ -38,10 +38,10 @@ def acting(app: App) -> None:
 
 def launch(app: App, fleet: Fleet, *, deadline: datetime | None) -> Fleet:
     """Carry the launch on, here and now, and put off what is left. Raises LedgerError, QueueError."""
-    carried = _carried(app, fleet, deadline)
-    if not carried.step.finished and app.defer:
-        app.defer(WorkRequest(work="launch", id=fleet.operation, fleet=fleet.name))
-    return carried
+    continued = _launch_further(app, fleet, deadline)
+    if not continued.step.finished and app.enqueue:
+        app.enqueue(Job(work="launch", id=fleet.operation, fleet=fleet.name))
+    return continued
 
 
 def end(
@@ -51,90 +51,94 @@ def end(
 
     Raises ForbiddenError, ConflictError, LedgerError.
     """
-    acting(app)
+    require_act_mode(app)
     sweep_id = app.new_id()
-    fleets.give_up(fleet, caller=caller, by=sweep_id, ledger=app.ledger, now=app.now())
-    if fleet.count > AT_ONCE and _put_off(
-        app, WorkRequest(work="terminate", id=sweep_id, fleet=fleet.name)
+    fleets.terminate(fleet, caller=caller, by=sweep_id, ledger=app.ledger, now=app.now())
+    if fleet.count > AT_ONCE and _enqueued(
+        app, Job(work="terminate", id=sweep_id, fleet=fleet.name)
     ):
         return sweep_id, None
     return sweep_id, _end(app, fleet, sweep_id, asked_by=caller.id, deadline=deadline)
 
 
-def make_plan(app: App, record: PlanRecord, *, deadline: datetime | None) -> PlanRecord:
+def make_plan(app: App, record: StoredPlan, *, deadline: datetime | None) -> StoredPlan:
     """Make a plan that is written down, here and now, or put it off if the listing takes too long.
 
     Raises LedgerError, QueueError.
     """
-    made = stored_plans.make(
-        record, _planning(app.reporting(), record, deadline), in_time=app.defer is not None
+    made = stored_plans.store_plan(
+        record,
+        _sweep_for_plan(app.in_report_mode(), record, deadline),
+        in_time=app.enqueue is not None,
     )
-    if made.step is PlanStep.PLANNING and app.defer:
-        app.defer(WorkRequest(work="plan", id=record.id))
+    if made.step is PlanStep.PLANNING and app.enqueue:
+        app.enqueue(Job(work="plan", id=record.id))
     return made
 
 
 def apply_plan(
-    app: App, record: PlanRecord, *, caller: Caller, deadline: datetime | None
-) -> tuple[PlanRecord, Report | None]:
+    app: App, record: StoredPlan, *, caller: Caller, deadline: datetime | None
+) -> tuple[StoredPlan, Report | None]:
     """Carry out a kept plan, and nothing else: the plan as it is then, and its report unless it was put off.
 
     Raises ConflictError for a plan that is stale, of other policies, or taken; also in report mode, and when paused.
     """
-    acting(app)
-    stored_plans.applicable(record, version=app.policies.version, now=app.now())
+    require_act_mode(app)
+    stored_plans.check_applicable(record, version=app.policies.version, now=app.now())
     if pause := app.ledger.paused():
         raise ConflictError(str(pause))
     taken = replace(record, step=PlanStep.APPLYING, applied_by=caller.id)
     if not app.ledger.plans.begin(record, caller.id):
         raise ConflictError(f'the plan "{record.id}" is being applied already')
-    if record.summary.get("actions", 0) > AT_ONCE and _put_off(
-        app, WorkRequest(work="apply", id=record.id)
+    if record.summary.get("actions", 0) > AT_ONCE and _enqueued(
+        app, Job(work="apply", id=record.id)
     ):
         return taken, None
     return _apply(app, taken, deadline)
 
 
-def carry_out(app: App, work: WorkRequest, *, deadline: datetime | None) -> Report | str:
+def run_job(app: App, job: Job, *, deadline: datetime | None) -> Report | str:
     """Do what a message says was put off, if the ledger says so too: the report, or what came of it in words.
 
     A message that comes twice, or too late, finds nothing left to do. Raises NotFoundError for what the ledger does
     not know, ConflictError in report mode, in which only plans are made, and while a launch is under way, LedgerError.
     """
-    if work.work != "plan":
-        acting(app)
-    match work.work:
+    if job.work != "plan":
+        require_act_mode(app)
+    match job.work:
         case "launch":
-            fleet = _carried(app, _fleet(app, work), deadline)
+            fleet = _launch_further(app, _fleet(app, job), deadline)
             return f'the launch of "{fleet.name}" is {fleet.step}'
         case "terminate":
-            fleet = _fleet(app, work)
+            fleet = _fleet(app, job)
             # Delivered twice at once, the message must not be two sweeps with one claim.
             own = app.new_id()
             if not app.ledger.fleets.hand_over(
-                fleet.name, fleet.operation, work.id, own, now=app.now()
+                fleet.name, fleet.operation, job.id, own, now=app.now()
             ):
                 return (
-                    f'the sweep {work.id} has no claim on the fleet "{fleet.name}": nothing is done'
+                    f'the sweep {job.id} has no claim on the fleet "{fleet.name}": nothing is done'
                 )
             return _end(app, fleet, own, deadline=deadline)
         case "plan":
-            record = stored_plans.found(work.id, plans=app.ledger.plans)
+            record = stored_plans.get_plan(job.id, plans=app.ledger.plans)
             if record.step is PlanStep.PLANNING:
-                record = stored_plans.make(record, _planning(app.reporting(), record, deadline))
+                record = stored_plans.store_plan(
+                    record, _sweep_for_plan(app.in_report_mode(), record, deadline)
+                )
             return f"the plan {record.id} is {record.step}"
         case "resume":
-            record = continuation.found(work.id, plans=app.ledger.plans)
+            record = continuation.get_continuation(job.id, plans=app.ledger.plans)
             sweep = app.sweep(
                 app.policies.policy(record.policy),
                 record.target.region,
                 record.target.account,
                 clock=app.clock(deadline),
-                **continuation.continuing(record),
+                **continuation.continuation_fields(record),
             )
-            return continuation.carry_on(record, sweep, app.defer)
+            return continuation.resume(record, sweep, app.enqueue)
         case "apply":
-            record = stored_plans.found(work.id, plans=app.ledger.plans)
+            record = stored_plans.get_plan(job.id, plans=app.ledger.plans)
             if record.step is not PlanStep.APPLYING:
                 return f"the plan {record.id} is {record.step}: nothing is done"
             return _apply(app, record, deadline)[1]
@@ -146,38 +150,38 @@ def tidy(app: App, *, deadline: datetime | None) -> list[Fleet]:
     The fleets that are not finished even so. Raises LedgerError.
     """
     unfinished = [
-        _carried(app, fleet, deadline)
+        _launch_further(app, fleet, deadline)
         for fleet in app.ledger.fleets.unfinished()
         if app.now() - fleet.created_at > BEGUN
     ]
-    for fleet in app.running():
+    for fleet in app.running_fleets():
         if fleet.step.finished:
             with suppress(ProviderError):  # it is looked at again the next time
-                fleets.look(
+                fleets.view(
                     fleet,
-                    provider=app.at(fleet.target),
+                    provider=app.provider_for(fleet.target),
                     ledger=app.ledger,
                     now=app.now(),
                 )
     return [fleet for fleet in unfinished if not fleet.step.finished]
 
 
-def _put_off(app: App, work: WorkRequest) -> bool:
+def _enqueued(app: App, job: Job) -> bool:
     """Whether the work was put off. What has been claimed is not left lying: without a queue it is done at once."""
-    if app.defer is None:
+    if app.enqueue is None:
         return False
     try:
-        app.defer(work)
+        app.enqueue(job)
     except QueueError:
         return False
     return True
 
 
-def _carried(app: App, fleet: Fleet, deadline: datetime | None) -> Fleet:
-    return launcher.carry_on(
+def _launch_further(app: App, fleet: Fleet, deadline: datetime | None) -> Fleet:
+    return launcher.continue_launch(
         fleet,
         worker=app.new_id(),
-        provider=app.at(fleet.target),
+        provider=app.provider_for(fleet.target),
         ledger=app.ledger,
         clock=app.clock(deadline),
     )
@@ -187,14 +191,18 @@ def _end(
     app: App, fleet: Fleet, sweep_id: str, *, asked_by: str = "", deadline: datetime | None
 ) -> Report:
     """Sweep a fleet that is claimed. A call of its launch that nobody knows the end of is resolved before."""
-    if not fleet.step.finished and not (fleet := _carried(app, fleet, deadline)).step.finished:
+    if (
+        not fleet.step.finished
+        and not (fleet := _launch_further(app, fleet, deadline)).step.finished
+    ):
         app.ledger.fleets.unclaim(fleet.name, fleet.operation, sweep_id)
         raise ConflictError(
-            f'the fleet "{fleet.name}" is still being launched: try again', retry_after=fleets.AGAIN
+            f'the fleet "{fleet.name}" is still being launched: try again',
+            retry_after=fleets.RETRY_AFTER,
         )
     file = app.policies.content
     sweep = app.sweep(
-        fleets.ending(
+        fleets.termination_policy(
             fleet,
             file.protect.protection(),
             file.limits.limits(SweepLimits()),
@@ -214,7 +222,7 @@ def _end(
     return report
 
 
-def _planning(app: App, record: PlanRecord, deadline: datetime | None) -> Sweep:
+def _sweep_for_plan(app: App, record: StoredPlan, deadline: datetime | None) -> Sweep:
     return app.sweep(
         app.policies.policy(record.policy),
         record.target.region,
@@ -225,17 +233,17 @@ def _planning(app: App, record: PlanRecord, deadline: datetime | None) -> Sweep:
     )
 
 
-def _apply(app: App, record: PlanRecord, deadline: datetime | None) -> tuple[PlanRecord, Report]:
+def _apply(app: App, record: StoredPlan, deadline: datetime | None) -> tuple[StoredPlan, Report]:
     sweep = replace(
-        _planning(app, record, deadline),
+        _sweep_for_plan(app, record, deadline),
         id=app.new_id(),  # a plan that is delivered twice at once is two sweeps
         asked_by=f"{record.asked_by}, applied by {record.applied_by}",
     )
-    return stored_plans.apply(record, sweep)
+    return stored_plans.apply_plan(record, sweep)
 
 
-def _fleet(app: App, work: WorkRequest) -> Fleet:
-    fleet = app.ledger.fleets.get(work.fleet or "")
+def _fleet(app: App, job: Job) -> Fleet:
+    fleet = app.ledger.fleets.get(job.fleet or "")
     if fleet is None:
-        raise NotFoundError(f'there is no fleet "{work.fleet}"')
+        raise NotFoundError(f'there is no fleet "{job.fleet}"')
     return fleet

@@ -19,23 +19,23 @@ from ..core.target import Target
 class Capabilities:
     """What a cloud can do, where clouds differ. Curfew takes more care where a cloud lacks a capability.
 
-    ``order``: how many instances one call may name. ``idempotent_launch``: a launch call may be repeated after a lost
-    answer; otherwise Curfew looks for its instances first. ``shelves``: the cloud has the action shelve.
-    ``lends``: credentials are scoped to each batch; otherwise they always have all their rights. ``ends_for_sure``: an
-    instance that is ending will end; otherwise its end is verified only when it is over. ``attributes``: the cloud has
-    protections that a listing does not contain.
+    ``ids_per_call``: how many instances one call may name. ``idempotent_launch``: a launch call may be repeated after a
+    lost answer; otherwise Curfew looks for its instances first. ``shelves``: the cloud has the action shelve.
+    ``scoped_credentials``: credentials are scoped to each batch; otherwise they always have all their rights.
+    ``ends_for_sure``: an instance that is ending will end; otherwise its end is verified only when it is over.
+    ``attributes``: the cloud has protections that a listing does not contain.
     """
 
-    order: int
+    ids_per_call: int
     idempotent_launch: bool
     shelves: bool
-    lends: bool
+    scoped_credentials: bool
     ends_for_sure: bool
     attributes: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
+class LaunchCall:
     """One call for up to ``count`` instances of one pool, with all details resolved.
 
     On a cloud with client tokens, the same ``token`` never launches twice. ``networks`` and ``hints`` are for clouds
@@ -122,7 +122,7 @@ class Provider(Protocol):
         Raises ProviderError.
         """
 
-    def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
+    def launch(self, launch: LaunchCall, *, by: str) -> tuple[Instance, ...]:
         """Launch as many instances as the pool has capacity for, at least one, with their tags.
 
         Raises CapacityError if the pool has no capacity, MismatchError if the token belongs to another call,

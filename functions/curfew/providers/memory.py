@@ -22,7 +22,7 @@ from ..core.launch import Pool
 from ..core.policy import Selector, mismatch
 from ..core.target import Target
 from . import own_tags
-from .base import Capabilities, Launch, Listing
+from .base import Capabilities, LaunchCall, Listing
 
 OPEN = Attributes(termination_protected=False, stop_protected=False)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,10 +37,10 @@ class MemoryProvider:
     """
 
     capabilities = Capabilities(
-        order=1_000,
+        ids_per_call=1_000,
         idempotent_launch=True,
         shelves=True,
-        lends=False,
+        scoped_credentials=False,
         ends_for_sure=True,
         attributes=True,
     )
@@ -64,7 +64,7 @@ class MemoryProvider:
         self.zones = dict(zones or {})
         self.parameters = dict(parameters or {})
         self._clock = clock
-        self._launched: dict[str, tuple[Launch, tuple[str, ...]]] = {}
+        self._launched: dict[str, tuple[LaunchCall, tuple[str, ...]]] = {}
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
         """Yield the instances in the selector's states; ``narrow`` has no effect."""
@@ -97,15 +97,15 @@ class MemoryProvider:
 
     def terminate(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """Terminate the instances immediately, except in a zone with a protected one."""
-        return self._order(ActionKind.TERMINATE, ids, State.TERMINATED)
+        return self._end(ActionKind.TERMINATE, ids, State.TERMINATED)
 
     def stop(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """Stop the instances immediately, except in a zone with a protected one."""
-        return self._order(ActionKind.STOP, ids, State.STOPPED)
+        return self._end(ActionKind.STOP, ids, State.STOPPED)
 
     def shelve(self, ids: Sequence[str], *, by: str) -> Mapping[str, State]:
         """Shelve the instances immediately, except in a zone with a protected one."""
-        return self._order(ActionKind.SHELVE, ids, State.STOPPED)
+        return self._end(ActionKind.SHELVE, ids, State.STOPPED)
 
     def usable(self) -> bool:
         """Return True: this cloud has one region, which is always enabled."""
@@ -125,11 +125,11 @@ class MemoryProvider:
             raise RefusedError(f"the parameter {parameter}: its value is not the id of an image")
         return value
 
-    def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
+    def launch(self, launch: LaunchCall, *, by: str) -> tuple[Instance, ...]:
         """Launch what the pool has, once per token; the instances run immediately."""
         self.calls.append(("launch", (launch.token,)))
         if launch.token not in self._launched:
-            self._launched[launch.token] = (launch, self._born(launch))
+            self._launched[launch.token] = (launch, self._launch(launch))
         first, ids = self._launched[launch.token]
         if first != launch:
             code = "IdempotentParameterMismatch"
@@ -152,7 +152,7 @@ class MemoryProvider:
             tagged = {**self.instances[id_].tags, **tags}
             self.instances[id_] = replace(self.instances[id_], tags=tagged)
 
-    def _born(self, launch: Launch) -> tuple[str, ...]:
+    def _launch(self, launch: LaunchCall) -> tuple[str, ...]:
         pool = Pool(instance_type=launch.instance_type, subnet=launch.subnet)
         available = min(self.capacity.get(pool, launch.count), launch.count)
         if available < 1:
@@ -171,13 +171,13 @@ class MemoryProvider:
                 state=State.RUNNING,
                 instance_type=launch.instance_type,
                 image=launch.image,
-                launched_at=self._clock(),
+                started_at=self._clock(),
                 tags=dict(launch.tags),
                 lifecycle="spot" if launch.spot else "on-demand",
             )
         return ids
 
-    def _order(self, kind: ActionKind, ids: Sequence[str], end: State) -> Mapping[str, State]:
+    def _end(self, kind: ActionKind, ids: Sequence[str], end: State) -> Mapping[str, State]:
         self._recorded(str(kind), ids)
         locked = {self.instances[id_].zone for id_ in ids if self._protected(id_)}
         before = {}

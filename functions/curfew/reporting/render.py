@@ -6,7 +6,7 @@ Tags and names are hostile data: a text for a terminal passes through ``plain``;
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.lease import Fleet, told
+from ..core.lease import Fleet, format_utc
 from ..core.plan import Action, Kept
 from ..core.report import Outcome, Report, Result
 
@@ -72,11 +72,11 @@ def summary(report: Report) -> dict[str, Any]:
         "kept": len(plan.kept) if plan else 0,
         **{str(result).replace("-", "_"): report.count(result) for result in Result},
         "plan": plan.hash if plan else "",
-        "settled": list(report.settled),
-        "root": report.root or report.sweep_id,
-        "hop": report.hop,
+        "settled": list(report.resolved_intents),
+        "root": report.root_sweep_id or report.sweep_id,
+        "hop": report.attempt,
         "throttles": report.throttles,
-        "paced_seconds": round(report.paced, 3),
+        "paced_seconds": round(report.rate_limited, 3),
         "started_at": report.started_at.isoformat(timespec="seconds"),
         "seconds": round((report.finished_at - report.started_at).total_seconds(), 3),
     }
@@ -122,8 +122,8 @@ def sentence(report: Report) -> str:
         f"{report.policy} in {report.target.account} {report.target.region}, {report.mode} mode: "
         f"{report.status}: {what}"
     )
-    if report.hop:
-        ended = f"{ended}, continuation {report.hop} of {report.root}"
+    if report.attempt:
+        ended = f"{ended}, continuation {report.attempt} of {report.root_sweep_id}"
     if done:
         ended += f"; {done}"
     return f"{ended}; {report.problem}" if report.problem else ended
@@ -141,9 +141,9 @@ def fleet(fleet: Fleet) -> dict[str, Any]:
         "count": fleet.count,
         "step": str(fleet.step),
         "problem": fleet.problem,
-        "created_at": told(fleet.created_at),
-        "expires_at": told(fleet.expires_at),
-        "ended_at": told(fleet.ended_at) if fleet.ended_at else None,
+        "created_at": format_utc(fleet.created_at),
+        "expires_at": format_utc(fleet.expires_at),
+        "ended_at": format_utc(fleet.ended_at) if fleet.ended_at else None,
     }
 
 

@@ -36,7 +36,7 @@ def publish(report: Report) -> None:
             f"{row['verdict']} {row['id']}: {row['outcome']}: {words}",
             extra={**about, "verdict": row},
         )
-    for line in report.settled:
+    for line in report.resolved_intents:
         logger.warning(line, extra=about)
     log = logger.error if report.failed else logger.info
     log(

@@ -34,7 +34,7 @@ from .fields import (
     TimeOfDay,
 )
 from .templates import LONGEST_LEASE
-from .validation_errors import complaints
+from .validation_errors import validation_errors
 
 LEASE_LENGTH = "a lease has either ttl or until"
 
@@ -72,7 +72,7 @@ def wrong(error: ValidationError, model: type[BaseModel]) -> str:
     """Return what is invalid in a request: each value with its path."""
     return "; ".join(
         f"{'.'.join(map(str, path)) or 'it'} {problem}"
-        for path, problem in complaints(error, model.model_fields)
+        for path, problem in validation_errors(error, model.model_fields)
     )
 
 
@@ -156,7 +156,7 @@ class LaunchRequest(Request):
         return time.fromisoformat(self.until) if self.until else None
 
 
-class WorkRequest(Request):
+class Job(Request):
     """A job that an HTTP request, or a sweep that ran out of time, enqueues.
 
     It names entries of the ledger and contains no decision.

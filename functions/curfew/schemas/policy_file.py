@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from ..core.instance import ActionKind
-from ..core.policy import ALWAYS_PROTECTED, Limits, Policy, Protection, folded
+from ..core.policy import ALWAYS_PROTECTED, Limits, Policy, Protection, normalize_key
 from ..core.schedule import EVERY_DAY, Schedule
 from .fields import (
     Count,
@@ -187,7 +187,7 @@ class File(Strict):
             )
         most = max((min(one.per_sweep, one.per_day) for one in limits), default=0)
         for name, fleet in self.fleets.items():
-            if key := shielding(fleet.tags, self.protect.protection()):
+            if key := protecting_key(fleet.tags, self.protect.protection()):
                 raise ValueError(
                     f"fleets.{name} launches with the tag {key}, which protects: its lease would never end"
                 )
@@ -212,10 +212,10 @@ class File(Strict):
         )
 
 
-def shielding(tags: Iterable[str], protection: Protection) -> str:
+def protecting_key(tags: Iterable[str], protection: Protection) -> str:
     """Return the first of the tags that protects an instance; empty if none does."""
-    wanted = {folded(key) for key in protection.tags}
-    return next((key for key in tags if folded(key) in wanted), "")
+    wanted = {normalize_key(key) for key in protection.tags}
+    return next((key for key in tags if normalize_key(key) in wanted), "")
 
 
 KEYS = frozenset(

@@ -9,12 +9,14 @@ from pydantic import ValidationError
 type Path = tuple[str | int, ...]
 
 
-def complaints(error: ValidationError, known: Collection[str]) -> Iterator[tuple[Path, str]]:
+def validation_errors(error: ValidationError, known: Collection[str]) -> Iterator[tuple[Path, str]]:
     """Yield the path and the description of each error. ``known`` are the keys that an unknown key may stand for."""
-    return said(error.errors(include_url=False), known)
+    return describe_errors(error.errors(include_url=False), known)
 
 
-def said(faults: Sequence[Mapping[str, Any]], known: Collection[str]) -> Iterator[tuple[Path, str]]:
+def describe_errors(
+    faults: Sequence[Mapping[str, Any]], known: Collection[str]
+) -> Iterator[tuple[Path, str]]:
     """Yield the same for errors in pydantic's format."""
     for wrong in faults:
         path: Path = wrong["loc"]
@@ -22,7 +24,7 @@ def said(faults: Sequence[Mapping[str, Any]], known: Collection[str]) -> Iterato
             close = get_close_matches(str(path[-1]), set(known) - {path[-1]}, n=1)
             yield path, "is an unknown key" + (f'; did you mean "{close[0]}"?' if close else "")
         elif wrong["type"] != "too_short" or not any(_within(path, f["loc"]) for f in faults):
-            yield path, _complaint(wrong)
+            yield path, _describe_error(wrong)
 
 
 def _within(path: Path, other: Path) -> bool:
@@ -30,7 +32,7 @@ def _within(path: Path, other: Path) -> bool:
     return len(other) > len(path) and other[: len(path)] == path
 
 
-def _complaint(wrong: Mapping[str, Any]) -> str:
+def _describe_error(wrong: Mapping[str, Any]) -> str:
     match wrong["type"]:
         case "missing":
             return "is missing"

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from ..aws.rate_limit import Spent
+from ..aws.rate_limit import RateLimitStats
 from ..clock import Clock
-from ..concurrency import Abreast, in_turn
+from ..concurrency import TaskRunner, run_sequentially
 from ..core.policy import Policy
 from ..ledger.protocols import Ledger
 from ..providers.base import Provider
@@ -30,8 +30,8 @@ from ..providers.base import Provider
 class Sweep:
     """Everything that one sweep needs, put together by ``bootstrap``.
 
-    ``root`` is the sweep that this one carries on, if it does, and ``reserved`` says that what it does has been taken
-    from the day's budget.
+    ``root_sweep_id`` is the sweep that this one carries on, if it does, and ``reserved`` says that what it does has
+    been taken from the day's budget.
     """
 
     id: str
@@ -43,8 +43,8 @@ class Sweep:
     schedule: str = ""
     scheduled_at: datetime | None = None
     asked_by: str = ""
-    root: str = ""
+    root_sweep_id: str = ""
     reserved: bool = False
     listed: Callable[[int], None] = lambda _count: None
-    spent: Callable[[], Spent] = Spent
-    abreast: Abreast = in_turn
+    rate_limit_stats: Callable[[], RateLimitStats] = RateLimitStats
+    run_tasks: TaskRunner = run_sequentially

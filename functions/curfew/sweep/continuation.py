@@ -13,64 +13,66 @@ from ..core.errors import (
     ConflictError,
     LedgerError,
     NotFoundError,
-    PacedError,
     ProviderError,
     QueueError,
+    RateLimitedError,
     unexpected,
 )
 from ..core.plan import Action, Kept, Plan
 from ..core.report import Outcome, Report, Result, Status
 from ..core.target import Mode
-from ..ledger.protocols import Plans
-from ..ledger.records import PlanRecord, PlanStep
-from ..schemas.messages import WorkRequest
+from ..ledger.protocols import StoredPlans
+from ..ledger.records import PlanStep, StoredPlan
+from ..schemas.messages import Job
 from .context import Sweep
 from .executor import act
 from .recheck import recheck
-from .stored_plans import REST, verdicts_of
+from .stored_plans import CONTINUATION, verdicts_of
 
 # Lambda cuts off a chain of messages after about sixteen.
 # Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
-HOPS = 8
+MAX_ATTEMPTS = 8
 # So long after it was written down, the rest is left to the next sweep.
-KEPT = timedelta(hours=1)
+LIFETIME = timedelta(hours=1)
 
-type Defer = Callable[[WorkRequest], None]
+type Enqueue = Callable[[Job], None]
 
 
-def hand_on(sweep: Sweep, report: Report, defer: Defer | None, *, before: int = 0) -> Report:
+def schedule_continuation(
+    sweep: Sweep, report: Report, enqueue: Enqueue | None, *, before: int = 0
+) -> Report:
     """Put off what a sweep did not come to, if time was all it lacked; the report says so then.
 
     ``before`` is how many hops there have been. Without a queue, or after too many hops, the report stays as it is.
     """
     left = [o.action for o in report.outcomes if o.result is Result.NOT_ATTEMPTED]
-    if not (report.cut and left and defer):
+    if not (report.cut and left and enqueue):
         return report
-    if before >= HOPS:
+    if before >= MAX_ATTEMPTS:
         return replace(
-            report, problem=f"{report.problem}; {HOPS} others have carried it on already"
+            report, problem=f"{report.problem}; {MAX_ATTEMPTS} others have carried it on already"
         )
-    record = _record(sweep, report, hop=before + 1)
-    rest = replace(report, plan=_plan(sweep, left), outcomes=())
+    record = _record(sweep, report, attempt=before + 1)
+    continuation = replace(report, plan=_plan(sweep, left), outcomes=())
     try:
-        sweep.ledger.plans.save(record, rest)
-        defer(WorkRequest(work="resume", id=record.id))
+        sweep.ledger.plans.save(record, continuation)
+        enqueue(Job(work="resume", id=record.id))
     except (LedgerError, QueueError) as error:
         return replace(report, problem=f"{report.problem}; and it could not be handed on: {error}")
-    problem = f"{len(left)} are carried on by message, the {_nth(before + 1)} of {HOPS}"
+    problem = f"{len(left)} are carried on by message, the {_nth(before + 1)} of {MAX_ATTEMPTS}"
     status = Status.CONTINUED if report.status is Status.STOPPED else report.status
     return replace(report, status=status, problem=problem)
 
 
-def found(id_: str, *, plans: Plans) -> PlanRecord:
+def get_continuation(id_: str, *, plans: StoredPlans) -> StoredPlan:
     """What a sweep has left. Raises NotFoundError, LedgerError."""
     record = plans.get(id_)
-    if record is None or REST not in record.summary:
+    if record is None or CONTINUATION not in record.summary:
         raise NotFoundError(f'there is no rest "{id_}" of any sweep')
     return record
 
 
-def carry_on(record: PlanRecord, sweep: Sweep, defer: Defer | None) -> Report | str:
+def resume(record: StoredPlan, sweep: Sweep, enqueue: Enqueue | None) -> Report | str:
     """Take up what was handed on, once: the report, or in words why there is nothing to do.
 
     Raises ConflictError for what lay too long or was meant by other policies, LedgerError.
@@ -87,9 +89,9 @@ def carry_on(record: PlanRecord, sweep: Sweep, defer: Defer | None) -> Report | 
         )
     if not sweep.ledger.plans.begin(record, sweep.id):
         return f"the rest of {record.summary['root']} is taken up already: nothing is done"
-    report = act(sweep, _planned(record, sweep))
-    report = replace(report, root=record.summary["root"], hop=record.summary["hop"])
-    report = hand_on(sweep, report, defer, before=report.hop)
+    report = act(sweep, _plan_again(record, sweep))
+    report = replace(report, root_sweep_id=record.summary["root"], attempt=record.summary["hop"])
+    report = schedule_continuation(sweep, report, enqueue, before=report.attempt)
     ended = replace(record, step=PlanStep.ENDED, applied_by=sweep.id)
     try:
         sweep.ledger.plans.finish(ended, report)
@@ -102,7 +104,7 @@ def carry_on(record: PlanRecord, sweep: Sweep, defer: Defer | None) -> Report | 
     return report
 
 
-def continuing(record: PlanRecord) -> dict[str, Any]:
+def continuation_fields(record: StoredPlan) -> dict[str, Any]:
     """What a sweep that carries on knows of the one before it, as fields of ``Sweep``."""
     summary = record.summary
     # One of them that failed leaves the window open.
@@ -116,22 +118,22 @@ def continuing(record: PlanRecord) -> dict[str, Any]:
     }
 
 
-def _record(sweep: Sweep, report: Report, *, hop: int) -> PlanRecord:
+def _record(sweep: Sweep, report: Report, *, attempt: int) -> StoredPlan:
     now = sweep.clock.now()
-    root = sweep.root or sweep.id
-    return PlanRecord(
-        id=f"{root}-hop-{hop}",
+    root_sweep_id = sweep.root_sweep_id or sweep.id
+    return StoredPlan(
+        id=f"{root_sweep_id}-hop-{attempt}",
         policy=sweep.policy.name,
         policy_version=sweep.policy.version,
         target=sweep.provider.target,
         asked_by=sweep.id,
         made_at=now,
-        expires_at=now + KEPT,
+        expires_at=now + LIFETIME,
         step=PlanStep.PLANNED,
         summary={
-            REST: True,
-            "root": root,
-            "hop": hop,
+            CONTINUATION: True,
+            "root": root_sweep_id,
+            "hop": attempt,
             "schedule": sweep.schedule,
             "scheduled_at": sweep.scheduled_at.isoformat() if sweep.scheduled_at else "",
             "listed": report.listed,
@@ -140,7 +142,7 @@ def _record(sweep: Sweep, report: Report, *, hop: int) -> PlanRecord:
     )
 
 
-def _planned(record: PlanRecord, sweep: Sweep) -> Report:
+def _plan_again(record: StoredPlan, sweep: Sweep) -> Report:
     """A plan over those that are left, made now; it needs no limit, being a part of one that kept to them."""
     now = sweep.clock.now()
     left = [
@@ -152,8 +154,8 @@ def _planned(record: PlanRecord, sweep: Sweep) -> Report:
     outcomes: tuple[Outcome, ...] = ()
     try:
         again = recheck(left, sweep.policy, provider=sweep.provider, ledger=sweep.ledger, now=now)
-        made = _with_the_gone(replace(again.plan, asked_by=sweep.asked_by), again.missing)
-    except PacedError as error:
+        made = _with_missing(replace(again.plan, asked_by=sweep.asked_by), again.missing)
+    except RateLimitedError as error:
         # There was no time to look at them: whoever comes next does.
         made, status, problem = _plan(sweep, left), Status.STOPPED, f"nothing is decided: {error}"
         outcomes = tuple(
@@ -179,7 +181,7 @@ def _planned(record: PlanRecord, sweep: Sweep) -> Report:
     )
 
 
-def _with_the_gone(made: Plan, gone: Sequence[Action]) -> Plan:
+def _with_missing(made: Plan, gone: Sequence[Action]) -> Plan:
     """Everybody who was left is accounted for."""
     kept = [
         Kept(instance=a.instance, rule="not-seen", reason="is not to be seen any more")

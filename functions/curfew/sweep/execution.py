@@ -12,7 +12,7 @@ from functools import partial
 from itertools import batched, groupby
 
 from ..clock import Clock
-from ..concurrency import Abreast, in_turn
+from ..concurrency import TaskRunner, run_sequentially
 from ..core import audit
 from ..core.errors import LedgerError, ProviderError
 from ..core.instance import ActionKind, State
@@ -20,8 +20,8 @@ from ..core.plan import Action, Plan
 from ..core.report import Outcome, Result
 from ..ledger.protocols import Ledger
 from ..providers.base import Provider
-from .run_state import Run
-from .zone_worker import Lane
+from .run_state import RunState
+from .zone_worker import ZoneWorker
 
 # EC2 takes 1,000 ids and advises fewer. So few are looked at and ordered within seconds, and what goes wrong is small.
 BATCH = 20
@@ -49,21 +49,21 @@ def execute(
     provider: Provider,
     ledger: Ledger,
     clock: Clock,
-    abreast: Abreast = in_turn,
+    run_tasks: TaskRunner = run_sequentially,
 ) -> Executed:
     """Carry out the plan. Whatever goes wrong is an outcome or the problem; nothing is raised and nothing is lost."""
-    run = Run(plan, sweep_id=sweep_id, provider=provider, ledger=ledger, clock=clock)
-    lanes: list[Lane] = []
-    pieces = []
-    for _, group in groupby(batches(plan.actions), key=lambda batch: _place(batch[0])):
-        lanes.append(Lane(run))
-        pieces.append(partial(_carry_out, run, lanes[-1], tuple(group)))
+    state = RunState(plan, sweep_id=sweep_id, provider=provider, ledger=ledger, clock=clock)
+    workers: list[ZoneWorker] = []
+    tasks = []
+    for _, group in groupby(batches(plan.actions), key=lambda batch: _zone_key(batch[0])):
+        workers.append(ZoneWorker(state))
+        tasks.append(partial(_process_zone, state, workers[-1], tuple(group)))
     try:
-        abreast(pieces)
+        run_tasks(tasks)
     except BaseException as fault:
-        run.halt(_broken_off(fault))  # whoever is still at work makes no further call
+        state.abort(_interruption(fault))  # whoever is still at work makes no further call
         raise
-    execution = _Execution(run, lanes)
+    execution = _Execution(state, workers)
     execution.verify()
     return execution.close()
 
@@ -74,45 +74,49 @@ def batches(actions: Sequence[Action]) -> Iterator[tuple[Action, ...]]:
     EC2 refuses everything in the zone of one protected instance, and only there.
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
     """
-    for _, of_one_place in groupby(sorted(actions, key=_place), key=_place):
-        yield from batched(of_one_place, BATCH, strict=False)
+    for _, of_one_zone in groupby(sorted(actions, key=_zone_key), key=_zone_key):
+        yield from batched(of_one_zone, BATCH, strict=False)
 
 
-def _place(action: Action) -> tuple[str, str]:
+def _zone_key(action: Action) -> tuple[str, str]:
     # Nobody knows which zone an instance without one would take with it: it goes alone.
     return action.kind, action.instance.zone or action.instance.id
 
 
-def _carry_out(run: Run, lane: Lane, of_one_place: Iterable[Sequence[Action]]) -> None:
+def _process_zone(
+    state: RunState, worker: ZoneWorker, of_one_zone: Iterable[Sequence[Action]]
+) -> None:
     try:
-        for batch in of_one_place:
-            lane.carry_out(batch)
+        for batch in of_one_zone:
+            worker.process_batch(batch)
     except BaseException as fault:
-        run.halt(_broken_off(fault))  # at once, and not when the others have come to their ends
+        state.abort(
+            _interruption(fault)
+        )  # at once, and not when the others have come to their ends
         raise
 
 
-def _broken_off(fault: BaseException) -> str:
+def _interruption(fault: BaseException) -> str:
     return f"broken off by {type(fault).__name__}"
 
 
 class _Execution:
     """What all lanes have come to."""
 
-    def __init__(self, run: Run, lanes: Sequence[Lane]) -> None:
-        self._run = run
-        self._provider = run.provider
-        self._ledger = run.ledger
-        self._clock = run.clock
+    def __init__(self, state: RunState, workers: Sequence[ZoneWorker]) -> None:
+        self._state = state
+        self._provider = state.provider
+        self._ledger = state.ledger
+        self._clock = state.clock
         self.outcomes: dict[str, Outcome] = {}
         self.accepted: dict[str, Action] = {}
         self.intended: set[str] = set()
         self.unnamed: set[str] = set()
-        for lane in lanes:
-            self.outcomes |= lane.outcomes
-            self.accepted |= lane.accepted
-            self.intended |= lane.intended
-            self.unnamed |= lane.unnamed
+        for worker in workers:
+            self.outcomes |= worker.outcomes
+            self.accepted |= worker.accepted
+            self.intended |= worker.intended
+            self.unnamed |= worker.unnamed
 
     def verify(self) -> None:
         """Look until what was accepted is seen in its end state, or time is up."""
@@ -125,16 +129,16 @@ class _Execution:
             except ProviderError:
                 continue
             for id_, action in list(self.accepted.items()):
-                if id_ in seen and seen[id_].state in self._over(action):
+                if id_ in seen and seen[id_].state in self._end_states(action):
                     del self.accepted[id_]
-                    self._settle([action], Result.VERIFIED, f"seen {seen[id_].state}")
+                    self._record([action], Result.VERIFIED, f"seen {seen[id_].state}")
         for id_, action in self.accepted.items():
             if id_ in self.unnamed:
-                self._settle([action], Result.UNKNOWN, "the cloud's answer did not name it")
+                self._record([action], Result.UNKNOWN, "the cloud's answer did not name it")
             else:
-                self._settle([action], Result.ACCEPTED, "the cloud agreed; its end is not seen yet")
+                self._record([action], Result.ACCEPTED, "the cloud agreed; its end is not seen yet")
 
-    def _over(self, action: Action) -> frozenset[State]:
+    def _end_states(self, action: Action) -> frozenset[State]:
         """The states in which nothing more can come between an action and its end."""
         if self._provider.capabilities.ends_for_sure:
             return action.kind.ends
@@ -142,22 +146,22 @@ class _Execution:
 
     def close(self) -> Executed:
         """Write the outcomes of what was intended; what cannot be written stays open for the next sweep."""
-        outcomes = tuple(self.outcomes[id_] for id_ in self._run.planned)
+        outcomes = tuple(self.outcomes[id_] for id_ in self._state.planned)
         now = self._clock.now()
         drafts = [
-            audit.outcome(outcome, sweep_id=self._run.sweep_id, at=now)
+            audit.outcome(outcome, sweep_id=self._state.sweep_id, at=now)
             for outcome in outcomes
             if outcome.action.instance.id in self.intended
         ]
         try:
             if drafts:
-                self._run.append(drafts)
-            self._let_go()
+                self._state.append(drafts)
+            self._release_claims()
         except LedgerError as error:
-            self._run.halt(f"outcomes are not written down: {error}")
-        return Executed(outcomes=outcomes, problem=self._run.halted, cut=self._run.cut)
+            self._state.abort(f"outcomes are not written down: {error}")
+        return Executed(outcomes=outcomes, problem=self._state.abort_reason, cut=self._state.cut)
 
-    def _let_go(self) -> None:
+    def _release_claims(self) -> None:
         """Tell the register who has ended, and let go of the fleets. Raises LedgerError."""
         ended = [
             id_
@@ -168,13 +172,13 @@ class _Execution:
         ]
         if ended:
             self._ledger.fleets.end(self._provider.target, ended, now=self._clock.now())
-        for fleet, claimed in self._run.claims.items():
+        for fleet, claimed in self._state.claims.items():
             if claimed:
-                self._ledger.fleets.unclaim(*fleet, self._run.sweep_id)
+                self._ledger.fleets.unclaim(*fleet, self._state.sweep_id)
 
-    def _settle(self, actions: Sequence[Action], result: Result, detail: str) -> None:
+    def _record(self, actions: Sequence[Action], result: Result, detail: str) -> None:
         for action in actions:
             id_ = action.instance.id
             self.outcomes[id_] = Outcome(
-                action=self._run.planned[id_], result=result, detail=detail
+                action=self._state.planned[id_], result=result, detail=detail
             )

@@ -19,7 +19,7 @@ from .planner import at_cost, plan
 SWEPT = "this scheduled time has been swept already"
 
 
-def run(sweep: Sweep, mode: Mode) -> Report:
+def run_sweep(sweep: Sweep, mode: Mode) -> Report:
     """The whole of a sweep in its mode. A time that has been swept already is not listed again."""
     if mode is not Mode.ACT:
         return plan(sweep)
@@ -47,7 +47,7 @@ def act(sweep: Sweep, planned: Report) -> Report:
 
     Like ``plan``, it raises nothing.
     """
-    spent = sweep.spent()
+    spent = sweep.rate_limit_stats()
     return at_cost(sweep, _acted(sweep, planned), spent)
 
 
@@ -61,7 +61,10 @@ def _acted(sweep: Sweep, planned: Report) -> Report:
         if pause := sweep.ledger.paused():
             return _nothing(report, Status.PAUSED, str(pause))
         report = replace(
-            report, settled=recovery.settle(sweep.provider, sweep.ledger, sweep.clock.now())
+            report,
+            resolved_intents=recovery.resolve_open_intents(
+                sweep.provider, sweep.ledger, sweep.clock.now()
+            ),
         )
         report = _within_the_day(sweep, report)
         if report.status is not Status.COMPLETED:
@@ -72,7 +75,7 @@ def _acted(sweep: Sweep, planned: Report) -> Report:
             provider=sweep.provider,
             ledger=sweep.ledger,
             clock=sweep.clock,
-            abreast=sweep.abreast,
+            run_tasks=sweep.run_tasks,
         )
         report = replace(
             report,

@@ -11,7 +11,7 @@ from ..core.target import Target
 from ..ledger.protocols import Fleets
 
 
-def remembered(instances: Sequence[Instance], fleets: Fleets, target: Target) -> list[Instance]:
+def with_leases(instances: Sequence[Instance], fleets: Fleets, target: Target) -> list[Instance]:
     """The instances with their leases, and with the launch that they are of while it has not come to an end.
 
     Such an instance may not be recorded yet: then it has a tag, and no lease. The launches are read before its lease
@@ -34,7 +34,7 @@ def remembered(instances: Sequence[Instance], fleets: Fleets, target: Target) ->
     ]
 
 
-def meant(
+def select_by_lease(
     instances: Sequence[Instance],
     selector: Selector,
     fleets: Fleets,
@@ -45,7 +45,7 @@ def meant(
 
     It only keeps the plan small: ``judge`` asks the same of each that is left.
     """
-    known = remembered(instances, fleets, target)
+    known = with_leases(instances, fleets, target)
     findings = [out_of_lease(instance, selector, now) for instance in known]
     return [
         instance

@@ -5,16 +5,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import batched
 
-from ..aws.rate_limit import Spent
-from ..core.errors import LedgerError, ListingError, PacedError, ProviderError, unexpected
+from ..aws.rate_limit import RateLimitStats
+from ..core.errors import LedgerError, ListingError, ProviderError, RateLimitedError, unexpected
 from ..core.instance import Attributes, Instance
 from ..core.plan import Plan, decide, guard, over_limit, protect, refuse
 from ..core.policy import EVERYTHING, Finding, could_match
-from ..core.protection import shielded
+from ..core.protection import attribute_protection
 from ..core.report import Report, Status
 from ..core.target import Mode
 from .context import Sweep
-from .lease_lookup import meant
+from .lease_lookup import select_by_lease
 
 READ_AT_ONCE = 20
 LEASES_AT_ONCE = 100  # as many as the ledger reads in one call
@@ -22,7 +22,7 @@ LEASES_AT_ONCE = 100  # as many as the ledger reads in one call
 
 def plan(sweep: Sweep) -> Report:
     """Find, decide, guard. Whatever goes wrong becomes the report's status and problem; nothing is raised."""
-    started, spent = sweep.clock.now(), sweep.spent()
+    started, spent = sweep.clock.now(), sweep.rate_limit_stats()
     candidates: list[Instance] = []
     waiting: list[Instance] = []  # for a look into the ledger
     listed: set[str] = set()  # an instance may come twice, and counts once
@@ -53,7 +53,7 @@ def plan(sweep: Sweep) -> Report:
         status, problem = Status.INCOMPLETE, str(error)
     except _OutOfTimeError:
         status, problem = Status.STOPPED, "out of time while listing: nothing is decided"
-    except PacedError as error:
+    except RateLimitedError as error:
         status, problem = Status.STOPPED, f"nothing is decided: {error}"
     except (LedgerError, ProviderError) as error:
         status, problem = Status.FAILED, str(error)
@@ -76,11 +76,13 @@ def plan(sweep: Sweep) -> Report:
     return at_cost(sweep, report, spent)
 
 
-def at_cost(sweep: Sweep, report: Report, before: Spent) -> Report:
+def at_cost(sweep: Sweep, report: Report, before: RateLimitStats) -> Report:
     """The report with what the rate has cost since."""
-    cost = sweep.spent().since(before)
+    cost = sweep.rate_limit_stats().since(before)
     return replace(
-        report, throttles=report.throttles + cost.throttles, paced=report.paced + cost.seconds
+        report,
+        throttles=report.throttles + cost.throttles,
+        rate_limited=report.rate_limited + cost.seconds,
     )
 
 
@@ -96,12 +98,14 @@ def _is_disabled(sweep: Sweep) -> bool:
 
 
 def _selected(sweep: Sweep, some: Sequence[Instance], now: datetime) -> list[Instance]:
-    return meant(some, sweep.policy.selector, sweep.ledger.fleets, sweep.provider.target, now)
+    return select_by_lease(
+        some, sweep.policy.selector, sweep.ledger.fleets, sweep.provider.target, now
+    )
 
 
 def _decided(sweep: Sweep, candidates: Sequence[Instance], listed: int, now: datetime) -> Plan:
     ids = [instance.id for instance in candidates]
-    seen = sweep.ledger.witness(sweep.provider.target, ids, now)
+    seen = sweep.ledger.record_first_seen(sweep.provider.target, ids, now)
     made = decide([replace(i, first_seen_at=seen[i.id]) for i in candidates], sweep.policy, now)
     made = replace(made, asked_by=sweep.asked_by)
     return guard(protect(made, _attributes(sweep, made, listed)), listed)
@@ -115,7 +119,7 @@ def _attributes(sweep: Sweep, made: Plan, listed: int) -> dict[str, Attributes]:
     read: dict[str, Attributes] = {}
     for some in batched(made.actions, READ_AT_ONCE, strict=False):
         read |= sweep.provider.protections([action.instance.id for action in some])
-        unprotected = sum(not shielded(attributes) for attributes in read.values())
+        unprotected = sum(not attribute_protection(attributes) for attributes in read.values())
         if over_limit(unprotected, sweep.policy.limits, listed):
             break
     return read

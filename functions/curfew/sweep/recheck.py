@@ -11,7 +11,7 @@ from ..core.plan import Action, Plan, decide, protect
 from ..core.policy import Policy
 from ..ledger.protocols import Ledger
 from ..providers.base import Provider
-from .lease_lookup import remembered
+from .lease_lookup import with_leases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ def recheck(
         for a in actions
         if a.instance.id in seen
     ]
-    plan = decide(remembered(described, ledger.fleets, provider.target), policy, now)
+    plan = decide(with_leases(described, ledger.fleets, provider.target), policy, now)
     attributes = provider.protections([action.instance.id for action in plan.actions])
     return Recheck(
         plan=protect(plan, attributes),

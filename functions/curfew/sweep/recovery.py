@@ -12,7 +12,7 @@ from ..providers.base import Provider
 LONGEST_SWEEP = timedelta(minutes=20)
 
 
-def settle(provider: Provider, ledger: Ledger, now: datetime) -> tuple[str, ...]:
+def resolve_open_intents(provider: Provider, ledger: Ledger, now: datetime) -> tuple[str, ...]:
     """Find out what became of intents whose sweep broke off, write it down and say it in a line each.
 
     Raises LedgerError, ProviderError.
@@ -22,7 +22,7 @@ def settle(provider: Provider, ledger: Ledger, now: datetime) -> tuple[str, ...]
     if not entries:
         return ()
     seen = provider.describe([entry.draft.instance_id for entry in entries])
-    drafts = [_settlement(entry, seen.get(entry.draft.instance_id), now) for entry in entries]
+    drafts = [_resolution(entry, seen.get(entry.draft.instance_id), now) for entry in entries]
     ledger.append(target, drafts)
     return tuple(
         f"{d.body['action']} {d.instance_id} by sweep {d.sweep_id}: {d.body['result']}: {d.body['detail']}"
@@ -30,11 +30,11 @@ def settle(provider: Provider, ledger: Ledger, now: datetime) -> tuple[str, ...]
     )
 
 
-def _settlement(entry: audit.Entry, instance: Instance | None, now: datetime) -> audit.Draft:
+def _resolution(entry: audit.Entry, instance: Instance | None, now: datetime) -> audit.Draft:
     if instance is None:
         result, detail = Result.UNKNOWN, "its sweep broke off, and it is not to be seen"
     elif instance.state in audit.intended(entry).ends:
         result, detail = Result.VERIFIED, f"its sweep broke off; it was seen {instance.state} later"
     else:
         result, detail = Result.UNKNOWN, f"its sweep broke off; it is still {instance.state}"
-    return audit.settlement(entry, result, detail, at=now)
+    return audit.resolution(entry, result, detail, at=now)

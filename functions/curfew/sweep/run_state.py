@@ -17,7 +17,7 @@ ROOM = timedelta(seconds=60)
 SHELF_LIFE = timedelta(minutes=15)
 
 
-class Run:
+class RunState:
     """One plan that is being carried out, by lanes that may run side by side.
 
     What one lane finds holds for all: once it is halted, no lane makes another call. A fleet is claimed once for the
@@ -31,37 +31,37 @@ class Run:
         self.provider, self.ledger, self.clock = provider, ledger, clock
         self.planned = {action.instance.id: action for action in plan.actions}
         self.claims: dict[tuple[str, str], bool] = {}
-        self.halted = ""
+        self.abort_reason = ""
         self.cut = False  # it was halted because time is up, and for no other reason
-        self._halting, self._claiming, self._writing = Lock(), Lock(), Lock()
+        self._abort_lock, self._claim_lock, self._write_lock = Lock(), Lock(), Lock()
 
-    def may_go_on(self) -> bool:
+    def may_continue(self) -> bool:
         """Whether a further call may be made. Raises LedgerError."""
-        if self.in_time() and (pause := self.ledger.paused()):
-            self.halt(str(pause))
-        return not self.halted
+        if self.check_time() and (pause := self.ledger.paused()):
+            self.abort(str(pause))
+        return not self.abort_reason
 
-    def in_time(self) -> bool:
+    def check_time(self) -> bool:
         """Whether nothing has halted the run, and there is time for a further call; else it is halted now."""
         if not self.clock.has(ROOM):
-            self.halt("out of time: the next sweep takes it up", cut=True)
+            self.abort("out of time: the next sweep takes it up", cut=True)
         elif self.clock.now() - self.plan.made_at > SHELF_LIFE:
-            self.halt("the plan is stale: it has to be made anew", cut=True)
-        return not self.halted
+            self.abort("the plan is stale: it has to be made anew", cut=True)
+        return not self.abort_reason
 
-    def halt(self, reason: str, *, cut: bool = False) -> None:
+    def abort(self, reason: str, *, cut: bool = False) -> None:
         """No lane makes another call. The first reason is the one that is told, but for time: any other outdoes it.
 
         What is wrong beside the time is not handed on.
         """
-        with self._halting:
-            if not self.halted or (self.cut and not cut):
-                self.halted, self.cut = reason, cut
+        with self._abort_lock:
+            if not self.abort_reason or (self.cut and not cut):
+                self.abort_reason, self.cut = reason, cut
 
-    def holds(self, lease: Lease) -> bool:
+    def claim(self, lease: Lease) -> bool:
         """Whether the fleet is in hand: claimed now, or before by another lane. Raises LedgerError."""
         fleet = (lease.fleet, lease.operation)
-        with self._claiming:
+        with self._claim_lock:
             if fleet not in self.claims:
                 self.claims[fleet] = self.ledger.fleets.claim(
                     *fleet,
@@ -73,5 +73,5 @@ class Run:
 
     def append(self, drafts: Sequence[Draft]) -> None:
         """Add to the audit. One lane at a time: all would move the same head. Raises LedgerError."""
-        with self._writing:
+        with self._write_lock:
             self.ledger.append(self.provider.target, drafts)

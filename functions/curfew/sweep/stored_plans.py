@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any
 
 from ..core.errors import ConflictError, LedgerError, NotFoundError
-from ..core.lease import told
+from ..core.lease import format_utc
 from ..core.plan import Action, Kept, Plan
 from ..core.report import Report, Status
 from ..core.target import Mode
-from ..ledger.protocols import Plans
-from ..ledger.records import PlanRecord, PlanStep, Verdict
+from ..ledger.protocols import StoredPlans
+from ..ledger.records import PlanStep, StoredPlan, Verdict
 from ..reporting import render
 from .context import Sweep
 from .executor import act
@@ -24,10 +24,10 @@ from .run_state import SHELF_LIFE
 
 ALL = 500  # verdicts that are read at once
 # What a sweep has left stands in the same place as plans, and is nothing that anybody may read or apply as one.
-REST = "rest"
+CONTINUATION = "rest"
 
 
-def make(record: PlanRecord, sweep: Sweep, *, in_time: bool = False) -> PlanRecord:
+def store_plan(record: StoredPlan, sweep: Sweep, *, in_time: bool = False) -> StoredPlan:
     """Find, decide and guard, and keep the result. Raises LedgerError.
 
     ``in_time`` is for whoever can have it made later: if time is up before the end of the listing, nothing is kept,
@@ -49,15 +49,15 @@ def make(record: PlanRecord, sweep: Sweep, *, in_time: bool = False) -> PlanReco
     return made
 
 
-def found(id_: str, *, plans: Plans) -> PlanRecord:
+def get_plan(id_: str, *, plans: StoredPlans) -> StoredPlan:
     """A kept plan. Raises NotFoundError, LedgerError."""
     record = plans.get(id_)
-    if record is None or REST in record.summary:
+    if record is None or CONTINUATION in record.summary:
         raise NotFoundError(f'there is no plan "{id_}"')
     return record
 
 
-def applicable(record: PlanRecord, *, version: str, now: datetime) -> None:
+def check_applicable(record: StoredPlan, *, version: str, now: datetime) -> None:
     """Raise ConflictError for a plan that may not be carried out: not whole, stale, or of another policy file."""
     if record.step is not PlanStep.PLANNED:
         raise ConflictError(
@@ -65,12 +65,12 @@ def applicable(record: PlanRecord, *, version: str, now: datetime) -> None:
         )
     if now > record.expires_at:
         raise ConflictError(
-            f'the plan "{record.id}" is stale: it expired at {told(record.expires_at)}; make a new one'
+            f'the plan "{record.id}" is stale: it expired at {format_utc(record.expires_at)}; make a new one'
         )
     _same_policies(record, version)
 
 
-def apply(record: PlanRecord, sweep: Sweep) -> tuple[PlanRecord, Report]:
+def apply_plan(record: StoredPlan, sweep: Sweep) -> tuple[StoredPlan, Report]:
     """Carry out a plan that is being applied, and keep what became of it.
 
     Raises ConflictError if the policies have changed since somebody applied it, LedgerError.
@@ -83,7 +83,7 @@ def apply(record: PlanRecord, sweep: Sweep) -> tuple[PlanRecord, Report]:
     return ended, report
 
 
-def _same_policies(record: PlanRecord, version: str) -> None:
+def _same_policies(record: StoredPlan, version: str) -> None:
     if record.policy_version != version:
         raise ConflictError(
             f'the plan "{record.id}" was made with the policies {record.policy_version}, and they have changed '
@@ -91,7 +91,7 @@ def _same_policies(record: PlanRecord, version: str) -> None:
         )
 
 
-def _report(record: PlanRecord, sweep: Sweep) -> Report:
+def _report(record: StoredPlan, sweep: Sweep) -> Report:
     """The sweep as it was when it had been planned. Raises LedgerError if it is not what was planned."""
     verdicts = [verdict.judged for verdict in verdicts_of(record, sweep.ledger.plans)]
     made = Plan(
@@ -116,7 +116,7 @@ def _report(record: PlanRecord, sweep: Sweep) -> Report:
     )
 
 
-def verdicts_of(record: PlanRecord, plans: Plans) -> list[Verdict]:
+def verdicts_of(record: StoredPlan, plans: StoredPlans) -> list[Verdict]:
     """All verdicts of a kept plan. Raises LedgerError."""
     found_: list[Verdict] = []
     after = ""

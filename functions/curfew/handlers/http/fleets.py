@@ -16,10 +16,20 @@ from ...reporting import render
 from ...reporting.telemetry import logger, publish
 from ...schemas.fields import Name
 from . import pagination
-from .presenters import about, shown, there, to_the_second, told
+from .presenters import about, fleet_response, there, to_the_second, view_response
 from .request_bodies import LeaseBody
 from .responses import EndAnswer, FleetAnswer, FleetPage, FleetView, LeaseAnswer
-from .router import After, Asked, Flag, Limit, answers, asked, example, json_answer, routes
+from .router import (
+    After,
+    Flag,
+    Limit,
+    RequestContext,
+    answers,
+    example,
+    json_answer,
+    request_context,
+    routes,
+)
 from .verdicts import rows_of, summary_of
 
 router = routes()
@@ -46,14 +56,14 @@ def list_fleets(
     ended: Annotated[Flag, Query(description="Whether to list those too that have ended.")] = False,  # noqa: FBT002  a parameter of the query
 ) -> Response[FleetPage]:
     """One page of the register."""
-    ask = asked(router)
+    context = request_context(router)
     listing = [*LISTING, ended]
-    page = ask.app.ledger.fleets.page(
+    page = context.app.ledger.fleets.page(
         limit=limit, after=pagination.opened(listing, after), ended=ended
     )
     return json_answer(
         FleetPage(
-            fleets=tuple(FleetAnswer(**told(ask, fleet)) for fleet in page.items),
+            fleets=tuple(FleetAnswer(**fleet_response(context, fleet)) for fleet in page.items),
             after=pagination.sealed(listing, page.after),
         )
     )
@@ -69,15 +79,15 @@ def list_fleets(
 )
 def show_fleet(name: FleetName) -> Response[FleetView]:
     """One fleet, looked at now."""
-    ask = asked(router)
-    fleet = there(ask, name)
-    view = fleets.look(
+    context = request_context(router)
+    fleet = there(context, name)
+    view = fleets.view(
         fleet,
-        provider=ask.app.at(fleet.target),
-        ledger=ask.app.ledger,
-        now=ask.at,
+        provider=context.app.provider_for(fleet.target),
+        ledger=context.app.ledger,
+        now=context.at,
     )
-    return json_answer(shown(ask, view))
+    return json_answer(view_response(context, view))
 
 
 @router.patch(
@@ -97,19 +107,19 @@ def renew_fleet(
     ],
 ) -> Response[LeaseAnswer]:
     """Another end of the lease."""
-    ask = asked(router)
-    jobs.acting(ask.app)
-    fleet = there(ask, name)
+    context = request_context(router)
+    jobs.require_act_mode(context.app)
+    fleet = there(context, name)
     renewed, warning = fleets.renew(
         fleet,
-        to_the_second(body.expires_at(ask.at)),
-        caller=ask.caller,
-        provider=ask.app.at(fleet.target),
-        ledger=ask.app.ledger,
-        now=ask.at,
+        to_the_second(body.expires_at(context.at)),
+        caller=context.caller,
+        provider=context.app.provider_for(fleet.target),
+        ledger=context.app.ledger,
+        now=context.at,
     )
     logger.info(f'the lease of "{name}" is set', extra=about(renewed))
-    return json_answer(LeaseAnswer(**told(ask, renewed), warning=warning))
+    return json_answer(LeaseAnswer(**fleet_response(context, renewed), warning=warning))
 
 
 @router.delete(
@@ -131,18 +141,18 @@ def renew_fleet(
 )  # fmt: skip
 def terminate_fleet(name: FleetName) -> Response[EndAnswer]:
     """The end of a fleet."""
-    ask = asked(router)
-    jobs.acting(ask.app)
-    fleet = there(ask, name)
-    only_owner(ask.caller, fleet)
+    context = request_context(router)
+    jobs.require_act_mode(context.app)
+    fleet = there(context, name)
+    only_owner(context.caller, fleet)
     if fleet.ended_at:
-        return json_answer(_end(ask, fleet))
-    if pause := ask.app.ledger.paused():
+        return json_answer(_end(context, fleet))
+    if pause := context.app.ledger.paused():
         raise ConflictError(str(pause))
-    sweep_id, report = jobs.end(ask.app, fleet, caller=ask.caller, deadline=ask.cut_off)
+    sweep_id, report = jobs.end(context.app, fleet, caller=context.caller, deadline=context.cut_off)
     if report is None:
-        fleet = there(ask, name)
-        answer = _end(ask, fleet, sweep_id=sweep_id)
+        fleet = there(context, name)
+        answer = _end(context, fleet, sweep_id=sweep_id)
         return json_answer(answer, HTTPStatus.ACCEPTED, location=f"/fleets/{name}")
     publish(report)
     if report.status in UNDONE:
@@ -151,8 +161,8 @@ def terminate_fleet(name: FleetName) -> Response[EndAnswer]:
         raise ListingError(f"nothing was ended: {report.problem}")
     return json_answer(
         _end(
-            ask,
-            there(ask, name),
+            context,
+            there(context, name),
             sweep_id=sweep_id,
             sweep=summary_of(render.summary(report)),
             rows=rows_of(report),
@@ -160,6 +170,6 @@ def terminate_fleet(name: FleetName) -> Response[EndAnswer]:
     )
 
 
-def _end(ask: Asked, fleet: Fleet, **more: Any) -> EndAnswer:
+def _end(context: RequestContext, fleet: Fleet, **more: Any) -> EndAnswer:
     nothing: dict[str, Any] = {"sweep_id": "", "sweep": None, "rows": ()}
-    return EndAnswer(fleet=FleetAnswer(**told(ask, fleet)), **(nothing | more))
+    return EndAnswer(fleet=FleetAnswer(**fleet_response(context, fleet)), **(nothing | more))

@@ -16,7 +16,7 @@ from ...core.policy import Selector, TagFilter
 from ...schemas.fields import CloudName, CloudRegion
 from . import pagination
 from .responses import InstanceAnswer, InstancePage
-from .router import After, Limit, answers, asked, json_answer, routes
+from .router import After, Limit, answers, json_answer, request_context, routes
 
 router = routes()
 AT_ONCE = 100  # as many leases as the ledger reads in one call
@@ -55,8 +55,8 @@ def list_instances(  # noqa: PLR0917  each is a part of the query
     after: Annotated[After, Query(description="Where the page before ended.")] = "",
 ) -> Response[InstancePage]:
     """One page of what the cloud shows."""
-    app = asked(router).app
-    provider = app.looking(region, cloud)
+    app = request_context(router).app
+    provider = app.provider_for_query(region, cloud)
     where = f"{cloud} {provider.target.region}".strip()
     listing = [where, sorted(state), sorted(tag)]
     token = pagination.opened(listing, after)
@@ -105,7 +105,7 @@ def _shown(instance: Instance, lease: Lease | None) -> InstanceAnswer:
         zone=instance.zone,
         region=instance.target.region,
         image=instance.image,
-        launched_at=instance.launched_at,
+        launched_at=instance.started_at,
         tags=dict(instance.tags),
         **known,
     )

@@ -14,10 +14,10 @@ from ...fleets import lifecycle as fleets
 from ...ledger.records import Key
 from ...orchestration import jobs
 from ...reporting.telemetry import logger
-from .presenters import about, shown, to_the_second
+from .presenters import about, to_the_second, view_response
 from .request_bodies import LaunchBody
 from .responses import FleetView
-from .router import Asked, answers, asked, example, json_answer, routes
+from .router import RequestContext, answers, example, json_answer, request_context, routes
 
 router = routes()
 IN_TIME = 20  # seconds; API Gateway waits for 30
@@ -67,44 +67,47 @@ def launch_fleet(
     ],
 ) -> Response[FleetView]:
     """Launch once, or find what the same request has launched."""
-    ask = asked(router)
-    app, register = ask.app, ask.app.ledger.fleets
-    jobs.acting(app)
-    told_apart = Key.of(ask.caller.id, "POST /fleets", key, body=body.model_dump(mode="json"))
-    known = register.recall(told_apart)
-    begun = known or _begun(ask, body, told_apart)
+    context = request_context(router)
+    app, register = context.app, context.app.ledger.fleets
+    jobs.require_act_mode(app)
+    key_parts = Key.of(context.caller.id, "POST /fleets", key, body=body.model_dump(mode="json"))
+    known = register.recall(key_parts)
+    begun = known or _begun(context, body, key_parts)
     carried = begun
     if not begun.step.finished:
-        carried = jobs.launch(app, begun, deadline=ask.within(IN_TIME))
+        carried = jobs.launch(app, begun, deadline=context.within(IN_TIME))
     logger.info(f'the launch of "{carried.name}" is {carried.step}', extra=about(carried))
     status = HTTPStatus.OK if known else HTTPStatus.CREATED
     if not carried.step.finished:
         status = HTTPStatus.ACCEPTED
     location = "" if status is HTTPStatus.OK else f"/fleets/{carried.name}"
-    return json_answer(_seen(ask, carried), status, location=location)
+    return json_answer(_seen(context, carried), status, location=location)
 
 
-def _begun(ask: Asked, body: LaunchBody, key: Key) -> Fleet:
-    app = ask.app
+def _begun(context: RequestContext, body: LaunchBody, key: Key) -> Fleet:
+    app = context.app
     entry = app.policies.fleet(body.template)
-    provider = app.launching(body.template, body.region)
-    expires_at = body.until or ask.at + (body.ttl or entry.ttl.default)
-    wish = app.wish(
+    provider = app.provider_for_template(body.template, body.region)
+    expires_at = body.until or context.at + (body.ttl or entry.ttl.default)
+    spec = app.fleet_spec(
         body.template,
         name=body.name or f"{body.template[:55]}-{key.scope[:8]}",
-        owner=ask.caller.id,
+        owner=context.caller.id,
         expires_at=to_the_second(expires_at),
         key=key,
         count=body.count,
         tags=body.tags,
     )
-    return fleets.begin(wish, provider=provider, ledger=app.ledger, now=ask.at)
+    return fleets.begin(spec, provider=provider, ledger=app.ledger, now=context.at)
 
 
-def _seen(ask: Asked, fleet: Fleet) -> FleetView:
+def _seen(context: RequestContext, fleet: Fleet) -> FleetView:
     """The fleet with its instances; what cannot be looked at does not make a launch fail."""
     with suppress(ProviderError):
-        provider = ask.app.at(fleet.target)
-        return shown(ask, fleets.look(fleet, provider=provider, ledger=ask.app.ledger, now=ask.at))
-    members = ask.app.ledger.fleets.members(fleet.operation)
-    return shown(ask, fleets.View(fleet=fleet, members=members, instances={}))
+        provider = context.app.provider_for(fleet.target)
+        return view_response(
+            context,
+            fleets.view(fleet, provider=provider, ledger=context.app.ledger, now=context.at),
+        )
+    members = context.app.ledger.fleets.members(fleet.operation)
+    return view_response(context, fleets.View(fleet=fleet, members=members, instances={}))

@@ -10,7 +10,7 @@ from ...ledger.records import Pause
 from ...reporting.telemetry import logger
 from .request_bodies import PauseBody
 from .responses import PauseAnswer
-from .router import answers, asked, example, json_answer, routes
+from .router import answers, example, json_answer, request_context, routes
 
 router = routes()
 PAUSES = {"exam": example("For an exam", reason="the exam of 4 March: everything stays on")}
@@ -26,7 +26,7 @@ PAUSES = {"exam": example("For an exam", reason="the exam of 4 March: everything
 )
 def show_pause() -> Response[PauseAnswer]:
     """The switch as it is."""
-    return json_answer(_told(asked(router).app.ledger.paused()))
+    return json_answer(_pause_response(request_context(router).app.ledger.paused()))
 
 
 @router.put(
@@ -44,12 +44,12 @@ def pause(
     ],
 ) -> Response[PauseAnswer]:
     """Throw it."""
-    ask = asked(router)
-    only_administrator(ask.caller)
-    thrown = Pause(since=ask.at, by=ask.caller.id, reason=body.reason)
-    ask.app.ledger.pause(thrown)
+    context = request_context(router)
+    only_administrator(context.caller)
+    thrown = Pause(since=context.at, by=context.caller.id, reason=body.reason)
+    context.app.ledger.pause(thrown)
     logger.warning("paused")
-    return json_answer(_told(thrown))
+    return json_answer(_pause_response(thrown))
 
 
 @router.delete(
@@ -62,14 +62,14 @@ def pause(
 )
 def resume() -> Response[PauseAnswer]:
     """Release it."""
-    ask = asked(router)
-    only_administrator(ask.caller)
-    ask.app.ledger.resume()
+    context = request_context(router)
+    only_administrator(context.caller)
+    context.app.ledger.resume()
     logger.warning("resumed")
-    return json_answer(_told(None))
+    return json_answer(_pause_response(None))
 
 
-def _told(thrown: Pause | None) -> PauseAnswer:
+def _pause_response(thrown: Pause | None) -> PauseAnswer:
     if thrown is None:
         return PauseAnswer(paused=False, since=None, by="", reason="")
     return PauseAnswer(paused=True, since=thrown.since, by=thrown.by, reason=thrown.reason)

@@ -9,21 +9,21 @@ from ...core.lease import Fleet, Member
 from ...fleets import lifecycle as fleets
 from ...reporting import render
 from .responses import FleetView, MemberAnswer
-from .router import Asked
+from .router import RequestContext
 
 
-def there(ask: Asked, name: str) -> Fleet:
+def there(context: RequestContext, name: str) -> Fleet:
     """The fleet that holds the name. Raises NotFoundError."""
-    fleet = ask.app.ledger.fleets.get(name)
+    fleet = context.app.ledger.fleets.get(name)
     if fleet is None:
         raise NotFoundError(f'there is no fleet "{name}"')
     return fleet
 
 
-def shown(ask: Asked, view: fleets.View) -> FleetView:
+def view_response(context: RequestContext, view: fleets.View) -> FleetView:
     """A fleet with each of its instances."""
     members = tuple(_member(one, view.instances.get(one.instance_id)) for one in view.members)
-    return FleetView(**told(ask, view.fleet), instances=members)
+    return FleetView(**fleet_response(context, view.fleet), instances=members)
 
 
 def _member(member: Member, instance: Instance | None) -> MemberAnswer:
@@ -38,9 +38,9 @@ def _member(member: Member, instance: Instance | None) -> MemberAnswer:
     )
 
 
-def told(ask: Asked, fleet: Fleet) -> dict[str, Any]:
+def fleet_response(context: RequestContext, fleet: Fleet) -> dict[str, Any]:
     """What every answer about a fleet has."""
-    return {**render.fleet(fleet), "ending": fleet.ended_at is None and fleet.claimed(ask.at)}
+    return {**render.fleet(fleet), "ending": fleet.ended_at is None and fleet.claimed(context.at)}
 
 
 def about(fleet: Fleet) -> dict[str, str]:

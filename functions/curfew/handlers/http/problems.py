@@ -23,12 +23,12 @@ from ...core.errors import (
     ThrottledError,
 )
 from ...reporting.telemetry import logger
-from ...schemas.validation_errors import said
+from ...schemas.validation_errors import describe_errors
 from .json_body import MediaTypeError, TooLargeError, UnreadableError
-from .responses import Fault, Problem, discreet
+from .responses import Fault, Problem, redact
 
 PROBLEM_JSON = "application/problem+json"
-AGAIN = 5  # seconds after which whoever met a busy cloud or ledger may come again
+RETRY_AFTER = 5  # seconds after which whoever met a busy cloud or ledger may come again
 
 
 class UnauthenticatedError(RequestError):
@@ -36,7 +36,7 @@ class UnauthenticatedError(RequestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemType:
     """One kind of problem; ``detail`` is said in place of the error's own words, which are for the log."""
 
     name: str
@@ -45,46 +45,48 @@ class Kind:
     detail: str = ""
 
 
-INVALID = Kind("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The request is not valid")
-REUSED = Kind("reused-key", HTTPStatus.UNPROCESSABLE_ENTITY, "The key stands for another request")
-UNREADABLE = Kind("unreadable", HTTPStatus.BAD_REQUEST, "The request cannot be read")
-NOBODY = Kind("unauthenticated", HTTPStatus.UNAUTHORIZED, "Nobody knows who asks")
-FORBIDDEN = Kind("forbidden", HTTPStatus.FORBIDDEN, "You may not do this")
-NO_ROUTE = Kind(
+INVALID = ProblemType("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The request is not valid")
+REUSED = ProblemType(
+    "reused-key", HTTPStatus.UNPROCESSABLE_ENTITY, "The key stands for another request"
+)
+UNREADABLE = ProblemType("unreadable", HTTPStatus.BAD_REQUEST, "The request cannot be read")
+UNAUTHENTICATED = ProblemType("unauthenticated", HTTPStatus.UNAUTHORIZED, "Nobody knows who asks")
+FORBIDDEN = ProblemType("forbidden", HTTPStatus.FORBIDDEN, "You may not do this")
+NO_ROUTE = ProblemType(
     "no-route",
     HTTPStatus.NOT_FOUND,
     "There is no such route",
     "no route has this path and method",
 )
-NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "There is no such thing")
-CONFLICT = Kind("conflict", HTTPStatus.CONFLICT, "It cannot be done now")
-TOO_LARGE = Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large")
-MEDIA_TYPE = Kind(
+NOT_FOUND = ProblemType("not-found", HTTPStatus.NOT_FOUND, "There is no such thing")
+CONFLICT = ProblemType("conflict", HTTPStatus.CONFLICT, "It cannot be done now")
+TOO_LARGE = ProblemType("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large")
+MEDIA_TYPE = ProblemType(
     "media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is not said to be JSON"
 )
-CLOUD = Kind("cloud", HTTPStatus.BAD_GATEWAY, "The cloud did not do it")
-THROTTLED = Kind("throttled", HTTPStatus.SERVICE_UNAVAILABLE, "The cloud asks for patience")
-LEDGER = Kind(
+CLOUD = ProblemType("cloud", HTTPStatus.BAD_GATEWAY, "The cloud did not do it")
+THROTTLED = ProblemType("throttled", HTTPStatus.SERVICE_UNAVAILABLE, "The cloud asks for patience")
+LEDGER = ProblemType(
     "ledger",
     HTTPStatus.SERVICE_UNAVAILABLE,
     "The ledger cannot be used",
     "nothing more is done without the ledger; ask again",
 )
-QUEUE = Kind(
+QUEUE = ProblemType(
     "queue",
     HTTPStatus.SERVICE_UNAVAILABLE,
     "The queue cannot be used",
     "what has begun could not be put off; ask again",
 )
-INTERNAL = Kind(
+INTERNAL = ProblemType(
     "internal",
     HTTPStatus.INTERNAL_SERVER_ERROR,
     "Something is broken here",
     "the log has it under the request's id",
 )
 # The first that fits counts, so the narrower ones come first.
-KINDS: tuple[tuple[type[Exception], Kind], ...] = (
-    (UnauthenticatedError, NOBODY),
+PROBLEM_TYPES: tuple[tuple[type[Exception], ProblemType], ...] = (
+    (UnauthenticatedError, UNAUTHENTICATED),
     (NoRouteError, NO_ROUTE),
     (NotFoundError, NOT_FOUND),
     (ForbiddenError, FORBIDDEN),
@@ -105,28 +107,32 @@ KINDS: tuple[tuple[type[Exception], Kind], ...] = (
 
 def problem(error: Exception, request_id: str, known: Collection[str] = ()) -> Response[str]:
     """The answer to whoever met the error. ``known`` are the keys that a misspelt one may have meant."""
-    kind = next((kind for class_, kind in KINDS if isinstance(error, class_)), INTERNAL)
+    problem_type = next(
+        (problem_type for class_, problem_type in PROBLEM_TYPES if isinstance(error, class_)),
+        INTERNAL,
+    )
     faults = _faults(error.errors(), known) if isinstance(error, RequestValidationError) else ()
-    _log(kind, error)
+    _log(problem_type, error)
     told = Problem(
-        type=f"urn:curfew:problem:{kind.name}",
-        title=kind.title,
-        status=kind.status,
-        detail=kind.detail or _counted(faults) or discreet(str(error)),
+        type=f"urn:curfew:problem:{problem_type.name}",
+        title=problem_type.title,
+        status=problem_type.status,
+        detail=problem_type.detail or _counted(faults) or redact(str(error)),
         request_id=request_id,
         errors=faults,
     )
     return Response(
-        status_code=kind.status,
+        status_code=problem_type.status,
         content_type=PROBLEM_JSON,
-        headers=_headers(kind, error),
+        headers=_headers(problem_type, error),
         body=json.dumps(told.model_dump(mode="json", exclude_defaults=True)),
     )
 
 
 def _faults(faults: Sequence[Mapping[str, Any]], known: Collection[str]) -> tuple[Fault, ...]:
     return tuple(
-        Fault(where=".".join(map(str, path)), problem=words) for path, words in said(faults, known)
+        Fault(where=".".join(map(str, path)), problem=words)
+        for path, words in describe_errors(faults, known)
     )
 
 
@@ -138,19 +144,19 @@ def _counted(faults: Sequence[Fault]) -> str:
     return f"{first}; and {more} more" if more else first
 
 
-def _headers(kind: Kind, error: Exception) -> dict[str, str | list[str]]:
+def _headers(problem_type: ProblemType, error: Exception) -> dict[str, str | list[str]]:
     if isinstance(error, ConflictError):
         return {"Retry-After": str(error.retry_after)} if error.retry_after else {}
-    if kind.status is HTTPStatus.SERVICE_UNAVAILABLE:
-        return {"Retry-After": str(AGAIN)}
+    if problem_type.status is HTTPStatus.SERVICE_UNAVAILABLE:
+        return {"Retry-After": str(RETRY_AFTER)}
     return {}
 
 
-def _log(kind: Kind, error: Exception) -> None:
+def _log(problem_type: ProblemType, error: Exception) -> None:
     """A fault of ours with its trace, trouble elsewhere as an error, what was asked wrongly as news."""
-    if kind is INTERNAL:
+    if problem_type is INTERNAL:
         logger.error("unexpected error", exc_info=error)
-    elif kind.status.is_server_error:
-        logger.error(f"{kind.name}: {error}")
+    elif problem_type.status.is_server_error:
+        logger.error(f"{problem_type.name}: {error}")
     else:
-        logger.info(f"refused: {kind.name}", extra={"status": int(kind.status)})
+        logger.info(f"refused: {problem_type.name}", extra={"status": int(problem_type.status)})

@@ -19,12 +19,12 @@ FAULT = re.compile(r"unexpected \w+: .*? at \S+\.py:[0-9]+", re.ASCII | re.DOTAL
 ENCODED = re.compile(r"\s*Encoded authorization failure message:?\s*\S*", re.ASCII | re.IGNORECASE)
 
 
-def discreet(text: str) -> str:
+def redact(text: str) -> str:
     """A text for whoever asks: without places in the code, and without what only the account's own people decode."""
     return ENCODED.sub("", FAULT.sub("an unexpected error, which the log has", text))
 
 
-Words = Annotated[str, AfterValidator(discreet)]
+Words = Annotated[str, AfterValidator(redact)]
 After = Annotated[str, Field(description="Ask for the next page with this; empty on the last one.")]
 type State = Literal[
     "pending", "running", "stopping", "stopped", "shutting-down", "terminated", "unknown"

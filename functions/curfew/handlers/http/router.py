@@ -79,7 +79,7 @@ After = Annotated[str, Field(max_length=4096)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RequestContext:
     """One request: the application that it is put to, who asks, since when, and when the function is cut off."""
 
     app: App
@@ -89,7 +89,7 @@ class Asked:
 
     def within(self, seconds: int) -> datetime:
         """When to put the rest off, where there is a queue; where there is none, it is done as far as time goes."""
-        return self.at + timedelta(seconds=seconds) if self.app.defer else self.cut_off
+        return self.at + timedelta(seconds=seconds) if self.app.enqueue else self.cut_off
 
 
 def routes() -> Router:
@@ -102,9 +102,9 @@ def example(summary: str, **body: Any) -> Example:
     return Example(summary=summary, value=body)
 
 
-def asked(router: BaseRouter) -> Asked:
+def request_context(router: BaseRouter) -> RequestContext:
     """The request that is being answered."""
-    return cast("Asked", router.context["asked"])
+    return cast("RequestContext", router.context["request_context"])
 
 
 def json_answer(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ...core.access import only_administrator
 from ...core.errors import RequestError
-from ...ledger.records import PlanRecord, PlanStep
+from ...ledger.records import PlanStep, StoredPlan
 from ...orchestration import jobs
 from ...reporting.telemetry import logger, publish
 from ...schemas.messages import SweepRequest
@@ -18,7 +18,16 @@ from ...sweep.run_state import SHELF_LIFE
 from . import pagination
 from .request_bodies import PlanBody
 from .responses import PlanAnswer
-from .router import After, Asked, Limit, answers, asked, example, json_answer, routes
+from .router import (
+    After,
+    Limit,
+    RequestContext,
+    answers,
+    example,
+    json_answer,
+    request_context,
+    routes,
+)
 from .verdicts import row_of, summary_of
 
 router = routes()
@@ -48,33 +57,33 @@ def plan_sweep(
     body: Annotated[PlanBody, Body(description="The policy, and where.", openapi_examples=PLANS)],
 ) -> Response[PlanAnswer]:
     """A new plan."""
-    ask = asked(router)
-    app = ask.app
+    context = request_context(router)
+    app = context.app
     if body.cloud:
-        where = app.looking(body.region or "", body.cloud).target
+        where = app.provider_for_query(body.region or "", body.cloud).target
         swept = app.sweeps(SweepRequest(policy=body.policy, accounts=(body.cloud,)))
         (sweep,) = (one for one in swept if one.provider.target == where)
     else:
-        region = body.region or _only_region(ask, body.policy)
+        region = body.region or _only_region(context, body.policy)
         (sweep,) = app.sweeps(SweepRequest.parse({"policy": body.policy, "regions": [region]}))
-    record = PlanRecord(
+    record = StoredPlan(
         id=app.new_id(),
         policy=body.policy,
         policy_version=app.policies.version,
         target=sweep.provider.target,
-        asked_by=ask.caller.id,
-        made_at=ask.at,
-        expires_at=ask.at + SHELF_LIFE,
+        asked_by=context.caller.id,
+        made_at=context.at,
+        expires_at=context.at + SHELF_LIFE,
     )
     app.ledger.plans.open(record)
-    made = jobs.make_plan(app, record, deadline=ask.within(IN_TIME))
+    made = jobs.make_plan(app, record, deadline=context.within(IN_TIME))
     logger.info(
         f"the plan {made.id} is {made.step}",
         extra={"sweep_id": made.id, "policy": made.policy},
     )
     going_on = made.step is PlanStep.PLANNING
     status = HTTPStatus.ACCEPTED if going_on else HTTPStatus.CREATED
-    return json_answer(_told(ask, made), status, location=f"/sweeps/{made.id}")
+    return json_answer(_plan_response(context, made), status, location=f"/sweeps/{made.id}")
 
 
 @router.get(
@@ -92,9 +101,9 @@ def show_sweep(
     after: Annotated[After, Query(description="Where the page before ended.")] = "",
 ) -> Response[PlanAnswer]:
     """One plan."""
-    ask = asked(router)
-    record = stored_plans.found(id, plans=ask.app.ledger.plans)
-    return json_answer(_told(ask, record, limit=limit, after=after))
+    context = request_context(router)
+    record = stored_plans.get_plan(id, plans=context.app.ledger.plans)
+    return json_answer(_plan_response(context, record, limit=limit, after=after))
 
 
 @router.post(
@@ -117,19 +126,21 @@ def apply_sweep(
     id: PlanId,  # noqa: A002  as the path has it
 ) -> Response[PlanAnswer]:
     """The plan, carried out."""
-    ask = asked(router)
-    only_administrator(ask.caller)
-    record = stored_plans.found(id, plans=ask.app.ledger.plans)
-    applied, report = jobs.apply_plan(ask.app, record, caller=ask.caller, deadline=ask.cut_off)
+    context = request_context(router)
+    only_administrator(context.caller)
+    record = stored_plans.get_plan(id, plans=context.app.ledger.plans)
+    applied, report = jobs.apply_plan(
+        context.app, record, caller=context.caller, deadline=context.cut_off
+    )
     if report is None:
-        answer = _told(ask, applied)
+        answer = _plan_response(context, applied)
         return json_answer(answer, HTTPStatus.ACCEPTED, location=f"/sweeps/{id}")
     publish(report)
-    return json_answer(_told(ask, applied))
+    return json_answer(_plan_response(context, applied))
 
 
-def _only_region(ask: Asked, policy: str) -> str:
-    regions = ask.app.policies.policy(policy).selector.regions or (ask.app.settings.region,)
+def _only_region(context: RequestContext, policy: str) -> str:
+    regions = context.app.policies.policy(policy).selector.regions or (context.app.settings.region,)
     if len(regions) > 1:
         raise RequestError(
             f'region is missing: the policy "{policy}" is for {", ".join(regions)}, and a plan for one of them'
@@ -137,9 +148,11 @@ def _only_region(ask: Asked, policy: str) -> str:
     return regions[0]
 
 
-def _told(ask: Asked, record: PlanRecord, *, limit: int = PAGE, after: str = "") -> PlanAnswer:
+def _plan_response(
+    context: RequestContext, record: StoredPlan, *, limit: int = PAGE, after: str = ""
+) -> PlanAnswer:
     listing = ["sweeps", record.id]
-    page = ask.app.ledger.plans.verdicts(
+    page = context.app.ledger.plans.verdicts(
         record, limit=limit, after=pagination.opened(listing, after)
     )
     return PlanAnswer(

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from ...core.launch import Answer, Attempt, Order
+from ...core.launch import Attempt, AttemptResult, LaunchSpec
 from ...core.lease import Fleet, Member, Step
 from ...core.target import Target
 from .items import Item, expiry, instant, key, number, text
 
 FLEETS = "fleet"
-ORDER = "order"
+LAUNCH_SPEC = "order"
 ATTEMPT = "attempt#"
 INSTANCE = "instance#"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -100,20 +100,20 @@ def locked_at(item: Item) -> datetime | None:
     return instant(item["locked_at"]) if "locked_at" in item else None
 
 
-def of_order(order: Order) -> Item:
+def of_launch_spec(spec: LaunchSpec) -> Item:
     """Return the item of a frozen launch spec."""
-    content = json.dumps(asdict(order), sort_keys=True, ensure_ascii=False)
-    return {**key(launch(order.operation), ORDER), "order": text(content)}
+    content = json.dumps(asdict(spec), sort_keys=True, ensure_ascii=False)
+    return {**key(launch(spec.operation), LAUNCH_SPEC), "order": text(content)}
 
 
-def order_of(item: Item) -> Order:
+def launch_spec_of(item: Item) -> LaunchSpec:
     """Return the frozen launch spec of an item."""
     content = json.loads(item["order"]["S"])
     lists: dict[str, Any] = {
         name: tuple(content.pop(name)) for name in ("instance_types", "subnets", "security_groups")
     }
     lists["networks"] = tuple(content.pop("networks", ()))  # older specs are for EC2
-    return Order(target=Target(**content.pop("target")), **lists, **content)
+    return LaunchSpec(target=Target(**content.pop("target")), **lists, **content)
 
 
 def of_key(scope: str, body: str, fleet: Fleet) -> Item:
@@ -139,15 +139,15 @@ def of_attempt(operation: str, attempt: Attempt, worker: str) -> Item:
         "number": number(attempt.number),
         "pool": number(attempt.pool),
         "count": number(attempt.count),
-        **of_answer(attempt),
+        **of_result(attempt),
         "worker": text(worker),
     }
 
 
-def of_answer(attempt: Attempt) -> dict[str, Any]:
+def of_result(attempt: Attempt) -> dict[str, Any]:
     """Return the attributes of an attempt's result."""
     return {
-        "answer": text(attempt.answer),
+        "answer": text(attempt.result),
         "launched": number(attempt.launched),
         "problem": text(attempt.problem),
     }
@@ -159,7 +159,7 @@ def attempt_of(item: Item) -> Attempt:
         number=int(item["number"]["N"]),
         pool=int(item["pool"]["N"]),
         count=int(item["count"]["N"]),
-        answer=Answer(item["answer"]["S"]),
+        result=AttemptResult(item["answer"]["S"]),
         launched=int(item["launched"]["N"]),
         problem=item["problem"]["S"],
     )

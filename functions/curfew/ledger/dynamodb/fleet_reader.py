@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from ...core.launch import Attempt, Order
+from ...core.launch import Attempt, LaunchSpec
 from ...core.lease import Fleet, Lease, Member, Step
 from ...core.target import Target
 from .. import rules
@@ -26,7 +26,7 @@ class FleetRecords:
         item = self._table.get(f"key#{key.scope}", "key")
         if item is None:
             return None
-        with self._table.speaking():
+        with self._table.translate_errors():
             body, name = item["body"]["S"], item["fleet"]["S"]
             operation = item["operation"]["S"]
         if body != key.body:
@@ -38,7 +38,7 @@ class FleetRecords:
 
     def get(self, name: str) -> Fleet | None:
         item = self._table.get(items.FLEETS, name)
-        with self._table.speaking():
+        with self._table.translate_errors():
             return None if item is None else items.fleet_of(item)
 
     def page(self, *, limit: int, after: str = "", ended: bool = False) -> Page[Fleet]:
@@ -46,7 +46,7 @@ class FleetRecords:
         found = self._table.query(
             items.FLEETS, after=after, where="" if ended else NOT_ENDED, page=limit + 1
         )
-        with self._table.speaking():
+        with self._table.translate_errors():
             fleets = [items.fleet_of(item) for item in islice(found, limit + 1)]
         return rules.cut(fleets, limit, lambda fleet: fleet.name)
 
@@ -54,31 +54,31 @@ class FleetRecords:
         found = self._table.query(
             items.FLEETS, where="#step = :launching", launching=text(Step.LAUNCHING)
         )
-        with self._table.speaking():
+        with self._table.translate_errors():
             yield from map(items.fleet_of, found)
 
-    def order(self, operation: str) -> Order:
-        item = self._table.get(items.launch(operation), items.ORDER)
+    def launch_spec(self, operation: str) -> LaunchSpec:
+        item = self._table.get(items.launch(operation), items.LAUNCH_SPEC)
         if item is None:
-            raise rules.no_order(operation)
-        with self._table.speaking():
-            return items.order_of(item)
+            raise rules.no_launch_spec(operation)
+        with self._table.translate_errors():
+            return items.launch_spec_of(item)
 
     def attempts(self, operation: str) -> tuple[Attempt, ...]:
         found = self._table.query(items.launch(operation), prefix=items.ATTEMPT)
-        with self._table.speaking():
+        with self._table.translate_errors():
             return tuple(sorted(map(items.attempt_of, found), key=lambda a: a.number))
 
     def members(self, operation: str) -> tuple[Member, ...]:
         found = self._table.query(items.launch(operation), prefix=items.INSTANCE)
-        with self._table.speaking():
+        with self._table.translate_errors():
             return tuple(map(items.member_of, found))
 
     def leases(self, target: Target, ids: Sequence[str]) -> Mapping[str, Lease]:
         """An instance has no lease if its fleet's name now belongs to another launch."""
         homes = self.homes(target, ids)
         places = [place(items.FLEETS, name) for name in dict.fromkeys(n for n, _ in homes.values())]
-        with self._table.speaking():
+        with self._table.translate_errors():
             found = map(items.fleet_of, self._table.get_many(places))
             fleets = {fleet.name: fleet for fleet in found}
             return {
@@ -90,7 +90,7 @@ class FleetRecords:
     def homes(self, target: Target, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
         """Return the fleet's name and the launch id of each instance that has one."""
         places = [items.home(target, id_) for id_ in dict.fromkeys(ids)]
-        with self._table.speaking():
+        with self._table.translate_errors():
             return {
                 item["sk"]["S"]: (item["fleet"]["S"], item["operation"]["S"])
                 for item in self._table.get_many(places)

@@ -18,7 +18,7 @@ from itertools import batched
 from typing import Any
 from uuid import uuid4
 
-from ...core.launch import Answer, Attempt, Order
+from ...core.launch import Attempt, AttemptResult, LaunchSpec
 from ...core.lease import CLAIM, Fleet, Step
 from ...core.target import Target
 from .. import rules
@@ -28,7 +28,7 @@ from .fleet_reader import NOT_ENDED, FleetRecords
 from .items import Item, key, text
 from .table import NEW, check, put, update
 
-BIRTHS_PER_WRITE = 50  # TransactWriteItems takes 100 items; each instance needs two
+MEMBERS_PER_WRITE = 50  # TransactWriteItems takes 100 items; each instance needs two
 SAME = "#operation = :operation"
 UNCLAIMED = "(attribute_not_exists(#claimed_at_epoch) OR #claimed_at_epoch < :claims_run_from)"
 LOCK = ("locked_by", "locked_at", "locked_until", "locked_until_epoch")
@@ -38,12 +38,12 @@ HELD = "#locked_by = :worker AND #locked_until_epoch > :now"
 class DynamoFleets(FleetRecords):
     """Implements ``Fleets``. Each worker must have a name of its own, which identifies its attempts."""
 
-    def open(self, fleet: Fleet, order: Order, key: Key) -> Fleet:
+    def open(self, fleet: Fleet, spec: LaunchSpec, key: Key) -> Fleet:
         """Write fleet, launch spec and key in one transaction; a second caller finds the key of the first."""
         refused = self._table.transact(
             [
                 put(items.of_fleet(fleet), when=f"{NEW} OR attribute_exists(#ended_at)"),
-                put(items.of_order(order), when=NEW),
+                put(items.of_launch_spec(spec), when=NEW),
                 put(items.of_key(key.scope, key.body, fleet), when=NEW),
             ]
         )
@@ -73,7 +73,7 @@ class DynamoFleets(FleetRecords):
             now=items.seconds(now),
         )
 
-    def attempt(self, fleet: Fleet, worker: str, attempt: Attempt, *, now: datetime) -> bool:
+    def begin_attempt(self, fleet: Fleet, worker: str, attempt: Attempt, *, now: datetime) -> bool:
         """Check the fleet and write the attempt in one transaction."""
         refused = self._table.transact(
             [
@@ -95,7 +95,7 @@ class DynamoFleets(FleetRecords):
 
     def record(self, fleet: Fleet, instance_ids: Sequence[str], *, now: datetime) -> None:
         """Write each instance and its reference to the fleet, both or neither."""
-        for batch in batched(dict.fromkeys(instance_ids), BIRTHS_PER_WRITE, strict=False):
+        for batch in batched(dict.fromkeys(instance_ids), MEMBERS_PER_WRITE, strict=False):
             writes = [
                 write
                 for id_ in batch
@@ -114,15 +114,15 @@ class DynamoFleets(FleetRecords):
                 )
             ]
             if self._table.transact(writes) is not None:
-                raise rules.born_elsewhere(fleet.operation)
+                raise rules.launched_elsewhere(fleet.operation)
 
-    def settle(self, fleet: Fleet, attempt: Attempt) -> None:
+    def finish_attempt(self, fleet: Fleet, attempt: Attempt) -> None:
         refused = self._table.write(
             update(
                 key(items.launch(fleet.operation), items.attempt_place(attempt.number)),
-                items.of_answer(attempt),
+                items.of_result(attempt),
                 when="#answer = :open",
-                open=text(Answer.OPEN),
+                open=text(AttemptResult.OPEN),
             )
         )
         if refused == {}:
@@ -222,7 +222,7 @@ class DynamoFleets(FleetRecords):
             return {}
         item = self._table.get(items.FLEETS, fleet.name) or {}
         members = self.members(fleet.operation)
-        with self._table.speaking():
+        with self._table.translate_errors():
             at = rules.over(step, members, empty=items.locked_at(item))
         return {"ended_at": text(at)} if at else {}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...core.audit import Draft, Entry, EntryKind
 from ...core.target import Target
-from ..records import Round, Watermark
+from ..records import ScheduleRun, Watermark
 
 type Item = Mapping[str, Any]
 
@@ -106,24 +106,24 @@ def of_watermark(watermark: Watermark) -> Item:
     }
 
 
-def round_of(schedule: str, item: Item) -> Round:
+def schedule_run_of(schedule: str, item: Item) -> ScheduleRun:
     """Return the schedule run of an item."""
-    return Round(
+    return ScheduleRun(
         schedule=schedule,
         window=instant(item["window"]),
         begun_at=instant(item["begun_at"]),
         tries=int(item["tries"]["N"]),
-        mark=item["mark"]["S"],
+        run_id=item["mark"]["S"],
     )
 
 
-def of_round(round_: Round) -> Item:
+def of_schedule_run(run: ScheduleRun) -> Item:
     """Return a schedule run's attributes, without the key."""
     return {
-        "window": text(round_.window),
-        "begun_at": text(round_.begun_at),
-        "tries": number(round_.tries),
-        "mark": text(round_.mark),
+        "window": text(run.window),
+        "begun_at": text(run.begun_at),
+        "tries": number(run.tries),
+        "mark": text(run.run_id),
     }
 
 

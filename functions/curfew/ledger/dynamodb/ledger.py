@@ -23,10 +23,10 @@ from datetime import date, datetime
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from ...core.audit import GENESIS, Draft, Entry, link, unsettled
+from ...core.audit import GENESIS, Draft, Entry, link, open_intents
 from ...core.errors import LedgerError
 from ...core.target import Target
-from ..records import Pause, Round, Watermark
+from ..records import Pause, ScheduleRun, Watermark
 from . import items
 from .fleets import DynamoFleets
 from .plans import DynamoPlans
@@ -57,7 +57,7 @@ class DynamoLedger:
         item = self._table.get("pause", "pause")
         if item is None or item.get("on") == {"BOOL": False}:
             return None
-        with self._table.speaking():
+        with self._table.translate_errors():
             return Pause(
                 since=items.instant(item["since"]), by=item["by"]["S"], reason=item["reason"]["S"]
             )
@@ -75,7 +75,9 @@ class DynamoLedger:
         """End the pause; the item is kept, so that the role needs no right to delete."""
         self._table.write(put({**items.key("pause", "pause"), "on": {"BOOL": False}}))
 
-    def witness(self, target: Target, ids: Sequence[str], now: datetime) -> Mapping[str, datetime]:
+    def record_first_seen(
+        self, target: Target, ids: Sequence[str], now: datetime
+    ) -> Mapping[str, datetime]:
         """Read the recorded times and record the missing ones; of two writers, the first one's time counts."""
         seen = self._seen(target, ids)
         for id_ in dict.fromkeys(ids):
@@ -106,17 +108,17 @@ class DynamoLedger:
         found = self._table.query(
             f"audit#{target}", between=(items.entry_place(after + 1), items.LAST)
         )
-        with self._table.speaking():
+        with self._table.translate_errors():
             yield from map(items.entry_of, found)
 
     def open_intents(self, target: Target) -> tuple[Entry, ...]:
         """Read from the first intent that was open at the last call, and record up to where all have outcomes."""
         audit = f"audit#{target}"
         mark = self._table.get(audit, "settled")
-        with self._table.speaking():
+        with self._table.translate_errors():
             settled = 0 if mark is None else int(mark["number"]["N"])
         recent = tuple(self.entries(target, after=settled))
-        still_open = unsettled(recent)
+        still_open = open_intents(recent)
         if recent:
             now_settled = still_open[0].number - 1 if still_open else recent[-1].number
             if now_settled > settled:
@@ -130,7 +132,7 @@ class DynamoLedger:
         item = self._table.get(f"watermark#{target}", items.watermark_place(policy, schedule))
         if item is None:
             return None
-        with self._table.speaking():
+        with self._table.translate_errors():
             return items.watermark_of(item)
 
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
@@ -147,30 +149,30 @@ class DynamoLedger:
             when = "attribute_not_exists(#pk) OR #window <= :at"
             self._table.write(put(done, when=when, at=done["window"]))
 
-    def round(self, schedule: str) -> Round | None:
+    def schedule_run(self, schedule: str) -> ScheduleRun | None:
         """Return the last run of a schedule, or None."""
         item = self._table.get(f"schedule#{schedule}", "round")
         if item is None:
             return None
-        with self._table.speaking():
-            return items.round_of(schedule, item)
+        with self._table.translate_errors():
+            return items.schedule_run_of(schedule, item)
 
-    def begin(self, round_: Round, *, after: Round | None) -> bool:
+    def begin_schedule_run(self, run: ScheduleRun, *, after: ScheduleRun | None) -> bool:
         """Begin a run of a schedule. An equal item in the table means that the answer of the first try was lost."""
-        item = {**items.key(f"schedule#{round_.schedule}", "round"), **items.of_round(round_)}
+        item = {**items.key(f"schedule#{run.schedule}", "round"), **items.of_schedule_run(run)}
         if after is None:
             there = self._table.write(put(item, when=NEW))
         else:
             when = (
                 "#window = :window AND #begun_at = :begun_at AND #tries = :tries AND #mark = :mark"
             )
-            there = self._table.write(put(item, when=when, **items.of_round(after)))
+            there = self._table.write(put(item, when=when, **items.of_schedule_run(after)))
         return there is None or there == item
 
-    def covered(self, schedule: str, window: datetime) -> frozenset[Target]:
+    def completed_targets(self, schedule: str, window: datetime) -> frozenset[Target]:
         """Return the targets that have completed the window, or a later one, by one query."""
         found = self._table.query(f"schedule#{schedule}", prefix=items.DONE)
-        with self._table.speaking():
+        with self._table.translate_errors():
             return frozenset(
                 items.target_of(item["sk"]["S"].removeprefix(items.DONE))
                 for item in found
@@ -179,7 +181,7 @@ class DynamoLedger:
 
     def _seen(self, target: Target, ids: Sequence[str]) -> dict[str, datetime]:
         keys = [items.key(f"seen#{target}", id_) for id_ in dict.fromkeys(ids)]
-        with self._table.speaking():
+        with self._table.translate_errors():
             return {
                 item["sk"]["S"]: items.instant(item["first_seen_at"])
                 for item in self._table.get_many(keys)
@@ -188,14 +190,14 @@ class DynamoLedger:
     def _first_seen(self, target: Target, id_: str, now: datetime) -> datetime:
         seen = {**items.key(f"seen#{target}", id_), "first_seen_at": items.text(now)}
         there = self._table.write(put(seen, when=NEW))
-        with self._table.speaking():
+        with self._table.translate_errors():
             return now if there is None else items.instant(there["first_seen_at"])
 
     def _append(self, target: Target, drafts: Sequence[Draft]) -> None:
         audit = f"audit#{target}"
         for attempt in range(TRIES):
             head = self._table.get(audit, "head")
-            with self._table.speaking():
+            with self._table.translate_errors():
                 number = int(head["number"]["N"]) if head else 0
                 previous = head["hash"]["S"] if head else GENESIS
             entries: list[Entry] = []

@@ -10,7 +10,7 @@ from ...core.lease import Lease
 from ...core.plan import Action, Kept
 from ...core.report import Outcome, Result
 from ...core.target import Target
-from ..records import PlanRecord, PlanStep, Verdict
+from ..records import PlanStep, StoredPlan, Verdict
 from .fleet_items import of_target, target_of
 from .items import Item, instant, key, number, text
 
@@ -24,7 +24,7 @@ def plan(id_: str) -> str:
     return f"plan#{id_}"
 
 
-def of_record(record: PlanRecord) -> Item:
+def of_record(record: StoredPlan) -> Item:
     """Return the item of a plan, without its verdicts."""
     return {
         **key(plan(record.id), RECORD),
@@ -43,9 +43,9 @@ def of_record(record: PlanRecord) -> Item:
     }
 
 
-def record_of(item: Item) -> PlanRecord:
+def record_of(item: Item) -> StoredPlan:
     """Return the plan of an item, without its verdicts."""
-    return PlanRecord(
+    return StoredPlan(
         id=item["id"]["S"],
         policy=item["policy"]["S"],
         policy_version=item["policy_version"]["S"],
@@ -60,7 +60,7 @@ def record_of(item: Item) -> PlanRecord:
     )
 
 
-def of_verdict(record: PlanRecord, verdict: Verdict) -> Item:
+def of_verdict(record: StoredPlan, verdict: Verdict) -> Item:
     """Return the item of a verdict."""
     judged, outcome = verdict.judged, verdict.outcome
     return {
@@ -88,7 +88,7 @@ def verdict_of(item: Item) -> Verdict:
     return Verdict(judged=action, outcome=Outcome(action=action, result=result, detail=detail))
 
 
-def _expiry(record: PlanRecord) -> dict[str, str]:
+def _expiry(record: StoredPlan) -> dict[str, str]:
     return number(int((record.made_at + RETENTION).timestamp()))
 
 
@@ -100,7 +100,7 @@ def _instance_of(content: dict[str, Any]) -> Instance:
     lease = content.pop("lease")
     instants: dict[str, Any] = {
         name: datetime.fromisoformat(at) if (at := content.pop(name)) else None
-        for name in ("launched_at", "first_seen_at")
+        for name in ("started_at", "first_seen_at")
     }
     return Instance(
         target=Target(**content.pop("target")),

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from ...core.report import Report
 from .. import rules
-from ..records import Page, PlanRecord, PlanStep, Verdict
+from ..records import Page, PlanStep, StoredPlan, Verdict
 from . import plan_items as items
 from .items import key, text
 from .table import NEW, Table, Write, check, put, update
@@ -30,16 +30,16 @@ class DynamoPlans:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def open(self, record: PlanRecord) -> None:
+    def open(self, record: StoredPlan) -> None:
         """Never replaces a record."""
         self._table.write(put(items.of_record(record), when=NEW))
 
-    def get(self, id_: str) -> PlanRecord | None:
+    def get(self, id_: str) -> StoredPlan | None:
         item = self._table.get(items.plan(id_), items.RECORD)
-        with self._table.speaking():
+        with self._table.translate_errors():
             return None if item is None else items.record_of(item)
 
-    def save(self, record: PlanRecord, report: Report) -> None:
+    def save(self, record: StoredPlan, report: Report) -> None:
         """Writes nothing if the plan is no longer being planned: another worker has already made it."""
         planning = text(PlanStep.PLANNING)
         guard = check(
@@ -48,18 +48,18 @@ class DynamoPlans:
         if self._write(record, rules.verdicts(report), beside=[guard]):
             self._table.write(put(items.of_record(record), when=STILL_PLANNING, planning=planning))
 
-    def verdicts(self, record: PlanRecord, *, limit: int, after: str = "") -> Page[Verdict]:
+    def verdicts(self, record: StoredPlan, *, limit: int, after: str = "") -> Page[Verdict]:
         found = self._table.query(
             items.plan(record.id),
             prefix=items.VERDICT,
             after=f"{items.VERDICT}{after}" if after else "",
             page=limit + 1,
         )
-        with self._table.speaking():
+        with self._table.translate_errors():
             verdicts = [items.verdict_of(item) for item in islice(found, limit + 1)]
         return rules.cut(verdicts, limit, lambda verdict: verdict.judged.instance.id)
 
-    def begin(self, record: PlanRecord, by: str) -> bool:
+    def begin(self, record: StoredPlan, by: str) -> bool:
         """A mark identifies this call if its answer is lost: a second call of the same caller returns False."""
         mark = {"begun": text(uuid4().hex)}
         refused = self._table.write(
@@ -72,12 +72,12 @@ class DynamoPlans:
         )
         return refused is None or mark.items() <= refused.items()
 
-    def finish(self, record: PlanRecord, report: Report) -> None:
+    def finish(self, record: StoredPlan, report: Report) -> None:
         self._write(record, rules.outcomes(report), beside=[])
         self._table.write(put(items.of_record(record)))
 
     def _write(
-        self, record: PlanRecord, verdicts: Iterable[Verdict], *, beside: Sequence[Write]
+        self, record: StoredPlan, verdicts: Iterable[Verdict], *, beside: Sequence[Write]
     ) -> bool:
         for batch in batched(verdicts, VERDICTS_PER_WRITE, strict=False):
             writes = [put(items.of_verdict(record, verdict)) for verdict in batch]

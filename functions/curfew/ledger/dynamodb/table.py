@@ -85,7 +85,7 @@ class Table:
 
     def get(self, pk: str, sk: str) -> Item | None:
         """Return one item, or None. Raises LedgerError."""
-        with self.speaking():
+        with self.translate_errors():
             answer = self._client.get_item(
                 TableName=self._name, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
             )
@@ -94,7 +94,7 @@ class Table:
     def get_many(self, keys: Sequence[Item]) -> Iterator[Item]:
         """Yield the items that exist, in no order. The keys must differ. Raises LedgerError."""
         for batch in batched(keys, KEYS_PER_READ, strict=False):
-            with self.speaking():
+            with self.translate_errors():
                 yield from self._read_all(batch)
 
     def query(
@@ -130,7 +130,7 @@ class Table:
         if page:
             request["Limit"] = page
         start: Any = {"pk": {"S": pk}, "sk": {"S": after}} if after else None
-        with self.speaking():
+        with self.translate_errors():
             while True:
                 answer = self._client.query(
                     **request, **({"ExclusiveStartKey": start} if start else {})
@@ -145,7 +145,7 @@ class Table:
         call: Any = self._client.put_item if write.kind == "Put" else self._client.update_item
         errors = self._client.exceptions
         for attempt in range(TRIES):
-            with self.speaking():
+            with self.translate_errors():
                 try:
                     call(TableName=self._name, **write.request)
                 except errors.ConditionalCheckFailedException as refused:
@@ -167,7 +167,7 @@ class Table:
             {write.kind: {"TableName": self._name, **write.request}} for write in writes
         ]
         for attempt in range(TRIES):
-            with self.speaking():
+            with self.translate_errors():
                 try:
                     self._client.transact_write_items(TransactItems=transaction)
                 except self._client.exceptions.TransactionCanceledException as cancelled:
@@ -184,7 +184,7 @@ class Table:
         raise self._busy("written")
 
     @contextmanager
-    def speaking(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Turn any error inside, of the table or of an unreadable item, into a LedgerError that names the table."""
         try:
             yield

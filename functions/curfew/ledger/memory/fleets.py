@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import RLock
 
-from ...core.launch import Answer, Attempt, Order
+from ...core.launch import Attempt, AttemptResult, LaunchSpec
 from ...core.lease import Fleet, Lease, Member, Step
 from ...core.target import Target
 from .. import rules
 from ..records import Key, Page
-from .synchronized import alone
+from .synchronized import synchronized
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +25,9 @@ class MemoryFleets:
     """Keeps every fleet until the process ends."""
 
     def __init__(self) -> None:
-        self.alone = RLock()
+        self.mutex = RLock()
         self._fleets: dict[str, Fleet] = {}
-        self._orders: dict[str, Order] = {}
+        self._launch_specs: dict[str, LaunchSpec] = {}
         self._keys: dict[str, tuple[str, Fleet]] = {}
         self._locks: dict[str, _Lock] = {}
         self._advanced: dict[str, tuple[str, Step, str]] = {}
@@ -35,17 +35,17 @@ class MemoryFleets:
         self._members: dict[str, dict[str, Member]] = defaultdict(dict)
         self._homes: dict[tuple[Target, str], tuple[str, str]] = {}
 
-    @alone
-    def open(self, fleet: Fleet, order: Order, key: Key) -> Fleet:
+    @synchronized
+    def open(self, fleet: Fleet, spec: LaunchSpec, key: Key) -> Fleet:
         if existing := self.recall(key):
             return existing
         holder = self._fleets.get(fleet.name)
         if holder and holder.ended_at is None:
             raise rules.taken(fleet.name)
-        if order.operation in self._orders:
+        if spec.operation in self._launch_specs:
             raise rules.written_already(fleet.operation)
         self._fleets[fleet.name] = fleet
-        self._orders[order.operation] = order
+        self._launch_specs[spec.operation] = spec
         self._keys[key.scope] = (key.body, fleet)
         return fleet
 
@@ -74,10 +74,10 @@ class MemoryFleets:
     def unfinished(self) -> Iterator[Fleet]:
         yield from [fleet for _, fleet in sorted(self._fleets.items()) if not fleet.step.finished]
 
-    def order(self, operation: str) -> Order:
-        if operation not in self._orders:
-            raise rules.no_order(operation)
-        return self._orders[operation]
+    def launch_spec(self, operation: str) -> LaunchSpec:
+        if operation not in self._launch_specs:
+            raise rules.no_launch_spec(operation)
+        return self._launch_specs[operation]
 
     def attempts(self, operation: str) -> tuple[Attempt, ...]:
         attempts = self._attempts[operation]
@@ -87,7 +87,7 @@ class MemoryFleets:
         members = self._members[operation]
         return tuple(members[id_] for id_ in sorted(members))
 
-    @alone
+    @synchronized
     def lock(self, fleet: Fleet, worker: str, *, now: datetime, until: datetime) -> bool:
         there = self._present(fleet.name, fleet.operation)
         lock = self._locks.get(fleet.operation)
@@ -98,8 +98,8 @@ class MemoryFleets:
         self._locks[fleet.operation] = _Lock(worker=worker, taken_at=now, until=until)
         return True
 
-    @alone
-    def attempt(self, fleet: Fleet, worker: str, attempt: Attempt, *, now: datetime) -> bool:
+    @synchronized
+    def begin_attempt(self, fleet: Fleet, worker: str, attempt: Attempt, *, now: datetime) -> bool:
         there = self._present(fleet.name, fleet.operation)
         lock = self._locks.get(fleet.operation)
         held = lock is not None and lock.worker == worker and now < lock.until
@@ -108,26 +108,26 @@ class MemoryFleets:
         attempts = self._attempts[fleet.operation]
         return attempts.setdefault(attempt.number, (worker, attempt)) == (worker, attempt)
 
-    @alone
+    @synchronized
     def record(self, fleet: Fleet, instance_ids: Sequence[str], *, now: datetime) -> None:
         home = (fleet.name, fleet.operation)
         for id_ in instance_ids:
             if self._homes.get((fleet.target, id_), home) != home:
-                raise rules.born_elsewhere(fleet.operation)
+                raise rules.launched_elsewhere(fleet.operation)
             self._homes[fleet.target, id_] = home
             self._members[fleet.operation].setdefault(id_, Member(instance_id=id_, born_at=now))
 
-    @alone
-    def settle(self, fleet: Fleet, attempt: Attempt) -> None:
+    @synchronized
+    def finish_attempt(self, fleet: Fleet, attempt: Attempt) -> None:
         attempts = self._attempts[fleet.operation]
         if attempt.number not in attempts:
             raise rules.no_attempt(fleet.operation, attempt.number)
         worker, there = attempts[attempt.number]
-        if there.answer is Answer.OPEN:
+        if there.result is AttemptResult.OPEN:
             finished = replace(attempt, pool=there.pool, count=there.count)
             attempts[attempt.number] = (worker, finished)
 
-    @alone
+    @synchronized
     def advance(self, fleet: Fleet, worker: str, step: Step, problem: str = "") -> bool:
         there = self._present(fleet.name, fleet.operation)
         lock = self._locks.get(fleet.operation)
@@ -140,7 +140,7 @@ class MemoryFleets:
         self._advanced[fleet.operation] = change
         return True
 
-    @alone
+    @synchronized
     def renew(self, fleet: Fleet, expires_at: datetime, *, now: datetime) -> bool:
         there = self._present(fleet.name, fleet.operation)
         if there is None or there.ended_at or there.claimed(now):
@@ -148,17 +148,17 @@ class MemoryFleets:
         self._fleets[fleet.name] = replace(there, expires_at=expires_at)
         return True
 
-    @alone
+    @synchronized
     def claim(self, fleet: str, operation: str, by: str, *, now: datetime, expired: bool) -> bool:
         there = self._present(fleet, operation)
         if there is None or (there.claimed(now) and there.claimed_by != by):
             return False
-        if there.lease.runs(now) if expired else there.ended_at:
+        if there.lease.is_active(now) if expired else there.ended_at:
             return False
         self._fleets[fleet] = replace(there, claimed_by=by, claimed_at=now)
         return True
 
-    @alone
+    @synchronized
     def hand_over(self, fleet: str, operation: str, by: str, to: str, *, now: datetime) -> bool:
         there = self._present(fleet, operation)
         if there is None or there.claimed_by != by or not there.claimed(now):
@@ -166,7 +166,7 @@ class MemoryFleets:
         self._fleets[fleet] = replace(there, claimed_by=to, claimed_at=now)
         return True
 
-    @alone
+    @synchronized
     def unclaim(self, fleet: str, operation: str, by: str) -> None:
         there = self._present(fleet, operation)
         if there and there.claimed_by == by:
@@ -176,7 +176,7 @@ class MemoryFleets:
         fleets = {id_: self._present(*home) for id_, home in self._of(target, ids).items()}
         return {id_: fleet.lease for id_, fleet in fleets.items() if fleet}
 
-    @alone
+    @synchronized
     def end(self, target: Target, ids: Sequence[str], *, now: datetime) -> None:
         for id_, (name, operation) in self._of(target, ids).items():
             members = self._members[operation]
@@ -186,7 +186,7 @@ class MemoryFleets:
                 at = rules.over(fleet.step, self.members(operation), empty=None)
                 self._fleets[name] = replace(fleet, ended_at=at)
 
-    @alone
+    @synchronized
     def close(self, fleet: Fleet, *, now: datetime) -> bool:
         there = self._present(fleet.name, fleet.operation)
         if there is None or not there.step.finished or self._members[fleet.operation]:

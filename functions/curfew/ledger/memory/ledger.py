@@ -5,26 +5,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from threading import RLock
 
-from ...core.audit import GENESIS, Draft, Entry, link, unsettled
+from ...core.audit import GENESIS, Draft, Entry, link, open_intents
 from ...core.target import Target
-from ..records import Pause, Round, Watermark
+from ..records import Pause, ScheduleRun, Watermark
 from .fleets import MemoryFleets
 from .plans import MemoryPlans
-from .synchronized import alone
+from .synchronized import synchronized
 
 
 class MemoryLedger:
     """Keeps everything until the process ends."""
 
     def __init__(self) -> None:
-        self.alone = RLock()
+        self.mutex = RLock()
         self.fleets = MemoryFleets()
         self.plans = MemoryPlans()
         self._pause: Pause | None = None
         self._seen: dict[tuple[Target, str], datetime] = {}
         self._spent: dict[tuple[str, str, date], int] = defaultdict(int)
         self._chains: dict[Target, list[Entry]] = defaultdict(list)
-        self._rounds: dict[str, Round] = {}
+        self._schedule_runs: dict[str, ScheduleRun] = {}
         self._watermarks: dict[tuple[Target, str, str], Watermark] = {}
 
     def paused(self) -> Pause | None:
@@ -39,12 +39,14 @@ class MemoryLedger:
         """End the pause."""
         self._pause = None
 
-    @alone
-    def witness(self, target: Target, ids: Sequence[str], now: datetime) -> Mapping[str, datetime]:
+    @synchronized
+    def record_first_seen(
+        self, target: Target, ids: Sequence[str], now: datetime
+    ) -> Mapping[str, datetime]:
         """Return when each instance was first seen."""
         return {id_: self._seen.setdefault((target, id_), now) for id_ in ids}
 
-    @alone
+    @synchronized
     def reserve(self, target: Target, day: date, count: int, limit: int) -> bool:
         """Reserve actions of the day's budget, all or none."""
         account = (target.provider, target.account, day)
@@ -53,7 +55,7 @@ class MemoryLedger:
         self._spent[account] += count
         return True
 
-    @alone
+    @synchronized
     def append(self, target: Target, drafts: Sequence[Draft]) -> None:
         """Append entries to the chain."""
         chain = self._chains[target]
@@ -67,21 +69,21 @@ class MemoryLedger:
 
     def open_intents(self, target: Target) -> tuple[Entry, ...]:
         """Return the intents without an outcome."""
-        return unsettled(self._chains[target])
+        return open_intents(self._chains[target])
 
-    def round(self, schedule: str) -> Round | None:
+    def schedule_run(self, schedule: str) -> ScheduleRun | None:
         """Return the last run of a schedule, or None."""
-        return self._rounds.get(schedule)
+        return self._schedule_runs.get(schedule)
 
-    @alone
-    def begin(self, round_: Round, *, after: Round | None) -> bool:
+    @synchronized
+    def begin_schedule_run(self, run: ScheduleRun, *, after: ScheduleRun | None) -> bool:
         """Begin a run of a schedule. False if another began first."""
-        if self._rounds.get(round_.schedule) != after:
+        if self._schedule_runs.get(run.schedule) != after:
             return False
-        self._rounds[round_.schedule] = round_
+        self._schedule_runs[run.schedule] = run
         return True
 
-    def covered(self, schedule: str, window: datetime) -> frozenset[Target]:
+    def completed_targets(self, schedule: str, window: datetime) -> frozenset[Target]:
         """Return the targets that have completed the window, or a later one."""
         return frozenset(
             target
@@ -93,7 +95,7 @@ class MemoryLedger:
         """Return the last complete sweep, or the last one of a schedule."""
         return self._watermarks.get((target, policy, schedule))
 
-    @alone
+    @synchronized
     def complete(self, target: Target, policy: str, watermark: Watermark) -> None:
         """Record a complete sweep, unless a later one is recorded."""
         for schedule in ("", watermark.schedule):

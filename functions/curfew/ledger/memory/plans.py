@@ -5,49 +5,49 @@ from threading import RLock
 
 from ...core.report import Report
 from .. import rules
-from ..records import Page, PlanRecord, PlanStep, Verdict
-from .synchronized import alone
+from ..records import Page, PlanStep, StoredPlan, Verdict
+from .synchronized import synchronized
 
 
 class MemoryPlans:
     """Keeps every plan until the process ends."""
 
     def __init__(self) -> None:
-        self.alone = RLock()
-        self._records: dict[str, PlanRecord] = {}
+        self.mutex = RLock()
+        self._records: dict[str, StoredPlan] = {}
         self._verdicts: dict[str, dict[str, Verdict]] = {}
 
-    @alone
-    def open(self, record: PlanRecord) -> None:
+    @synchronized
+    def open(self, record: StoredPlan) -> None:
         self._records.setdefault(record.id, record)
 
-    def get(self, id_: str) -> PlanRecord | None:
+    def get(self, id_: str) -> StoredPlan | None:
         return self._records.get(id_)
 
-    @alone
-    def save(self, record: PlanRecord, report: Report) -> None:
+    @synchronized
+    def save(self, record: StoredPlan, report: Report) -> None:
         there = self._records.get(record.id)
         if there is None or there.step is PlanStep.PLANNING:
             self._write(record, rules.verdicts(report))
 
-    def verdicts(self, record: PlanRecord, *, limit: int, after: str = "") -> Page[Verdict]:
+    def verdicts(self, record: StoredPlan, *, limit: int, after: str = "") -> Page[Verdict]:
         all_ = sorted(self._verdicts.get(record.id, {}).items())
         following = [verdict for id_, verdict in all_ if id_ > after][: limit + 1]
         return rules.cut(following, limit, lambda verdict: verdict.judged.instance.id)
 
-    @alone
-    def begin(self, record: PlanRecord, by: str) -> bool:
+    @synchronized
+    def begin(self, record: StoredPlan, by: str) -> bool:
         there = self._records.get(record.id)
         if there is None or there.step is not PlanStep.PLANNED:
             return False
         self._records[record.id] = replace(there, step=PlanStep.APPLYING, applied_by=by)
         return True
 
-    @alone
-    def finish(self, record: PlanRecord, report: Report) -> None:
+    @synchronized
+    def finish(self, record: StoredPlan, report: Report) -> None:
         self._write(record, rules.outcomes(report))
 
-    def _write(self, record: PlanRecord, verdicts: list[Verdict]) -> None:
+    def _write(self, record: StoredPlan, verdicts: list[Verdict]) -> None:
         stored = self._verdicts.setdefault(record.id, {})
         stored.update({verdict.judged.instance.id: verdict for verdict in verdicts})
         self._records[record.id] = record

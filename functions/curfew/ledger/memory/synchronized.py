@@ -10,18 +10,18 @@ class Lockable(Protocol):
     """An object with a lock of its own, which the thread that holds it may acquire again."""
 
     @property
-    def alone(self) -> RLock:
+    def mutex(self) -> RLock:
         """The lock."""
 
 
-def alone[S: Lockable, **P, R](
+def synchronized[S: Lockable, **P, R](
     method: Callable[Concatenate[S, P], R],
 ) -> Callable[Concatenate[S, P], R]:
     """Make a method hold the object's lock while it runs."""
 
     @wraps(method)
     def locked(self: S, /, *args: P.args, **more: P.kwargs) -> R:
-        with self.alone:
+        with self.mutex:
             return method(self, *args, **more)
 
     return locked

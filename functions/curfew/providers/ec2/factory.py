@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...aws import allowed_calls
 from ...aws.clients import Aws, once
-from ...concurrency import LANES, threads
+from ...concurrency import ZONES_AT_ONCE, run_in_threads
 from ...core.target import Mode, Target
 from ..base import Provider
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 LOOKS = 8  # reads of protections at a time, in each zone
-LOOKING = threads(LOOKS)
+LOOKING = run_in_threads(LOOKS)
 # The connections that a client keeps open; each further concurrent call would open a new one.
-CONNECTIONS = LANES * LOOKS
+CONNECTIONS = ZONES_AT_ONCE * LOOKS
 
 
 class Ec2Factory:
@@ -50,27 +50,27 @@ class Ec2Factory:
         from .provider import Ec2Provider
 
         session = self._aws.session_of(account)
-        act, lender = self._writer(region, account) if mode is Mode.ACT else (None, None)
+        act, broker = self._writer(region, account) if mode is Mode.ACT else (None, None)
         return Ec2Provider(
             target=Target(provider="ec2", account=account, region=region),
             read=self._reader(region, account),
             act=act,
-            lender=lender,
-            ssm=self._aws.once(allowed_calls.PARAMETERS, region=region, session=session),
+            broker=broker,
+            ssm=self._aws.lazy_client(allowed_calls.PARAMETERS, region=region, session=session),
             enabled=partial(self.regions, account),
-            abreast=LOOKING,
+            run_tasks=LOOKING,
         )
 
     def _make_reader(self, region: str, account: str) -> Any:
         from . import page_parser
 
-        client = self._aws.guarded(
+        client = self._aws.restricted_client(
             allowed_calls.LOOK,
             region,
             session=self._aws.session_of(account),
             connections=CONNECTIONS,
         )
-        page_parser.hasten(client)
+        page_parser.install_page_parser(client)
         return self._aws.rate_limited(client, region, account)
 
     def _make_writer(self, region: str, account: str) -> tuple[Callable[[], Any], Any]:
@@ -78,12 +78,12 @@ class Ec2Factory:
         settings = self._aws.settings
         if not settings.roles:
             return self._act_client(region, account, self._aws.session_of(account)), None
-        from .scoped_credentials import Arns, Lender
+        from .scoped_credentials import Arns, CredentialBroker
 
         session, sts, proof = self._scoped
-        lender = Lender(
+        broker = CredentialBroker(
             sts=sts,
-            proof=proof,
+            verifier=proof,
             arns=Arns(
                 partition=self._aws.identity[0],
                 target=Target(provider="ec2", account=account, region=region),
@@ -92,13 +92,15 @@ class Ec2Factory:
             external_id=settings.external_id,
             now=self._now,
         )
-        return self._act_client(region, account, session), lender
+        return self._act_client(region, account, session), broker
 
     def _act_client(
         self, region: str, account: str, session: "Session | None"
     ) -> Callable[[], Any]:
         """Return a function that makes the act client, which never retries by itself."""
-        make = partial(self._aws.guarded, allowed_calls.ACT, region, session=session, attempts=1)
+        make = partial(
+            self._aws.restricted_client, allowed_calls.ACT, region, session=session, attempts=1
+        )
         return once(lambda: self._aws.rate_limited(make(), region, account))
 
     @cached_property
@@ -107,12 +109,14 @@ class Ec2Factory:
 
         Both are called between the re-check and the call, so their time-out is short.
         """
-        from .scoped_credentials import borrowing
+        from .scoped_credentials import scoped_session
 
         home = self._aws.settings.region
-        session = borrowing(home)
-        sts = self._aws.guarded(allowed_calls.LENDER, home, attempts=1, read_timeout=5)
-        proof = self._aws.guarded(
+        session = scoped_session(home)
+        sts = self._aws.restricted_client(
+            allowed_calls.CREDENTIAL_BROKER, home, attempts=1, read_timeout=5
+        )
+        proof = self._aws.restricted_client(
             allowed_calls.ACCOUNT, home, session=session, attempts=1, read_timeout=5
         )
         return session, sts, proof

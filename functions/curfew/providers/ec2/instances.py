@@ -23,7 +23,7 @@ def instance_of(raw: "InstanceTypeDef", target: Target) -> Instance:
         state_reason=raw.get("StateReason", {}).get("Message", ""),
         instance_type=raw.get("InstanceType", ""),
         image=raw.get("ImageId", ""),
-        launched_at=_aware(raw.get("LaunchTime")),
+        started_at=_aware(raw.get("LaunchTime")),
         tags={tag.get("Key", ""): tag.get("Value", "") for tag in raw.get("Tags", [])},
         lifecycle=raw.get("InstanceLifecycle", "on-demand"),
         spot_request=raw.get("SpotInstanceRequestId", ""),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...aws.errors import SDK_ERRORS, translated
 from ...core.errors import RefusedError
-from ..base import Launch
+from ..base import LaunchCall
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (
@@ -23,7 +23,7 @@ PARAMETER = "resolve:ssm:"
 _IMAGE_ID = re.compile(r"ami-[0-9a-f]{8,17}")
 
 
-def request_of(launch: Launch) -> "RunInstancesRequestTypeDef":
+def request_of(launch: LaunchCall) -> "RunInstancesRequestTypeDef":
     """Return a request for up to ``count`` instances, at least one, which EC2 tags as it creates them.
 
     User data is sent unencoded: the SDK encodes it.
@@ -88,7 +88,7 @@ def image_of(name: str, ssm: "Callable[[], SSMClient] | None") -> str:
     return value
 
 
-def _tags(launch: Launch) -> "list[TagSpecificationTypeDef]":
+def _tags(launch: LaunchCall) -> "list[TagSpecificationTypeDef]":
     # Sorted, since a repeated call must be identical.
     tags: list[TagTypeDef] = [{"Key": k, "Value": v} for k, v in sorted(launch.tags.items())]
     instance: list[TagSpecificationTypeDef] = [

@@ -40,7 +40,7 @@ class Element:
     is_list: bool = False
 
 
-def hasten(client: Any) -> None:
+def install_page_parser(client: Any) -> None:
     """Make the client use this parser for its listings."""
     for operation in OPERATIONS:
         root = element(client.meta.service_model.operation_model(operation).output_shape)

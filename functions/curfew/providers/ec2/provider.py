@@ -12,17 +12,24 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from ...aws.errors import PAGE_CODES, SDK_ERRORS, code_of, refused_launch, translated
-from ...concurrency import Abreast, in_turn
+from ...concurrency import TaskRunner, run_sequentially
 from ...core.errors import AmbiguousError, ListingError, ProviderError, RefusedError, RequestError
 from ...core.instance import Attributes, Instance, State
 from ...core.policy import Selector, mismatch
 from ...core.target import Target
 from .. import own_tags
-from ..base import Capabilities, Launch, Listing
+from ..base import Capabilities, LaunchCall, Listing
 from .filters import FILTER_VALUES, filters, literal
 from .instances import instance_of, previous_states
 from .launch_request import image_of, request_of
-from .scoped_credentials import Arns, Errand, Lender, about, cancelling, launching
+from .scoped_credentials import (
+    Arns,
+    CredentialBroker,
+    ScopedCall,
+    for_instances,
+    for_launch,
+    for_spot_requests,
+)
 from .spot import ENDED_SPOT_REQUESTS, released
 
 if TYPE_CHECKING:
@@ -44,14 +51,14 @@ class Ec2Provider:
     """One account and region of EC2.
 
     ``act`` returns the client for changing calls, ``ssm`` the one for parameters. ``enabled`` returns the regions that
-    the account may use, read in another region; ``abreast`` runs independent reads.
+    the account may use, read in another region; ``run_tasks`` runs independent reads.
     """
 
     capabilities = Capabilities(
-        order=1_000,
+        ids_per_call=1_000,
         idempotent_launch=True,
         shelves=False,
-        lends=True,
+        scoped_credentials=True,
         ends_for_sure=True,
         attributes=True,
     )
@@ -62,19 +69,19 @@ class Ec2Provider:
         target: Target,
         read: "EC2Client",
         act: "Callable[[], EC2Client] | None" = None,
-        lender: Lender | None = None,
+        broker: CredentialBroker | None = None,
         ssm: "Callable[[], SSMClient] | None" = None,
         enabled: Callable[[], frozenset[str]] | None = None,
-        abreast: Abreast = in_turn,
+        run_tasks: TaskRunner = run_sequentially,
     ) -> None:
         self.target = target
         self._read = read
-        self._hands = act
-        self._lender = lender
-        self._arns = lender.arns if lender else Arns(partition="aws", target=target)
+        self._act_client = act
+        self._broker = broker
+        self._arns = broker.arns if broker else Arns(partition="aws", target=target)
         self._ssm = ssm
         self._enabled = enabled
-        self._abreast = abreast
+        self._run_tasks = run_tasks
 
     def find(self, selector: Selector, *, narrow: bool) -> Iterator[Instance]:
         """Yield the instances, page by page; a page may be empty and have a token."""
@@ -138,7 +145,7 @@ class Ec2Provider:
                 if isinstance(problem, RefusedError):
                     raise problem from error
 
-        self._abreast([partial(read, id_) for id_ in ids])
+        self._run_tasks([partial(read, id_) for id_ in ids])
         return {id_: found[id_] for id_ in ids if id_ in found}
 
     def release(
@@ -152,8 +159,8 @@ class Ec2Provider:
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
         """
-        return self._order(
-            about(self._arns, "ec2:TerminateInstances", ids, by=by),
+        return self._change(
+            for_instances(self._arns, "ec2:TerminateInstances", ids, by=by),
             lambda: previous_states(
                 self._act.terminate_instances(InstanceIds=list(ids)).get("TerminatingInstances", [])
             ),
@@ -164,8 +171,8 @@ class Ec2Provider:
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
         """
-        return self._order(
-            about(self._arns, "ec2:StopInstances", ids, by=by),
+        return self._change(
+            for_instances(self._arns, "ec2:StopInstances", ids, by=by),
             lambda: previous_states(
                 self._act.stop_instances(InstanceIds=list(ids)).get("StoppingInstances", [])
             ),
@@ -183,11 +190,11 @@ class Ec2Provider:
         """Return an id unchanged; after ``resolve:ssm:``, the parameter's value."""
         return image_of(name, self._ssm)
 
-    def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
+    def launch(self, launch: LaunchCall, *, by: str) -> tuple[Instance, ...]:
         """Make one RunInstances call. If the answer has no instances or is unreadable, all may have been launched."""
         request = request_of(launch)
         try:
-            with self._loan(launching(self._arns, launch, by=by)):
+            with self._scoped_credentials(for_launch(self._arns, launch, by=by)):
                 answer = self._act.run_instances(**request)
             instances = tuple(instance_of(raw, self.target) for raw in answer["Instances"])
         except SDK_ERRORS as error:
@@ -220,18 +227,18 @@ class Ec2Provider:
         if not written:
             return
         for batch in batched(ids, LABELLED, strict=False):
-            self._order(
-                about(self._arns, "ec2:CreateTags", batch, by=by),
+            self._change(
+                for_instances(self._arns, "ec2:CreateTags", batch, by=by),
                 partial(self._act.create_tags, Resources=list(batch), Tags=written),
             )
 
     @property
     def _act(self) -> "EC2Client":
-        if self._hands is None:
+        if self._act_client is None:
             raise RefusedError(
                 "no call was made: report mode has no client that can change anything"
             )
-        return self._hands()
+        return self._act_client()
 
     def _pages(self, wanted: "list[FilterTypeDef]") -> Iterator[list[Instance]]:
         return map(self._take_instances, self._raw_pages(wanted))
@@ -249,11 +256,11 @@ class Ec2Provider:
         page["Reservations"].clear()
         return instances
 
-    def _loan(self, errand: Errand) -> AbstractContextManager[None]:
-        return self._lender.loan(errand) if self._lender else nullcontext()
+    def _scoped_credentials(self, call: ScopedCall) -> AbstractContextManager[None]:
+        return self._broker.scoped_credentials(call) if self._broker else nullcontext()
 
     def _cancel(self, request_ids: list[str], *, by: str) -> frozenset[str]:
-        with self._loan(cancelling(self._arns, request_ids, by=by)):
+        with self._scoped_credentials(for_spot_requests(self._arns, request_ids, by=by)):
             answer = self._act.cancel_spot_instance_requests(SpotInstanceRequestIds=request_ids)
         return frozenset(
             request["SpotInstanceRequestId"]
@@ -266,9 +273,9 @@ class Ec2Provider:
         # The answer spells the attribute with a capital. A missing value raises KeyError: the protection is unknown.
         return bool(answer[name[0].upper() + name[1:]]["Value"])
 
-    def _order[T](self, errand: Errand, call: Callable[[], T]) -> T:
+    def _change[T](self, scoped_call: ScopedCall, call: Callable[[], T]) -> T:
         try:
-            with self._loan(errand):
+            with self._scoped_credentials(scoped_call):
                 return call()
         except SDK_ERRORS as error:
             raise translated(error, acting=True) from error

@@ -24,7 +24,7 @@ from ...aws.errors import SDK_ERRORS, translated
 from ...aws.roles import role_arn, session_name
 from ...core.errors import AmbiguousError, ProviderError, RefusedError, ThrottledError
 from ...core.target import Target
-from ..base import Launch
+from ..base import LaunchCall
 
 if TYPE_CHECKING:
     from mypy_boto3_sts.client import STSClient
@@ -35,12 +35,12 @@ LONGEST_POLICY = 2_048
 SECONDS = 900
 MANY_GROUPS = 5  # EC2's default quota of security groups
 # If it takes longer to get credentials, the re-check before the call is too old.
-LENDING = timedelta(seconds=20)
-_LOAN: ContextVar[ReadOnlyCredentials | None] = ContextVar("loan", default=None)
+MAX_BORROWING = timedelta(seconds=20)
+_ACTIVE: ContextVar[ReadOnlyCredentials | None] = ContextVar("loan", default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class ScopedCall:
     """What the credentials are for: the kind of role, the statements of the session policy, the sweep or launch id."""
 
     role: str
@@ -78,18 +78,20 @@ class Arns:
         return f"arn:{self.partition}:ec2:{self.target.region}::image/{id_}"
 
 
-def about(arns: Arns, action: str, ids: Sequence[str], *, by: str) -> Errand:
+def for_instances(arns: Arns, action: str, ids: Sequence[str], *, by: str) -> ScopedCall:
     """Return the scope for one action on these instances."""
-    return Errand(role="act", statements=(_allow(action, arns.of("instance", *ids)),), by=by)
+    return ScopedCall(role="act", statements=(_allow(action, arns.of("instance", *ids)),), by=by)
 
 
-def cancelling(arns: Arns, ids: Sequence[str], *, by: str) -> Errand:
+def for_spot_requests(arns: Arns, ids: Sequence[str], *, by: str) -> ScopedCall:
     """Return the scope for cancelling these Spot requests."""
     named = arns.of("spot-instances-request", *ids)
-    return Errand(role="act", statements=(_allow("ec2:CancelSpotInstanceRequests", named),), by=by)
+    return ScopedCall(
+        role="act", statements=(_allow("ec2:CancelSpotInstanceRequests", named),), by=by
+    )
 
 
-def launching(arns: Arns, launch: Launch, *, by: str) -> Errand:
+def for_launch(arns: Arns, launch: LaunchCall, *, by: str) -> ScopedCall:
     """Return the scope for one launch: the resources it uses by name, those it creates by type, with their tags.
 
     With many security groups, the ARNs are too long for a policy; they are then written without region and account,
@@ -99,7 +101,7 @@ def launching(arns: Arns, launch: Launch, *, by: str) -> Errand:
     types = ["instance", "volume", "network-interface", *(["spot-instances-request"] * launch.spot)]
     created = [arn for type_ in types for arn in arns.of(type_, "*")]
     if not arns.short and len(launch.security_groups) > MANY_GROUPS:
-        return launching(replace(arns, short=True), launch, by=by)
+        return for_launch(replace(arns, short=True), launch, by=by)
     # Without a name, EC2 uses the account's default, whose id is not known beforehand.
     subnets = arns.of("subnet", launch.subnet or "*")
     groups = arns.of("security-group", *(launch.security_groups or ("*",)))
@@ -116,21 +118,21 @@ def launching(arns: Arns, launch: Launch, *, by: str) -> Errand:
             _allow("iam:PassRole", ["*"])
             | {"Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}}
         )
-    return Errand(role="launch", statements=tuple(statements), by=by)
+    return ScopedCall(role="launch", statements=tuple(statements), by=by)
 
 
-class Lender:
+class CredentialBroker:
     """Assumes the roles of one account, for one call at a time.
 
-    ``roles`` is the name prefix of the roles; ``proof`` is a client that signs with the scoped credentials and returns
-    their account.
+    ``roles`` is the name prefix of the roles; ``verifier`` is a client that signs with the scoped credentials and
+    returns their account.
     """
 
     def __init__(
         self,
         *,
         sts: "STSClient",
-        proof: "STSClient",
+        verifier: "STSClient",
         arns: Arns,
         roles: str,
         external_id: str,
@@ -139,12 +141,12 @@ class Lender:
         self.arns = arns
         self._now = now
         self._sts = sts
-        self._proof = proof
+        self._verifier = verifier
         self._roles = roles
         self._external_id = external_id
 
     @contextmanager
-    def loan(self, errand: Errand) -> Iterator[None]:
+    def scoped_credentials(self, call: ScopedCall) -> Iterator[None]:
         """Make the act client sign with credentials of this scope inside the context, in this thread.
 
         Raises RefusedError if the role cannot be assumed or belongs to another account; ThrottledError if STS did not
@@ -152,31 +154,31 @@ class Lender:
         """
         asked_at = self._now()
         try:
-            credentials = self._borrowed(errand)
-            with holding(credentials):
-                account = self._proof.get_caller_identity()["Account"]
+            credentials = self._assume_role(call)
+            with active_credentials(credentials):
+                account = self._verifier.get_caller_identity()["Account"]
         except SDK_ERRORS as error:
-            raise _unlent(translated(error)) from error
+            raise _not_borrowed(translated(error)) from error
         expected = self.arns.target.account
         if account != expected:
             raise RefusedError(
-                f"the role {self._role(errand)} has credentials of the account {account}, not of {expected}: "
+                f"the role {self._role(call)} has credentials of the account {account}, not of {expected}: "
                 "no call was made"
             )
-        if self._now() - asked_at > LENDING:
+        if self._now() - asked_at > MAX_BORROWING:
             raise ThrottledError("no scoped credentials in time: no call was made")
-        with holding(credentials):
+        with active_credentials(credentials):
             yield
 
-    def _borrowed(self, errand: Errand) -> ReadOnlyCredentials:
-        name = session_name(errand.by)
+    def _assume_role(self, call: ScopedCall) -> ReadOnlyCredentials:
+        name = session_name(call.by)
         more: Any = {"ExternalId": self._external_id} if self._external_id else {}
         credentials = self._sts.assume_role(
-            RoleArn=self._role(errand),
+            RoleArn=self._role(call),
             RoleSessionName=name,
             SourceIdentity=name,
             DurationSeconds=SECONDS,
-            Policy=errand.policy,
+            Policy=call.policy,
             **more,
         )["Credentials"]
         return ReadOnlyCredentials(
@@ -186,26 +188,26 @@ class Lender:
             None,
         )
 
-    def _role(self, errand: Errand) -> str:
-        return role_arn(self.arns.partition, self.arns.target.account, self._roles, errand.role)
+    def _role(self, call: ScopedCall) -> str:
+        return role_arn(self.arns.partition, self.arns.target.account, self._roles, call.role)
 
 
 @contextmanager
-def holding(credentials: ReadOnlyCredentials) -> Iterator[None]:
+def active_credentials(credentials: ReadOnlyCredentials) -> Iterator[None]:
     """Make these the active credentials of this thread inside the context."""
-    before = _LOAN.set(credentials)
+    before = _ACTIVE.set(credentials)
     try:
         yield
     finally:
-        _LOAN.reset(before)
+        _ACTIVE.reset(before)
 
 
-def borrowing(region: str) -> Session:
+def scoped_session(region: str) -> Session:
     """Return a session whose clients sign with the active scoped credentials, and refuse to sign without any."""
-    return session.session(region, _Borrowed())
+    return session.session(region, _ScopedCredentials())
 
 
-class _Borrowed(Credentials):
+class _ScopedCredentials(Credentials):
     """The active scoped credentials of the thread."""
 
     def __init__(self) -> None:
@@ -213,17 +215,17 @@ class _Borrowed(Credentials):
 
     @override
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        loan = _LOAN.get()
-        if loan is None:
+        active = _ACTIVE.get()
+        if active is None:
             raise RefusedError("call not signed: no scoped credentials are active in this thread")
-        return loan
+        return active
 
 
 def _allow(action: str, resources: list[str]) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": action, "Resource": resources}
 
 
-def _unlent(error: ProviderError) -> ProviderError:
+def _not_borrowed(error: ProviderError) -> ProviderError:
     words = f"no scoped credentials: {error}"
     # Even if AssumeRole's result is unknown, the changing call was not made.
     kind = ThrottledError if isinstance(error, AmbiguousError) else type(error)

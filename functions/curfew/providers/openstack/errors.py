@@ -27,18 +27,18 @@ NO_HOST = "No valid host"
 
 def translated(error: Exception, *, acting: bool = False) -> ProviderError:
     """Return the CurfewError for an SDK error. An unknown error becomes RefusedError, which stops the sweep."""
-    return _told(error, _kind(error, acting=acting))
+    return _error_of(error, _kind(error, acting=acting))
 
 
 def refused_launch(error: Exception) -> ProviderError:
     """Return the CurfewError for an SDK error of a launch: the quota may be used up, or no host have capacity."""
     status, words = _status(error), _words(error)
     if status == 403 and QUOTA in words:
-        return _told(error, RefusedError, before="the project's quota is used up: ")
+        return _error_of(error, RefusedError, before="the project's quota is used up: ")
     if NO_HOST in words:
-        return _told(error, CapacityError)
+        return _error_of(error, CapacityError)
     kind = _kind(error, acting=True)
-    return _told(error, RefusedError if issubclass(kind, ItemError) else kind)
+    return _error_of(error, RefusedError if issubclass(kind, ItemError) else kind)
 
 
 def _kind(error: Exception, *, acting: bool) -> type[ProviderError]:
@@ -68,7 +68,7 @@ def _words(error: Exception) -> str:
     return " ".join(str(details).split())
 
 
-def _told[E: ProviderError](error: Exception, kind: type[E], *, before: str = "") -> E:
+def _error_of[E: ProviderError](error: Exception, kind: type[E], *, before: str = "") -> E:
     status, words = _status(error), _words(error)
     request_id = str(getattr(error, "request_id", None) or "")
     if status:

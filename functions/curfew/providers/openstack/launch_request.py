@@ -4,14 +4,14 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
-from ..base import Launch
+from ..base import LaunchCall
 from .tags import text_of, written
 
 TOKEN_TAG = "curfew:token"  # noqa: S105  a launch's client token, not a secret
 TOKEN_LENGTH = 40
 
 
-def request_of(launch: Launch, flavor: str, networks: Sequence[str]) -> dict[str, Any]:
+def request_of(launch: LaunchCall, flavor: str, networks: Sequence[str]) -> dict[str, Any]:
     """Return a request for up to ``count`` servers, at least one, which Nova tags as it creates them.
 
     Source: https://docs.openstack.org/api-ref/compute/#create-server

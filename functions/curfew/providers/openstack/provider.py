@@ -26,7 +26,7 @@ from ...core.instance import Attributes, Instance, State
 from ...core.policy import Selector, mismatch
 from ...core.target import Target
 from .. import own_tags
-from ..base import Capabilities, Launch, Listing
+from ..base import Capabilities, LaunchCall, Listing
 from .errors import refused_launch, translated
 from .filters import query
 from .launch_request import request_of, token_text
@@ -46,10 +46,10 @@ class OpenstackProvider:
     """
 
     capabilities = Capabilities(
-        order=1,
+        ids_per_call=1,
         idempotent_launch=False,
         shelves=True,
-        lends=False,
+        scoped_credentials=False,
         ends_for_sure=False,
         attributes=False,
     )
@@ -168,7 +168,7 @@ class OpenstackProvider:
             raise RefusedError(f'image "{name}": {self.target} does not have it')
         return str(found.id)
 
-    def launch(self, launch: Launch, *, by: str) -> tuple[Instance, ...]:
+    def launch(self, launch: LaunchCall, *, by: str) -> tuple[Instance, ...]:
         """Create up to ``count`` servers, or return those that already have the token's tag.
 
         Nova creates all records before it answers; its quota may reduce their number. A server that finds no host is
@@ -227,7 +227,7 @@ class OpenstackProvider:
         except ERRORS as error:
             raise translated(error, acting=True) from error
 
-    def _each(self, ids: Sequence[str], order: Callable[[str], object]) -> dict[str, State]:
+    def _each(self, ids: Sequence[str], call: Callable[[str], object]) -> dict[str, State]:
         """Describe each server and make the call for it. Raises ProtectedError for a locked one, without a call."""
         self._may_act()
         before: dict[str, State] = {}
@@ -237,7 +237,7 @@ class OpenstackProvider:
                 if server.locked:
                     raise ProtectedError(f"{id_} is locked", code="locked")
                 before[id_] = server.state
-                order(id_)
+                call(id_)
             except ERRORS as error:
                 raise translated(error, acting=True) from error
         return before

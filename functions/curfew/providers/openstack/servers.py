@@ -50,7 +50,7 @@ def instance_of(server: Mapping[str, Any], target: Target) -> Instance:
         state_reason=fault.get("message") or "",
         instance_type=flavor.get("original_name") or "",
         image=image.get("id") or "",
-        launched_at=_utc(server.get("launched_at") or server.get("created_at")),
+        started_at=_utc(server.get("launched_at") or server.get("created_at")),
         tags={"Name": server.get("name") or "", **tags},
         ambiguous=twice,
         locked=locked is not False,  # a missing value counts as locked

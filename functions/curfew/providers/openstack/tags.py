@@ -9,7 +9,7 @@ Source: https://docs.openstack.org/api-ref/compute/#server-tags-servers-tags
 from collections.abc import Iterable, Mapping
 
 from ...core.errors import RequestError
-from ...core.policy import folded
+from ...core.policy import normalize_key
 
 LONGEST_TAG = 60
 LONGEST_METADATA = 255
@@ -39,7 +39,7 @@ def tags_of(
             twice.add(key)
         tags[key] = _plain(value)
     for key, value in metadata.items():
-        if key not in tags and (folded(key).startswith(OURS) or text_of(key, value) is None):
+        if key not in tags and (normalize_key(key).startswith(OURS) or text_of(key, value) is None):
             tags[key] = value
     return tags, tuple(sorted(twice))
 
