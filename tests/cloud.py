@@ -69,7 +69,7 @@ def a_machine(*, id: str, **more: Any) -> Machine:  # noqa: A002  its field has 
     ordinary: dict[str, Any] = {
         "zone": "eu-central-1a",
         "tags": {"env": "dev"},
-        "launched_at": NOW - timedelta(hours=9),
+        "started_at": NOW - timedelta(hours=9),
         "lifecycle": "spot" if "spot_request" in more else "",
     }
     return Machine(id=id, **ordinary | more | {"state": State(more.get("state", "running"))})

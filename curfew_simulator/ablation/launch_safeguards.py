@@ -99,13 +99,13 @@ def apply_twice(patch: Patch) -> None:
 
 def relaunch_after_mismatch(patch: Patch) -> None:
     """A token that EC2 knows with other parameters counts as no capacity."""
-    upcoming = launch.next_step
+    next_step = launch.next_step
 
-    def careless(order: Any, attempts: Any) -> Attempt | Finished:
+    def careless(spec: Any, attempts: Any) -> Attempt | Finished:
         tame = [
-            replace(a, answer=AttemptResult.EMPTY) if a.answer is AttemptResult.MISMATCH else a
+            replace(a, result=AttemptResult.EMPTY) if a.result is AttemptResult.MISMATCH else a
             for a in attempts
         ]
-        return upcoming(order, tame)
+        return next_step(spec, tame)
 
     patch(launcher, "next_step", careless)

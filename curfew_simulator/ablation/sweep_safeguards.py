@@ -50,18 +50,18 @@ def skip_verification(patch: Patch) -> None:
     """An accepted order counts as verified without another description."""
 
     def verify(self: Any) -> None:
-        self._settle(list(self.accepted.values()), Result.VERIFIED, "surely")
+        self._record(list(self.accepted.values()), Result.VERIFIED, "surely")
 
     patch(execution._Execution, "verify", verify)
 
 
 def write_intents_after(patch: Patch) -> None:
     """The audit comes after the call."""
-    order = zone_worker.ZoneWorker._send_all
+    send = zone_worker.ZoneWorker._send_all
     write = zone_worker.ZoneWorker._write_intents
 
     def order_all(self: Any, due: Any) -> None:
-        order(self, due)
+        send(self, due)
         write(self, due)
 
     patch(zone_worker.ZoneWorker, "_write_intents", lambda _self, _due: None)

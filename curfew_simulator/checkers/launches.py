@@ -7,7 +7,7 @@ from curfew.core.lease import Step
 from curfew.schemas.templates import FleetEntry
 
 from ..cloud.ec2.machine import State
-from ..history.history import History, LaunchedMachine, Order
+from ..history.history import EndingCall, History, LaunchedMachine
 from ..history.invocation import Invocation
 from .rule import Finding, rule
 
@@ -16,7 +16,7 @@ from .rule import Finding, rule
 def no_launch_makes_more_than_was_asked_for(history: History) -> Iterator[str]:
     """S15: over all retries, pools and duplicates, all machines that ever came of one launch."""
     register = history.ledger.fleets
-    for operation, count in Counter(b.operation for b in history.births.values()).items():
+    for operation, count in Counter(b.operation for b in history.launches.values()).items():
         asked = register.launch_spec(operation).count
         if count > asked:
             yield f"{count} launched for {operation}, {asked} asked for"
@@ -37,7 +37,7 @@ def one_key_launches_one_fleet(history: History) -> Iterator[str]:
 @rule("S16")
 def no_launch_leaves_an_orphan(history: History) -> Iterator[str]:
     """S16: once all is calm, each launched instance that lives is in the ledger, with a lease that ends."""
-    for launch in history.births.values():
+    for launch in history.launches.values():
         target = history.target(launch.region)
         if launch.region.last(launch.id).state.ended:
             continue
@@ -51,7 +51,7 @@ def what_is_launched_is_the_templates(history: History) -> Iterator[str]:
     """S17: image and type are the template's, the metadata service asks for a token, and all tags are there."""
     needed = {"curfew:fleet", "curfew:owner", "curfew:lease", "curfew:operation"}
     templates = history.policies.content.fleets.values()
-    for launch in history.births.values():
+    for launch in history.launches.values():
         machine = launch.machine
         known = any(
             isinstance(template, FleetEntry)
@@ -78,11 +78,11 @@ def no_lease_is_cut_short(history: History) -> Iterator[str | Finding]:
 @rule("S24")
 def only_what_has_run_out_is_ended_as_such(history: History) -> Iterator[str | Finding]:
     """S24: who carries tags of a fleet and was not launched for it, has no lease that could run out."""
-    for ending_call in history.orders:
+    for ending_call in history.ending_calls:
         kind, name = history.about(ending_call.by)
         if kind == "policy" and ending_call.by.policies.content.policies[name].select.lease:
             for id_ in history.machines_of(ending_call):
-                if id_ not in history.births:
+                if id_ not in history.launches:
                     yield Finding(f"{ending_call}: {id_} was never launched by Curfew", id_)
 
 
@@ -108,10 +108,10 @@ def a_confirmed_renewal_is_honored(history: History) -> Iterator[str]:
 @rule("S24")
 def only_what_was_launched_for_a_fleet_ends_with_it(history: History) -> Iterator[str]:
     """S24, case 78: an instance with the copied tags of a fleet does not end with it."""
-    for ending_call in history.orders:
+    for ending_call in history.ending_calls:
         kind, name = history.about(ending_call.by)
         for id_ in history.machines_of(ending_call) if kind == "fleet" else ():
-            launch = history.births.get(id_)
+            launch = history.launches.get(id_)
             if launch is None or launch.fleet != name:
                 yield f"{ending_call}: {id_} was not launched for {name}"
 
@@ -128,7 +128,7 @@ def a_lease_stays_within_its_bounds(history: History) -> Iterator[str]:
 @rule("S16")
 def failed_launches_are_not_reported_as_good(history: History) -> Iterator[str]:
     """Case 61: once all is calm, a launch of which no instance ever ran does not count as launched."""
-    for launch in history.births.values():
+    for launch in history.launches.values():
         versions = [m for _, m in launch.region.history(launch.id) if m]
         doomed = all(
             m.state in {State.PENDING, State.SHUTTING_DOWN, State.TERMINATED} for m in versions
@@ -140,11 +140,11 @@ def failed_launches_are_not_reported_as_good(history: History) -> Iterator[str]:
             yield f"{launch.id} died at launch, and {launch.fleet} is {fleet.step}, not ended"
 
 
-def _members(history: History) -> Iterator[tuple[Order, LaunchedMachine]]:
-    for ending_call in history.orders:
+def _members(history: History) -> Iterator[tuple[EndingCall, LaunchedMachine]]:
+    for ending_call in history.ending_calls:
         for id_ in history.machines_of(ending_call):
-            if id_ in history.births:
-                yield ending_call, history.births[id_]
+            if id_ in history.launches:
+                yield ending_call, history.launches[id_]
 
 
 def _given_up(history: History, invocation: Invocation) -> Invocation | None:
@@ -159,4 +159,6 @@ def _given_up(history: History, invocation: Invocation) -> Invocation | None:
 
 
 def _first_ending_call(history: History, invocation: Invocation) -> int:
-    return min(ending_call.moment for ending_call in history.orders if ending_call.by is invocation)
+    return min(
+        ending_call.moment for ending_call in history.ending_calls if ending_call.by is invocation
+    )

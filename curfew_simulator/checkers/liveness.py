@@ -37,7 +37,7 @@ def every_lease_ends(history: History) -> Iterator[str]:
     if history.mode != "act" or not _wide(history):
         return
     file = history.policies.content
-    for launch in history.births.values():
+    for launch in history.launches.values():
         machine = launch.region.last(launch.id)
         leases = history.ledger.fleets.leases(history.target(launch.region), [launch.id])
         lease = leases.get(launch.id)

@@ -38,10 +38,10 @@ def is_selected(file: File, machine: Machine, policy: str) -> bool:
     )
 
 
-def old_enough(file: File, launched_at: datetime, policy: str, at: datetime) -> bool:
+def old_enough(file: File, started_at: datetime, policy: str, at: datetime) -> bool:
     """Whether an instance has the age that a policy waits for."""
     older_than = file.policies[policy].older_than
-    return older_than is None or at - launched_at >= older_than
+    return older_than is None or at - started_at >= older_than
 
 
 def protection_of(file: File, machine: Machine, policy: str, at: datetime) -> str:

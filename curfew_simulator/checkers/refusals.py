@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from ..cloud.ec2.machine import Machine
 from ..cloud.ec2.region import Region
-from ..history.history import History, Order, answered, instant, versions
+from ..history.history import EndingCall, History, answered, instant, versions
 from ..history.invocation import Invocation
 from .rule import rule
 from .windows import meant_for
@@ -85,7 +85,7 @@ def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str
         schedule, at = invocation.about.get("schedule"), meant_for(invocation)
         if schedule is None or at is None:
             continue
-        for ending_call in [o for o in history.orders if o.by is invocation]:
+        for ending_call in [o for o in history.ending_calls if o.by is invocation]:
             before = done.get((schedule, ending_call.call.region))
             if before and before[0] >= at and before[1].last < invocation.first:
                 yield f"{ending_call}, though {before[1]} was complete"
@@ -97,7 +97,7 @@ def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str
 @rule("S13")
 def a_plan_is_carried_out_once(history: History) -> Iterator[str]:
     """S13: after the answer that a plan was applied, it gives no order."""
-    for ending_call in history.orders:
+    for ending_call in history.ending_calls:
         plan = history.plan_of(ending_call.by)
         for other in history.invocations if plan else ():
             told = other.good and other.status == 200 and other.kind == "POST /sweeps/<id>/apply"
@@ -108,7 +108,7 @@ def a_plan_is_carried_out_once(history: History) -> Iterator[str]:
 @rule("S14")
 def a_stale_trigger_ends_nothing(history: History) -> Iterator[str]:
     """S14: neither long after the time for which it was meant, nor long before."""
-    for ending_call in history.orders:
+    for ending_call in history.ending_calls:
         selected, asked_at = ending_call.by.about.get("scheduled_at"), _asked_at(ending_call.by)
         late = abs(asked_at - instant(selected)) if selected else timedelta()
         if (
@@ -123,7 +123,7 @@ def a_stale_trigger_ends_nothing(history: History) -> Iterator[str]:
 @rule("S14")
 def a_window_is_not_swept_long_after(history: History) -> Iterator[str]:
     """S14: what could not be made in time may be caught up for so long as the schedule says, and then no more."""
-    for ending_call in history.orders:
+    for ending_call in history.ending_calls:
         schedule = ending_call.by.policies.content.schedules.get(
             ending_call.by.about.get("schedule", "")
         )
@@ -139,7 +139,7 @@ def a_window_is_not_swept_long_after(history: History) -> Iterator[str]:
 @rule("S14")
 def a_stale_plan_ends_nothing(history: History) -> Iterator[str]:
     """S14: a plan has a shelf life, and is void once the policies have changed."""
-    for ending_call in history.orders:
+    for ending_call in history.ending_calls:
         plan = history.plan_of(ending_call.by)
         # A continuation decides again.
         anew = plan is None or ending_call.by.about.get("work") == "resume"
@@ -162,7 +162,7 @@ def no_ending_call_is_made_while_paused(history: History) -> Iterator[str]:
                 if other.kind == "DELETE /pause" and other.last > invocation.first
             ]
             paused.append((invocation, min([*released, history.calm_from])))
-    for ending_call in history.orders:
+    for ending_call in history.ending_calls:
         for pause, until in paused:
             since = pause.ended_at or pause.begun_at
             if pause.last < ending_call.moment < until and ending_call.ready_at - since > SLACK:
@@ -189,7 +189,7 @@ def an_incomplete_listing_ends_nothing(history: History) -> Iterator[str]:
 @rule("S14")
 def no_ending_call_is_made_at_the_last_moment(history: History) -> Iterator[str]:
     """S14: an order leaves its invocation the time to write down what came of it."""
-    for ending_call in history.orders:
+    for ending_call in history.ending_calls:
         if ending_call.by.cut_off - ending_call.ready_at < ROOM:
             yield f"{ending_call}, cut off at {ending_call.by.cut_off:%H:%M:%S}"
 
@@ -197,7 +197,7 @@ def no_ending_call_is_made_at_the_last_moment(history: History) -> Iterator[str]
 @rule("S28")
 def a_stranger_is_refused(history: History) -> Iterator[str]:
     """S28: a caller that is neither owner nor administrator is refused, and nothing happens."""
-    owned = {b.operation: b.machine.tags.get("curfew:owner", "") for b in history.births.values()}
+    owned = {b.operation: b.machine.tags.get("curfew:owner", "") for b in history.launches.values()}
     for invocation in history.invocations:
         if invocation.who != "lee":
             continue
@@ -205,7 +205,7 @@ def a_stranger_is_refused(history: History) -> Iterator[str]:
         if invocation.kind in {"PATCH /fleets/<id>", "DELETE /fleets/<id>"} and invocation.good:
             told = invocation.body.get("fleet", invocation.body)
             alone = not owned.get(told["operation"], told["owner"]).endswith("/lee")
-        if alone and (invocation.good or any(o.by is invocation for o in history.orders)):
+        if alone and (invocation.good or any(o.by is invocation for o in history.ending_calls)):
             yield f"{invocation}"
 
 
@@ -217,13 +217,13 @@ def _asked_at(invocation: Invocation) -> datetime:
 
 def _swept(history: History) -> dict[tuple[Invocation, str], set[str]]:
     found: dict[tuple[Invocation, str], set[str]] = defaultdict(set)
-    for ending_call in history.orders:
+    for ending_call in history.ending_calls:
         found[ending_call.by, ending_call.call.region].update(history.machines_of(ending_call))
     return found
 
 
-def _of(history: History, invocation: Invocation, region: str) -> list[Order]:
-    return [o for o in history.orders if o.by is invocation and o.call.region == region]
+def _of(history: History, invocation: Invocation, region: str) -> list[EndingCall]:
+    return [o for o in history.ending_calls if o.by is invocation and o.call.region == region]
 
 
 def _there(invocation: Invocation, region: Region) -> Iterable[str]:

@@ -6,7 +6,7 @@ from itertools import combinations
 
 from ..cloud.ec2.machine import Machine
 from ..cloud.history import Change
-from ..history.history import ORDERS, History, Order, answered, versions
+from ..history.history import ENDING_CALLS, EndingCall, History, answered, versions
 from .oracle import ALIVE, is_selected, old_enough, protection_of
 from .rule import Finding, rule
 
@@ -131,7 +131,7 @@ def only_instances_and_their_spot_requests_end(history: History) -> Iterator[str
         Change.WRITTEN,
     }
     for effect in history.effects(*Change):
-        if effect.change is Change.TAGGED and effect.id in history.births:
+        if effect.change is Change.TAGGED and effect.id in history.launches:
             continue
         if effect.change not in allowed:
             yield f"{effect.change} {effect.id}"
@@ -169,7 +169,7 @@ def credentials_are_scoped_to_exactly_the_call(history: History) -> Iterator[str
 @rule("S12")
 def a_batch_is_small_and_of_one_zone(history: History) -> Iterator[str]:
     """S12: at most twenty ids, each once, of one zone."""
-    for ending_call in history.orders:
+    for ending_call in history.ending_calls:
         if ending_call.call.operation == "CancelSpotInstanceRequests":
             continue
         ids = ending_call.call.ids
@@ -184,7 +184,7 @@ def a_batch_is_small_and_of_one_zone(history: History) -> Iterator[str]:
 def batches_are_disjoint(history: History) -> Iterator[str]:
     """S12: no instance is ordered again by an invocation that had a good answer for it."""
     done: set[tuple[int, str, str]] = set()
-    for ending_call in history.orders:
+    for ending_call in history.ending_calls:
         for id_ in ending_call.call.ids:
             place = (ending_call.by.number, ending_call.call.operation, id_)
             if place in done:
@@ -219,48 +219,50 @@ def an_unknown_error_stops_the_sweep(history: History) -> Iterator[str]:
     """
     unknown = {"OptInRequired", "NeverHeardOf"}
     for ending_call, later in _in_one_region(history):
-        if ending_call.call.code in unknown and ending_call.call.operation != ORDERS[2]:
+        if ending_call.call.code in unknown and ending_call.call.operation != ENDING_CALLS[2]:
             looks = [look for id_ in later.call.ids if (look := history.look(later, id_))]
             on_its_way = all(look.call.number < ending_call.call.number for look in looks)
             if ending_call.zone == later.zone or not on_its_way:
                 yield f"{later}, after {ending_call.call.code}"
 
 
-def _in_one_region(history: History) -> Iterator[tuple[Order, Order]]:
+def _in_one_region(history: History) -> Iterator[tuple[EndingCall, EndingCall]]:
     """Every two orders of one invocation in one region, the earlier one first."""
-    for ending_call, later in combinations(history.orders, 2):
+    for ending_call, later in combinations(history.ending_calls, 2):
         if ending_call.by is later.by and ending_call.region is later.region:
             yield ending_call, later
 
 
-def _named(history: History) -> Iterator[tuple[Order, str]]:
-    for ending_call in history.orders:
+def _named(history: History) -> Iterator[tuple[EndingCall, str]]:
+    for ending_call in history.ending_calls:
         for id_ in history.machines_of(ending_call):
             yield ending_call, id_
 
 
 def _seen(
-    history: History, spec: Order, id_: str, *, operation: str = "DescribeInstances"
+    history: History, ending_call: EndingCall, id_: str, *, operation: str = "DescribeInstances"
 ) -> tuple[tuple[Machine, ...], datetime]:
     """What the last look before an order may have shown of an instance, and when; without a look, what there was."""
-    if look := history.look(spec, id_, operation=operation):
+    if look := history.look(ending_call, id_, operation=operation):
         return look.shown, look.call.at
-    return versions(spec.region, id_, spec.call.at - BLIND, spec.call.at), spec.call.at
+    return versions(
+        ending_call.region, id_, ending_call.call.at - BLIND, ending_call.call.at
+    ), ending_call.call.at
 
 
-def _gone(history: History, spec: Order, id_: str) -> str:
+def _gone(history: History, ending_call: EndingCall, id_: str) -> str:
     """The id of an instance that an order has ended or stopped; empty if it has not."""
     changes = history.effects(Change.TERMINATED, Change.STOPPED)
-    return id_ if any((e.id, e.call) == (id_, spec.call.number) for e in changes) else ""
+    return id_ if any((e.id, e.call) == (id_, ending_call.call.number) for e in changes) else ""
 
 
-def _ending_call_before(history: History, spec: Order) -> Order | None:
+def _ending_call_before(history: History, ending_call: EndingCall) -> EndingCall | None:
     """The one before it in its zone; other zones are acted on at the same time."""
-    place = spec.by, spec.region, spec.zone
+    place = ending_call.by, ending_call.region, ending_call.zone
     before = [
         o
-        for o in history.orders
-        if (o.by, o.region, o.zone) == place and o.call.number < spec.call.number
+        for o in history.ending_calls
+        if (o.by, o.region, o.zone) == place and o.call.number < ending_call.call.number
     ]
     return before[-1] if before else None
 

@@ -19,7 +19,7 @@ from ..cloud.history import CallRecord, Change, Effect
 from ..cloud.world import ACCOUNT, World
 from .invocation import Invocation, Message
 
-ORDERS = ("TerminateInstances", "StopInstances", "CancelSpotInstanceRequests")
+ENDING_CALLS = ("TerminateInstances", "StopInstances", "CancelSpotInstanceRequests")
 # How old a stale answer of the cloud can be: what happened later, its reader could not know.
 STALE = timedelta(seconds=30)
 LENGTHS = {"1m": 1, "2m": 2, "20m": 20, "30m": 30, "1h": 60, "8h": 480, "2d": 2_880, "9d": 12_960}
@@ -34,7 +34,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class EndingCall:
     """A call that would end or stop instances, whatever came of it.
 
     ``ready_at`` is when the invocation was about to make it: what happens after that, no code of ours can see.
@@ -116,11 +116,11 @@ class History:
     clock_error: timedelta = timedelta()
 
     @cached_property
-    def orders(self) -> list[Order]:
+    def ending_calls(self) -> list[EndingCall]:
         """Every order that came from an invocation."""
-        made = self.world.history.made(*ORDERS)
+        made = self.world.history.made(*ENDING_CALLS)
         return [
-            Order(
+            EndingCall(
                 call=call,
                 by=self.made_by[call.number],
                 moment=self.moments[call.number],
@@ -132,7 +132,7 @@ class History:
         ]
 
     @cached_property
-    def births(self) -> dict[str, LaunchedMachine]:
+    def launches(self) -> dict[str, LaunchedMachine]:
         """By the machine's id."""
         calls = {call.number: call for call in self.world.history.made("RunInstances")}
         found = {}
@@ -163,19 +163,21 @@ class History:
         """The audit of each target, read once."""
         return {target: list(self.ledger.entries(target)) for target in self.targets}
 
-    def machines_of(self, spec: Order) -> tuple[str, ...]:
+    def machines_of(self, ending_call: EndingCall) -> tuple[str, ...]:
         """The machines that an order is about: a Spot request is about its instance if that would end with it."""
-        if spec.call.operation != "CancelSpotInstanceRequests":
-            return spec.call.ids
-        ended = {e.id for e in self.effects(Change.TERMINATED) if e.call == spec.call.number}
+        if ending_call.call.operation != "CancelSpotInstanceRequests":
+            return ending_call.call.ids
+        ended = {e.id for e in self.effects(Change.TERMINATED) if e.call == ending_call.call.number}
         return tuple(sorted(ended))
 
-    def look(self, spec: Order, id_: str, *, operation: str = "DescribeInstances") -> Look | None:
+    def look(
+        self, ending_call: EndingCall, id_: str, *, operation: str = "DescribeInstances"
+    ) -> Look | None:
         """The last good answer about a machine that the invocation had before the order."""
         before = [
             c
-            for c in spec.by.calls
-            if c.number < spec.call.number and c.operation == operation and id_ in c.ids
+            for c in ending_call.by.calls
+            if c.number < ending_call.call.number and c.operation == operation and id_ in c.ids
         ]
         good = [c for c in before if answered(c)]
         if not good:
@@ -190,7 +192,7 @@ class History:
         since = min(page.at for page in pages)
         if any("stale" in page.faults for page in pages):
             since -= STALE
-        return Look(call=last, shown=versions(spec.region, id_, since, last.at))
+        return Look(call=last, shown=versions(ending_call.region, id_, since, last.at))
 
     def about(self, invocation: Invocation) -> tuple[str, str]:
         """What an invocation sweeps for: a policy by its name, or a fleet by its."""

@@ -281,7 +281,7 @@ def test_age_of_an_instance_survives_a_restart() -> None:
     assert kept(night.sweep()) == {an_id(1): "older-than"}
 
     night.time.at += timedelta(days=4)
-    night.cloud.change(an_id(1), launched_at=night.time.at - timedelta(hours=1))
+    night.cloud.change(an_id(1), started_at=night.time.at - timedelta(hours=1))
 
     assert night.sweep().count(Result.VERIFIED) == 1
 

@@ -52,8 +52,8 @@ def test_a_removal_raises_after_a_rename(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_removal_that_raises_leaves_nothing_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(ZoneWorker, "_is_fresh")
-    look = vars(ZoneWorker)["_look"]
+    look = vars(ZoneWorker)["_recheck"]
 
     with pytest.raises(AttributeError, match="_is_fresh"), disabled("re-check"):
         pass
-    assert vars(ZoneWorker)["_look"] is look
+    assert vars(ZoneWorker)["_recheck"] is look

@@ -169,7 +169,7 @@ def the_selector_is_applied_here_too() -> None:
 
 def age_is_waited_for() -> None:
     night = beside_an_ordinary(started_at=NOW - timedelta(days=2))
-    night.cloud.change(TWO, launched_at=NOW - timedelta(days=4))
+    night.cloud.change(TWO, started_at=NOW - timedelta(days=4))
     night.policy = a_policy(older_than=timedelta(days=3))
     spared(night)
 
