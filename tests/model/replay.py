@@ -154,7 +154,7 @@ class Replay:
                 self._fleet(), now + timedelta(days=30), now=now
             )
             assert self.promised == (after.lease == RENEWED), step
-        elif step.startswith("somebody sets"):
+        elif step.startswith("an operator sets"):
             one = self.cloud.instances[ONE]
             self.cloud.instances[ONE] = replace(one, tags={**one.tags, "curfew:keep": ""})
         elif step.endswith("thrown"):

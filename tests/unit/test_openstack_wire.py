@@ -337,7 +337,7 @@ def test_report_mode_has_no_acting_client_and_the_guard_blocks_calls(nova: Nova)
 )
 def test_call_outside_the_allow_list_is_not_sent(nova: Nova, action: str) -> None:
     more = {"reboot_type": "HARD"} if action == "reboot_server" else {}
-    with pytest.raises(RefusedError, match="not among the requests"):
+    with pytest.raises(RefusedError, match="not among the allowed requests"):
         getattr(provider()._compute, action)(ONE, **more)
     assert nova.changes == []
 
