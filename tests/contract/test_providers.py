@@ -355,7 +355,7 @@ class TestImage:
     def test_missing_image_is_named(self, case: Case) -> None:
         if case.subnets:
             pytest.skip("EC2 says so when it launches")
-        with pytest.raises(RefusedError, match='image "none-such": .* does not have it'):
+        with pytest.raises(RefusedError, match=r'image "none-such": .* does not have it'):
             case.provider.image("none-such")
 
     def test_missing_parameter_is_named(self, case: Case) -> None:
