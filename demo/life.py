@@ -35,7 +35,7 @@ def life(context: LambdaContext) -> Iterator[Moment]:
 
     for said in ("", ", again with the same key"):
         status, fleet = request(context, "POST", "/fleets", LAB, **key)
-        launched = f"{status}, {fleet['step']}: {_instances(fleet)}, until {_clock(fleet)}"
+        launched = f"{status}, {fleet['phase']}: {_instances(fleet)}, until {_clock(fleet)}"
         yield Moment(at=began, asked=f"POST /fleets{said}", answer=launched)
     with time_machine.travel(at := after(1.5)):
         status, fleet = request(context, "PATCH", "/fleets/lab", {"ttl": "4h"})

@@ -87,9 +87,9 @@ class Launching:
         for _ in range(20):
             self.time.sleep(launcher.LOCK.total_seconds() + 1)
             current = self.carry_on(current)
-            if current.step.finished:
+            if current.phase.finished:
                 return current
-        raise AssertionError(f"the launch never ends: {current.step}: {current.problem}")
+        raise AssertionError(f"the launch never ends: {current.phase}: {current.problem}")
 
     @property
     def launched(self) -> set[str]:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from curfew.clock import Clock
 from curfew.core.launch import LaunchSpec
-from curfew.core.lease import Fleet, Step
+from curfew.core.lease import Fleet, Phase
 from curfew.core.policy import Policy
 from curfew.core.report import Report, Result
 from curfew.core.target import Mode, Target
@@ -88,7 +88,7 @@ def begun(
     return night.ledger.fleets.open(
         Fleet(
             name=fleet,
-            operation=f"op-{fleet}",
+            launch_id=f"op-{fleet}",
             template="pair",
             target=target,
             owner=owner,
@@ -98,7 +98,7 @@ def begun(
             longest=timedelta(days=7),
         ),
         LaunchSpec(
-            operation=f"op-{fleet}",
+            launch_id=f"op-{fleet}",
             target=target,
             image="ami-08111162",
             instance_types=("t2.micro",),
@@ -115,7 +115,7 @@ def leased(night: Night, *ids: str, ends_in: timedelta, fleet: str = "lab", **mo
     written = begun(night, len(ids), ends_in=ends_in, fleet=fleet, **more)
     assert register.lock(written, "test", now=now, until=now + timedelta(minutes=1))
     register.record(written, ids, now=now)
-    assert register.advance(written, "test", Step.LAUNCHED)
+    assert register.advance(written, "test", Phase.LAUNCHED)
     return register.get(fleet) or written
 
 

@@ -10,7 +10,7 @@ from curfew.core.lease import Fleet
 from curfew.fleets import launcher
 from curfew.ledger.memory.fleets import MemoryFleets
 from curfew.ledger.memory.plans import MemoryPlans
-from curfew.ledger.records import PlanStep
+from curfew.ledger.records import PlanPhase
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep import run_state, stored_plans
 
@@ -24,7 +24,7 @@ def without_locks(patch: Patch) -> None:
     """Several workers process one launch at the same time."""
 
     def attempt(self: MemoryFleets, fleet: Fleet, worker: str, attempt: Attempt, **_: Any) -> bool:
-        self._attempts[fleet.operation][attempt.number] = (worker, attempt)
+        self._attempts[fleet.launch_id][attempt.number] = (worker, attempt)
         return True
 
     patch(MemoryFleets, "lock", lambda *_given, **_named: True)
@@ -91,7 +91,7 @@ def apply_twice(patch: Patch) -> None:
     applicable = stored_plans.check_applicable
 
     def again(record: Any, **more: Any) -> None:
-        applicable(replace(record, step=PlanStep.PLANNED), **more)
+        applicable(replace(record, phase=PlanPhase.PLANNED), **more)
 
     patch(stored_plans, "check_applicable", again)
     patch(MemoryPlans, "begin", lambda *_given, **_named: True)

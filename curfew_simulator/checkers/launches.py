@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from curfew.core.lease import Step
+from curfew.core.lease import Phase
 from curfew.schemas.templates import FleetEntry
 
 from ..cloud.ec2.machine import State
@@ -16,10 +16,10 @@ from .rule import Finding, rule
 def no_launch_makes_more_than_was_asked_for(history: History) -> Iterator[str]:
     """S15: over all retries, pools and duplicates, all machines that ever came of one launch."""
     register = history.ledger.fleets
-    for operation, count in Counter(b.operation for b in history.launches.values()).items():
-        asked = register.launch_spec(operation).count
+    for launch_id, count in Counter(b.launch_id for b in history.launches.values()).items():
+        asked = register.launch_spec(launch_id).count
         if count > asked:
-            yield f"{count} launched for {operation}, {asked} asked for"
+            yield f"{count} launched for {launch_id}, {asked} asked for"
 
 
 @rule("S15")
@@ -29,9 +29,9 @@ def one_key_launches_one_fleet(history: History) -> Iterator[str]:
     for invocation in history.invocations:
         if invocation.kind == "POST /fleets" and invocation.good:
             place = (invocation.who, invocation.about["key"])
-            operation = invocation.body["operation"]
-            if told.setdefault(place, operation) != operation:
-                yield f"{invocation}: {operation}, before {told[place]}"
+            launch_id = invocation.body["launch_id"]
+            if told.setdefault(place, launch_id) != launch_id:
+                yield f"{invocation}: {launch_id}, before {told[place]}"
 
 
 @rule("S16")
@@ -42,14 +42,14 @@ def no_launch_leaves_an_orphan(history: History) -> Iterator[str]:
         if launch.region.last(launch.id).state.ended:
             continue
         lease = history.ledger.fleets.leases(target, [launch.id]).get(launch.id)
-        if lease is None or lease.operation != launch.operation:
+        if lease is None or lease.launch_id != launch.launch_id:
             yield f"{launch.id} of {launch.fleet}, launched at {launch.call.at:%H:%M:%S}"
 
 
 @rule("S17")
 def what_is_launched_is_the_templates(history: History) -> Iterator[str]:
     """S17: image and type are the template's, the metadata service asks for a token, and all tags are there."""
-    needed = {"curfew:fleet", "curfew:owner", "curfew:lease", "curfew:operation"}
+    needed = {"curfew:fleet", "curfew:owner", "curfew:lease", "curfew:launch-id"}
     templates = history.policies.content.fleets.values()
     for launch in history.launches.values():
         machine = launch.machine
@@ -134,10 +134,10 @@ def failed_launches_are_not_reported_as_good(history: History) -> Iterator[str]:
             m.state in {State.PENDING, State.SHUTTING_DOWN, State.TERMINATED} for m in versions
         )
         fleet = history.ledger.fleets.get(launch.fleet)
-        same = fleet and fleet.operation == launch.operation
-        open_ = fleet and fleet.ended_at is None and fleet.step is not Step.ATTENTION
+        same = fleet and fleet.launch_id == launch.launch_id
+        open_ = fleet and fleet.ended_at is None and fleet.phase is not Phase.ATTENTION
         if doomed and launch.machine.doomed and same and fleet and open_:
-            yield f"{launch.id} died at launch, and {launch.fleet} is {fleet.step}, not ended"
+            yield f"{launch.id} died at launch, and {launch.fleet} is {fleet.phase}, not ended"
 
 
 def _members(history: History) -> Iterator[tuple[EndingCall, LaunchedMachine]]:

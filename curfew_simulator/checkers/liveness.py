@@ -58,7 +58,7 @@ def every_launch_comes_to_an_end(history: History) -> Iterator[str]:
     """L2: whatever broke off was taken up, and nothing is being launched any more."""
     if history.mode == "act":
         for fleet in history.ledger.fleets.unfinished():
-            yield f"{fleet.name} of {fleet.created_at:%H:%M:%S} is {fleet.step}: {fleet.problem}"
+            yield f"{fleet.name} of {fleet.created_at:%H:%M:%S} is {fleet.phase}: {fleet.problem}"
 
 
 @rule("L2")
@@ -68,11 +68,11 @@ def every_fleet_comes_to_an_end(history: History) -> Iterator[str]:
         return
     now = history.world.clock.now()
     for fleet in history.ledger.fleets.page(limit=100).items:
-        members = history.ledger.fleets.members(fleet.operation)
+        members = history.ledger.fleets.members(fleet.launch_id)
         region = history.world.region(name=fleet.target.region)
         states = [region.last(m.instance_id).state for m in members]
         over = members and all(state is State.TERMINATED for state in states)
-        if over and fleet.step.finished and now > fleet.expires_at + GONE:
+        if over and fleet.phase.finished and now > fleet.expires_at + GONE:
             yield f"{fleet.name} has no machine any more, and is not ended"
 
 

@@ -197,14 +197,14 @@ def no_ending_call_is_made_at_the_last_moment(history: History) -> Iterator[str]
 @rule("S28")
 def a_stranger_is_refused(history: History) -> Iterator[str]:
     """S28: a caller that is neither owner nor administrator is refused, and nothing happens."""
-    owned = {b.operation: b.machine.tags.get("curfew:owner", "") for b in history.launches.values()}
+    owned = {b.launch_id: b.machine.tags.get("curfew:owner", "") for b in history.launches.values()}
     for invocation in history.invocations:
         if invocation.who != "lee":
             continue
         alone = invocation.kind in {"PUT /pause", "POST /sweeps/<id>/apply"}
         if invocation.kind in {"PATCH /fleets/<id>", "DELETE /fleets/<id>"} and invocation.good:
             told = invocation.body.get("fleet", invocation.body)
-            alone = not owned.get(told["operation"], told["owner"]).endswith("/lee")
+            alone = not owned.get(told["launch_id"], told["owner"]).endswith("/lee")
         if alone and (invocation.good or any(o.by is invocation for o in history.ending_calls)):
             yield f"{invocation}"
 

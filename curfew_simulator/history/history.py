@@ -68,9 +68,9 @@ class LaunchedMachine:
     machine: Machine
 
     @property
-    def operation(self) -> str:
+    def launch_id(self) -> str:
         """The launch that it is of, as its tags say at launch."""
-        return self.machine.tags.get("curfew:operation", "")
+        return self.machine.tags.get("curfew:launch-id", "")
 
     @property
     def fleet(self) -> str:
@@ -239,7 +239,7 @@ class History:
             if invocation.kind != "PATCH /fleets/<id>" or invocation.about["fleet"] != launch.fleet:
                 continue
             if invocation.good:
-                if invocation.body["operation"] == launch.operation:
+                if invocation.body["launch_id"] == launch.launch_id:
                     until = instant(invocation.body["expires_at"])
                     found.append(Promise(by=invocation, until=until, confirmed=True))
             elif invocation.status == 0 or invocation.status >= 500:

@@ -16,7 +16,7 @@ from curfew.app import App
 from curfew.config.policy_file import PolicyFile
 from curfew.config.settings import Settings
 from curfew.core.errors import CurfewError
-from curfew.core.lease import OPERATION_TAG, instant_of
+from curfew.core.lease import LAUNCH_ID_TAG, instant_of
 from curfew.core.target import Mode, Target
 from curfew.handlers import launch, sweep
 from curfew.ledger.dynamodb.ledger import DynamoLedger
@@ -249,7 +249,7 @@ class Rehearsal:
             machine.id
             for machine in region.alive()
             if (
-                OPERATION_TAG in machine.tags
+                LAUNCH_ID_TAG in machine.tags
                 if leases
                 else is_selected(file, machine, policy)
                 and old_enough(file, machine.started_at, policy, now)

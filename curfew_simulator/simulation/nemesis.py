@@ -62,8 +62,8 @@ def rename(harness: Harness, rng: Random) -> str:
 def copy(harness: Harness, rng: Random) -> str:
     """An operator writes all tags of a fleet's member onto a machine that is no member."""
     for region in _regions(harness):
-        members = [m for m in region.machines.values() if "curfew:operation" in m.tags]
-        strangers = sorted(m.id for m in region.alive() if "curfew:operation" not in m.tags)
+        members = [m for m in region.machines.values() if "curfew:launch-id" in m.tags]
+        strangers = sorted(m.id for m in region.alive() if "curfew:launch-id" not in m.tags)
         if members and strangers:
             member, stranger = rng.choice(members), rng.choice(strangers)
             written = {k: v for k, v in member.tags.items() if k.startswith("curfew:")}
@@ -75,7 +75,7 @@ def copy(harness: Harness, rng: Random) -> str:
 def strip(harness: Harness, rng: Random) -> str:
     """An operator takes all of Curfew's tags off a member."""
     for region in _regions(harness):
-        members = sorted(m.id for m in region.alive() if "curfew:operation" in m.tags)
+        members = sorted(m.id for m in region.alive() if "curfew:launch-id" in m.tags)
         if members:
             id_ = rng.choice(members)
             left = {

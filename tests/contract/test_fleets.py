@@ -9,7 +9,7 @@ import pytest
 
 from curfew.core.errors import ConflictError, LedgerError, ReusedKeyError
 from curfew.core.launch import Attempt, AttemptResult, LaunchSpec
-from curfew.core.lease import CLAIM, Fleet, Lease, Member, Step
+from curfew.core.lease import CLAIM, Fleet, Lease, Member, Phase
 from curfew.ledger.dynamodb import fleet_items, table
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.dynamodb.table import Table
@@ -29,10 +29,10 @@ FIRST = Attempt(number=1, pool=0, count=2)
 type Pair = tuple[DynamoLedger, DynamoLedger]
 
 
-def a_fleet(name: str = "dev", operation: str = "", **more: Any) -> Fleet:
+def a_fleet(name: str = "dev", launch_id: str = "", **more: Any) -> Fleet:
     ordinary: dict[str, Any] = {
         "name": name,
-        "operation": operation or f"op-{name}",
+        "launch_id": launch_id or f"op-{name}",
         "template": "t2-pair",
         "target": HERE,
         "owner": "kim",
@@ -46,7 +46,7 @@ def a_fleet(name: str = "dev", operation: str = "", **more: Any) -> Fleet:
 
 def a_launch_spec(fleet: Fleet, **more: Any) -> LaunchSpec:
     ordinary: dict[str, Any] = {
-        "operation": fleet.operation,
+        "launch_id": fleet.launch_id,
         "target": fleet.target,
         "image": "ami-1",
         "instance_types": ("t2.micro",),
@@ -60,15 +60,17 @@ def a_key(scope: str, body: str = "body") -> Key:
     return Key(scope=scope, body=body)
 
 
-def opened(ledger: Ledger, name: str = "dev", operation: str = "", **more: Any) -> Fleet:
+def opened(ledger: Ledger, name: str = "dev", launch_id: str = "", **more: Any) -> Fleet:
     """Open a fleet in the ledger, under a key of its own."""
-    fleet = a_fleet(name, operation, **more)
-    return ledger.fleets.open(fleet, a_launch_spec(fleet), a_key(f"key of {fleet.operation}"))
+    fleet = a_fleet(name, launch_id, **more)
+    return ledger.fleets.open(fleet, a_launch_spec(fleet), a_key(f"key of {fleet.launch_id}"))
 
 
-def finished(ledger: Ledger, fleet: Fleet, step: Step = Step.LAUNCHED, problem: str = "") -> None:
+def finished(
+    ledger: Ledger, fleet: Fleet, phase: Phase = Phase.LAUNCHED, problem: str = ""
+) -> None:
     assert ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
-    assert ledger.fleets.advance(fleet, "w", step, problem)
+    assert ledger.fleets.advance(fleet, "w", phase, problem)
 
 
 def ended(ledger: Ledger, fleet: Fleet, number: int = 1) -> None:
@@ -78,7 +80,7 @@ def ended(ledger: Ledger, fleet: Fleet, number: int = 1) -> None:
 
 
 def claimed(ledger: Ledger, fleet: Fleet, by: str = "sweep", at: datetime = NOW) -> bool:
-    return ledger.fleets.claim(fleet.name, fleet.operation, by, now=at, expired=False)
+    return ledger.fleets.claim(fleet.name, fleet.launch_id, by, now=at, expired=False)
 
 
 class TestOpen:
@@ -102,7 +104,7 @@ class TestOpen:
         )
         assert ledger.fleets.open(fleet, spec, a_key("k")) == fleet
         assert ledger.fleets.get("dev") == fleet
-        assert ledger.fleets.launch_spec(fleet.operation) == spec
+        assert ledger.fleets.launch_spec(fleet.launch_id) == spec
         assert ledger.fleets.get("other") is None
 
     def test_missing_launch_spec_is_a_ledger_error(self, ledger: Ledger) -> None:
@@ -126,7 +128,7 @@ class TestOpen:
         again = a_fleet("dev", "op-again")
 
         found = ledger.fleets.open(again, a_launch_spec(again), a_key("key of op-dev"))
-        assert (found.operation, found.ended_at) == (fleet.operation, NOW)
+        assert (found.launch_id, found.ended_at) == (fleet.launch_id, NOW)
 
     def test_same_key_with_another_body_is_refused_whatever_the_name(self, ledger: Ledger) -> None:
         opened(ledger)
@@ -148,7 +150,7 @@ class TestOpen:
         ended(ledger, fleet)
         second = opened(ledger, "dev", "op-2")
         assert ledger.fleets.get("dev") == second
-        assert ledger.fleets.launch_spec(fleet.operation) == a_launch_spec(fleet)
+        assert ledger.fleets.launch_spec(fleet.launch_id) == a_launch_spec(fleet)
 
     def test_new_fleet_inherits_nothing_from_an_earlier_one_of_its_name(
         self, ledger: Ledger
@@ -182,7 +184,7 @@ class TestOpen:
         other = a_launch_spec(fleet, image="ami-2")
         with pytest.raises(LedgerError, match="already recorded, under another key"):
             ledger.fleets.open(fleet, other, a_key("another"))
-        assert ledger.fleets.launch_spec(fleet.operation) == a_launch_spec(fleet)
+        assert ledger.fleets.launch_spec(fleet.launch_id) == a_launch_spec(fleet)
 
     def test_key_lookup_finds_its_fleet_nothing_or_a_reused_key(self, ledger: Ledger) -> None:
         assert ledger.fleets.recall(a_key("key of op-dev")) is None
@@ -226,7 +228,7 @@ class TestPages:
         for name in ("a", "b", "c", "d"):
             opened(ledger, name)
         finished(ledger, a_fleet("b"))
-        finished(ledger, a_fleet("d"), Step.FAILED)
+        finished(ledger, a_fleet("d"), Phase.FAILED)
         assert [fleet.name for fleet in ledger.fleets.unfinished()] == ["a", "c"]
 
 
@@ -249,32 +251,32 @@ class TestLock:
         assert not ledger.fleets.lock(a_fleet(), "one", now=NOW, until=UNTIL)
         assert ledger.fleets.get("dev") is None
         fleet = opened(ledger)
-        finished(ledger, fleet, Step.PARTIAL)
+        finished(ledger, fleet, Phase.PARTIAL)
         assert not ledger.fleets.lock(fleet, "one", now=NOW, until=UNTIL)
 
 
 class TestAttempts:
     def test_attempts_are_read_back_in_order(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
-        assert ledger.fleets.attempts(fleet.operation) == ()
+        assert ledger.fleets.attempts(fleet.launch_id) == ()
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         made = [replace(FIRST, number=n) for n in (1, 2, 999, 1000, 1001)]
         for attempt in reversed(made):
             assert ledger.fleets.begin_attempt(fleet, "w", attempt, now=NOW)
-        assert ledger.fleets.attempts(fleet.operation) == tuple(made)
+        assert ledger.fleets.attempts(fleet.launch_id) == tuple(made)
 
     def test_attempt_requires_the_lock(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         ledger.fleets.lock(fleet, "other", now=NOW, until=UNTIL)
         assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
-        assert ledger.fleets.attempts(fleet.operation) == ()
+        assert ledger.fleets.attempts(fleet.launch_id) == ()
 
     def test_attempt_is_refused_after_the_lock_expired(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=UNTIL)
-        assert ledger.fleets.attempts(fleet.operation) == ()
+        assert ledger.fleets.attempts(fleet.launch_id) == ()
         assert ledger.fleets.begin_attempt(fleet, "w", FIRST, now=UNTIL - MOMENT)
 
     def test_attempt_is_refused_while_the_fleet_is_claimed(self, ledger: Ledger) -> None:
@@ -283,7 +285,7 @@ class TestAttempts:
         assert claimed(ledger, fleet)
         assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW + CLAIM)
-        assert ledger.fleets.attempts(fleet.operation) == ()
+        assert ledger.fleets.attempts(fleet.launch_id) == ()
         assert ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW + CLAIM + MOMENT)
 
     def test_attempt_is_refused_for_an_earlier_fleet_of_the_name(self, ledger: Ledger) -> None:
@@ -292,7 +294,7 @@ class TestAttempts:
         second = opened(ledger, "dev", "op-2")
         ledger.fleets.lock(second, "w", now=NOW, until=UNTIL)
         assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
-        assert ledger.fleets.attempts(fleet.operation) == ()
+        assert ledger.fleets.attempts(fleet.launch_id) == ()
 
     def test_taken_attempt_number_is_refused_to_another_worker_or_call(
         self, ledger: Ledger
@@ -305,7 +307,7 @@ class TestAttempts:
         ledger.fleets.lock(fleet, "two", now=UNTIL, until=UNTIL + SECOND)
         assert not ledger.fleets.begin_attempt(fleet, "two", FIRST, now=UNTIL)
         assert not ledger.fleets.begin_attempt(fleet, "two", replace(FIRST, count=9), now=UNTIL)
-        assert ledger.fleets.attempts(fleet.operation) == (FIRST,)
+        assert ledger.fleets.attempts(fleet.launch_id) == (FIRST,)
 
     def test_repeated_attempt_is_refused_once_the_fleet_is_claimed(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
@@ -321,7 +323,7 @@ class TestAttempts:
         ledger.fleets.finish_attempt(
             fleet, replace(FIRST, pool=3, count=9, result=AttemptResult.EMPTY)
         )
-        assert ledger.fleets.attempts(fleet.operation) == (
+        assert ledger.fleets.attempts(fleet.launch_id) == (
             replace(FIRST, result=AttemptResult.EMPTY),
         )
 
@@ -331,76 +333,76 @@ class TestAttempts:
         ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         settled = replace(FIRST, result=AttemptResult.LAUNCHED, launched=1, problem="no more")
         ledger.fleets.finish_attempt(fleet, settled)
-        assert ledger.fleets.attempts(fleet.operation) == (settled,)
+        assert ledger.fleets.attempts(fleet.launch_id) == (settled,)
         ledger.fleets.finish_attempt(
             fleet, replace(FIRST, result=AttemptResult.REFUSED, problem="no")
         )
-        assert ledger.fleets.attempts(fleet.operation) == (settled,)
+        assert ledger.fleets.attempts(fleet.launch_id) == (settled,)
         assert not ledger.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
 
     def test_result_of_a_missing_attempt_is_refused(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
-        with pytest.raises(LedgerError, match=f"attempt 1 of launch {fleet.operation}: "):
+        with pytest.raises(LedgerError, match=f"attempt 1 of launch {fleet.launch_id}: "):
             ledger.fleets.finish_attempt(fleet, FIRST)
-        assert ledger.fleets.attempts(fleet.operation) == ()
+        assert ledger.fleets.attempts(fleet.launch_id) == ()
 
 
 class TestAdvance:
     def test_advance_stores_phase_and_problem_and_releases_the_lock(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
-        assert ledger.fleets.advance(fleet, "w", Step.LAUNCHING, "out of time")
+        assert ledger.fleets.advance(fleet, "w", Phase.LAUNCHING, "out of time")
         assert ledger.fleets.get("dev") == replace(fleet, problem="out of time")
         assert ledger.fleets.lock(fleet, "other", now=NOW, until=UNTIL)
 
     def test_worker_without_the_lock_cannot_advance(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
-        assert not ledger.fleets.advance(fleet, "one", Step.LAUNCHED)
+        assert not ledger.fleets.advance(fleet, "one", Phase.LAUNCHED)
         ledger.fleets.lock(fleet, "one", now=NOW, until=UNTIL)
         ledger.fleets.lock(fleet, "two", now=UNTIL, until=UNTIL + SECOND)
-        assert not ledger.fleets.advance(fleet, "one", Step.LAUNCHED)
+        assert not ledger.fleets.advance(fleet, "one", Phase.LAUNCHED)
         assert ledger.fleets.get("dev") == fleet
 
     def test_expired_lock_still_counts_until_another_worker_takes_it(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "w", now=NOW, until=NOW)
-        assert ledger.fleets.advance(fleet, "w", Step.PARTIAL, "1 of 2")
+        assert ledger.fleets.advance(fleet, "w", Phase.PARTIAL, "1 of 2")
 
     def test_repeated_advance_succeeds_until_another_worker_has_the_lock(
         self, ledger: Ledger
     ) -> None:
         fleet = opened(ledger)
         ledger.fleets.lock(fleet, "one", now=NOW, until=UNTIL)
-        assert ledger.fleets.advance(fleet, "one", Step.LAUNCHING, "p")
-        assert ledger.fleets.advance(fleet, "one", Step.LAUNCHING, "p")
-        assert not ledger.fleets.advance(fleet, "one", Step.LAUNCHED, "p")
-        assert not ledger.fleets.advance(fleet, "two", Step.LAUNCHING, "p")
+        assert ledger.fleets.advance(fleet, "one", Phase.LAUNCHING, "p")
+        assert ledger.fleets.advance(fleet, "one", Phase.LAUNCHING, "p")
+        assert not ledger.fleets.advance(fleet, "one", Phase.LAUNCHED, "p")
+        assert not ledger.fleets.advance(fleet, "two", Phase.LAUNCHING, "p")
         ledger.fleets.lock(fleet, "two", now=NOW, until=UNTIL)
-        assert not ledger.fleets.advance(fleet, "one", Step.LAUNCHING, "p")
+        assert not ledger.fleets.advance(fleet, "one", Phase.LAUNCHING, "p")
 
     def test_failed_launch_without_instances_has_ended_and_frees_its_name(
         self, ledger: Ledger
     ) -> None:
         fleet = opened(ledger)
-        finished(ledger, fleet, Step.FAILED, "no capacity")
+        finished(ledger, fleet, Phase.FAILED, "no capacity")
         assert ledger.fleets.get("dev") == replace(
-            fleet, step=Step.FAILED, problem="no capacity", ended_at=NOW
+            fleet, phase=Phase.FAILED, problem="no capacity", ended_at=NOW
         )
         opened(ledger, "dev", "op-2")
 
-    @pytest.mark.parametrize("step", [Step.LAUNCHED, Step.PARTIAL, Step.ATTENTION])
+    @pytest.mark.parametrize("phase", [Phase.LAUNCHED, Phase.PARTIAL, Phase.ATTENTION])
     def test_other_launch_results_without_an_ended_instance_do_not_end(
-        self, ledger: Ledger, step: Step
+        self, ledger: Ledger, phase: Phase
     ) -> None:
         fleet = opened(ledger)
-        finished(ledger, fleet, step)
-        assert ledger.fleets.get("dev") == replace(fleet, step=step)
+        finished(ledger, fleet, phase)
+        assert ledger.fleets.get("dev") == replace(fleet, phase=phase)
 
     def test_failed_launch_with_a_running_instance_has_not_ended(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.record(fleet, [an_id(1)], now=NOW)
-        finished(ledger, fleet, Step.FAILED)
-        assert ledger.fleets.get("dev") == replace(fleet, step=Step.FAILED)
+        finished(ledger, fleet, Phase.FAILED)
+        assert ledger.fleets.get("dev") == replace(fleet, phase=Phase.FAILED)
 
     def test_launch_finished_after_its_last_instance_ended_has_ended(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
@@ -410,7 +412,7 @@ class TestAdvance:
         assert ledger.fleets.get("dev") == fleet
         finished(ledger, fleet)
         assert ledger.fleets.get("dev") == replace(
-            fleet, step=Step.LAUNCHED, ended_at=NOW + 2 * SECOND
+            fleet, phase=Phase.LAUNCHED, ended_at=NOW + 2 * SECOND
         )
 
 
@@ -521,17 +523,17 @@ class TestMembers:
         ledger.fleets.record(fleet, [*reversed(ids), *ids[:1]], now=NOW)
         ledger.fleets.record(fleet, ids, now=NOW + SECOND)
 
-        members = tuple(Member(instance_id=id_, born_at=NOW) for id_ in ids)
-        assert ledger.fleets.members(fleet.operation) == members
+        members = tuple(Member(instance_id=id_, launched_at=NOW) for id_ in ids)
+        assert ledger.fleets.members(fleet.launch_id) == members
         assert ledger.fleets.leases(HERE, [*ids, an_id(999)]) == dict.fromkeys(ids, fleet.lease)
 
     def test_more_members_are_added_to_the_existing_ones(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ledger.fleets.record(fleet, [an_id(1)], now=NOW)
         ledger.fleets.record(fleet, [an_id(1), an_id(2)], now=NOW + SECOND)
-        assert ledger.fleets.members(fleet.operation) == (
-            Member(instance_id=an_id(1), born_at=NOW),
-            Member(instance_id=an_id(2), born_at=NOW + SECOND),
+        assert ledger.fleets.members(fleet.launch_id) == (
+            Member(instance_id=an_id(1), launched_at=NOW),
+            Member(instance_id=an_id(2), launched_at=NOW + SECOND),
         )
 
     def test_instance_cannot_belong_to_two_launches(self, ledger: Ledger) -> None:
@@ -539,7 +541,7 @@ class TestMembers:
         ledger.fleets.record(one, [an_id(1)], now=NOW)
         with pytest.raises(LedgerError, match="another launch"):
             ledger.fleets.record(two, [an_id(1)], now=NOW)
-        assert ledger.fleets.members(two.operation) == ()
+        assert ledger.fleets.members(two.launch_id) == ()
         assert ledger.fleets.leases(HERE, [an_id(1)]) == {an_id(1): one.lease}
 
     def test_lease_is_current_and_belongs_to_its_own_fleet(self, ledger: Ledger) -> None:
@@ -548,7 +550,7 @@ class TestMembers:
         ledger.fleets.record(two, [an_id(3)], now=NOW)
         ledger.fleets.renew(one, NOW + SECOND, now=NOW)
 
-        mine = Lease(fleet="one", operation="op-one", owner="kim", expires_at=NOW + SECOND)
+        mine = Lease(fleet="one", launch_id="op-one", owner="kim", expires_at=NOW + SECOND)
         found = ledger.fleets.leases(HERE, [an_id(n) for n in (1, 2, 3, 1)])
         assert found == {an_id(1): mine, an_id(2): mine, an_id(3): two.lease}
         assert ledger.fleets.leases(ELSEWHERE, [an_id(1)]) == {}
@@ -581,7 +583,7 @@ class TestEnd:
         ids = [an_id(1), an_id(2)]
         ledger.fleets.record(fleet, ids, now=NOW)
         finished(ledger, fleet)
-        launched = replace(fleet, step=Step.LAUNCHED)
+        launched = replace(fleet, phase=Phase.LAUNCHED)
 
         ledger.fleets.end(HERE, ids[:1], now=NOW + SECOND)
         assert ledger.fleets.get("dev") == launched
@@ -589,9 +591,9 @@ class TestEnd:
         ledger.fleets.end(HERE, ids, now=NOW + 3 * SECOND)
 
         assert ledger.fleets.get("dev") == replace(launched, ended_at=NOW + 2 * SECOND)
-        assert ledger.fleets.members(fleet.operation) == (
-            Member(instance_id=ids[0], born_at=NOW, ended_at=NOW + SECOND),
-            Member(instance_id=ids[1], born_at=NOW, ended_at=NOW + 2 * SECOND),
+        assert ledger.fleets.members(fleet.launch_id) == (
+            Member(instance_id=ids[0], launched_at=NOW, ended_at=NOW + SECOND),
+            Member(instance_id=ids[1], launched_at=NOW, ended_at=NOW + 2 * SECOND),
         )
 
     def test_fleet_that_still_launches_does_not_end(self, ledger: Ledger) -> None:
@@ -617,14 +619,14 @@ class TestEnd:
         ledger.fleets.record(second, [an_id(2)], now=NOW)
         finished(ledger, second)
         ledger.fleets.end(HERE, [an_id(1)], now=NOW + SECOND)
-        assert ledger.fleets.get("dev") == replace(second, step=Step.LAUNCHED)
+        assert ledger.fleets.get("dev") == replace(second, phase=Phase.LAUNCHED)
 
     def test_repeated_record_does_not_revive_an_ended_instance(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
         ended(ledger, fleet)
         ledger.fleets.record(fleet, [an_id(1)], now=NOW + SECOND)
-        assert ledger.fleets.members(fleet.operation) == (
-            Member(instance_id=an_id(1), born_at=NOW, ended_at=NOW),
+        assert ledger.fleets.members(fleet.launch_id) == (
+            Member(instance_id=an_id(1), launched_at=NOW, ended_at=NOW),
         )
 
 
@@ -650,7 +652,7 @@ class TestTwoAtOneTable:
             opened(mine, "dev", "op-mine")
         found = mine.fleets.get("dev")
         assert found
-        assert found.operation == "op-theirs"
+        assert found.launch_id == "op-theirs"
         assert mine.fleets.recall(a_key("key of op-mine")) is None
 
     @pytest.mark.parametrize("times", [1, 99])
@@ -701,7 +703,7 @@ class TestTwoAtOneTable:
         theirs.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         theirs.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
         assert claimed(theirs, fleet)
-        written = dict(fleet_items.of_attempt(fleet.operation, FIRST, "w"))
+        written = dict(fleet_items.of_attempt(fleet.launch_id, FIRST, "w"))
         refusal = {"Code": "ConditionalCheckFailed", "Item": written}
         busy(mine, 1, {"Code": "TransactionConflict"}, refusal)
         assert not mine.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
@@ -731,7 +733,7 @@ class TestTwoAtOneTable:
         mine.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         overtake(mine, "TransactWriteItems", lambda: claimed(theirs, fleet))
         assert not mine.fleets.begin_attempt(fleet, "w", FIRST, now=NOW)
-        assert mine.fleets.attempts(fleet.operation) == ()
+        assert mine.fleets.attempts(fleet.launch_id) == ()
 
     def test_one_of_two_concurrent_workers_resumes_a_launch(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
@@ -745,8 +747,8 @@ class TestTwoAtOneTable:
         mine.fleets.record(fleet, [an_id(1)], now=NOW)
         mine.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         overtake(mine, "UpdateItem", lambda: theirs.fleets.end(HERE, [an_id(1)], now=NOW))
-        assert mine.fleets.advance(fleet, "w", Step.LAUNCHED)
-        assert mine.fleets.get("dev") == replace(fleet, step=Step.LAUNCHED, ended_at=NOW)
+        assert mine.fleets.advance(fleet, "w", Phase.LAUNCHED)
+        assert mine.fleets.get("dev") == replace(fleet, phase=Phase.LAUNCHED, ended_at=NOW)
 
 
 class TestLostAnswers:
@@ -779,7 +781,7 @@ class TestLostAnswers:
         fleet = opened(mine)
         mine.fleets.lock(fleet, "w", now=NOW, until=UNTIL)
         lost = lose_the_first_answer(mine, "UpdateItem")
-        assert mine.fleets.advance(fleet, "w", Step.FAILED, "no")
+        assert mine.fleets.advance(fleet, "w", Phase.FAILED, "no")
         assert lost
         found = mine.fleets.get("dev")
         assert found
@@ -812,7 +814,7 @@ class TestLostAnswers:
         settled = replace(FIRST, result=AttemptResult.EMPTY)
         mine.fleets.finish_attempt(fleet, settled)
         assert lost
-        assert mine.fleets.attempts(fleet.operation) == (settled,)
+        assert mine.fleets.attempts(fleet.launch_id) == (settled,)
 
     def test_lost_response_to_record_and_end_still_stores_both(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
@@ -821,8 +823,8 @@ class TestLostAnswers:
         ends = lose_the_first_answer(mine, "UpdateItem")
         mine.fleets.record(fleet, [an_id(1)], now=NOW)
         mine.fleets.end(HERE, [an_id(1)], now=NOW)
-        assert mine.fleets.members(fleet.operation) == (
-            Member(instance_id=an_id(1), born_at=NOW, ended_at=NOW),
+        assert mine.fleets.members(fleet.launch_id) == (
+            Member(instance_id=an_id(1), launched_at=NOW, ended_at=NOW),
         )
         assert births
         assert ends
@@ -839,8 +841,8 @@ class TestUnreadable:
             ("expires_at_epoch", {"N": "4000000000"}),
             ("claimed_at", {"S": "2026-01-01T00:00:00+00:00"}),
             ("claimed_at_epoch", {"N": "1"}),
-            ("step", {"S": "flying"}),
-            ("operation", {"N": "1"}),
+            ("phase", {"S": "flying"}),
+            ("launch_id", {"N": "1"}),
             ("count", {"S": "two"}),
             ("longest", {"N": "Infinity"}),
             ("longest", {"N": "1E+125"}),
@@ -867,13 +869,13 @@ class TestUnreadable:
     @pytest.mark.parametrize(
         ("pk", "sk", "name", "value"),
         [
-            ("fleet#op-dev", "order", "order", {"S": "{"}),
-            ("fleet#op-dev", "order", "order", {"S": "[]"}),
-            ("fleet#op-dev", "order", "order", {"S": '{"operation": "op-dev"}'}),
-            ("fleet#op-dev", "attempt#001", "answer", {"S": "maybe"}),
+            ("fleet#op-dev", "launch-spec", "spec", {"S": "{"}),
+            ("fleet#op-dev", "launch-spec", "spec", {"S": "[]"}),
+            ("fleet#op-dev", "launch-spec", "spec", {"S": '{"operation": "op-dev"}'}),
+            ("fleet#op-dev", "attempt#001", "result", {"S": "maybe"}),
             ("fleet#op-dev", "attempt#001", "launched", {"S": "1"}),
-            ("fleet#op-dev", f"instance#{an_id(1)}", "born_at", {"S": "once"}),
-            (f"lease#{HERE}", an_id(1), "operation", {"N": "1"}),
+            ("fleet#op-dev", f"instance#{an_id(1)}", "launched_at", {"S": "once"}),
+            (f"lease#{HERE}", an_id(1), "launch_id", {"N": "1"}),
             (f"lease#{HERE}", an_id(1), "fleet", {"S": "unknown"}),
             ("key#key of op-dev", "key", "body", {"BOOL": True}),
         ],
@@ -915,8 +917,8 @@ class TestUnreadable:
             lambda: fleets.begin_attempt(fleet, "w", FIRST, now=NOW),
             lambda: fleets.record(fleet, [an_id(1)], now=NOW),
             lambda: fleets.finish_attempt(fleet, FIRST),
-            lambda: fleets.advance(fleet, "w", Step.LAUNCHING),
-            lambda: fleets.advance(fleet, "w", Step.FAILED),
+            lambda: fleets.advance(fleet, "w", Phase.LAUNCHING),
+            lambda: fleets.advance(fleet, "w", Phase.FAILED),
             lambda: fleets.renew(fleet, EXPIRY, now=NOW),
             lambda: fleets.claim("dev", "op", "s", now=NOW, expired=True),
             lambda: fleets.unclaim("dev", "op", "s"),
@@ -986,14 +988,14 @@ class TestClose:
 
     def test_close_ends_the_fleet_and_frees_its_name(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
-        finished(ledger, fleet, Step.ATTENTION, "mismatch")
+        finished(ledger, fleet, Phase.ATTENTION, "mismatch")
 
         assert ledger.fleets.close(fleet, now=NOW + SECOND)
 
         there = ledger.fleets.get("dev")
         assert there is not None
         assert there.ended_at == NOW + SECOND
-        assert opened(ledger, operation="op-2").operation == "op-2"
+        assert opened(ledger, launch_id="op-2").launch_id == "op-2"
 
     def test_fleet_that_still_launches_stays_open(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
@@ -1013,13 +1015,13 @@ class TestClose:
 
     def test_close_ignores_another_launch_of_the_name(self, ledger: Ledger) -> None:
         first = opened(ledger)
-        finished(ledger, first, Step.FAILED)
-        second = opened(ledger, operation="op-2")
-        finished(ledger, second, Step.ATTENTION)
+        finished(ledger, first, Phase.FAILED)
+        second = opened(ledger, launch_id="op-2")
+        finished(ledger, second, Phase.ATTENTION)
 
         ledger.fleets.close(first, now=NOW + SECOND)
 
-        assert ledger.fleets.get("dev") == replace(second, step=Step.ATTENTION)
+        assert ledger.fleets.get("dev") == replace(second, phase=Phase.ATTENTION)
 
 
 class TestHandOver:
@@ -1029,7 +1031,7 @@ class TestHandOver:
         fleet = opened(ledger)
         assert claimed(ledger, fleet)
 
-        assert ledger.fleets.hand_over("dev", fleet.operation, "sweep", "heir", now=NOW + CLAIM)
+        assert ledger.fleets.hand_over("dev", fleet.launch_id, "sweep", "heir", now=NOW + CLAIM)
 
         there = ledger.fleets.get("dev")
         assert there is not None
@@ -1040,8 +1042,8 @@ class TestHandOver:
         fleet = opened(ledger)
         assert claimed(ledger, fleet)
 
-        assert ledger.fleets.hand_over("dev", fleet.operation, "sweep", "one", now=NOW)
-        assert not ledger.fleets.hand_over("dev", fleet.operation, "sweep", "two", now=NOW)
+        assert ledger.fleets.hand_over("dev", fleet.launch_id, "sweep", "one", now=NOW)
+        assert not ledger.fleets.hand_over("dev", fleet.launch_id, "sweep", "two", now=NOW)
 
         there = ledger.fleets.get("dev")
         assert there is not None
@@ -1050,10 +1052,10 @@ class TestHandOver:
     @pytest.mark.parametrize("by", ["another", ""])
     def test_only_the_holder_hands_over_its_claim(self, ledger: Ledger, by: str) -> None:
         fleet = opened(ledger)
-        assert not ledger.fleets.hand_over("dev", fleet.operation, by, "heir", now=NOW)
+        assert not ledger.fleets.hand_over("dev", fleet.launch_id, by, "heir", now=NOW)
         assert claimed(ledger, fleet)
 
-        assert not ledger.fleets.hand_over("dev", fleet.operation, by, "heir", now=NOW)
+        assert not ledger.fleets.hand_over("dev", fleet.launch_id, by, "heir", now=NOW)
         assert not ledger.fleets.hand_over("dev", "op-x", "sweep", "heir", now=NOW)
 
     def test_expired_claim_cannot_be_handed_over(self, ledger: Ledger) -> None:
@@ -1061,4 +1063,4 @@ class TestHandOver:
         assert claimed(ledger, fleet)
         late = NOW + CLAIM + SECOND
 
-        assert not ledger.fleets.hand_over("dev", fleet.operation, "sweep", "heir", now=late)
+        assert not ledger.fleets.hand_over("dev", fleet.launch_id, "sweep", "heir", now=late)

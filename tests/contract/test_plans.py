@@ -15,7 +15,7 @@ from curfew.core.report import Outcome, Report, Result, Status
 from curfew.core.target import Mode
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.protocols import Ledger
-from curfew.ledger.records import PlanStep, StoredPlan, Verdict
+from curfew.ledger.records import PlanPhase, StoredPlan, Verdict
 from demo.world import TABLE
 from tests.builders import HERE, NOW, a_policy, an_id, an_instance
 from tests.contract.dynamo import client_of, lose_the_first_answer, overtake
@@ -68,7 +68,7 @@ def a_report(*verdicts: Action | Kept, outcomes: tuple[Outcome, ...] = ()) -> Re
 def planned(ledger: Ledger, *verdicts: Action | Kept) -> StoredPlan:
     """A plan that can be applied."""
     ledger.plans.open(a_record())
-    record = a_record(step=PlanStep.PLANNED, hash="h")
+    record = a_record(phase=PlanPhase.PLANNED, hash="h")
     ledger.plans.save(record, a_report(*verdicts))
     return record
 
@@ -76,7 +76,7 @@ def planned(ledger: Ledger, *verdicts: Action | Kept) -> StoredPlan:
 class TestRecord:
     def test_plan_record_is_read_back_unchanged(self, ledger: Ledger) -> None:
         record = a_record(
-            step=PlanStep.ENDED,
+            phase=PlanPhase.ENDED,
             hash="h",
             applied_by="ali",
             summary={"listed": 3, "by_rule": {"selected": [1, 2.5, None, True]}, "ü": "\n"},
@@ -107,7 +107,7 @@ class TestVerdicts:
         assert pages == max(1, -(-count // 10))
 
     def test_instance_of_a_verdict_is_read_back_unchanged(self, ledger: Ledger) -> None:
-        lease = Lease(fleet="dev", operation="op", owner="kim", expires_at=NOW)
+        lease = Lease(fleet="dev", launch_id="op", owner="kim", expires_at=NOW)
         volume = Volume(id="vol-1", device="/dev/xvda", delete_on_termination=False)
         full = Instance(
             id=an_id(1),
@@ -142,14 +142,14 @@ class TestVerdicts:
 
     def test_verdicts_of_plans_do_not_mix(self, ledger: Ledger) -> None:
         record = planned(ledger, an_action(1))
-        other = a_record("p11", step=PlanStep.PLANNED)
+        other = a_record("p11", phase=PlanPhase.PLANNED)
         ledger.plans.save(other, a_report(an_action(2)))
         for plan, number in ((record, 1), (other, 2)):
             shown = ledger.plans.verdicts(plan, limit=9).items
             assert [v.judged.instance.id for v in shown] == [an_id(number)]
 
     def test_report_without_a_plan_has_no_verdicts(self, ledger: Ledger) -> None:
-        record = a_record(step=PlanStep.ENDED)
+        record = a_record(phase=PlanPhase.ENDED)
         ledger.plans.save(record, replace(a_report(), plan=None))
         assert ledger.plans.get("p1") == record
         assert ledger.plans.verdicts(record, limit=9).items == ()
@@ -159,18 +159,18 @@ class TestApplying:
     def test_only_the_first_caller_begins_to_apply(self, ledger: Ledger) -> None:
         record = planned(ledger, an_action())
         assert ledger.plans.begin(record, "ali")
-        assert ledger.plans.get("p1") == replace(record, step=PlanStep.APPLYING, applied_by="ali")
+        assert ledger.plans.get("p1") == replace(record, phase=PlanPhase.APPLYING, applied_by="ali")
         for by in ("ali", "kim"):
             assert not ledger.plans.begin(record, by)
         applying = ledger.plans.get("p1")
         assert applying
         assert applying.applied_by == "ali"
 
-    @pytest.mark.parametrize("step", [PlanStep.PLANNING, PlanStep.APPLYING, PlanStep.ENDED])
+    @pytest.mark.parametrize("phase", [PlanPhase.PLANNING, PlanPhase.APPLYING, PlanPhase.ENDED])
     def test_plan_that_is_not_planned_cannot_be_applied(
-        self, ledger: Ledger, step: PlanStep
+        self, ledger: Ledger, phase: PlanPhase
     ) -> None:
-        record = a_record(step=step)
+        record = a_record(phase=phase)
         ledger.plans.open(record)
         assert not ledger.plans.begin(record, "ali")
         assert ledger.plans.get("p1") == record
@@ -196,7 +196,7 @@ class TestApplying:
             Outcome(action=action, result=Result.VERIFIED, detail=f"ü {n}")
             for n, action in enumerate(actions)
         )
-        after = replace(record, step=PlanStep.ENDED, applied_by="ali", summary={"verified": 60})
+        after = replace(record, phase=PlanPhase.ENDED, applied_by="ali", summary={"verified": 60})
         ledger.plans.finish(after, a_report(*actions, a_kept(60), outcomes=outcomes))
 
         assert ledger.plans.get("p1") == after
@@ -238,22 +238,22 @@ class TestDynamoDb:
 
     def test_plan_is_planned_only_once_all_its_verdicts_are_stored(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
-        steps: list[PlanStep | None] = []
+        steps: list[PlanPhase | None] = []
 
         def look(**_: object) -> None:
             found = theirs.plans.get("p1")
-            steps.append(found.step if found else None)
+            steps.append(found.phase if found else None)
 
         client_of(mine).meta.events.register("before-call.dynamodb.TransactWriteItems", look)
         planned(mine, *(an_action(n) for n in range(120)))
         assert len(steps) > 1
-        assert set(steps) == {PlanStep.PLANNING}
+        assert set(steps) == {PlanPhase.PLANNING}
 
     def test_verdicts_are_not_overwritten_after_applying_began(self, ledger_pair: Pair) -> None:
         """Two make the same plan; the first one's is applied while the second one's is being written."""
         mine, theirs = ledger_pair
         mine.plans.open(a_record())
-        record = a_record(step=PlanStep.PLANNED, hash="theirs")
+        record = a_record(phase=PlanPhase.PLANNED, hash="theirs")
 
         def first() -> None:
             theirs.plans.save(record, a_report(an_action(1)))
@@ -264,14 +264,14 @@ class TestDynamoDb:
 
         found = mine.plans.get("p1")
         assert found
-        assert (found.step, found.hash) == (PlanStep.APPLYING, "theirs")
+        assert (found.phase, found.hash) == (PlanPhase.APPLYING, "theirs")
         shown = mine.plans.verdicts(record, limit=9).items
         assert shown == (Verdict(judged=an_action(1)),)
 
     def test_plan_record_is_not_overwritten_after_applying_began(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
         mine.plans.open(a_record())
-        record = a_record(step=PlanStep.PLANNED, hash="theirs")
+        record = a_record(phase=PlanPhase.PLANNED, hash="theirs")
 
         def first() -> None:
             theirs.plans.save(record, a_report(an_action(1)))
@@ -310,7 +310,7 @@ class TestDynamoDb:
     @pytest.mark.parametrize(
         ("sk", "name", "value"),
         [
-            ("plan", "step", {"S": "flying"}),
+            ("plan", "phase", {"S": "flying"}),
             ("plan", "made_at", {"S": "now"}),
             ("plan", "summary", {"S": "[]"}),
             ("plan", "policy", {"BOOL": True}),

@@ -12,7 +12,7 @@ from curfew.app import App
 from curfew.config import policy_file
 from curfew.core.errors import AmbiguousError, ListingError, RefusedError, SweepFailedError
 from curfew.core.instance import State
-from curfew.core.lease import Step
+from curfew.core.lease import Phase
 from curfew.handlers import sweep
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.base import LaunchCall
@@ -121,7 +121,7 @@ def test_invalid_ttl_is_refused_and_changes_no_lease(api: Service, ttl: Any) -> 
         "image", "image_id", "ImageId", "instance_type", "instance_types", "subnet", "subnets", "security_groups",
         "SecurityGroupIds", "key", "key_name", "profile", "instance_profile", "iam_instance_profile",
         "IamInstanceProfile", "user_data", "UserData", "market", "launch_template", "network_interfaces", "owner",
-        "operation", "mode", "dry_run", "force",
+        "launch_id", "mode", "dry_run", "force",
     ],
 )  # fmt: skip
 def test_request_cannot_set_fields_of_the_template_or_the_caller(api: Service, key: str) -> None:
@@ -246,7 +246,7 @@ def test_message_that_cannot_finish_delays_no_other(api: Service) -> None:
         assert delivered(api.app, message) == []
 
     assert len(api.enqueued) == 1
-    assert [fleet.step for fleet in api.app.running_fleets()] == [Step.LAUNCHING]
+    assert [fleet.phase for fleet in api.app.running_fleets()] == [Phase.LAUNCHING]
 
 
 # ---------------------------------------------------------------------------------------------------------- warm starts
@@ -285,7 +285,7 @@ def test_sweeps_launches_and_plans_of_one_instant_have_distinct_ids(api: Service
     ids = {api.app.new_id() for _ in range(1_000)}
 
     assert len(ids) == 1_000
-    assert {api.launch(f"key-{n}").json["operation"] for n in range(5)}.isdisjoint(ids)
+    assert {api.launch(f"key-{n}").json["launch_id"] for n in range(5)}.isdisjoint(ids)
 
 
 # -------------------------------------------------------------------------------------------------------------- secrets
@@ -323,9 +323,9 @@ def test_secrets_in_user_data_headers_or_tags_never_leave_the_process(
     headers = {"Authorization": SECRET, "Cookie": SECRET, "X-Api-Key": SECRET}
     body = {"template": "pair", "name": MINE}
     failed = api.ask("POST", "/fleets", body=body, headers=headers | {"Idempotency-Key": "one"})
-    assert failed.json["step"] == "failed"
+    assert failed.json["phase"] == "failed"
     made = api.launch("two", tags={"env": "dev", "token": SECRET})
-    assert made.json["step"] == "launched"
+    assert made.json["phase"] == "launched"
     api.time.at = NOW + timedelta(days=1)
     api.add(an_instance(1, tags={"env": "dev", "password": SECRET}))
     ended = swept(api)

@@ -238,7 +238,7 @@ def test_template_alone_decides_on_which_cloud_a_fleet_runs(api: Service) -> Non
     assert (answer.json["account"], answer.json["region"]) == ("lab", "RegionOne")
     (call,) = api.orders()
     assert call[0] == "launch"
-    spec = api.ledger.fleets.launch_spec(answer.json["operation"])
+    spec = api.ledger.fleets.launch_spec(answer.json["launch_id"])
     assert (spec.networks, dict(spec.hints), spec.subnets) == (
         ("lab-net",),
         {"group": "g-1"},

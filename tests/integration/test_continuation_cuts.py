@@ -18,7 +18,7 @@ from curfew.core.report import Report, Status
 from curfew.core.target import Mode
 from curfew.handlers import sweep as handler
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.records import Pause, PlanStep
+from curfew.ledger.records import Pause, PlanPhase
 from curfew.schemas.messages import Job, SweepRequest
 from curfew.sweep.continuation import MAX_ATTEMPTS
 from curfew_simulator.cloud.history import CallRecord
@@ -480,7 +480,7 @@ def test_continuation_cannot_be_read_or_applied_as_a_plan(policies: PolicyFile) 
     assert stack.ordered == before
     record = stack.ledger.plans.get(work.id)
     assert record is not None
-    assert record.step is PlanStep.PLANNED
+    assert record.phase is PlanPhase.PLANNED
 
 
 def test_message_of_a_sweep_without_a_continuation_fails(policies: PolicyFile) -> None:

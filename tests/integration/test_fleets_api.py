@@ -19,7 +19,7 @@ from curfew.core.errors import (
 )
 from curfew.core.instance import Attributes, Instance, State
 from curfew.core.launch import Pool
-from curfew.core.lease import Step
+from curfew.core.lease import Phase
 from curfew.core.target import Mode
 from curfew.fleets.lifecycle import begin
 from curfew.handlers import http_api
@@ -70,7 +70,7 @@ def test_two_instances_are_launched_with_an_owner_and_an_end(api: Service) -> No
     assert made.status == 201
     assert made.headers["Location"] == f"/fleets/{MINE}"
     fleet = made.json
-    assert (fleet["owner"], fleet["step"], fleet["count"]) == (OWNER, "launched", 2)
+    assert (fleet["owner"], fleet["phase"], fleet["count"]) == (OWNER, "launched", 2)
     assert fleet["created_at"] == utc_text(NOW)
     assert fleet["expires_at"] == utc_text(NOW + timedelta(hours=4))
     assert [one["state"] for one in fleet["instances"]] == ["running", "running"]
@@ -87,7 +87,7 @@ def test_the_same_key_gives_the_same_fleet_and_never_four_instances(api: Service
     again = [api.launch("a-key") for _ in range(3)]
 
     assert {reply.status for reply in again} == {200}
-    assert {reply.json["operation"] for reply in again} == {first.json["operation"]}
+    assert {reply.json["launch_id"] for reply in again} == {first.json["launch_id"]}
     assert len(running(api)) == 2
     assert launches(api) == 1
 
@@ -144,8 +144,8 @@ def test_concurrent_requests_with_one_key_create_one_fleet(api: Service) -> None
 
     first = api.launch("a-key")
 
-    assert {fleet.operation for fleet in found} == {first.json["operation"]}
-    assert {fleet.step for fleet in found} == {Step.LAUNCHING}
+    assert {fleet.launch_id for fleet in found} == {first.json["launch_id"]}
+    assert {fleet.phase for fleet in found} == {Phase.LAUNCHING}
     assert len(running(api)) == 2
     assert launches(api) == 1
 
@@ -256,9 +256,9 @@ def test_partial_capacity_is_reported_on_the_fleet(api: Service) -> None:
     partial = api.launch("one")
     failed = api.launch("two")
 
-    assert (partial.status, partial.json["step"]) == (201, "partial")
+    assert (partial.status, partial.json["phase"]) == (201, "partial")
     assert "1 of 2 launched" in partial.json["problem"]
-    assert (failed.status, failed.json["step"], failed.json["instances"]) == (201, "failed", [])
+    assert (failed.status, failed.json["phase"], failed.json["instances"]) == (201, "failed", [])
 
 
 def test_slow_launch_is_accepted_and_continued(api: Service) -> None:
@@ -275,13 +275,13 @@ def test_slow_launch_is_accepted_and_continued(api: Service) -> None:
 
     assert begun.status == 202
     assert begun.headers["Location"] == f"/fleets/{MINE}"
-    assert begun.json["step"] == "launching"
+    assert begun.json["phase"] == "launching"
     assert api.enqueued == [
-        Job(work="launch", id=begun.json["operation"], fleet=MINE),
+        Job(work="launch", id=begun.json["launch_id"], fleet=MINE),
     ]
     jobs.run_job(api.app, api.enqueued[0], deadline=None)
     looked = api.ask("GET", f"/fleets/{MINE}")
-    assert (looked.json["step"], len(looked.json["instances"])) == ("launched", 2)
+    assert (looked.json["phase"], len(looked.json["instances"])) == ("launched", 2)
     assert len(running(api)) == 2
 
 
@@ -299,7 +299,7 @@ def test_launch_without_a_queue_uses_all_the_time_left(api: Service) -> None:
 
     api.cloud.launch = slow  # type: ignore[assignment,method-assign]
 
-    assert api.launch().json["step"] == "launched"
+    assert api.launch().json["phase"] == "launched"
     assert calls == 2
 
 
@@ -527,7 +527,7 @@ def test_plan_is_created_read_and_applied_once(api: Service) -> None:
     again = applied(api, plan)
     read = api.ask("GET", f"/sweeps/{plan['id']}")
 
-    assert (plan["step"], plan["summary"]["actions"]) == ("planned", 2)
+    assert (plan["phase"], plan["summary"]["actions"]) == ("planned", 2)
     assert plan["expires_at"] == utc_text(NOW + timedelta(minutes=15))
     assert {row["id"]: row["outcome"] for row in plan["verdicts"]} == {
         an_id(1): "planned",
@@ -599,7 +599,7 @@ def test_large_plan_is_applied_through_the_queue() -> None:
 
     begun = applied(api, plan)
 
-    assert (begun.status, begun.json["step"]) == (202, "applying")
+    assert (begun.status, begun.json["phase"]) == (202, "applying")
     assert begun.headers["Location"] == f"/sweeps/{plan['id']}"
     assert api.enqueued == [Job(work="apply", id=plan["id"])]
     assert api.orders() == []
@@ -617,7 +617,7 @@ def test_slow_listing_continues_through_the_queue(api: Service) -> None:
 
     begun = api.ask("POST", "/sweeps", body={"policy": "nightly"})
 
-    assert (begun.status, begun.json["step"], begun.json["summary"]) == (202, "planning", None)
+    assert (begun.status, begun.json["phase"], begun.json["summary"]) == (202, "planning", None)
     assert begun.headers["Location"] == f"/sweeps/{begun.json['id']}"
     assert api.enqueued == [Job(work="plan", id=begun.json["id"])]
     assert applied(api, begun.json).status == 409

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from curfew.core.errors import LedgerError
-from curfew.core.lease import Step
+from curfew.core.lease import Phase
 from curfew.fleets.launcher import LOCK
 from curfew_simulator.cloud.faults import Fault, FaultKind
 from tests.builders import HERE
@@ -29,7 +29,7 @@ class Case:
 
     name: str
     trouble: Trouble
-    step: Step = Step.LAUNCHED
+    step: Phase = Phase.LAUNCHED
     launched: int = ASKED
     calls: int = 1
     says: str = ""
@@ -104,7 +104,7 @@ CASES = [
     Case(
         name="partial capacity and nothing elsewhere",
         trouble=capacity(3, 0),
-        step=Step.PARTIAL,
+        step=Phase.PARTIAL,
         launched=3,
         calls=3,
         says="3 of 4 launched: InsufficientInstanceCapacity",
@@ -112,7 +112,7 @@ CASES = [
     Case(
         name="no capacity in any pool",
         trouble=capacity(0, 0),
-        step=Step.FAILED,
+        step=Phase.FAILED,
         launched=0,
         calls=2,
         says="0 of 4 launched: InsufficientInstanceCapacity",
@@ -125,14 +125,14 @@ CASES = [
     Case(
         name="a quota",
         trouble=quota(0),
-        step=Step.FAILED,
+        step=Phase.FAILED,
         launched=0,
         says="InstanceLimitExceeded",
     ),
     Case(
         name="a quota that has room for some",
         trouble=quota(3),
-        step=Step.PARTIAL,
+        step=Phase.PARTIAL,
         launched=3,
         calls=2,
         says="3 of 4 launched",
@@ -140,14 +140,14 @@ CASES = [
     Case(
         name="a refusal",
         trouble=failing(refusal("InvalidKeyPair.NotFound")),
-        step=Step.FAILED,
+        step=Phase.FAILED,
         launched=0,
         says="InvalidKeyPair.NotFound",
     ),
     Case(
         name="a token known with another call",
         trouble=failing(refusal("IdempotentParameterMismatch")),
-        step=Step.ATTENTION,
+        step=Phase.ATTENTION,
         launched=0,
         says="IdempotentParameterMismatch",
     ),
@@ -158,20 +158,20 @@ CASES = [
             failing(refusal("IdempotentParameterMismatch"), on=2),
             unseen(6),
         ),
-        step=Step.ATTENTION,
+        step=Phase.ATTENTION,
         calls=2,
         says="IdempotentParameterMismatch",
     ),
     Case(
         name="one that dies at once",
         trouble=doomed(1),
-        step=Step.PARTIAL,
+        step=Phase.PARTIAL,
         says="1 of 4 launched ended at once: Server.InternalError",
     ),
     Case(
         name="all of them die at once",
         trouble=doomed(ASKED),
-        step=Step.FAILED,
+        step=Phase.FAILED,
         says="4 of 4 launched ended at once",
     ),
 ]  # fmt: skip
@@ -185,7 +185,7 @@ def test_launch_reaches_its_expected_end(case: Case) -> None:
     ended = launching.go()
 
     launching.holds(asked=ASKED)
-    assert ended.step is case.step, ended.problem
+    assert ended.phase is case.step, ended.problem
     assert len(launching.launched) == case.launched
     assert len(launching.cloud.asked) == case.calls
     assert case.says in ended.problem
@@ -201,7 +201,7 @@ def test_repeated_request_launches_nothing_more(case: Case) -> None:
     again = launching.go()
 
     launching.holds(asked=ASKED)
-    assert (again.operation, again.step) == (first.operation, first.step)
+    assert (again.launch_id, again.phase) == (first.launch_id, first.phase)
     assert len(launching.cloud.asked) == calls
 
 
@@ -211,11 +211,11 @@ def test_unknown_result_blocks_every_other_attempt() -> None:
 
     unfinished = launching.go()
 
-    assert unfinished.step is Step.LAUNCHING
+    assert unfinished.phase is Phase.LAUNCHING
     assert len({asked["ClientToken"] for asked in launching.cloud.asked}) == 1
     ended = launching.until_finished(unfinished)
     launching.holds(asked=ASKED)
-    assert ended.step is Step.LAUNCHED
+    assert ended.phase is Phase.LAUNCHED
     assert len({asked["ClientToken"] for asked in launching.cloud.asked}) == 1
 
 
@@ -230,7 +230,7 @@ def test_repeated_call_ignores_changes_since_the_first() -> None:
     again = launching.begin()
     launching.until_finished(again)
 
-    assert again.operation == unfinished.operation
+    assert again.launch_id == unfinished.launch_id
     assert {asked["ImageId"] for asked in launching.cloud.asked} == {"ami-0000000a"}
     assert {asked["InstanceType"] for asked in launching.cloud.asked} == {"t2.micro"}
     launching.holds(asked=ASKED)
@@ -242,9 +242,9 @@ def test_deadline_leaves_the_rest_to_the_next_worker() -> None:
 
     unfinished = launching.carry_on(launching.begin(), seconds=11)
 
-    assert unfinished.step is Step.LAUNCHING
+    assert unfinished.phase is Phase.LAUNCHING
     assert "RequestLimitExceeded" in unfinished.problem or "out of time" in unfinished.problem
-    assert launching.carry_on(unfinished).step is Step.LAUNCHED
+    assert launching.carry_on(unfinished).phase is Phase.LAUNCHED
     launching.holds(asked=ASKED)
 
 
@@ -302,7 +302,7 @@ def test_launch_killed_anywhere_is_resumed(at: int, after: bool, trouble: Troubl
 
     launching.holds(asked=ASKED)
     assert len(launching.launched) == (3 if trouble is CAPACITY_OF_THREE else ASKED)
-    assert ended.step is (Step.PARTIAL if trouble is CAPACITY_OF_THREE else Step.LAUNCHED)
+    assert ended.phase is (Phase.PARTIAL if trouble is CAPACITY_OF_THREE else Phase.LAUNCHED)
 
 
 def test_instances_of_an_unrecorded_call_are_found_by_their_token() -> None:
@@ -337,13 +337,13 @@ def test_without_a_ledger_nothing_is_launched() -> None:
 def test_second_of_two_concurrent_launches_waits() -> None:
     launching = Launching()
     begun = launching.begin()
-    others: list[Step] = []
-    launching.cloud.before(RUN, lambda: others.append(launching.carry_on(begun).step))
+    others: list[Phase] = []
+    launching.cloud.before(RUN, lambda: others.append(launching.carry_on(begun).phase))
 
     ended = launching.carry_on(begun)
 
-    assert others == [Step.LAUNCHING]
-    assert ended.step is Step.LAUNCHED
+    assert others == [Phase.LAUNCHING]
+    assert ended.phase is Phase.LAUNCHED
     assert len(launching.cloud.asked) == 1
     launching.holds(asked=ASKED)
 
@@ -361,7 +361,7 @@ def test_hung_worker_and_its_successor_launch_once() -> None:
 
     launching.holds(asked=ASKED)
     assert len(launching.launched) == ASKED
-    assert launching.until_finished(begun).step is Step.LAUNCHED
+    assert launching.until_finished(begun).phase is Phase.LAUNCHED
 
 
 def test_fleet_terminated_during_its_launch_makes_no_further_call() -> None:
@@ -371,14 +371,14 @@ def test_fleet_terminated_during_its_launch_makes_no_further_call() -> None:
     launching.cloud.before(
         RUN,
         lambda: launching.ledger.fleets.claim(
-            begun.name, begun.operation, "sweep", now=launching.time.now(), expired=False
+            begun.name, begun.launch_id, "sweep", now=launching.time.now(), expired=False
         ),
         on=1,
     )
 
     ended = launching.carry_on(begun)
 
-    assert ended.step is Step.PARTIAL
+    assert ended.phase is Phase.PARTIAL
     assert "3 of 4 launched when the fleet was given up" in ended.problem
     assert len(launching.cloud.asked) == 1
     launching.holds(asked=ASKED)
@@ -396,7 +396,7 @@ def test_every_instance_is_launched_with_fleet_owner_lease_and_launch_id() -> No
             "curfew:fleet": "lab",
             "curfew:owner": "kim",
             "curfew:lease": "2026-03-04T10:00:00Z",
-            "curfew:operation": ended.operation,
+            "curfew:launch-id": ended.launch_id,
         }
     assert {asked["MetadataOptions"]["HttpTokens"] for asked in launching.cloud.asked} == {
         "required"
@@ -414,7 +414,7 @@ def test_the_subnets_of_a_template_are_tried_in_their_order() -> None:
 
     ended = launching.go()
 
-    assert ended.step is Step.LAUNCHED
+    assert ended.phase is Phase.LAUNCHED
     where = [
         (asked["InstanceType"], asked["SubnetId"][-1], asked["MaxCount"])
         for asked in launching.cloud.asked
@@ -441,9 +441,9 @@ def test_lost_response_in_one_zone_is_never_replaced_in_another() -> None:
 
     unfinished = launching.go()
 
-    assert unfinished.step is Step.LAUNCHING
+    assert unfinished.phase is Phase.LAUNCHING
     assert {asked["SubnetId"] for asked in launching.cloud.asked} == {"subnet-0000000a"}
-    assert launching.until_finished(unfinished).step is Step.LAUNCHED
+    assert launching.until_finished(unfinished).phase is Phase.LAUNCHED
     launching.holds(asked=ASKED)
     assert {asked["SubnetId"] for asked in launching.cloud.asked} == {"subnet-0000000a"}
 
@@ -454,7 +454,7 @@ def test_instance_that_ends_at_once_is_not_counted_as_running() -> None:
 
     ended = launching.go()
 
-    members = launching.ledger.fleets.members(ended.operation)
+    members = launching.ledger.fleets.members(ended.launch_id)
     assert sum(member.ended_at is None for member in members) == ASKED - 1
 
 
@@ -464,8 +464,8 @@ def test_audit_chain_records_the_launch_and_each_instance() -> None:
 
     events = [entry.draft for entry in launching.ledger.entries(HERE)]
 
-    assert [draft.body["action"] for draft in events] == ["launch", *["birth"] * ASKED]
-    assert {draft.sweep_id for draft in events} == {ended.operation}
+    assert [draft.body["action"] for draft in events] == ["launch", *["instance-launched"] * ASKED]
+    assert {draft.sweep_id for draft in events} == {ended.launch_id}
     assert {draft.instance_id for draft in events[1:]} == launching.launched
     assert launching.ledger.open_intents(HERE) == ()
 

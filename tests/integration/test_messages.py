@@ -18,10 +18,10 @@ from curfew.app import App
 from curfew.config.settings import SHIPPED_POLICIES
 from curfew.core.access import Caller
 from curfew.core.errors import QueueError
-from curfew.core.lease import Fleet, Step
+from curfew.core.lease import Fleet, Phase
 from curfew.fleets import launcher, lifecycle
 from curfew.handlers.sweep import handler
-from curfew.ledger.records import Key, PlanStep, StoredPlan
+from curfew.ledger.records import Key, PlanPhase, StoredPlan
 from curfew.orchestration import jobs
 from curfew.sweep.run_state import SHELF_LIFE
 from demo import world
@@ -128,11 +128,11 @@ def test_deferred_launch_is_continued(app: App) -> None:
     unfinished = jobs.launch(app, begun, deadline=out_of_time)
     (message,) = put_off()
 
-    assert unfinished.step is Step.LAUNCHING
+    assert unfinished.phase is Phase.LAUNCHING
     assert running() == 0
     assert delivered(message) == DONE
     assert running() == 2
-    assert app.ledger.fleets.get("lab") == replace(begun, step=Step.LAUNCHED)
+    assert app.ledger.fleets.get("lab") == replace(begun, phase=Phase.LAUNCHED)
 
 
 def test_launch_message_delivered_twice_launches_once(app: App) -> None:
@@ -146,7 +146,7 @@ def test_launch_message_delivered_twice_launches_once(app: App) -> None:
 
 def test_large_fleet_is_terminated_later_and_once(app: App) -> None:
     lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
-    assert lab.step is Step.LAUNCHED
+    assert lab.phase is Phase.LAUNCHED
 
     sweep_id, report = jobs.end(app, lab, caller=KIM, deadline=None)
     (message,) = put_off()
@@ -184,7 +184,7 @@ def test_lease_sweep_covers_every_region_with_a_fleet(app: App) -> None:
         key=Key(scope="abroad", body=""),
     )
     begun = lifecycle.begin(spec, provider=app.provider(abroad), ledger=app.ledger, now=app.now())
-    assert jobs.launch(app, begun, deadline=None).step is Step.LAUNCHED
+    assert jobs.launch(app, begun, deadline=None).phase is Phase.LAUNCHED
 
     with time_machine.travel(app.now() + timedelta(hours=2)):
         answer = handler({"policy": "leases"}, Context())
@@ -259,11 +259,11 @@ def test_deferred_plan_is_created(app: App) -> None:
     unmade = jobs.make_plan(app, record, deadline=app.now() - timedelta(seconds=1))
     (message,) = put_off()
 
-    assert unmade.step is PlanStep.PLANNING
+    assert unmade.phase is PlanPhase.PLANNING
     assert delivered(message) == DONE
     made = app.ledger.plans.get(record.id)
     assert made is not None
-    assert made.step is PlanStep.PLANNED
+    assert made.phase is PlanPhase.PLANNED
     assert made.summary["kept"] == 2
 
 
@@ -276,26 +276,26 @@ def test_deferred_plan_is_created_in_report_mode(app: App, monkeypatch: pytest.M
 
     made = app.ledger.plans.get(record.id)
     assert made is not None
-    assert made.step is PlanStep.PLANNED
+    assert made.phase is PlanPhase.PLANNED
 
 
 def test_a_large_plan_is_applied_later_and_once(app: App) -> None:
     launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
     with time_machine.travel(app.now() + timedelta(hours=9)):
         made = jobs.make_plan(app, a_plan(app, "leases"), deadline=None)
-        assert made.step is PlanStep.PLANNED
+        assert made.phase is PlanPhase.PLANNED
 
-        taken, report = jobs.apply_plan(app, made, caller=Caller(id="root"), deadline=None)
+        taken, report = jobs.apply_plan(app, made, caller=Caller(id="root_sweep_id"), deadline=None)
         (message,) = put_off()
 
-        assert (taken.step, report) == (PlanStep.APPLYING, None)
+        assert (taken.phase, report) == (PlanPhase.APPLYING, None)
         assert running() == 21
         assert delivered(message) == DONE
         assert running() == 0
         assert delivered(message) == DONE
     applied = app.ledger.plans.get(made.id)
     assert applied is not None
-    assert (applied.step, applied.summary["verified"]) == (PlanStep.ENDED, 21)
+    assert (applied.phase, applied.summary["verified"]) == (PlanPhase.ENDED, 21)
 
 
 def test_waiting_plan_is_not_applied_after_the_policies_change(
@@ -304,7 +304,7 @@ def test_waiting_plan_is_not_applied_after_the_policies_change(
     launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
     with time_machine.travel(app.now() + timedelta(hours=9)):
         made = jobs.make_plan(app, a_plan(app, "leases"), deadline=None)
-        jobs.apply_plan(app, made, caller=Caller(id="root"), deadline=None)
+        jobs.apply_plan(app, made, caller=Caller(id="root_sweep_id"), deadline=None)
         (message,) = put_off()
         changed = tmp_path / "curfew.yaml"
         changed.write_text(SHIPPED_POLICIES.read_text() + "# another version\n")
@@ -376,7 +376,7 @@ def test_other_sweeps_resume_no_launch(app: App) -> None:
 
 def test_fleet_ended_by_others_is_closed_when_its_lease_expires(app: App) -> None:
     lab = launched(app, a_fleet(app))
-    ids = [member.instance_id for member in app.ledger.fleets.members(lab.operation)]
+    ids = [member.instance_id for member in app.ledger.fleets.members(lab.launch_id)]
     boto3.client("ec2", world.REGION).terminate_instances(InstanceIds=ids)
 
     with time_machine.travel(app.now() + timedelta(hours=9)):

@@ -72,7 +72,7 @@ def test_every_event_leads_to_what_it_should(name: str) -> None:
 
     if isinstance(expected, int):
         answer = handler(event(name), Context())
-        assert answer["step"] == "launched"
+        assert answer["phase"] == "launched"
         assert len(running()) == expected
     else:
         error, words = expected

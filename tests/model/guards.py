@@ -129,18 +129,18 @@ def _no_locks(patch: pytest.MonkeyPatch) -> None:
     lock, advance = MemoryFleets.lock, MemoryFleets.advance
 
     def taken(self: MemoryFleets, fleet: Fleet, worker: str, *, now: Any, until: Any) -> bool:
-        self._locks.pop(fleet.operation, None)
+        self._locks.pop(fleet.launch_id, None)
         return lock(self, fleet, worker, now=now, until=until)
 
     def attempt(self: MemoryFleets, fleet: Fleet, worker: str, made: Attempt, *, now: Any) -> bool:
         if self._fleets[fleet.name].claimed(now):
             return False
-        self._attempts[fleet.operation][made.number] = (worker, made)
+        self._attempts[fleet.launch_id][made.number] = (worker, made)
         return True
 
     def advanced(self: MemoryFleets, fleet: Fleet, worker: str, *args: Any) -> bool:
-        if there := self._locks.get(fleet.operation):
-            self._locks[fleet.operation] = replace(there, worker=worker)
+        if there := self._locks.get(fleet.launch_id):
+            self._locks[fleet.launch_id] = replace(there, worker=worker)
         return advance(self, fleet, worker, *args)
 
     patch.setattr(MemoryFleets, "lock", taken)
@@ -165,11 +165,11 @@ def _unwritten_attempts(patch: pytest.MonkeyPatch) -> None:
     def unwritten(self: MemoryFleets, fleet: Fleet, worker: str, made: Attempt, **m: Any) -> bool:
         written = attempt(self, fleet, worker, made, **m)
         if written:
-            del self._attempts[fleet.operation][made.number]
+            del self._attempts[fleet.launch_id][made.number]
         return written
 
     def settle(self: MemoryFleets, fleet: Fleet, attempt: Attempt) -> None:
-        self._attempts[fleet.operation][attempt.number] = ("", attempt)
+        self._attempts[fleet.launch_id][attempt.number] = ("", attempt)
 
     patch.setattr(MemoryFleets, "begin_attempt", unwritten)
     patch.setattr(MemoryFleets, "finish_attempt", settle)

@@ -38,13 +38,13 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 from curfew.core.launch import Attempt, AttemptResult, Finished, LaunchSpec, next_step
-from curfew.core.lease import Step
+from curfew.core.lease import Phase
 from tests.builders import HERE
 from tests.model.ending import changed
 
 ASKED = 2
 ORDER = LaunchSpec(
-    operation="op", target=HERE, image="ami-08111162", count=ASKED, tags={}, instance_types=("a", "b")
+    launch_id="op", target=HERE, image="ami-08111162", count=ASKED, tags={}, instance_types=("a", "b")
 )  # fmt: skip
 NOBODY = -1
 UNBEGUN, DONE, DEAD = "begin", "done", "dead"
@@ -61,7 +61,7 @@ class Worker:
     doubtful: bool = False
     born: int = 0
     answer: AttemptResult = AttemptResult.OPEN
-    step: Step = Step.LAUNCHING
+    step: Phase = Phase.LAUNCHING
     planned: Attempt | None = None
 
 
@@ -81,7 +81,7 @@ class World:
     lost: bool = False
     crashed: bool = False
     claimed: bool = False
-    step: Step = Step.LAUNCHING
+    step: Phase = Phase.LAUNCHING
     wrong: str = ""
 
 
@@ -157,8 +157,8 @@ class Launch:
             case "break-off":
                 mine = world.claimed and self._mine(world, k)
                 had = sum(attempt.launched for attempt in world.attempts)
-                step = Step.PARTIAL if had else Step.FAILED
-                after = changed(world, step=step, lock=NOBODY, lapsed=False) if mine else world
+                phase = Phase.PARTIAL if had else Phase.FAILED
+                after = changed(world, step=phase, lock=NOBODY, lapsed=False) if mine else world
                 yield "breaks off", _at(after, k, Worker(at=DONE))
             case "find" | "find-empty":
                 yield from self._find(world, k)
@@ -173,10 +173,10 @@ class Launch:
             case "settle":
                 yield self._settle(world, k)
             case "advance" | "let-go":
-                step = worker.step if worker.at == "advance" else Step.LAUNCHING
+                phase = worker.step if worker.at == "advance" else Phase.LAUNCHING
                 mine = self._mine(world, k)
-                after = changed(world, step=step, lock=NOBODY, lapsed=False) if mine else world
-                yield f"lets go: the launch is {step}", _at(after, k, Worker(at=DONE))
+                after = changed(world, step=phase, lock=NOBODY, lapsed=False) if mine else world
+                yield f"lets go: the launch is {phase}", _at(after, k, Worker(at=DONE))
             case _:
                 raise AssertionError(worker.at)
 
@@ -205,7 +205,7 @@ class Launch:
         said = f"reads {len(world.attempts)} attempts"
         if isinstance(following, Finished):
             return f"{said}: no more to do", _at(
-                world, k, Worker(at="advance", step=following.step)
+                world, k, Worker(at="advance", step=following.phase)
             )
         if following in world.attempts:
             place = following.number - 1
@@ -342,7 +342,7 @@ class Launch:
             yield f"S16: {had} are launched, and {sum(after.recorded)} are recorded"
         elif sum(attempt.launched for attempt in after.attempts) != had:
             yield f"S16: {had} are launched, and the attempts say otherwise"
-        elif after.step is Step.LAUNCHED and had != ASKED:
+        elif after.step is Phase.LAUNCHED and had != ASKED:
             yield "S16: the launch is said to be whole, and is not"
         else:
             yield after.step, had

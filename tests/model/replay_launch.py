@@ -35,7 +35,7 @@ PORTS = frozenset((*CALLS.values(), "now")) - {""}
 TIMED = frozenset(("begin", "keep", "hold", "attempt", "break-off"))
 PASSED_OVER = frozenset(("now", "get", "launched"))
 FLEET = Fleet(
-    name="lab", operation="op", template="pair", target=HERE, owner="kim", count=ORDER.count, created_at=NOW,
+    name="lab", launch_id="op", template="pair", target=HERE, owner="kim", count=ORDER.count, created_at=NOW,
     expires_at=NOW + timedelta(hours=8), longest=timedelta(days=7),
 )  # fmt: skip
 
@@ -110,7 +110,7 @@ class LaunchReplay:
         assert attempts == world.attempts, step
         fleet = fleets.get("lab")
         assert fleet is not None
-        assert fleet.step is world.step, step
+        assert fleet.phase is world.step, step
 
     @property
     def launched(self) -> Mapping[str, Any]:
@@ -134,7 +134,7 @@ class LaunchReplay:
             call = launcher._call(self.order, attempt)
             assert call.token == token(self.order, attempt)
             with suppress(ProviderError):
-                self.cloud.launch(call, by=self.order.operation)
+                self.cloud.launch(call, by=self.order.launch_id)
         else:
             raise AssertionError(step)
 

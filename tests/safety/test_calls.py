@@ -36,7 +36,7 @@ from curfew.config.settings import SHIPPED_POLICIES, Settings
 from curfew.core.errors import CurfewError, LedgerError, QueueError, RefusedError
 from curfew.core.target import Mode
 from curfew.handlers import sweep
-from curfew.ledger.records import PlanStep, StoredPlan
+from curfew.ledger.records import PlanPhase, StoredPlan
 from curfew.orchestration import jobs
 from curfew.providers.base import LaunchCall
 from curfew.providers.ec2.provider import Ec2Provider
@@ -469,7 +469,7 @@ def by_request() -> None:
         asked_by="kim",
         made_at=app.now(),
         expires_at=app.now() + SHELF_LIFE,
-        step=PlanStep.PLANNING,
+        phase=PlanPhase.PLANNING,
     )
     app.ledger.plans.open(record)
     jobs.run_job(app, Job(work="plan", id="one"), deadline=None)

@@ -170,7 +170,7 @@ def test_an_instance_that_comes_back_still_has_its_expired_lease() -> None:
     night.time.at += timedelta(hours=26)
     machine = night.cloud.machines.pop(ONE)
     lifecycle.view(lab, provider=night.cloud.provider(), ledger=night.ledger, now=night.time.now())
-    assert [member.ended_at for member in night.ledger.fleets.members(lab.operation)] == [
+    assert [member.ended_at for member in night.ledger.fleets.members(lab.launch_id)] == [
         night.time.now()
     ]
     night.cloud.add(machine)

@@ -13,7 +13,7 @@ from curfew.core.errors import ConflictError, ForbiddenError, LedgerError
 from curfew.core.lease import Fleet
 from curfew.core.policy import Limits, Protection
 from curfew.fleets import lifecycle
-from curfew.ledger.records import PlanStep, StoredPlan
+from curfew.ledger.records import PlanPhase, StoredPlan
 from curfew.sweep import run_state, stored_plans
 from curfew_simulator.cloud.faults import FaultKind
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
@@ -217,7 +217,7 @@ def given_up_nothing_more_is_launched() -> None:
     there.cloud.before(
         "RunInstances",
         lambda: there.ledger.fleets.claim(
-            begun.name, begun.operation, "sweep", now=there.time.now(), expired=False
+            begun.name, begun.launch_id, "sweep", now=there.time.now(), expired=False
         ),
     )
     there.carry_on(begun)
@@ -254,7 +254,7 @@ def a_record(**more: Any) -> StoredPlan:
         "asked_by": "kim",
         "made_at": NOW,
         "expires_at": NOW + run_state.SHELF_LIFE,
-        "step": PlanStep.PLANNED,
+        "phase": PlanPhase.PLANNED,
     }
     return StoredPlan(**(ordinary | more))
 
@@ -263,7 +263,7 @@ def a_kept_plan_is_the_plan_that_was_made() -> None:
     """An operator has changed the verdicts, so what they would do is not what was planned."""
     night = Night(cloud=SimulatedEc2(a_machine(id=ONE)))
     record = stored_plans.store_plan(a_record(), night.prepared())
-    forged = replace(record, step=PlanStep.APPLYING, hash="another")
+    forged = replace(record, phase=PlanPhase.APPLYING, hash="another")
     try:
         stored_plans.apply_plan(forged, night.prepared())
     except LedgerError:
@@ -299,7 +299,7 @@ SCENARIOS = [
         "stale-plan",
     ),
     Scenario("plan-version", lambda: refused(a_record(), version="v2"), "stale-plan"),
-    Scenario("plan-once", lambda: refused(a_record(step=PlanStep.APPLYING))),
+    Scenario("plan-once", lambda: refused(a_record(phase=PlanPhase.APPLYING))),
     Scenario("plan-hash", a_kept_plan_is_the_plan_that_was_made),
 ]
 NAMES = [scenario.name for scenario in SCENARIOS]
@@ -318,7 +318,7 @@ def test_the_disabled_safeguard_is_detected(scenario: Scenario) -> None:
 def test_a_tag_ends_nothing() -> None:
     """An operator writes all the tags of an expired fleet onto another machine."""
     night, _ = expired()
-    copied = {**MEMBER, "curfew:lease": "2020-01-01T00:00:00Z", "curfew:operation": "op-lab"}
+    copied = {**MEMBER, "curfew:lease": "2020-01-01T00:00:00Z", "curfew:launch-id": "op-lab"}
     night.cloud.add(a_machine(id=STRANGER, tags=copied))
 
     night.sweep()

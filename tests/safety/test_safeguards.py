@@ -76,7 +76,7 @@ def with_a_lease() -> Night:
 
 
 def of_a_launch() -> Night:
-    night = beside_an_ordinary(tags={"env": "dev", "curfew:operation": "op-lab"})
+    night = beside_an_ordinary(tags={"env": "dev", "curfew:launch-id": "op-lab"})
     begun(night, 1)
     return night
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from curfew.core.lease import Fleet, Step
+from curfew.core.lease import Fleet, Phase
 from curfew.core.report import Result
 from curfew.core.target import Mode
-from curfew.ledger.records import PlanStep, StoredPlan
+from curfew.ledger.records import PlanPhase, StoredPlan
 from curfew.orchestration import jobs
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.messages import Job
@@ -57,7 +57,7 @@ def test_a_partial_listing_of_a_lost_launch_is_not_the_whole_launch() -> None:
 
     ended = there.go()
 
-    assert ended.step is Step.LAUNCHED
+    assert ended.phase is Phase.LAUNCHED
     there.holds(asked=4)
     assert looks
 
@@ -74,7 +74,7 @@ def test_a_deferred_plan_is_made_in_report_mode_too() -> None:
 
     made = service.ledger.plans.get("plan-1")
     assert made
-    assert made.step is PlanStep.PLANNED
+    assert made.phase is PlanPhase.PLANNED
 
 
 def of_a_launch() -> Night:
@@ -82,8 +82,8 @@ def of_a_launch() -> Night:
     there = Launching()
     begun = there.begin()
     mine, copied = (
-        a_machine(id=an_id(number), tags={"env": "dev", "curfew:operation": operation})
-        for number, operation in ((1, begun.operation), (2, "0" * 32))
+        a_machine(id=an_id(number), tags={"env": "dev", "curfew:launch-id": launch_id})
+        for number, launch_id in ((1, begun.launch_id), (2, "0" * 32))
     )
     return Night(cloud=SimulatedEc2(mine, copied), ledger=there.ledger)
 
@@ -129,7 +129,7 @@ def test_an_instance_recorded_while_the_ledger_is_read_has_its_lease() -> None:
             yield from ()
 
     finishing: Any = Finishing()
-    instance = an_instance(1, tags={"curfew:operation": begun.operation})
+    instance = an_instance(1, tags={"curfew:launch-id": begun.launch_id})
     (known,) = with_leases([instance], finishing, HERE)
 
     assert known.lease

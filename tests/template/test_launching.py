@@ -34,7 +34,7 @@ def test_an_instance_is_launched_with_imdsv2_and_the_tags_that_end_it() -> None:
                 "aws:RequestTag/curfew:fleet": "false",
                 "aws:RequestTag/curfew:owner": "false",
                 "aws:RequestTag/curfew:lease": "false",
-                "aws:RequestTag/curfew:operation": "false",
+                "aws:RequestTag/curfew:launch-id": "false",
             },
         }
 
@@ -57,7 +57,7 @@ def test_launch_role_reaches_only_what_it_needs_in_its_account() -> None:
 AT_BIRTH = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
 LEASE_OF_OURS = {
     "ForAllValues:StringEquals": {"aws:TagKeys": "curfew:lease"},
-    "Null": {"aws:TagKeys": "false", "aws:ResourceTag/curfew:operation": "false"},
+    "Null": {"aws:TagKeys": "false", "aws:ResourceTag/curfew:launch-id": "false"},
 }
 
 

@@ -55,7 +55,7 @@ def test_subject_that_is_no_role_matches_only_itself() -> None:
 
 def test_owners_and_administrators_may_change_a_fleet() -> None:
     only_owner(Caller(id="kim"), a_fleet(owner="kim"))
-    only_owner(Caller(id="root", administrator=True), a_fleet(owner="kim"))
+    only_owner(Caller(id="root_sweep_id", administrator=True), a_fleet(owner="kim"))
 
 
 @pytest.mark.parametrize("stranger", ["pat", "Kim", "kim ", ""])
@@ -65,7 +65,7 @@ def test_another_owner_may_not_change_a_fleet(stranger: str) -> None:
 
 
 def test_only_an_administrator_may_change_what_affects_all() -> None:
-    only_administrator(Caller(id="root", administrator=True))
+    only_administrator(Caller(id="root_sweep_id", administrator=True))
     with pytest.raises(ForbiddenError, match=r"^only an administrator of this stack may do this$"):
         only_administrator(Caller(id="kim"))
 

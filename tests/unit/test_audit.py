@@ -301,7 +301,7 @@ def test_intent_keeps_what_is_lost_with_the_instance() -> None:
         first_seen_at=NOW - timedelta(days=2),
         tags={"env": "dev", "Name": "web"},
         volumes=(Volume(id="vol-1", device="/dev/xvda", delete_on_termination=True),),
-        lease=Lease(fleet="lab", operation="op-1", owner="kim", expires_at=NOW),
+        lease=Lease(fleet="lab", launch_id="op-1", owner="kim", expires_at=NOW),
     )
     plan = decide([instance], a_policy(version="abc"), NOW)
 
@@ -328,13 +328,13 @@ def test_intent_keeps_what_is_lost_with_the_instance() -> None:
             "type": "t2.micro",
             "image": "ami-08111162",
             "lifecycle": "on-demand",
-            "launched_at": "2026-03-03T17:00:00+00:00",
+            "started_at": "2026-03-03T17:00:00+00:00",
             "first_seen_at": "2026-03-02T02:00:00+00:00",
             "tags": {"env": "dev", "Name": "web"},
             "volumes": [{"id": "vol-1", "device": "/dev/xvda", "delete_on_termination": True}],
             "lease": {
                 "fleet": "lab",
-                "operation": "op-1",
+                "launch_id": "op-1",
                 "owner": "kim",
                 "expires_at": "2026-03-04T02:00:00+00:00",
             },
@@ -346,7 +346,7 @@ def test_evidence_is_json_even_with_unknown_fields() -> None:
     bare = snapshot(an_instance(started_at=None, zone="", instance_type=""))
 
     assert json.loads(json.dumps(bare)) == bare
-    assert bare["launched_at"] is None
+    assert bare["started_at"] is None
     assert bare["first_seen_at"] is None
 
 
@@ -387,7 +387,7 @@ def test_requester_of_a_plan_is_named_in_its_intents() -> None:
 
 
 def test_event_names_its_subject_and_actor_and_is_no_open_intent() -> None:
-    draft = event("lease", "lab", operation="op-1", by="kim", at=NOW, until="tomorrow")
+    draft = event("lease", "lab", launch_id="op-1", by="kim", at=NOW, until="tomorrow")
 
     assert draft.body == {"action": "lease", "by": "kim", "until": "tomorrow"}
     assert (draft.kind, draft.sweep_id, draft.instance_id) == (EntryKind.EVENT, "op-1", "lab")
@@ -398,6 +398,6 @@ def test_an_event_settles_no_intent() -> None:
     plan = decide([an_instance()], a_policy(), NOW)
     (intent,) = intents(plan.actions, plan, sweep_id="op-1", at=NOW)
     first = link(intent, number=1, previous=GENESIS)
-    birth = event("birth", intent.instance_id, operation="op-1", by="kim", at=NOW)
+    birth = event("instance-launched", intent.instance_id, launch_id="op-1", by="kim", at=NOW)
 
     assert open_intents([first, link(birth, number=2, previous=first.hash)]) == (first,)

@@ -514,7 +514,11 @@ def test_the_audit_of_an_act_is_read_in_order(curfew: Run, cloud: Any) -> None:
     assert ran.code == Exit.OK
     *lines, end = [line for line in ran.out.splitlines() if line.strip()]
     assert [int(line.split()[0]) for line in lines] == list(range(1, 14))
-    assert [line.split()[4] for line in lines[:3]] == ["launch", "birth", "birth"]
+    assert [line.split()[4] for line in lines[:3]] == [
+        "launch",
+        "instance-launched",
+        "instance-launched",
+    ]
     assert all(line.endswith("by demo") for line in lines[:3])
     assert sum("intent: is running, env=" in line for line in lines) == 5
     assert sum(line.endswith("verified") for line in lines) == 5

@@ -16,7 +16,7 @@ def test_fleet_whose_members_all_ended_is_closed_by_the_next_check() -> None:
     night = Night(cloud=SimulatedEc2(), ledger=ledger)
     fleet = leased(night, an_id(1), an_id(2), ends_in=timedelta(hours=-1))
     now = night.time.now()
-    members = ledger.fleets._members[fleet.operation]
+    members = ledger.fleets._members[fleet.launch_id]
     members |= {id_: replace(member, ended_at=now) for id_, member in members.items()}
     assert not (ledger.fleets.get(fleet.name) or fleet).ended_at
 

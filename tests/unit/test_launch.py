@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curfew.core.launch import Attempt, AttemptResult, Finished, LaunchSpec, Pool, next_step, token
-from curfew.core.lease import Step
+from curfew.core.lease import Phase
 from tests.builders import HERE
 
 ORDER = LaunchSpec(
-    operation="op-1",
+    launch_id="op-1",
     target=HERE,
     image="ami-08111162",
     instance_types=("t3.small", "t3.medium"),
@@ -65,18 +65,18 @@ def test_pool_that_launched_some_is_asked_for_the_rest() -> None:
 
 def test_all_launched_is_the_end() -> None:
     assert next_step(ORDER, [ended(FIRST, AttemptResult.LAUNCHED, 5)]) == Finished(
-        step=Step.LAUNCHED
+        phase=Phase.LAUNCHED
     )
 
 
 def test_more_than_asked_for_is_the_end_too() -> None:
     assert next_step(ORDER, [ended(FIRST, AttemptResult.LAUNCHED, 6)]) == Finished(
-        step=Step.LAUNCHED
+        phase=Phase.LAUNCHED
     )
 
 
-@pytest.mark.parametrize(("had", "step"), [(0, Step.FAILED), (2, Step.PARTIAL)])
-def test_no_pool_left_is_the_end_with_what_there_is(had: int, step: Step) -> None:
+@pytest.mark.parametrize(("had", "phase"), [(0, Phase.FAILED), (2, Phase.PARTIAL)])
+def test_no_pool_left_is_the_end_with_what_there_is(had: int, phase: Phase) -> None:
     spec = replace(ORDER, instance_types=("t3.small",), subnets=())
     some = ended(FIRST, AttemptResult.LAUNCHED, had)
     last = ended(
@@ -84,25 +84,25 @@ def test_no_pool_left_is_the_end_with_what_there_is(had: int, step: Step) -> Non
     )
 
     assert next_step(spec, [some, last] if had else [last]) == Finished(
-        step=step, problem=f"{had} of 5 launched: no capacity"
+        phase=phase, problem=f"{had} of 5 launched: no capacity"
     )
 
 
-@pytest.mark.parametrize(("had", "step"), [(0, Step.FAILED), (2, Step.PARTIAL)])
-def test_a_refusal_ends_it_though_other_pools_are_left(had: int, step: Step) -> None:
+@pytest.mark.parametrize(("had", "phase"), [(0, Phase.FAILED), (2, Phase.PARTIAL)])
+def test_a_refusal_ends_it_though_other_pools_are_left(had: int, phase: Phase) -> None:
     some = ended(FIRST, AttemptResult.LAUNCHED, had)
     last = ended(Attempt(number=2, pool=0, count=5 - had), AttemptResult.REFUSED, problem="quota")
 
     finished = next_step(ORDER, [some, last] if had else [last])
 
-    assert finished == Finished(step=step, problem=f"{had} of 5 launched: quota")
+    assert finished == Finished(phase=phase, problem=f"{had} of 5 launched: quota")
 
 
 @pytest.mark.parametrize("launched", [0, 2, 5])
 def test_token_known_with_another_call_needs_attention(launched: int) -> None:
     last = ended(FIRST, AttemptResult.MISMATCH, launched, "mismatch")
 
-    assert next_step(ORDER, [last]) == Finished(step=Step.ATTENTION, problem="mismatch")
+    assert next_step(ORDER, [last]) == Finished(phase=Phase.ATTENTION, problem="mismatch")
 
 
 def test_a_token_is_64_hexadecimal_digits_and_always_the_same() -> None:
@@ -118,7 +118,7 @@ def test_no_two_calls_share_a_token() -> None:
         token(ORDER, replace(FIRST, number=2)),
         token(ORDER, replace(FIRST, pool=1)),
         token(ORDER, replace(FIRST, pool=2)),
-        token(replace(ORDER, operation="op-2"), FIRST),
+        token(replace(ORDER, launch_id="op-2"), FIRST),
         token(replace(ORDER, target=replace(HERE, region="eu-west-1")), FIRST),
     ]
 
@@ -141,8 +141,8 @@ def test_launch_never_exceeds_the_requested_count(data: st.DataObject, count: in
 
     had = sum(a.launched for a in attempts)
     assert had <= count
-    assert (step.step is Step.LAUNCHED) == (had == count)
-    assert (step.step is Step.FAILED) == (had == 0)
+    assert (step.phase is Phase.LAUNCHED) == (had == count)
+    assert (step.phase is Phase.FAILED) == (had == 0)
     assert len({token(spec, a) for a in attempts}) == len(attempts)
 
 

@@ -20,7 +20,7 @@ MINUTE = timedelta(minutes=1)
 def a_lease(ends_in: timedelta, **more: Any) -> Lease:
     ordinary: dict[str, Any] = {
         "fleet": "lab",
-        "operation": "op-1",
+        "launch_id": "op-1",
         "owner": "kim",
         "expires_at": NOW + ends_in,
     }
@@ -30,7 +30,7 @@ def a_lease(ends_in: timedelta, **more: Any) -> Lease:
 def a_fleet(**more: Any) -> Fleet:
     ordinary: dict[str, Any] = {
         "name": "lab",
-        "operation": "op-1",
+        "launch_id": "op-1",
         "template": "t2-pair",
         "target": HERE,
         "owner": "kim",
@@ -98,10 +98,10 @@ def test_instance_without_an_expired_lease_is_not_selected(
 
 
 @pytest.mark.parametrize(
-    "lease", [None, a_lease(MINUTE, operation="op-2"), a_lease(-MINUTE, operation="")]
+    "lease", [None, a_lease(MINUTE, launch_id="op-2"), a_lease(-MINUTE, launch_id="")]
 )
 def test_copied_tag_makes_no_instance_a_member(lease: Lease | None) -> None:
-    policy = a_policy(selector=a_selector(operation="op-1"), ends_leases=True)
+    policy = a_policy(selector=a_selector(launch_id="op-1"), ends_leases=True)
 
     verdict = judge(an_instance(lease=lease), policy, NOW)
 
@@ -113,7 +113,7 @@ def test_copied_tag_makes_no_instance_a_member(lease: Lease | None) -> None:
 
 
 def test_instance_of_the_launch_is_a_member() -> None:
-    policy = a_policy(selector=a_selector(operation="op-1"), ends_leases=True)
+    policy = a_policy(selector=a_selector(launch_id="op-1"), ends_leases=True)
 
     assert isinstance(judge(an_instance(lease=a_lease(MINUTE)), policy, NOW), Action)
 
@@ -136,7 +136,7 @@ def test_the_tags_say_whose_and_until_when() -> None:
         "curfew:fleet": "lab",
         "curfew:owner": "kim",
         "curfew:lease": "2026-03-04T10:00:00Z",
-        "curfew:operation": "op-1",
+        "curfew:launch-id": "op-1",
     }
 
 

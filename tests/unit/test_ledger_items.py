@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from curfew.core.instance import ActionKind, Instance, State, Volume
 from curfew.core.launch import Attempt, AttemptResult, LaunchSpec
-from curfew.core.lease import Fleet, Lease, Step
+from curfew.core.lease import Fleet, Lease, Phase
 from curfew.core.plan import Action, Kept
 from curfew.core.report import Outcome, Result
 from curfew.core.target import Target
@@ -33,7 +33,7 @@ def drawn(kind: Any, /, **strategies: Any) -> st.SearchStrategy[Any]:
 
 
 TARGETS = drawn(Target, provider=TEXTS, account=TEXTS, region=TEXTS)
-LEASES = drawn(Lease, fleet=TEXTS, operation=TEXTS, owner=TEXTS, expires_at=INSTANTS)
+LEASES = drawn(Lease, fleet=TEXTS, launch_id=TEXTS, owner=TEXTS, expires_at=INSTANTS)
 VOLUMES = drawn(Volume, id=TEXTS, device=TEXTS, delete_on_termination=st.booleans())
 INSTANCES = drawn(
     Instance,
@@ -69,7 +69,7 @@ VERDICTS = st.one_of(
 FLEETS = drawn(
     Fleet,
     name=TEXTS,
-    operation=TEXTS,
+    launch_id=TEXTS,
     template=TEXTS,
     target=TARGETS,
     owner=TEXTS,
@@ -77,7 +77,7 @@ FLEETS = drawn(
     created_at=INSTANTS,
     expires_at=INSTANTS,
     longest=DURATIONS,
-    step=st.sampled_from(Step),
+    phase=st.sampled_from(Phase),
     problem=TEXTS,
     claimed_by=TEXTS,
     claimed_at=st.none() | INSTANTS,
@@ -85,7 +85,7 @@ FLEETS = drawn(
 )
 ORDERS = drawn(
     LaunchSpec,
-    operation=TEXTS,
+    launch_id=TEXTS,
     target=TARGETS,
     image=TEXTS,
     instance_types=st.lists(TEXTS).map(tuple),

@@ -199,11 +199,11 @@ def test_a_summary_accounts_for_everything() -> None:
         "unknown": 0,
         "not_attempted": 0,
         "plan": plan.hash,
-        "settled": [],
-        "root": "sweep-1",
-        "hop": 0,
+        "resolved_intents": [],
+        "root_sweep_id": "sweep-1",
+        "attempt": 0,
         "throttles": 2,
-        "paced_seconds": 1.235,
+        "rate_limited_seconds": 1.235,
         "started_at": "2026-03-04T02:00:00+00:00",
         "seconds": 2.5,
     }
@@ -259,7 +259,7 @@ def test_the_metrics_are_the_eight_that_are_promised() -> None:
         "Verified": 1,
         "Failed": 2,  # one refused and one unknown
         "Throttles": 3,
-        "PacedSeconds": 0.5,
+        "RateLimitedSeconds": 0.5,
     }
 
 
@@ -274,7 +274,7 @@ def test_a_sweep_that_failed_counts_as_zeros() -> None:
         "Verified": 0,
         "Failed": 0,
         "Throttles": 0,
-        "PacedSeconds": 0.0,
+        "RateLimitedSeconds": 0.0,
     }
 
 

@@ -164,7 +164,7 @@ def test_the_clients_are_made_without_boto3() -> None:
         "from curfew.aws.clients import Aws\n"
         "from curfew.config.settings import Settings\n"
         "aws = Aws(Settings(region='eu-central-1'))\n"
-        "for purpose in allowed_calls.PURPOSES: aws.guarded(purpose)\n"
+        "for scope in allowed_calls.CLIENT_SCOPES: aws.restricted_client(scope)\n"
         "print(*sys.modules)\n"
     )
     ran = subprocess.run(

@@ -37,7 +37,7 @@ HASH = "f60cda5fc26f5ea8a022ee931b3a321118535917378bea85852092c8bd733d28"
     [
         (audit.EntryKind, "intent outcome event"),
         (launch.AttemptResult, "open launched empty refused mismatch"),
-        (lease.Step, "launching launched partial failed needs-attention"),
+        (lease.Phase, "launching launched partial failed needs-attention"),
         (
             instance.State,
             "pending running stopping stopped shutting-down terminated unknown",
@@ -61,7 +61,7 @@ def test_stored_ledger_words_never_change(words: Any, values: str) -> None:
 
 def test_tag_keys_never_change() -> None:
     assert (lease.FLEET_TAG, lease.OWNER_TAG) == ("curfew:fleet", "curfew:owner")
-    assert (lease.LEASE_TAG, lease.OPERATION_TAG) == ("curfew:lease", "curfew:operation")
+    assert (lease.LEASE_TAG, lease.LAUNCH_ID_TAG) == ("curfew:lease", "curfew:launch-id")
     assert (policy.ALWAYS_PROTECTED, policy.NOT_SELECTED) == ("curfew:keep", "not-selected")
     assert lease.TAG_VALUE_LENGTH == 256
 
@@ -113,7 +113,7 @@ def test_a_condition_that_is_not_given_is_none() -> None:
     asked = policy.Selector(states=frozenset())
 
     assert (asked.tags, asked.with_tags, asked.without_tags) == ((), (), ())
-    assert (asked.instance_types, asked.regions, asked.operation) == ((), (), "")
+    assert (asked.instance_types, asked.regions, asked.launch_id) == ((), (), "")
     assert asked.expired is False
     assert asked.keys == frozenset()
     assert policy.TagFilter(key="env") == policy.TagFilter(key="env", values=(), like=())
@@ -174,7 +174,7 @@ def test_caller_is_no_administrator_by_default() -> None:
 
 def test_launch_spec_defaults_ask_for_nothing_and_hide_user_data() -> None:
     bare = launch.LaunchSpec(
-        operation="op-1", target=HERE, image="ami-1", instance_types=("t",), count=1, tags={}
+        launch_id="op-1", target=HERE, image="ami-1", instance_types=("t",), count=1, tags={}
     )
 
     assert (bare.subnets, bare.security_groups, bare.networks) == ((), (), ())
@@ -190,13 +190,13 @@ def test_an_attempt_begins_without_an_answer() -> None:
     assert launch.Attempt(number=1, pool=0, count=2) == launch.Attempt(
         number=1, pool=0, count=2, result=launch.AttemptResult.OPEN, launched=0, problem=""
     )
-    assert launch.Finished(step=lease.Step.LAUNCHED).problem == ""
+    assert launch.Finished(phase=lease.Phase.LAUNCHED).problem == ""
 
 
 def test_a_fleet_begins_unclaimed_with_a_launch_that_goes_on() -> None:
     fleet = lease.Fleet(
         name="lab",
-        operation="op-1",
+        launch_id="op-1",
         template="pair",
         target=HERE,
         owner="kim",
@@ -206,14 +206,14 @@ def test_a_fleet_begins_unclaimed_with_a_launch_that_goes_on() -> None:
         longest=timedelta(days=1),
     )
 
-    assert (fleet.step, fleet.problem) == (lease.Step.LAUNCHING, "")
+    assert (fleet.phase, fleet.problem) == (lease.Phase.LAUNCHING, "")
     assert (fleet.claimed_by, fleet.claimed_at, fleet.ended_at) == ("", None, None)
-    assert fleet.lease == lease.Lease(fleet="lab", operation="op-1", owner="kim", expires_at=NOW)
-    assert lease.Member(instance_id="i-1", born_at=NOW).ended_at is None
+    assert fleet.lease == lease.Lease(fleet="lab", launch_id="op-1", owner="kim", expires_at=NOW)
+    assert lease.Member(instance_id="i-1", launched_at=NOW).ended_at is None
 
 
 def test_only_a_launch_that_goes_on_is_unfinished() -> None:
-    assert [step for step in lease.Step if not step.finished] == [lease.Step.LAUNCHING]
+    assert [phase for phase in lease.Phase if not phase.finished] == [lease.Phase.LAUNCHING]
 
 
 def test_a_plan_begins_empty_and_has_no_candidates() -> None:

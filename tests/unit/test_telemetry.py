@@ -273,7 +273,7 @@ def test_the_metrics_are_one_blob_by_policy_and_region_only(published: Publish) 
     counts = ("Listed", "Candidates", "Actions", "Kept", "Verified", "Failed", "Throttles")
     assert {metric["Name"]: metric["Unit"] for metric in about["Metrics"]} == {
         **dict.fromkeys(counts, "Count"),
-        "PacedSeconds": "Seconds",
+        "RateLimitedSeconds": "Seconds",
     }
     assert {name: blob[name] for name in ("Listed", "Candidates", "Actions", "Kept")} == {
         "Listed": [2.0],
@@ -287,7 +287,7 @@ def test_the_metrics_are_one_blob_by_policy_and_region_only(published: Publish) 
         "policy",
         "region",
         *counts,
-        "PacedSeconds",
+        "RateLimitedSeconds",
     }
 
 

@@ -187,7 +187,7 @@ def _written(tables: Tables, call: ApiCall, kind: str) -> Mapping[str, Any]:
 
 
 def _returned(wanted: str, write: Write, old: Item | None, new: Item | None) -> Item | None:
-    paths = [write.bindings.steps(step.path) for step in write.update or ()]
+    paths = [write.bindings.steps(phase.path) for phase in write.update or ()]
     match wanted:
         case "ALL_OLD":
             return old

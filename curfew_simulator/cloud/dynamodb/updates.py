@@ -17,18 +17,18 @@ type Steps = tuple[str | int, ...]
 
 def updated(update: Sequence[Step], item: Item, bindings: Bindings, keys: frozenset[str]) -> Item:
     """The item after the update. Every term is worked out on the item as it was. Raises ApiError."""
-    paths = [bindings.steps(step.path) for step in update]
+    paths = [bindings.steps(phase.path) for phase in update]
     _check(paths, keys)
     new = deepcopy(item)
     removed: list[Steps] = []
-    for step, steps in zip(update, paths, strict=True):
-        match step.clause:
-            case "SET" if step.term is not None:
-                _place(new, steps, _worked_out(step.term, item, bindings))
+    for phase, steps in zip(update, paths, strict=True):
+        match phase.clause:
+            case "SET" if phase.term is not None:
+                _place(new, steps, _worked_out(phase.term, item, bindings))
             case "REMOVE":
                 removed.append(steps)
-            case _ if isinstance(step.term, Literal):
-                changed = _combined(step.clause, find(steps, item), bindings.value(step.term))
+            case _ if isinstance(phase.term, Literal):
+                changed = _combined(phase.clause, find(steps, item), bindings.value(phase.term))
                 if changed is None:
                     removed.append(steps)
                 else:

@@ -78,11 +78,11 @@ def intents(actions: Iterable[Action], plan: Plan, *, sweep_id: str, at: datetim
 
 
 def event(
-    action: str, subject: str, *, operation: str, by: str, at: datetime, **details: Any
+    action: str, subject: str, *, launch_id: str, by: str, at: datetime, **details: Any
 ) -> Draft:
     """Return an event: ``action`` is what was done to ``subject``, ``by`` is the principal that asked for it."""
     body = {"action": action, "by": by, **details}
-    return Draft(kind=EntryKind.EVENT, sweep_id=operation, instance_id=subject, at=at, body=body)
+    return Draft(kind=EntryKind.EVENT, sweep_id=launch_id, instance_id=subject, at=at, body=body)
 
 
 def outcome(ended: Outcome, *, sweep_id: str, at: datetime) -> Draft:
@@ -116,7 +116,7 @@ def snapshot(instance: Instance) -> dict[str, Any]:
         "type": instance.instance_type,
         "image": instance.image,
         "lifecycle": instance.lifecycle,
-        "launched_at": instance.started_at and instance.started_at.isoformat(),
+        "started_at": instance.started_at and instance.started_at.isoformat(),
         "first_seen_at": instance.first_seen_at and instance.first_seen_at.isoformat(),
         "tags": dict(instance.tags),
         "volumes": [
@@ -126,7 +126,7 @@ def snapshot(instance: Instance) -> dict[str, Any]:
         "lease": instance.lease
         and {
             "fleet": instance.lease.fleet,
-            "operation": instance.lease.operation,
+            "launch_id": instance.lease.launch_id,
             "owner": instance.lease.owner,
             "expires_at": instance.lease.expires_at.isoformat(),
         },

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from .lease import Step
+from .lease import Phase
 from .target import Target
 
 
@@ -29,7 +29,7 @@ class Pool:
 class LaunchSpec:
     """A launch with all details resolved, frozen. ``version`` is the fingerprint of its policy file."""
 
-    operation: str
+    launch_id: str
     target: Target
     image: str
     instance_types: tuple[str, ...]
@@ -81,7 +81,7 @@ class Attempt:
 class Finished:
     """The end of a launch: no call is left to make. ``problem`` says why instances are missing, if any are."""
 
-    step: Step
+    phase: Phase
     problem: str = ""
 
 
@@ -98,13 +98,13 @@ def next_step(spec: LaunchSpec, attempts: Sequence[Attempt]) -> Attempt | Finish
     if last.result is AttemptResult.OPEN:
         return last
     if last.result is AttemptResult.MISMATCH:
-        return Finished(step=Step.ATTENTION, problem=last.problem)
+        return Finished(phase=Phase.ATTENTION, problem=last.problem)
     if missing <= 0:
-        return Finished(step=Step.LAUNCHED)
+        return Finished(phase=Phase.LAUNCHED)
     pool = last.pool + 1 if last.result is AttemptResult.EMPTY else last.pool
     if last.result is AttemptResult.REFUSED or pool >= len(spec.pools):
-        step = Step.PARTIAL if had else Step.FAILED
-        return Finished(step=step, problem=f"{had} of {spec.count} launched: {last.problem}")
+        phase = Phase.PARTIAL if had else Phase.FAILED
+        return Finished(phase=phase, problem=f"{had} of {spec.count} launched: {last.problem}")
     return Attempt(number=last.number + 1, pool=pool, count=missing)
 
 
@@ -117,7 +117,7 @@ def token(spec: LaunchSpec, attempt: Attempt) -> str:
     """
     pool = spec.pools[attempt.pool]
     parts = (
-        spec.operation,
+        spec.launch_id,
         str(spec.target),
         pool.instance_type,
         pool.subnet,

@@ -14,14 +14,14 @@ from .target import Target
 FLEET_TAG = "curfew:fleet"
 OWNER_TAG = "curfew:owner"
 LEASE_TAG = "curfew:lease"
-OPERATION_TAG = "curfew:operation"
+LAUNCH_ID_TAG = "curfew:launch-id"
 TAG_VALUE_LENGTH = 256
 
 # No invocation runs for so long: an older claim belongs to a sweep that has ended.
 CLAIM = timedelta(minutes=20)
 
 
-class Step(StrEnum):
+class Phase(StrEnum):
     """The phase of a fleet's launch."""
 
     LAUNCHING = "launching"  # recorded; calls are being made, or will be
@@ -33,19 +33,19 @@ class Step(StrEnum):
     @property
     def finished(self) -> bool:
         """Whether the launch makes no more calls."""
-        return self is not Step.LAUNCHING
+        return self is not Phase.LAUNCHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """Instances launched together, as recorded in the ledger. ``operation`` is the id of the launch and never changes.
+    """Instances launched together, as recorded in the ledger. ``launch_id`` is the id of the launch and never changes.
 
     ``longest`` is the maximum remaining time of a lease; ``ended_at`` is set when every instance is seen to have ended.
     While a sweep that began at ``claimed_at`` has claimed the fleet, its lease cannot be renewed.
     """
 
     name: str
-    operation: str
+    launch_id: str
     template: str
     target: Target
     owner: str
@@ -53,7 +53,7 @@ class Fleet:
     created_at: datetime
     expires_at: datetime
     longest: timedelta
-    step: Step = Step.LAUNCHING
+    phase: Phase = Phase.LAUNCHING
     problem: str = ""
     claimed_by: str = ""
     claimed_at: datetime | None = None
@@ -63,7 +63,7 @@ class Fleet:
     def lease(self) -> "Lease":
         """The lease of each instance of the fleet."""
         return Lease(
-            fleet=self.name, operation=self.operation, owner=self.owner, expires_at=self.expires_at
+            fleet=self.name, launch_id=self.launch_id, owner=self.owner, expires_at=self.expires_at
         )
 
     def claimed(self, now: datetime) -> bool:
@@ -76,7 +76,7 @@ class Member:
     """One instance that Curfew launched for a fleet; ``ended_at`` is when Curfew saw that it had ended."""
 
     instance_id: str
-    born_at: datetime
+    launched_at: datetime
     ended_at: datetime | None = None
 
 
@@ -85,7 +85,7 @@ class Lease:
     """The right of an instance to run until ``expires_at``, as recorded in the ledger."""
 
     fleet: str
-    operation: str
+    launch_id: str
     owner: str
     expires_at: datetime
 
@@ -115,7 +115,7 @@ def tags_of(fleet: Fleet) -> dict[str, str]:
         FLEET_TAG: fleet.name,
         OWNER_TAG: fleet.owner[:TAG_VALUE_LENGTH],
         LEASE_TAG: format_utc(fleet.expires_at),
-        OPERATION_TAG: fleet.operation,
+        LAUNCH_ID_TAG: fleet.launch_id,
     }
 
 

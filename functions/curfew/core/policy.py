@@ -63,7 +63,7 @@ class TagFilter:
 class Selector:
     """Which instances a policy selects. Every condition that is set must hold; ``states`` is always set.
 
-    ``expired`` selects instances whose lease has expired, ``operation`` those of one launch. Both are decided by the
+    ``expired`` selects instances whose lease has expired, ``launch_id`` those of one launch. Both are decided by the
     ledger, never by a tag.
     """
 
@@ -74,7 +74,7 @@ class Selector:
     instance_types: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     expired: bool = False
-    operation: str = ""
+    launch_id: str = ""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -169,7 +169,7 @@ def could_match(instance: Instance, selector: Selector) -> bool:
 def out_of_lease(instance: Instance, selector: Selector, now: datetime) -> Finding | None:
     """Return why the instance's lease is not what the selector asks for, or None if it is."""
     lease = instance.lease
-    if selector.operation and (lease is None or lease.operation != selector.operation):
+    if selector.launch_id and (lease is None or lease.launch_id != selector.launch_id):
         return Finding(
             rule="not-in-ledger",
             reason="carries the tag of the fleet, but was not launched for it",

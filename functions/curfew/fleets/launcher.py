@@ -20,7 +20,7 @@ from ..core.errors import (
 )
 from ..core.instance import Instance, State
 from ..core.launch import Attempt, AttemptResult, Finished, LaunchSpec, next_step, token
-from ..core.lease import Fleet, Step
+from ..core.lease import Fleet, Phase
 from ..ledger.protocols import Ledger
 from ..providers.base import LaunchCall, Provider
 
@@ -42,7 +42,7 @@ def continue_launch(
     """Launch what is still to be launched, while there is time, and return the fleet as it is then.
 
     It is unfinished if time was up, if nobody knows yet what came of a call, or if another worker is at it: then the
-    same call goes on later. Raises LedgerError; what the cloud refuses becomes the fleet's step and problem.
+    same call goes on later. Raises LedgerError; what the cloud refuses becomes the fleet's phase and problem.
     """
     launch = _Launch(fleet, worker, provider, ledger, clock)
     if launch.hold():
@@ -75,13 +75,13 @@ class _Launch:
     def work(self) -> None:
         """Attempt after attempt, until there is none to make or no time for it."""
         register = self.ledger.fleets
-        spec = register.launch_spec(self.fleet.operation)
+        spec = register.launch_spec(self.fleet.launch_id)
         while self.clock.has(ROOM) and self.hold():
-            attempts = register.attempts(self.fleet.operation)
+            attempts = register.attempts(self.fleet.launch_id)
             step = next_step(spec, attempts)
             if isinstance(step, Finished):
                 finished = self._check_delivery(step, spec)
-                register.advance(self.fleet, self.worker, finished.step, finished.problem)
+                register.advance(self.fleet, self.worker, finished.phase, finished.problem)
                 return
             repeated = step in attempts
             if not repeated and not register.begin_attempt(
@@ -91,19 +91,19 @@ class _Launch:
                 return
             result = self._attempt(spec, step, repeated=repeated)
             if isinstance(result, _Unknown):
-                register.advance(self.fleet, self.worker, Step.LAUNCHING, result.problem)
+                register.advance(self.fleet, self.worker, Phase.LAUNCHING, result.problem)
                 return
             register.finish_attempt(self.fleet, result)
-        register.advance(self.fleet, self.worker, Step.LAUNCHING, "out of time: it is carried on")
+        register.advance(self.fleet, self.worker, Phase.LAUNCHING, "out of time: it is carried on")
 
     def _break_off(self, spec: LaunchSpec, attempts: Sequence[Attempt]) -> None:
         """No further attempt is allowed: the fleet is being ended, or another worker has taken the launch up."""
         fleet = self.ledger.fleets.get(self.fleet.name)
-        if fleet and fleet.operation == self.fleet.operation and fleet.claimed(self.clock.now()):
+        if fleet and fleet.launch_id == self.fleet.launch_id and fleet.claimed(self.clock.now()):
             had = sum(attempt.launched for attempt in attempts)
             problem = f"{had} of {spec.count} launched when the fleet was given up"
-            step = Step.PARTIAL if had else Step.FAILED
-            self.ledger.fleets.advance(self.fleet, self.worker, step, problem)
+            phase = Phase.PARTIAL if had else Phase.FAILED
+            self.ledger.fleets.advance(self.fleet, self.worker, phase, problem)
 
     def _attempt(self, spec: LaunchSpec, attempt: Attempt, *, repeated: bool) -> Attempt | _Unknown:
         """Make the call until its answer tells, and write down whoever was born. Raises LedgerError."""
@@ -119,7 +119,7 @@ class _Launch:
                 # The call may still be on its way. Whoever carries on, minutes later, sees what it brought.
                 return _Unknown(problem=problem)
             try:
-                launched = self.provider.launch(_call(spec, attempt), by=spec.operation)
+                launched = self.provider.launch(_call(spec, attempt), by=spec.launch_id)
             except (AmbiguousError, ThrottledError) as error:
                 doubtful = doubtful or isinstance(error, AmbiguousError)
                 problem = str(error)
@@ -174,7 +174,7 @@ class _Launch:
             self.ledger.fleets.record(self.fleet, ids, now=now)
             events = [
                 audit.event(
-                    "birth", id_, operation=self.fleet.operation, by=self.fleet.owner, at=now,
+                    "instance-launched", id_, launch_id=self.fleet.launch_id, by=self.fleet.owner, at=now,
                     fleet=self.fleet.name, attempt=attempt.number,
                 )
                 for id_ in ids
@@ -184,7 +184,7 @@ class _Launch:
 
     def _check_delivery(self, finished: Finished, spec: LaunchSpec) -> Finished:
         """The ending with a look at the births: an instance that dies at once was not delivered. Raises LedgerError."""
-        members = self.ledger.fleets.members(self.fleet.operation)
+        members = self.ledger.fleets.members(self.fleet.launch_id)
         ids = [member.instance_id for member in members]
         dead: dict[str, Instance] = {}
         broken: dict[str, Instance] = {}
@@ -209,10 +209,10 @@ class _Launch:
             for some, what in ((dead, "ended at once"), (broken, "never ran"))
             if some
         )
-        step = Step.FAILED if len(dead) + len(broken) == len(ids) else Step.PARTIAL
-        if finished.step is Step.ATTENTION:
-            step = Step.ATTENTION
-        return Finished(step=step, problem="; ".join(filter(None, (problems, finished.problem))))
+        phase = Phase.FAILED if len(dead) + len(broken) == len(ids) else Phase.PARTIAL
+        if finished.phase is Phase.ATTENTION:
+            phase = Phase.ATTENTION
+        return Finished(phase=phase, problem="; ".join(filter(None, (problems, finished.problem))))
 
     def _waited(self, seconds: float) -> bool:
         if not self.clock.has(ROOM + timedelta(seconds=seconds)):

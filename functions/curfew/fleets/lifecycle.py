@@ -84,7 +84,7 @@ def begin(spec: FleetSpec, *, provider: Provider, ledger: Ledger, now: datetime)
     _bounded(spec.expires_at, spec.entry.ttl.max, now)
     fleet = Fleet(
         name=spec.name,
-        operation=uuid4().hex,
+        launch_id=uuid4().hex,
         template=spec.template,
         target=provider.target,
         owner=spec.owner,
@@ -94,7 +94,7 @@ def begin(spec: FleetSpec, *, provider: Provider, ledger: Ledger, now: datetime)
         longest=spec.entry.ttl.max,
     )
     launch_spec = LaunchSpec(
-        operation=fleet.operation,
+        launch_id=fleet.launch_id,
         target=provider.target,
         image=provider.image(spec.entry.image),
         user_data=spec.user_data,
@@ -104,7 +104,7 @@ def begin(spec: FleetSpec, *, provider: Provider, ledger: Ledger, now: datetime)
         **spec.entry.details(),
     )
     opened = ledger.fleets.open(fleet, launch_spec, spec.key)
-    if opened.operation == fleet.operation:
+    if opened.launch_id == fleet.launch_id:
         _audit(
             ledger,
             opened,
@@ -122,7 +122,7 @@ def view(fleet: Fleet, *, provider: Provider, ledger: Ledger, now: datetime) -> 
 
     Raises ProviderError, LedgerError.
     """
-    members = ledger.fleets.members(fleet.operation)
+    members = ledger.fleets.members(fleet.launch_id)
     seen = provider.describe([m.instance_id for m in members if m.ended_at is None])
     ended = [
         m.instance_id
@@ -134,7 +134,7 @@ def view(fleet: Fleet, *, provider: Provider, ledger: Ledger, now: datetime) -> 
         ended = [members[0].instance_id]
     if ended:
         ledger.fleets.end(fleet.target, ended, now=now)
-        members = ledger.fleets.members(fleet.operation)
+        members = ledger.fleets.members(fleet.launch_id)
         fleet = _current(ledger, fleet)
     return View(fleet=fleet, members=members, instances=seen)
 
@@ -164,8 +164,8 @@ def renew(
         ledger, fleet, "lease", by=caller.id, now=now, before=format_utc(fleet.expires_at), until=format_utc(expires_at)
     )  # fmt: skip
     try:
-        alive = [m.instance_id for m in ledger.fleets.members(fleet.operation) if not m.ended_at]
-        provider.label(alive, {LEASE_TAG: format_utc(expires_at)}, by=fleet.operation)
+        alive = [m.instance_id for m in ledger.fleets.members(fleet.launch_id) if not m.ended_at]
+        provider.label(alive, {LEASE_TAG: format_utc(expires_at)}, by=fleet.launch_id)
     except ProviderError as error:
         return renewed, f"the lease is set, but the tags could not be written: {error}"
     return renewed, ""
@@ -177,9 +177,9 @@ def terminate(fleet: Fleet, *, caller: Caller, by: str, ledger: Ledger, now: dat
     Raises ForbiddenError, ConflictError if it has ended, is being ended or is being launched, LedgerError.
     """
     only_owner(caller, fleet)
-    if not ledger.fleets.claim(fleet.name, fleet.operation, by, now=now, expired=False):
+    if not ledger.fleets.claim(fleet.name, fleet.launch_id, by, now=now, expired=False):
         raise _too_late(_current(ledger, fleet))
-    _audit(ledger, fleet, "give-up", by=caller.id, now=now, sweep=by)
+    _audit(ledger, fleet, "terminate-requested", by=caller.id, now=now, sweep=by)
 
 
 def termination_policy(
@@ -194,7 +194,7 @@ def termination_policy(
         selector=Selector(
             states=frozenset({State.PENDING, State.RUNNING, State.STOPPING, State.STOPPED}),
             tags=(TagFilter(key="curfew:fleet", values=(fleet.name,)),),
-            operation=fleet.operation,
+            launch_id=fleet.launch_id,
         ),
         action=ActionKind.TERMINATE,
         protection=replace(protection, min_age=timedelta(0)),
@@ -224,7 +224,7 @@ def _is_over(instance: Instance | None, fleet: Fleet, now: datetime) -> bool:
 
 def _current(ledger: Ledger, fleet: Fleet) -> Fleet:
     current = ledger.fleets.get(fleet.name)
-    return current if current and current.operation == fleet.operation else fleet
+    return current if current and current.launch_id == fleet.launch_id else fleet
 
 
 def _too_late(fleet: Fleet) -> ConflictError:
@@ -240,6 +240,6 @@ def _audit(
     ledger: Ledger, fleet: Fleet, action: str, *, by: str, now: datetime, **details: str | int
 ) -> None:
     draft = audit.event(
-        action, fleet.name, operation=fleet.operation, by=by, at=now, fleet=fleet.name, **details
+        action, fleet.name, launch_id=fleet.launch_id, by=by, at=now, fleet=fleet.name, **details
     )
     ledger.append(fleet.target, [draft])

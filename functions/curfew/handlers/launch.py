@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from .. import bootstrap
 from ..app import App
 from ..core.errors import LaunchFailedError
-from ..core.lease import Step, format_utc, instant_of
+from ..core.lease import Phase, format_utc, instant_of
 from ..core.target import Mode
 from ..fleets import lifecycle
 from ..ledger.records import Key
@@ -43,12 +43,12 @@ def launch(request: LaunchRequest, context: LambdaContext, app: App) -> dict[str
     begun = lifecycle.begin(spec, provider=provider, ledger=app.ledger, now=now)
     launched = jobs.launch(app, begun, deadline=deadline_of(now, context))
     logger.info(
-        f'the launch of "{launched.name}" is {launched.step}',
-        extra={"operation": launched.operation, "problem": launched.problem},
+        f'the launch of "{launched.name}" is {launched.phase}',
+        extra={"launch_id": launched.launch_id, "problem": launched.problem},
     )
-    if launched.step not in {Step.LAUNCHED, Step.LAUNCHING}:
+    if launched.phase not in {Phase.LAUNCHED, Phase.LAUNCHING}:
         raise LaunchFailedError(
-            f'the launch of "{launched.name}" is {launched.step}: {launched.problem}'
+            f'the launch of "{launched.name}" is {launched.phase}: {launched.problem}'
         )
     return render.fleet(launched)
 

@@ -125,7 +125,7 @@ def _tidy(app: App, deadline: datetime) -> None:
     for fleet in unfinished:
         logger.warning(
             f'the launch of "{fleet.name}" is not finished: {fleet.problem}',
-            extra={"operation": fleet.operation},
+            extra={"launch_id": fleet.launch_id},
         )
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ..core.audit import Draft, Entry
 from ..core.launch import Attempt, LaunchSpec
-from ..core.lease import Fleet, Lease, Member, Step
+from ..core.lease import Fleet, Lease, Member, Phase
 from ..core.report import Report
 from ..core.target import Target
 from .records import Key, Page, Pause, ScheduleRun, StoredPlan, Verdict, Watermark
@@ -44,13 +44,13 @@ class Fleets(Protocol):
     def unfinished(self) -> Iterator[Fleet]:
         """Yield the fleets whose launch is unfinished."""
 
-    def launch_spec(self, operation: str) -> LaunchSpec:
+    def launch_spec(self, launch_id: str) -> LaunchSpec:
         """Return the frozen spec of a launch."""
 
-    def attempts(self, operation: str) -> tuple[Attempt, ...]:
+    def attempts(self, launch_id: str) -> tuple[Attempt, ...]:
         """Return the attempts of a launch so far, in order."""
 
-    def members(self, operation: str) -> tuple[Member, ...]:
+    def members(self, launch_id: str) -> tuple[Member, ...]:
         """Return the instances of a launch, in the order of their ids."""
 
     def lock(self, fleet: Fleet, worker: str, *, now: datetime, until: datetime) -> bool:
@@ -68,25 +68,25 @@ class Fleets(Protocol):
     def finish_attempt(self, fleet: Fleet, attempt: Attempt) -> None:
         """Record the result of an open attempt. An attempt that has a result keeps it."""
 
-    def advance(self, fleet: Fleet, worker: str, step: Step, problem: str = "") -> bool:
+    def advance(self, fleet: Fleet, worker: str, phase: Phase, problem: str = "") -> bool:
         """Set the phase of the launch and release the lock. False if another worker holds the lock."""
 
     def renew(self, fleet: Fleet, expires_at: datetime, *, now: datetime) -> bool:
         """Set the end of the lease. False if a sweep has claimed the fleet, or if the fleet has ended."""
 
-    def claim(self, fleet: str, operation: str, by: str, *, now: datetime, expired: bool) -> bool:
+    def claim(self, fleet: str, launch_id: str, by: str, *, now: datetime, expired: bool) -> bool:
         """Claim the fleet to end it, or extend the claim: from now on no renewal and no new attempt succeeds.
 
         With ``expired``, False unless the lease has expired. False while another sweep holds a claim.
         """
 
-    def hand_over(self, fleet: str, operation: str, by: str, to: str, *, now: datetime) -> bool:
+    def hand_over(self, fleet: str, launch_id: str, by: str, to: str, *, now: datetime) -> bool:
         """Transfer an active claim to ``to``. False if another sweep holds it, or if it has expired.
 
         If two callers transfer the same claim, one succeeds.
         """
 
-    def unclaim(self, fleet: str, operation: str, by: str) -> None:
+    def unclaim(self, fleet: str, launch_id: str, by: str) -> None:
         """Release the claim that ``by`` holds."""
 
     def leases(self, target: Target, ids: Sequence[str]) -> Mapping[str, Lease]:
@@ -118,7 +118,7 @@ class StoredPlans(Protocol):
         """Return a page of verdicts in the order of the instances' ids."""
 
     def begin(self, record: StoredPlan, by: str) -> bool:
-        """Set the step from planned to applying. False if it is not planned: another caller was first."""
+        """Set the phase from planned to applying. False if it is not planned: another caller was first."""
 
     def finish(self, record: StoredPlan, report: Report) -> None:
         """Write the outcome of each action, then the given record."""

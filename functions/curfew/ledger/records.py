@@ -68,8 +68,8 @@ class Key:
         return cls(scope=_digest(scope), body=_digest(body))
 
 
-class PlanStep(StrEnum):
-    """The step of a stored plan."""
+class PlanPhase(StrEnum):
+    """The phase of a stored plan."""
 
     PLANNING = "planning"  # the plan is being made
     PLANNED = "planned"  # it can be applied until it expires
@@ -88,7 +88,7 @@ class StoredPlan:
     asked_by: str
     made_at: datetime
     expires_at: datetime
-    step: PlanStep = PlanStep.PLANNING
+    phase: PlanPhase = PlanPhase.PLANNING
     hash: str = ""
     applied_by: str = ""
     summary: Mapping[str, Any] = field(default_factory=dict)

@@ -4,21 +4,21 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from ..core.errors import ConflictError, LedgerError, ReusedKeyError
-from ..core.lease import Member, Step
+from ..core.lease import Member, Phase
 from ..core.report import Report
 from .records import Page, Verdict
 
 
-def over(step: Step, members: Sequence[Member], *, empty: datetime | None) -> datetime | None:
+def over(phase: Phase, members: Sequence[Member], *, empty: datetime | None) -> datetime | None:
     """Return when a fleet ended, or None: its launch must be finished and each instance must have ended.
 
     A fleet without instances has ended, at ``empty``, only if its launch failed: otherwise an instance may be missing.
     """
     ends = [member.ended_at for member in members]
-    if not step.finished or None in ends:
+    if not phase.finished or None in ends:
         return None
     if not ends:
-        return empty if step is Step.FAILED else None
+        return empty if phase is Phase.FAILED else None
     return max(end for end in ends if end is not None)
 
 
@@ -49,24 +49,24 @@ def reused() -> ReusedKeyError:
     )
 
 
-def written_already(operation: str) -> LedgerError:
+def written_already(launch_id: str) -> LedgerError:
     """Return the error for a launch that is already recorded under another key."""
-    return LedgerError(f"launch {operation}: it is already recorded, under another key")
+    return LedgerError(f"launch {launch_id}: it is already recorded, under another key")
 
 
-def no_launch_spec(operation: str) -> LedgerError:
+def no_launch_spec(launch_id: str) -> LedgerError:
     """Return the error for a launch that is not recorded."""
-    return LedgerError(f"launch {operation}: the ledger does not have it")
+    return LedgerError(f"launch {launch_id}: the ledger does not have it")
 
 
-def no_attempt(operation: str, number: int) -> LedgerError:
+def no_attempt(launch_id: str, number: int) -> LedgerError:
     """Return the error for an attempt that was not recorded before its call."""
-    return LedgerError(f"attempt {number} of launch {operation}: the ledger does not have it")
+    return LedgerError(f"attempt {number} of launch {launch_id}: the ledger does not have it")
 
 
-def launched_elsewhere(operation: str) -> LedgerError:
+def launched_elsewhere(launch_id: str) -> LedgerError:
     """Return the error for an instance that is recorded for two launches."""
-    return LedgerError(f"launch {operation}: an instance of it is recorded for another launch")
+    return LedgerError(f"launch {launch_id}: an instance of it is recorded for another launch")
 
 
 def verdicts(report: Report) -> list[Verdict]:

@@ -16,7 +16,7 @@ from ..core.report import Report
 from ..core.target import Mode
 from ..fleets import launcher
 from ..fleets import lifecycle as fleets
-from ..ledger.records import PlanStep, StoredPlan
+from ..ledger.records import PlanPhase, StoredPlan
 from ..schemas.messages import Job
 from ..schemas.policy_file import SweepLimits
 from ..sweep import continuation, stored_plans
@@ -39,8 +39,8 @@ def require_act_mode(app: App) -> None:
 def launch(app: App, fleet: Fleet, *, deadline: datetime | None) -> Fleet:
     """Carry the launch on, here and now, and put off what is left. Raises LedgerError, QueueError."""
     continued = _launch_further(app, fleet, deadline)
-    if not continued.step.finished and app.enqueue:
-        app.enqueue(Job(work="launch", id=fleet.operation, fleet=fleet.name))
+    if not continued.phase.finished and app.enqueue:
+        app.enqueue(Job(work="launch", id=fleet.launch_id, fleet=fleet.name))
     return continued
 
 
@@ -71,7 +71,7 @@ def make_plan(app: App, record: StoredPlan, *, deadline: datetime | None) -> Sto
         _sweep_for_plan(app.in_report_mode(), record, deadline),
         in_time=app.enqueue is not None,
     )
-    if made.step is PlanStep.PLANNING and app.enqueue:
+    if made.phase is PlanPhase.PLANNING and app.enqueue:
         app.enqueue(Job(work="plan", id=record.id))
     return made
 
@@ -87,7 +87,7 @@ def apply_plan(
     stored_plans.check_applicable(record, version=app.policies.version, now=app.now())
     if pause := app.ledger.paused():
         raise ConflictError(str(pause))
-    taken = replace(record, step=PlanStep.APPLYING, applied_by=caller.id)
+    taken = replace(record, phase=PlanPhase.APPLYING, applied_by=caller.id)
     if not app.ledger.plans.begin(record, caller.id):
         raise ConflictError(f'the plan "{record.id}" is being applied already')
     if record.summary.get("actions", 0) > AT_ONCE and _enqueued(
@@ -108,13 +108,13 @@ def run_job(app: App, job: Job, *, deadline: datetime | None) -> Report | str:
     match job.work:
         case "launch":
             fleet = _launch_further(app, _fleet(app, job), deadline)
-            return f'the launch of "{fleet.name}" is {fleet.step}'
+            return f'the launch of "{fleet.name}" is {fleet.phase}'
         case "terminate":
             fleet = _fleet(app, job)
             # Delivered twice at once, the message must not be two sweeps with one claim.
             own = app.new_id()
             if not app.ledger.fleets.hand_over(
-                fleet.name, fleet.operation, job.id, own, now=app.now()
+                fleet.name, fleet.launch_id, job.id, own, now=app.now()
             ):
                 return (
                     f'the sweep {job.id} has no claim on the fleet "{fleet.name}": nothing is done'
@@ -122,11 +122,11 @@ def run_job(app: App, job: Job, *, deadline: datetime | None) -> Report | str:
             return _end(app, fleet, own, deadline=deadline)
         case "plan":
             record = stored_plans.get_plan(job.id, plans=app.ledger.plans)
-            if record.step is PlanStep.PLANNING:
+            if record.phase is PlanPhase.PLANNING:
                 record = stored_plans.store_plan(
                     record, _sweep_for_plan(app.in_report_mode(), record, deadline)
                 )
-            return f"the plan {record.id} is {record.step}"
+            return f"the plan {record.id} is {record.phase}"
         case "resume":
             record = continuation.get_continuation(job.id, plans=app.ledger.plans)
             sweep = app.sweep(
@@ -139,8 +139,8 @@ def run_job(app: App, job: Job, *, deadline: datetime | None) -> Report | str:
             return continuation.resume(record, sweep, app.enqueue)
         case "apply":
             record = stored_plans.get_plan(job.id, plans=app.ledger.plans)
-            if record.step is not PlanStep.APPLYING:
-                return f"the plan {record.id} is {record.step}: nothing is done"
+            if record.phase is not PlanPhase.APPLYING:
+                return f"the plan {record.id} is {record.phase}: nothing is done"
             return _apply(app, record, deadline)[1]
 
 
@@ -155,7 +155,7 @@ def tidy(app: App, *, deadline: datetime | None) -> list[Fleet]:
         if app.now() - fleet.created_at > BEGUN
     ]
     for fleet in app.running_fleets():
-        if fleet.step.finished:
+        if fleet.phase.finished:
             with suppress(ProviderError):  # it is looked at again the next time
                 fleets.view(
                     fleet,
@@ -163,7 +163,7 @@ def tidy(app: App, *, deadline: datetime | None) -> list[Fleet]:
                     ledger=app.ledger,
                     now=app.now(),
                 )
-    return [fleet for fleet in unfinished if not fleet.step.finished]
+    return [fleet for fleet in unfinished if not fleet.phase.finished]
 
 
 def _enqueued(app: App, job: Job) -> bool:
@@ -192,10 +192,10 @@ def _end(
 ) -> Report:
     """Sweep a fleet that is claimed. A call of its launch that nobody knows the end of is resolved before."""
     if (
-        not fleet.step.finished
-        and not (fleet := _launch_further(app, fleet, deadline)).step.finished
+        not fleet.phase.finished
+        and not (fleet := _launch_further(app, fleet, deadline)).phase.finished
     ):
-        app.ledger.fleets.unclaim(fleet.name, fleet.operation, sweep_id)
+        app.ledger.fleets.unclaim(fleet.name, fleet.launch_id, sweep_id)
         raise ConflictError(
             f'the fleet "{fleet.name}" is still being launched: try again',
             retry_after=fleets.RETRY_AFTER,
@@ -215,10 +215,10 @@ def _end(
         asked_by=asked_by,
     )
     report = act(sweep, plan(sweep))
-    if not app.ledger.fleets.members(fleet.operation):
+    if not app.ledger.fleets.members(fleet.launch_id):
         app.ledger.fleets.close(fleet, now=app.now())
     # A sweep that ended before its first batch has not let go of it.
-    app.ledger.fleets.unclaim(fleet.name, fleet.operation, sweep_id)
+    app.ledger.fleets.unclaim(fleet.name, fleet.launch_id, sweep_id)
     return report
 
 

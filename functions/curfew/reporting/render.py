@@ -72,11 +72,11 @@ def summary(report: Report) -> dict[str, Any]:
         "kept": len(plan.kept) if plan else 0,
         **{str(result).replace("-", "_"): report.count(result) for result in Result},
         "plan": plan.hash if plan else "",
-        "settled": list(report.resolved_intents),
-        "root": report.root_sweep_id or report.sweep_id,
-        "hop": report.attempt,
+        "resolved_intents": list(report.resolved_intents),
+        "root_sweep_id": report.root_sweep_id or report.sweep_id,
+        "attempt": report.attempt,
         "throttles": report.throttles,
-        "paced_seconds": round(report.rate_limited, 3),
+        "rate_limited_seconds": round(report.rate_limited, 3),
         "started_at": report.started_at.isoformat(timespec="seconds"),
         "seconds": round((report.finished_at - report.started_at).total_seconds(), 3),
     }
@@ -93,7 +93,7 @@ def metrics(report: Report) -> dict[str, float]:
         "Verified": numbers["verified"],
         "Failed": numbers["failed"] + numbers["unknown"],
         "Throttles": numbers["throttles"],
-        "PacedSeconds": numbers["paced_seconds"],
+        "RateLimitedSeconds": numbers["rate_limited_seconds"],
     }
 
 
@@ -133,13 +133,13 @@ def fleet(fleet: Fleet) -> dict[str, Any]:
     """Return a fleet as JSON values: owner, lease and the phase of its launch."""
     return {
         "name": fleet.name,
-        "operation": fleet.operation,
+        "launch_id": fleet.launch_id,
         "template": fleet.template,
         "owner": fleet.owner,
         "account": fleet.target.account,
         "region": fleet.target.region,
         "count": fleet.count,
-        "step": str(fleet.step),
+        "phase": str(fleet.phase),
         "problem": fleet.problem,
         "created_at": format_utc(fleet.created_at),
         "expires_at": format_utc(fleet.expires_at),

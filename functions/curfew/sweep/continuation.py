@@ -22,7 +22,7 @@ from ..core.plan import Action, Kept, Plan
 from ..core.report import Outcome, Report, Result, Status
 from ..core.target import Mode
 from ..ledger.protocols import StoredPlans
-from ..ledger.records import PlanStep, StoredPlan
+from ..ledger.records import PlanPhase, StoredPlan
 from ..schemas.messages import Job
 from .context import Sweep
 from .executor import act
@@ -77,22 +77,24 @@ def resume(record: StoredPlan, sweep: Sweep, enqueue: Enqueue | None) -> Report 
 
     Raises ConflictError for what lay too long or was meant by other policies, LedgerError.
     """
-    if record.step is not PlanStep.PLANNED:
-        return f"the rest of {record.summary['root']} is {record.step}: nothing is done"
+    if record.phase is not PlanPhase.PLANNED:
+        return f"the rest of {record.summary['root_sweep_id']} is {record.phase}: nothing is done"
     if sweep.clock.now() > record.expires_at:
         raise ConflictError(
-            f"the rest of {record.summary['root']} lay too long: the next sweep finds it"
+            f"the rest of {record.summary['root_sweep_id']} lay too long: the next sweep finds it"
         )
     if record.policy_version != sweep.policy.version:
         raise ConflictError(
-            f"the rest of {record.summary['root']} was meant by other policies: the next sweep finds it"
+            f"the rest of {record.summary['root_sweep_id']} was meant by other policies: the next sweep finds it"
         )
     if not sweep.ledger.plans.begin(record, sweep.id):
-        return f"the rest of {record.summary['root']} is taken up already: nothing is done"
+        return f"the rest of {record.summary['root_sweep_id']} is taken up already: nothing is done"
     report = act(sweep, _plan_again(record, sweep))
-    report = replace(report, root_sweep_id=record.summary["root"], attempt=record.summary["hop"])
+    report = replace(
+        report, root_sweep_id=record.summary["root_sweep_id"], attempt=record.summary["attempt"]
+    )
     report = schedule_continuation(sweep, report, enqueue, before=report.attempt)
-    ended = replace(record, step=PlanStep.ENDED, applied_by=sweep.id)
+    ended = replace(record, phase=PlanPhase.ENDED, applied_by=sweep.id)
     try:
         sweep.ledger.plans.finish(ended, report)
     except LedgerError as error:  # the audit has what was done, and nobody takes this up again
@@ -110,9 +112,9 @@ def continuation_fields(record: StoredPlan) -> dict[str, Any]:
     # One of them that failed leaves the window open.
     at = "" if summary["troubled"] else summary["scheduled_at"]
     return {
-        "asked_by": f"carries on {summary['root']}, hop {summary['hop']}",
+        "asked_by": f"carries on {summary['root_sweep_id']}, hop {summary['attempt']}",
         "reserved": True,
-        "root": summary["root"],
+        "root_sweep_id": summary["root_sweep_id"],
         "schedule": summary["schedule"] if at else "",
         "scheduled_at": datetime.fromisoformat(at) if at else None,
     }
@@ -129,11 +131,11 @@ def _record(sweep: Sweep, report: Report, *, attempt: int) -> StoredPlan:
         asked_by=sweep.id,
         made_at=now,
         expires_at=now + LIFETIME,
-        step=PlanStep.PLANNED,
+        phase=PlanPhase.PLANNED,
         summary={
             CONTINUATION: True,
-            "root": root_sweep_id,
-            "hop": attempt,
+            "root_sweep_id": root_sweep_id,
+            "attempt": attempt,
             "schedule": sweep.schedule,
             "scheduled_at": sweep.scheduled_at.isoformat() if sweep.scheduled_at else "",
             "listed": report.listed,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from ..core.instance import Instance
-from ..core.lease import OPERATION_TAG
+from ..core.lease import LAUNCH_ID_TAG
 from ..core.policy import NOT_SELECTED, Selector, out_of_lease
 from ..core.target import Target
 from ..ledger.protocols import Fleets
@@ -19,8 +19,8 @@ def with_leases(instances: Sequence[Instance], fleets: Fleets, target: Target) -
     """
     leases = dict(fleets.leases(target, [instance.id for instance in instances]))
     launching: dict[str, str] = {}
-    if tagged := [i.id for i in instances if i.id not in leases and OPERATION_TAG in i.tags]:
-        launching = {f.operation: f.name for f in fleets.unfinished() if f.target == target}
+    if tagged := [i.id for i in instances if i.id not in leases and LAUNCH_ID_TAG in i.tags]:
+        launching = {f.launch_id: f.name for f in fleets.unfinished() if f.target == target}
         leases |= fleets.leases(target, tagged)
     return [
         replace(
@@ -28,7 +28,7 @@ def with_leases(instances: Sequence[Instance], fleets: Fleets, target: Target) -
             lease=leases.get(instance.id),
             launching=""
             if instance.id in leases
-            else launching.get(instance.tags.get(OPERATION_TAG, ""), ""),
+            else launching.get(instance.tags.get(LAUNCH_ID_TAG, ""), ""),
         )
         for instance in instances
     ]

@@ -60,7 +60,7 @@ class RunState:
 
     def claim(self, lease: Lease) -> bool:
         """Whether the fleet is in hand: claimed now, or before by another lane. Raises LedgerError."""
-        fleet = (lease.fleet, lease.operation)
+        fleet = (lease.fleet, lease.launch_id)
         with self._claim_lock:
             if fleet not in self.claims:
                 self.claims[fleet] = self.ledger.fleets.claim(

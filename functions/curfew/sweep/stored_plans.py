@@ -15,7 +15,7 @@ from ..core.plan import Action, Kept, Plan
 from ..core.report import Report, Status
 from ..core.target import Mode
 from ..ledger.protocols import StoredPlans
-from ..ledger.records import PlanStep, StoredPlan, Verdict
+from ..ledger.records import PlanPhase, StoredPlan, Verdict
 from ..reporting import render
 from .context import Sweep
 from .executor import act
@@ -36,10 +36,10 @@ def store_plan(record: StoredPlan, sweep: Sweep, *, in_time: bool = False) -> St
     report = plan(sweep)
     if in_time and report.status is Status.STOPPED:
         return record
-    step = PlanStep.PLANNED if report.status is Status.COMPLETED else PlanStep.ENDED
+    phase = PlanPhase.PLANNED if report.status is Status.COMPLETED else PlanPhase.ENDED
     made = replace(
         record,
-        step=step,
+        phase=phase,
         hash=report.plan.hash if report.plan else "",
         made_at=report.started_at,
         expires_at=report.started_at + SHELF_LIFE,
@@ -59,9 +59,9 @@ def get_plan(id_: str, *, plans: StoredPlans) -> StoredPlan:
 
 def check_applicable(record: StoredPlan, *, version: str, now: datetime) -> None:
     """Raise ConflictError for a plan that may not be carried out: not whole, stale, or of another policy file."""
-    if record.step is not PlanStep.PLANNED:
+    if record.phase is not PlanPhase.PLANNED:
         raise ConflictError(
-            f'the plan "{record.id}" is {record.step}: only a planned one can be applied'
+            f'the plan "{record.id}" is {record.phase}: only a planned one can be applied'
         )
     if now > record.expires_at:
         raise ConflictError(
@@ -78,7 +78,7 @@ def apply_plan(record: StoredPlan, sweep: Sweep) -> tuple[StoredPlan, Report]:
     _same_policies(record, sweep.policy.version)
     planned = _report(record, sweep)
     report = act(sweep, planned)
-    ended = replace(record, step=PlanStep.ENDED, summary=render.summary(report))
+    ended = replace(record, phase=PlanPhase.ENDED, summary=render.summary(report))
     sweep.ledger.plans.finish(ended, report)
     return ended, report
 

@@ -124,7 +124,7 @@ def put_off(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
     def launched() -> bool:
         fleet = api.ask("GET", "/fleets/crowd")[1]
         members.update(one["id"] for one in fleet["instances"])
-        return bool(fleet["step"] == "launched")
+        return bool(fleet["phase"] == "launched")
 
     until("the message is worked off: the launch is complete", launched)
     check(f"{len(members)} instances, none twice", len(members) == CROWD)

@@ -54,7 +54,7 @@ def life(cloud: Lab, curfew: Curfew, run: str) -> None:
     status, fleet = curfew.ask("POST", "/fleets", asked, **{"idempotency-key": run})
     ids = sorted(one["id"] for one in fleet.get("instances", ()))
     check(
-        f"POST /fleets: {status}, {fleet.get('step')}, 3 servers with a lease",
+        f"POST /fleets: {status}, {fleet.get('phase')}, 3 servers with a lease",
         (status, len(ids)) == (201, 3),
         fleet,
     )

@@ -47,7 +47,7 @@ def _quota(curfew: Curfew, run: str) -> None:
         body = {"template": "lab", "name": f"{run}-{name}", "count": 5}
         status, fleet = curfew.ask("POST", "/fleets", body, **{"idempotency-key": f"{run}-{name}"})
         steps.append(
-            (status, fleet.get("step"), len(fleet.get("instances", ())), fleet.get("problem", ""))
+            (status, fleet.get("phase"), len(fleet.get("instances", ())), fleet.get("problem", ""))
         )
     (_, first, had, _), (_, second, rest, problem) = steps
     right = (
@@ -60,10 +60,10 @@ def _no_host(curfew: Curfew, run: str) -> None:
     _end(curfew, f"{run}-one")
     body = {"template": "huge", "name": f"{run}-huge"}
     status, fleet = curfew.ask("POST", "/fleets", body, **{"idempotency-key": f"{run}-huge"})
-    right = (status, fleet.get("step")) == (201, "failed") and "No valid host" in fleet.get(
+    right = (status, fleet.get("phase")) == (201, "failed") and "No valid host" in fleet.get(
         "problem", ""
     )
-    check(f"no host has room: {status}, {fleet.get('step')}: {fleet.get('problem')}", right, fleet)
+    check(f"no host has room: {status}, {fleet.get('phase')}: {fleet.get('problem')}", right, fleet)
     _end(curfew, f"{run}-huge")
 
 

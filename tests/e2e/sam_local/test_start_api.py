@@ -76,14 +76,14 @@ def api(sandbox: Sandbox, tmp_path: Path) -> Iterator[Api]:
 def test_the_pair_lives_from_its_launch_to_its_end(api: Api, sandbox: Sandbox) -> None:
     launched = api.launch("lab-1")
     assert launched.status == 201, (launched.body, api.log.read_text())
-    assert launched.body["step"] == "launched"
+    assert launched.body["phase"] == "launched"
     pair = {instance["id"] for instance in launched.body["instances"]}
     assert len(pair) == 2
     assert sandbox.leased("lab") == pair
 
     again = api.launch("lab-1")
     assert again.status == 200
-    assert again.body["operation"] == launched.body["operation"]
+    assert again.body["launch_id"] == launched.body["launch_id"]
     assert sandbox.leased("lab") == pair
 
     other = api.launch("lab-1", name="lab-2")

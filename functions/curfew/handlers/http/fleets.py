@@ -46,7 +46,7 @@ FleetName = Annotated[Name, Path(description="The name of the fleet.")]
     "/fleets",
     operation_id="listFleets",
     summary="List fleets",
-    description="A page of fleets in the order of their names: whose, since when, until when, at which step.",
+    description="A page of fleets in the order of their names: whose, since when, until when, in which phase.",
     tags=["fleets"],
     responses=answers({200: (FleetPage, "A page of fleets.")}),
 )
@@ -73,7 +73,7 @@ def list_fleets(
     "/fleets/<name>",
     operation_id="showFleet",
     summary="Look at a fleet",
-    description="What runs, since when, until when, whose, and at which step its launch stands.",
+    description="What runs, since when, until when, whose, and in which phase its launch is.",
     tags=["fleets"],
     responses=answers({200: (FleetView, "The fleet and its instances as they are now.")}, 404, 502),
 )

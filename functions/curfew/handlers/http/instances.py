@@ -105,7 +105,7 @@ def _shown(instance: Instance, lease: Lease | None) -> InstanceAnswer:
         zone=instance.zone,
         region=instance.target.region,
         image=instance.image,
-        launched_at=instance.started_at,
+        started_at=instance.started_at,
         tags=dict(instance.tags),
         **known,
     )

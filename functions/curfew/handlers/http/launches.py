@@ -41,7 +41,7 @@ IdempotencyKey = Annotated[str, Field(pattern="^[!-~]{1,128}$")]
     summary="Launch a fleet with a lease",
     description="Launches instances from a template of the policy file. Whoever launches owns the fleet. The same "
     "`Idempotency-Key` with the same body answers with the same fleet, however often it comes; with another body it "
-    "is refused. A launch that the cloud refuses is a fleet too: its `step` says so, and its `problem` why.",
+    "is refused. A launch that the cloud refuses is a fleet too: its `phase` says so, and its `problem` why.",
     tags=["fleets"],
     responses=answers(
         {
@@ -74,11 +74,11 @@ def launch_fleet(
     known = register.recall(key_parts)
     begun = known or _begun(context, body, key_parts)
     carried = begun
-    if not begun.step.finished:
+    if not begun.phase.finished:
         carried = jobs.launch(app, begun, deadline=context.within(IN_TIME))
-    logger.info(f'the launch of "{carried.name}" is {carried.step}', extra=about(carried))
+    logger.info(f'the launch of "{carried.name}" is {carried.phase}', extra=about(carried))
     status = HTTPStatus.OK if known else HTTPStatus.CREATED
-    if not carried.step.finished:
+    if not carried.phase.finished:
         status = HTTPStatus.ACCEPTED
     location = "" if status is HTTPStatus.OK else f"/fleets/{carried.name}"
     return json_answer(_seen(context, carried), status, location=location)
@@ -109,5 +109,5 @@ def _seen(context: RequestContext, fleet: Fleet) -> FleetView:
             context,
             fleets.view(fleet, provider=provider, ledger=context.app.ledger, now=context.at),
         )
-    members = context.app.ledger.fleets.members(fleet.operation)
+    members = context.app.ledger.fleets.members(fleet.launch_id)
     return view_response(context, fleets.View(fleet=fleet, members=members, instances={}))

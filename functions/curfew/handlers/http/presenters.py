@@ -33,7 +33,7 @@ def _member(member: Member, instance: Instance | None) -> MemberAnswer:
         state=str(instance.state) if instance else None,
         type=instance.instance_type if instance else "",
         zone=instance.zone if instance else "",
-        born_at=member.born_at,
+        launched_at=member.launched_at,
         ended_at=member.ended_at,
     )
 
@@ -45,7 +45,7 @@ def fleet_response(context: RequestContext, fleet: Fleet) -> dict[str, Any]:
 
 def about(fleet: Fleet) -> dict[str, str]:
     """What a line in the log has of it."""
-    return {"fleet": fleet.name, "operation": fleet.operation}
+    return {"fleet": fleet.name, "launch_id": fleet.launch_id}
 
 
 def to_the_second(at: datetime) -> datetime:

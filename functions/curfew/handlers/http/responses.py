@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ...core.lease import Step
+from ...core.lease import Phase
 from ...core.report import Result
 from ...schemas.fields import Strict
 
@@ -70,7 +70,7 @@ class InstanceAnswer(Answer):
     zone: str
     region: str
     image: str
-    launched_at: datetime | None = Field(
+    started_at: datetime | None = Field(
         description="When it was last started, as the cloud has it."
     )
     tags: dict[str, str]
@@ -87,16 +87,18 @@ class InstancePage(Answer):
 
 
 class FleetAnswer(Answer):
-    """A fleet as the ledger has it: whose it is, until when, and at which step its launch stands."""
+    """A fleet as the ledger has it: whose it is, until when, and in which phase its launch is."""
 
     name: str
-    operation: str = Field(description="The launch, for good: a name can be used again.")
+    launch_id: str = Field(description="The launch, for good: a name can be used again.")
     template: str
     owner: str = Field(description="Who launched it: an ARN, or issuer#subject.")
     account: str
     region: str
     count: int = Field(description="How many instances were asked for.")
-    step: Step = Field(description="Where the launch stands; it goes on only while launching.")
+    phase: Phase = Field(
+        description="The phase of the launch; calls are made only while launching."
+    )
     problem: Words = Field(description="Why it is not all there, if it is not.")
     created_at: datetime
     expires_at: datetime = Field(description="When the lease ends.")
@@ -119,7 +121,7 @@ class MemberAnswer(Answer):
     state: State | None
     type: str
     zone: str
-    born_at: datetime
+    launched_at: datetime
     ended_at: datetime | None
 
 
@@ -175,11 +177,11 @@ class Summary(Answer):
     unknown: int
     not_attempted: int
     plan: str
-    settled: tuple[Words, ...]
-    root: str = ""
-    hop: int = 0
+    resolved_intents: tuple[Words, ...]
+    root_sweep_id: str = ""
+    attempt: int = 0
     throttles: int = 0
-    paced_seconds: float = 0.0
+    rate_limited_seconds: float = 0.0
     started_at: datetime
     seconds: float
 
@@ -203,7 +205,7 @@ class PlanAnswer(Answer):
     policy_version: str
     account: str
     region: str
-    step: Literal["planning", "planned", "applying", "ended"] = Field(
+    phase: Literal["planning", "planned", "applying", "ended"] = Field(
         description="Only what is planned can be applied."
     )
     hash: str = Field(description="A fingerprint of what the plan would do; empty before it has.")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ...core.access import only_administrator
 from ...core.errors import RequestError
-from ...ledger.records import PlanStep, StoredPlan
+from ...ledger.records import PlanPhase, StoredPlan
 from ...orchestration import jobs
 from ...reporting.telemetry import logger, publish
 from ...schemas.messages import SweepRequest
@@ -78,10 +78,10 @@ def plan_sweep(
     app.ledger.plans.open(record)
     made = jobs.make_plan(app, record, deadline=context.within(IN_TIME))
     logger.info(
-        f"the plan {made.id} is {made.step}",
+        f"the plan {made.id} is {made.phase}",
         extra={"sweep_id": made.id, "policy": made.policy},
     )
-    going_on = made.step is PlanStep.PLANNING
+    going_on = made.phase is PlanPhase.PLANNING
     status = HTTPStatus.ACCEPTED if going_on else HTTPStatus.CREATED
     return json_answer(_plan_response(context, made), status, location=f"/sweeps/{made.id}")
 
@@ -161,7 +161,7 @@ def _plan_response(
         policy_version=record.policy_version,
         account=record.target.account,
         region=record.target.region,
-        step=str(record.step),
+        phase=str(record.phase),
         hash=record.hash,
         asked_by=record.asked_by,
         applied_by=record.applied_by,

@@ -11,12 +11,12 @@ from decimal import Decimal
 from typing import Any
 
 from ...core.launch import Attempt, AttemptResult, LaunchSpec
-from ...core.lease import Fleet, Member, Step
+from ...core.lease import Fleet, Member, Phase
 from ...core.target import Target
 from .items import Item, expiry, instant, key, number, text
 
 FLEETS = "fleet"
-LAUNCH_SPEC = "order"
+LAUNCH_SPEC = "launch-spec"
 ATTEMPT = "attempt#"
 INSTANCE = "instance#"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,9 +45,9 @@ def of_target(target: Target) -> dict[str, Any]:
     return {name: text(value) for name, value in asdict(target).items()}
 
 
-def launch(operation: str) -> str:
+def launch(launch_id: str) -> str:
     """Return the partition key of a launch."""
-    return f"fleet#{operation}"
+    return f"fleet#{launch_id}"
 
 
 def home(target: Target, instance_id: str) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def of_fleet(fleet: Fleet) -> Item:
     """Return the item of a fleet."""
     return {
         **key(FLEETS, fleet.name),
-        "operation": text(fleet.operation),
+        "launch_id": text(fleet.launch_id),
         "template": text(fleet.template),
         **of_target(fleet.target),
         "owner": text(fleet.owner),
@@ -67,7 +67,7 @@ def of_fleet(fleet: Fleet) -> Item:
         "created_at": text(fleet.created_at),
         **moment("expires_at", fleet.expires_at),
         "longest": _exact(fleet.longest),
-        "step": text(fleet.step),
+        "phase": text(fleet.phase),
         "problem": text(fleet.problem),
         **({"claimed_by": text(fleet.claimed_by)} if fleet.claimed_by else {}),
         **(moment("claimed_at", fleet.claimed_at) if fleet.claimed_at else {}),
@@ -79,7 +79,7 @@ def fleet_of(item: Item) -> Fleet:
     """Return the fleet of an item. Raises ValueError if its timestamps disagree."""
     return Fleet(
         name=item["sk"]["S"],
-        operation=item["operation"]["S"],
+        launch_id=item["launch_id"]["S"],
         template=item["template"]["S"],
         target=target_of(item),
         owner=item["owner"]["S"],
@@ -87,7 +87,7 @@ def fleet_of(item: Item) -> Fleet:
         created_at=instant(item["created_at"]),
         expires_at=_moment_of(item, "expires_at"),
         longest=_duration(item["longest"]["N"]),
-        step=Step(item["step"]["S"]),
+        phase=Phase(item["phase"]["S"]),
         problem=item["problem"]["S"],
         claimed_by=item["claimed_by"]["S"] if "claimed_by" in item else "",
         claimed_at=_moment_of(item, "claimed_at") if _has(item, "claimed_at") else None,
@@ -103,12 +103,12 @@ def locked_at(item: Item) -> datetime | None:
 def of_launch_spec(spec: LaunchSpec) -> Item:
     """Return the item of a frozen launch spec."""
     content = json.dumps(asdict(spec), sort_keys=True, ensure_ascii=False)
-    return {**key(launch(spec.operation), LAUNCH_SPEC), "order": text(content)}
+    return {**key(launch(spec.launch_id), LAUNCH_SPEC), "spec": text(content)}
 
 
 def launch_spec_of(item: Item) -> LaunchSpec:
     """Return the frozen launch spec of an item."""
-    content = json.loads(item["order"]["S"])
+    content = json.loads(item["spec"]["S"])
     lists: dict[str, Any] = {
         name: tuple(content.pop(name)) for name in ("instance_types", "subnets", "security_groups")
     }
@@ -122,7 +122,7 @@ def of_key(scope: str, body: str, fleet: Fleet) -> Item:
         **key(f"key#{scope}", "key"),
         "body": text(body),
         "fleet": text(fleet.name),
-        "operation": text(fleet.operation),
+        "launch_id": text(fleet.launch_id),
         "expires": number(expiry(fleet.created_at)),
     }
 
@@ -132,10 +132,10 @@ def attempt_place(number_: int) -> str:
     return f"{ATTEMPT}{number_:03d}"
 
 
-def of_attempt(operation: str, attempt: Attempt, worker: str) -> Item:
+def of_attempt(launch_id: str, attempt: Attempt, worker: str) -> Item:
     """Return the item of an attempt, with the worker that made it."""
     return {
-        **key(launch(operation), attempt_place(attempt.number)),
+        **key(launch(launch_id), attempt_place(attempt.number)),
         "number": number(attempt.number),
         "pool": number(attempt.pool),
         "count": number(attempt.count),
@@ -147,7 +147,7 @@ def of_attempt(operation: str, attempt: Attempt, worker: str) -> Item:
 def of_result(attempt: Attempt) -> dict[str, Any]:
     """Return the attributes of an attempt's result."""
     return {
-        "answer": text(attempt.result),
+        "result": text(attempt.result),
         "launched": number(attempt.launched),
         "problem": text(attempt.problem),
     }
@@ -159,7 +159,7 @@ def attempt_of(item: Item) -> Attempt:
         number=int(item["number"]["N"]),
         pool=int(item["pool"]["N"]),
         count=int(item["count"]["N"]),
-        result=AttemptResult(item["answer"]["S"]),
+        result=AttemptResult(item["result"]["S"]),
         launched=int(item["launched"]["N"]),
         problem=item["problem"]["S"],
     )
@@ -169,7 +169,7 @@ def member_of(item: Item) -> Member:
     """Return the fleet's instance of an item."""
     return Member(
         instance_id=item["sk"]["S"].removeprefix(INSTANCE),
-        born_at=instant(item["born_at"]),
+        launched_at=instant(item["launched_at"]),
         ended_at=instant(item["ended_at"]) if "ended_at" in item else None,
     )
 

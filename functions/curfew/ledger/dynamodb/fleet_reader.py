@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from ...core.launch import Attempt, LaunchSpec
-from ...core.lease import Fleet, Lease, Member, Step
+from ...core.lease import Fleet, Lease, Member, Phase
 from ...core.target import Target
 from .. import rules
 from ..records import Key, Page
@@ -28,11 +28,11 @@ class FleetRecords:
             return None
         with self._table.translate_errors():
             body, name = item["body"]["S"], item["fleet"]["S"]
-            operation = item["operation"]["S"]
+            launch_id = item["launch_id"]["S"]
         if body != key.body:
             raise rules.reused()
         fleet = self.get(name)
-        if fleet is None or fleet.operation != operation:
+        if fleet is None or fleet.launch_id != launch_id:
             raise rules.passed_on(name)
         return fleet
 
@@ -52,25 +52,25 @@ class FleetRecords:
 
     def unfinished(self) -> Iterator[Fleet]:
         found = self._table.query(
-            items.FLEETS, where="#step = :launching", launching=text(Step.LAUNCHING)
+            items.FLEETS, where="#phase = :launching", launching=text(Phase.LAUNCHING)
         )
         with self._table.translate_errors():
             yield from map(items.fleet_of, found)
 
-    def launch_spec(self, operation: str) -> LaunchSpec:
-        item = self._table.get(items.launch(operation), items.LAUNCH_SPEC)
+    def launch_spec(self, launch_id: str) -> LaunchSpec:
+        item = self._table.get(items.launch(launch_id), items.LAUNCH_SPEC)
         if item is None:
-            raise rules.no_launch_spec(operation)
+            raise rules.no_launch_spec(launch_id)
         with self._table.translate_errors():
             return items.launch_spec_of(item)
 
-    def attempts(self, operation: str) -> tuple[Attempt, ...]:
-        found = self._table.query(items.launch(operation), prefix=items.ATTEMPT)
+    def attempts(self, launch_id: str) -> tuple[Attempt, ...]:
+        found = self._table.query(items.launch(launch_id), prefix=items.ATTEMPT)
         with self._table.translate_errors():
             return tuple(sorted(map(items.attempt_of, found), key=lambda a: a.number))
 
-    def members(self, operation: str) -> tuple[Member, ...]:
-        found = self._table.query(items.launch(operation), prefix=items.INSTANCE)
+    def members(self, launch_id: str) -> tuple[Member, ...]:
+        found = self._table.query(items.launch(launch_id), prefix=items.INSTANCE)
         with self._table.translate_errors():
             return tuple(map(items.member_of, found))
 
@@ -83,8 +83,8 @@ class FleetRecords:
             fleets = {fleet.name: fleet for fleet in found}
             return {
                 id_: fleets[name].lease
-                for id_, (name, operation) in homes.items()
-                if fleets[name].operation == operation
+                for id_, (name, launch_id) in homes.items()
+                if fleets[name].launch_id == launch_id
             }
 
     def homes(self, target: Target, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -92,6 +92,6 @@ class FleetRecords:
         places = [items.home(target, id_) for id_ in dict.fromkeys(ids)]
         with self._table.translate_errors():
             return {
-                item["sk"]["S"]: (item["fleet"]["S"], item["operation"]["S"])
+                item["sk"]["S"]: (item["fleet"]["S"], item["launch_id"]["S"])
                 for item in self._table.get_many(places)
             }

@@ -2,9 +2,9 @@
 
     pk                  sk              what
     fleet               <name>          the fleet of this name: lease, phase, lock and claim
-    fleet#<operation>   order           the frozen spec of a launch
-    fleet#<operation>   attempt#<nnn>   one attempt of the launch, with the worker that made it
-    fleet#<operation>   instance#<id>   one instance of the launch, and when it ended
+    fleet#<launch_id>   launch-spec     the frozen spec of a launch
+    fleet#<launch_id>   attempt#<nnn>   one attempt of the launch, with the worker that made it
+    fleet#<launch_id>   instance#<id>   one instance of the launch, and when it ended
     lease#<target>      <instance id>   the fleet and the launch of an instance
     key#<scope>         key             an idempotency key: its launch, and the digest of the request
 
@@ -19,7 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from ...core.launch import Attempt, AttemptResult, LaunchSpec
-from ...core.lease import CLAIM, Fleet, Step
+from ...core.lease import CLAIM, Fleet, Phase
 from ...core.target import Target
 from .. import rules
 from ..records import Key
@@ -29,7 +29,7 @@ from .items import Item, key, text
 from .table import NEW, check, put, update
 
 MEMBERS_PER_WRITE = 50  # TransactWriteItems takes 100 items; each instance needs two
-SAME = "#operation = :operation"
+SAME = "#launch_id = :launch_id"
 UNCLAIMED = "(attribute_not_exists(#claimed_at_epoch) OR #claimed_at_epoch < :claims_run_from)"
 LOCK = ("locked_by", "locked_at", "locked_until", "locked_until_epoch")
 HELD = "#locked_by = :worker AND #locked_until_epoch > :now"
@@ -53,7 +53,7 @@ class DynamoFleets(FleetRecords):
             return existing
         by_name, *_ = refused
         raise (
-            rules.written_already(fleet.operation) if by_name is None else rules.taken(fleet.name)
+            rules.written_already(fleet.launch_id) if by_name is None else rules.taken(fleet.name)
         )
 
     def lock(self, fleet: Fleet, worker: str, *, now: datetime, until: datetime) -> bool:
@@ -61,14 +61,14 @@ class DynamoFleets(FleetRecords):
         free = "attribute_not_exists(#locked_by) OR #locked_by = :worker"
         return self._change(
             fleet.name,
-            fleet.operation,
+            fleet.launch_id,
             {
                 "locked_by": text(worker),
                 "locked_at": text(now),
                 **items.moment("locked_until", until),
             },
-            when=f"#step = :launching AND ({free} OR #locked_until_epoch <= :now)",
-            launching=text(Step.LAUNCHING),
+            when=f"#phase = :launching AND ({free} OR #locked_until_epoch <= :now)",
+            launching=text(Phase.LAUNCHING),
             worker=text(worker),
             now=items.seconds(now),
         )
@@ -80,18 +80,18 @@ class DynamoFleets(FleetRecords):
                 check(
                     key(items.FLEETS, fleet.name),
                     when=f"{SAME} AND {HELD} AND {UNCLAIMED}",
-                    operation=text(fleet.operation),
+                    launch_id=text(fleet.launch_id),
                     worker=text(worker),
                     now=items.seconds(now),
                     claims_run_from=items.seconds(now - CLAIM),
                 ),
-                put(items.of_attempt(fleet.operation, attempt, worker), when=NEW),
+                put(items.of_attempt(fleet.launch_id, attempt, worker), when=NEW),
             ]
         )
         if refused is None:
             return True
         by_fleet, there = refused
-        return by_fleet is None and there == items.of_attempt(fleet.operation, attempt, worker)
+        return by_fleet is None and there == items.of_attempt(fleet.launch_id, attempt, worker)
 
     def record(self, fleet: Fleet, instance_ids: Sequence[str], *, now: datetime) -> None:
         """Write each instance and its reference to the fleet, both or neither."""
@@ -101,47 +101,47 @@ class DynamoFleets(FleetRecords):
                 for id_ in batch
                 for write in (
                     update(
-                        key(items.launch(fleet.operation), f"{items.INSTANCE}{id_}"),
+                        key(items.launch(fleet.launch_id), f"{items.INSTANCE}{id_}"),
                         {},
-                        once={"born_at": text(now)},
+                        once={"launched_at": text(now)},
                     ),
                     update(
                         items.home(fleet.target, id_),
-                        {"fleet": text(fleet.name), "operation": text(fleet.operation)},
+                        {"fleet": text(fleet.name), "launch_id": text(fleet.launch_id)},
                         when=f"{NEW} OR {SAME}",
-                        operation=text(fleet.operation),
+                        launch_id=text(fleet.launch_id),
                     ),
                 )
             ]
             if self._table.transact(writes) is not None:
-                raise rules.launched_elsewhere(fleet.operation)
+                raise rules.launched_elsewhere(fleet.launch_id)
 
     def finish_attempt(self, fleet: Fleet, attempt: Attempt) -> None:
         refused = self._table.write(
             update(
-                key(items.launch(fleet.operation), items.attempt_place(attempt.number)),
+                key(items.launch(fleet.launch_id), items.attempt_place(attempt.number)),
                 items.of_result(attempt),
-                when="#answer = :open",
+                when="#result = :open",
                 open=text(AttemptResult.OPEN),
             )
         )
         if refused == {}:
-            raise rules.no_attempt(fleet.operation, attempt.number)
+            raise rules.no_attempt(fleet.launch_id, attempt.number)
 
-    def advance(self, fleet: Fleet, worker: str, step: Step, problem: str = "") -> bool:
+    def advance(self, fleet: Fleet, worker: str, phase: Phase, problem: str = "") -> bool:
         """Write the phase together with the fleet's end: its last instance's, or without any the time of the lock."""
-        change = {"step": text(step), "problem": text(problem), "advanced_by": text(worker)}
+        change = {"phase": text(phase), "problem": text(problem), "advanced_by": text(worker)}
         done = self._change(
             fleet.name,
-            fleet.operation,
-            {**change, **self._end_of(fleet, step)},
+            fleet.launch_id,
+            {**change, **self._end_of(fleet, phase)},
             without=LOCK,
             when="#locked_by = :worker",
             mine=lambda there: "locked_by" not in there and change.items() <= there.items(),
             worker=text(worker),
         )
-        if done and step.finished:
-            self._close(fleet.name, fleet.operation)
+        if done and phase.finished:
+            self._close(fleet.name, fleet.launch_id)
         return done
 
     def renew(self, fleet: Fleet, expires_at: datetime, *, now: datetime) -> bool:
@@ -149,21 +149,21 @@ class DynamoFleets(FleetRecords):
         mark = {"renewal": text(uuid4().hex)}
         return self._change(
             fleet.name,
-            fleet.operation,
+            fleet.launch_id,
             {**items.moment("expires_at", expires_at), **mark},
             when=f"{NOT_ENDED} AND {UNCLAIMED}",
             mine=lambda there: mark.items() <= there.items(),
             claims_run_from=items.seconds(now - CLAIM),
         )
 
-    def claim(self, fleet: str, operation: str, by: str, *, now: datetime, expired: bool) -> bool:
+    def claim(self, fleet: str, launch_id: str, by: str, *, now: datetime, expired: bool) -> bool:
         """A retried write finds the claim that its first try took.
 
         A fleet that is recorded as ended can be claimed with ``expired`` only: a sweep may see an instance of it run.
         """
         return self._change(
             fleet,
-            operation,
+            launch_id,
             {"claimed_by": text(by), **items.moment("claimed_at", now)},
             when=f"({UNCLAIMED} OR #claimed_by = :by) AND "
             + ("#expires_at_epoch <= :now" if expired else NOT_ENDED),
@@ -172,11 +172,11 @@ class DynamoFleets(FleetRecords):
             claims_run_from=items.seconds(now - CLAIM),
         )
 
-    def hand_over(self, fleet: str, operation: str, by: str, to: str, *, now: datetime) -> bool:
+    def hand_over(self, fleet: str, launch_id: str, by: str, to: str, *, now: datetime) -> bool:
         """A retried write finds the claim with ``to``, which is used once."""
         return self._change(
             fleet,
-            operation,
+            launch_id,
             {"claimed_by": text(to), **items.moment("claimed_at", now)},
             when="#claimed_by = :by AND #claimed_at_epoch >= :claims_run_from",
             mine=lambda there: there.get("claimed_by") == text(to),
@@ -184,10 +184,10 @@ class DynamoFleets(FleetRecords):
             claims_run_from=items.seconds(now - CLAIM),
         )
 
-    def unclaim(self, fleet: str, operation: str, by: str) -> None:
+    def unclaim(self, fleet: str, launch_id: str, by: str) -> None:
         self._change(
             fleet,
-            operation,
+            launch_id,
             {},
             without=("claimed_by", "claimed_at", "claimed_at_epoch"),
             when="#claimed_by = :by",
@@ -196,48 +196,48 @@ class DynamoFleets(FleetRecords):
 
     def end(self, target: Target, ids: Sequence[str], *, now: datetime) -> None:
         homes = self.homes(target, ids)
-        for name, operation in dict.fromkeys(homes.values()):
-            for member in self.members(operation):
+        for name, launch_id in dict.fromkeys(homes.values()):
+            for member in self.members(launch_id):
                 if member.instance_id in homes and member.ended_at is None:
                     place = f"{items.INSTANCE}{member.instance_id}"
                     ended = {"ended_at": text(now)}
-                    self._table.write(update(key(items.launch(operation), place), {}, once=ended))
-            self._close(name, operation)
+                    self._table.write(update(key(items.launch(launch_id), place), {}, once=ended))
+            self._close(name, launch_id)
 
     def close(self, fleet: Fleet, *, now: datetime) -> bool:
         """A retried write finds the fleet ended."""
         there = self.get(fleet.name)
-        if there is None or not there.step.finished or self.members(fleet.operation):
+        if there is None or not there.phase.finished or self.members(fleet.launch_id):
             return False
         return self._change(
             fleet.name,
-            fleet.operation,
+            fleet.launch_id,
             {"ended_at": text(now)},
             when=NOT_ENDED,
             mine=lambda there: "ended_at" in there,
         )
 
-    def _end_of(self, fleet: Fleet, step: Step) -> dict[str, Any]:
-        if not step.finished:
+    def _end_of(self, fleet: Fleet, phase: Phase) -> dict[str, Any]:
+        if not phase.finished:
             return {}
         item = self._table.get(items.FLEETS, fleet.name) or {}
-        members = self.members(fleet.operation)
+        members = self.members(fleet.launch_id)
         with self._table.translate_errors():
-            at = rules.over(step, members, empty=items.locked_at(item))
+            at = rules.over(phase, members, empty=items.locked_at(item))
         return {"ended_at": text(at)} if at else {}
 
-    def _close(self, name: str, operation: str) -> None:
+    def _close(self, name: str, launch_id: str) -> None:
         """End the fleet. Both the end of the launch and that of the last instance call this; the later one ends it."""
         fleet = self.get(name)
-        if fleet and fleet.operation == operation and not fleet.ended_at:
-            at = rules.over(fleet.step, self.members(operation), empty=None)
+        if fleet and fleet.launch_id == launch_id and not fleet.ended_at:
+            at = rules.over(fleet.phase, self.members(launch_id), empty=None)
             if at:
-                self._change(name, operation, {"ended_at": text(at)}, when=NOT_ENDED)
+                self._change(name, launch_id, {"ended_at": text(at)}, when=NOT_ENDED)
 
     def _change(
         self,
         name: str,
-        operation: str,
+        launch_id: str,
         to: Mapping[str, Any],
         *,
         when: str,
@@ -252,10 +252,10 @@ class DynamoFleets(FleetRecords):
                 to,
                 without=without,
                 when=f"{SAME} AND {when}",
-                operation=text(operation),
+                launch_id=text(launch_id),
                 **values,
             )
         )
         if refused is None:
             return True
-        return refused.get("operation") == text(operation) and mine(refused)
+        return refused.get("launch_id") == text(launch_id) and mine(refused)

@@ -113,7 +113,7 @@ def schedule_run_of(schedule: str, item: Item) -> ScheduleRun:
         window=instant(item["window"]),
         begun_at=instant(item["begun_at"]),
         tries=int(item["tries"]["N"]),
-        run_id=item["mark"]["S"],
+        run_id=item["run_id"]["S"],
     )
 
 
@@ -123,7 +123,7 @@ def of_schedule_run(run: ScheduleRun) -> Item:
         "window": text(run.window),
         "begun_at": text(run.begun_at),
         "tries": number(run.tries),
-        "mark": text(run.run_id),
+        "run_id": text(run.run_id),
     }
 
 

@@ -8,10 +8,10 @@ The same table has the register of fleets (``fleets``) and the stored plans (``p
     day#<provider>:<account>    <date>          how many actions of a day are reserved
     audit#<target>              head            number and hash of the newest entry
     audit#<target>              <number>        one entry of the audit chain
-    audit#<target>              settled         the number up to which every intent has its outcome
+    audit#<target>              resolved        the number up to which every intent has its outcome
     watermark#<target>          <policy>        the last complete sweep
     watermark#<target>          <policy>@<...>  the last complete sweep that a schedule started
-    schedule#<schedule>         round           the last window that began, and how often it was tried
+    schedule#<schedule>         run             the last window that began, and how often it was tried
     schedule#<schedule>         done#<target>   the last window that a target has completed
 
 ``expires`` is the table's time-to-live attribute. Of these items only the days have it; all others are kept.
@@ -114,16 +114,16 @@ class DynamoLedger:
     def open_intents(self, target: Target) -> tuple[Entry, ...]:
         """Read from the first intent that was open at the last call, and record up to where all have outcomes."""
         audit = f"audit#{target}"
-        mark = self._table.get(audit, "settled")
+        mark = self._table.get(audit, "resolved")
         with self._table.translate_errors():
-            settled = 0 if mark is None else int(mark["number"]["N"])
-        recent = tuple(self.entries(target, after=settled))
+            resolved = 0 if mark is None else int(mark["number"]["N"])
+        recent = tuple(self.entries(target, after=resolved))
         still_open = open_intents(recent)
         if recent:
-            now_settled = still_open[0].number - 1 if still_open else recent[-1].number
-            if now_settled > settled:
+            now_resolved = still_open[0].number - 1 if still_open else recent[-1].number
+            if now_resolved > resolved:
                 self._table.write(
-                    put({**items.key(audit, "settled"), "number": items.number(now_settled)})
+                    put({**items.key(audit, "resolved"), "number": items.number(now_resolved)})
                 )
         return still_open
 
@@ -151,7 +151,7 @@ class DynamoLedger:
 
     def schedule_run(self, schedule: str) -> ScheduleRun | None:
         """Return the last run of a schedule, or None."""
-        item = self._table.get(f"schedule#{schedule}", "round")
+        item = self._table.get(f"schedule#{schedule}", "run")
         if item is None:
             return None
         with self._table.translate_errors():
@@ -159,13 +159,11 @@ class DynamoLedger:
 
     def begin_schedule_run(self, run: ScheduleRun, *, after: ScheduleRun | None) -> bool:
         """Begin a run of a schedule. An equal item in the table means that the answer of the first try was lost."""
-        item = {**items.key(f"schedule#{run.schedule}", "round"), **items.of_schedule_run(run)}
+        item = {**items.key(f"schedule#{run.schedule}", "run"), **items.of_schedule_run(run)}
         if after is None:
             there = self._table.write(put(item, when=NEW))
         else:
-            when = (
-                "#window = :window AND #begun_at = :begun_at AND #tries = :tries AND #mark = :mark"
-            )
+            when = "#window = :window AND #begun_at = :begun_at AND #tries = :tries AND #run_id = :run_id"
             there = self._table.write(put(item, when=when, **items.of_schedule_run(after)))
         return there is None or there == item
 

@@ -10,7 +10,7 @@ from ...core.lease import Lease
 from ...core.plan import Action, Kept
 from ...core.report import Outcome, Result
 from ...core.target import Target
-from ..records import PlanStep, StoredPlan, Verdict
+from ..records import PlanPhase, StoredPlan, Verdict
 from .fleet_items import of_target, target_of
 from .items import Item, instant, key, number, text
 
@@ -35,7 +35,7 @@ def of_record(record: StoredPlan) -> Item:
         "asked_by": text(record.asked_by),
         "made_at": text(record.made_at),
         "expires_at": text(record.expires_at),
-        "step": text(record.step),
+        "phase": text(record.phase),
         "hash": text(record.hash),
         "applied_by": text(record.applied_by),
         "summary": text(_json(dict(record.summary))),
@@ -53,7 +53,7 @@ def record_of(item: Item) -> StoredPlan:
         asked_by=item["asked_by"]["S"],
         made_at=instant(item["made_at"]),
         expires_at=instant(item["expires_at"]),
-        step=PlanStep(item["step"]["S"]),
+        phase=PlanPhase(item["phase"]["S"]),
         hash=item["hash"]["S"],
         applied_by=item["applied_by"]["S"],
         summary=dict(json.loads(item["summary"]["S"]).items()),

@@ -1,10 +1,10 @@
 """The stored plans in the ledger's table.
 
     pk          sk                      what
-    plan#<id>   plan                    the plan: policy, target, caller, step, summary
+    plan#<id>   plan                    the plan: policy, target, caller, phase, summary
     plan#<id>   verdict#<instance id>   one verdict with its instance and its outcome
 
-All have ``expires``, 30 days after the plan was made. The record gets the step "planned" after all verdicts are
+All have ``expires``, 30 days after the plan was made. The record gets the phase "planned" after all verdicts are
 written, so that none is missing.
 """
 
@@ -14,14 +14,14 @@ from uuid import uuid4
 
 from ...core.report import Report
 from .. import rules
-from ..records import Page, PlanStep, StoredPlan, Verdict
+from ..records import Page, PlanPhase, StoredPlan, Verdict
 from . import plan_items as items
 from .items import key, text
 from .table import NEW, Table, Write, check, put, update
 
 # A transaction has at most 4 MB; an instance with 50 tags of maximum length, four bytes a character, has 80 kB.
 VERDICTS_PER_WRITE = 25
-STILL_PLANNING = f"{NEW} OR #step = :planning"
+STILL_PLANNING = f"{NEW} OR #phase = :planning"
 
 
 class DynamoPlans:
@@ -41,7 +41,7 @@ class DynamoPlans:
 
     def save(self, record: StoredPlan, report: Report) -> None:
         """Writes nothing if the plan is no longer being planned: another worker has already made it."""
-        planning = text(PlanStep.PLANNING)
+        planning = text(PlanPhase.PLANNING)
         guard = check(
             key(items.plan(record.id), items.RECORD), when=STILL_PLANNING, planning=planning
         )
@@ -65,9 +65,9 @@ class DynamoPlans:
         refused = self._table.write(
             update(
                 key(items.plan(record.id), items.RECORD),
-                {"step": text(PlanStep.APPLYING), "applied_by": text(by), **mark},
-                when="#step = :planned",
-                planned=text(PlanStep.PLANNED),
+                {"phase": text(PlanPhase.APPLYING), "applied_by": text(by), **mark},
+                when="#phase = :planned",
+                planned=text(PlanPhase.PLANNED),
             )
         )
         return refused is None or mark.items() <= refused.items()

@@ -7,7 +7,7 @@ from datetime import datetime
 from threading import RLock
 
 from ...core.launch import Attempt, AttemptResult, LaunchSpec
-from ...core.lease import Fleet, Lease, Member, Step
+from ...core.lease import Fleet, Lease, Member, Phase
 from ...core.target import Target
 from .. import rules
 from ..records import Key, Page
@@ -30,7 +30,7 @@ class MemoryFleets:
         self._launch_specs: dict[str, LaunchSpec] = {}
         self._keys: dict[str, tuple[str, Fleet]] = {}
         self._locks: dict[str, _Lock] = {}
-        self._advanced: dict[str, tuple[str, Step, str]] = {}
+        self._advanced: dict[str, tuple[str, Phase, str]] = {}
         self._attempts: dict[str, dict[int, tuple[str, Attempt]]] = defaultdict(dict)
         self._members: dict[str, dict[str, Member]] = defaultdict(dict)
         self._homes: dict[tuple[Target, str], tuple[str, str]] = {}
@@ -42,10 +42,10 @@ class MemoryFleets:
         holder = self._fleets.get(fleet.name)
         if holder and holder.ended_at is None:
             raise rules.taken(fleet.name)
-        if spec.operation in self._launch_specs:
-            raise rules.written_already(fleet.operation)
+        if spec.launch_id in self._launch_specs:
+            raise rules.written_already(fleet.launch_id)
         self._fleets[fleet.name] = fleet
-        self._launch_specs[spec.operation] = spec
+        self._launch_specs[spec.launch_id] = spec
         self._keys[key.scope] = (key.body, fleet)
         return fleet
 
@@ -55,7 +55,7 @@ class MemoryFleets:
         body, opened = self._keys[key.scope]
         if body != key.body:
             raise rules.reused()
-        fleet = self._present(opened.name, opened.operation)
+        fleet = self._present(opened.name, opened.launch_id)
         if fleet is None:
             raise rules.passed_on(opened.name)
         return fleet
@@ -72,85 +72,85 @@ class MemoryFleets:
         return rules.cut(wanted[: limit + 1], limit, lambda fleet: fleet.name)
 
     def unfinished(self) -> Iterator[Fleet]:
-        yield from [fleet for _, fleet in sorted(self._fleets.items()) if not fleet.step.finished]
+        yield from [fleet for _, fleet in sorted(self._fleets.items()) if not fleet.phase.finished]
 
-    def launch_spec(self, operation: str) -> LaunchSpec:
-        if operation not in self._launch_specs:
-            raise rules.no_launch_spec(operation)
-        return self._launch_specs[operation]
+    def launch_spec(self, launch_id: str) -> LaunchSpec:
+        if launch_id not in self._launch_specs:
+            raise rules.no_launch_spec(launch_id)
+        return self._launch_specs[launch_id]
 
-    def attempts(self, operation: str) -> tuple[Attempt, ...]:
-        attempts = self._attempts[operation]
+    def attempts(self, launch_id: str) -> tuple[Attempt, ...]:
+        attempts = self._attempts[launch_id]
         return tuple(attempts[number][1] for number in sorted(attempts))
 
-    def members(self, operation: str) -> tuple[Member, ...]:
-        members = self._members[operation]
+    def members(self, launch_id: str) -> tuple[Member, ...]:
+        members = self._members[launch_id]
         return tuple(members[id_] for id_ in sorted(members))
 
     @synchronized
     def lock(self, fleet: Fleet, worker: str, *, now: datetime, until: datetime) -> bool:
-        there = self._present(fleet.name, fleet.operation)
-        lock = self._locks.get(fleet.operation)
-        if there is None or there.step.finished:
+        there = self._present(fleet.name, fleet.launch_id)
+        lock = self._locks.get(fleet.launch_id)
+        if there is None or there.phase.finished:
             return False
         if lock and lock.worker != worker and now < lock.until:
             return False
-        self._locks[fleet.operation] = _Lock(worker=worker, taken_at=now, until=until)
+        self._locks[fleet.launch_id] = _Lock(worker=worker, taken_at=now, until=until)
         return True
 
     @synchronized
     def begin_attempt(self, fleet: Fleet, worker: str, attempt: Attempt, *, now: datetime) -> bool:
-        there = self._present(fleet.name, fleet.operation)
-        lock = self._locks.get(fleet.operation)
+        there = self._present(fleet.name, fleet.launch_id)
+        lock = self._locks.get(fleet.launch_id)
         held = lock is not None and lock.worker == worker and now < lock.until
         if there is None or not held or there.claimed(now):
             return False
-        attempts = self._attempts[fleet.operation]
+        attempts = self._attempts[fleet.launch_id]
         return attempts.setdefault(attempt.number, (worker, attempt)) == (worker, attempt)
 
     @synchronized
     def record(self, fleet: Fleet, instance_ids: Sequence[str], *, now: datetime) -> None:
-        home = (fleet.name, fleet.operation)
+        home = (fleet.name, fleet.launch_id)
         for id_ in instance_ids:
             if self._homes.get((fleet.target, id_), home) != home:
-                raise rules.launched_elsewhere(fleet.operation)
+                raise rules.launched_elsewhere(fleet.launch_id)
             self._homes[fleet.target, id_] = home
-            self._members[fleet.operation].setdefault(id_, Member(instance_id=id_, born_at=now))
+            self._members[fleet.launch_id].setdefault(id_, Member(instance_id=id_, launched_at=now))
 
     @synchronized
     def finish_attempt(self, fleet: Fleet, attempt: Attempt) -> None:
-        attempts = self._attempts[fleet.operation]
+        attempts = self._attempts[fleet.launch_id]
         if attempt.number not in attempts:
-            raise rules.no_attempt(fleet.operation, attempt.number)
+            raise rules.no_attempt(fleet.launch_id, attempt.number)
         worker, there = attempts[attempt.number]
         if there.result is AttemptResult.OPEN:
             finished = replace(attempt, pool=there.pool, count=there.count)
             attempts[attempt.number] = (worker, finished)
 
     @synchronized
-    def advance(self, fleet: Fleet, worker: str, step: Step, problem: str = "") -> bool:
-        there = self._present(fleet.name, fleet.operation)
-        lock = self._locks.get(fleet.operation)
-        change = (worker, step, problem)
+    def advance(self, fleet: Fleet, worker: str, phase: Phase, problem: str = "") -> bool:
+        there = self._present(fleet.name, fleet.launch_id)
+        lock = self._locks.get(fleet.launch_id)
+        change = (worker, phase, problem)
         if there is None or lock is None or lock.worker != worker:
-            return lock is None and self._advanced.get(fleet.operation) == change
-        at = rules.over(step, self.members(fleet.operation), empty=lock.taken_at)
-        self._fleets[fleet.name] = replace(there, step=step, problem=problem, ended_at=at)
-        del self._locks[fleet.operation]
-        self._advanced[fleet.operation] = change
+            return lock is None and self._advanced.get(fleet.launch_id) == change
+        at = rules.over(phase, self.members(fleet.launch_id), empty=lock.taken_at)
+        self._fleets[fleet.name] = replace(there, phase=phase, problem=problem, ended_at=at)
+        del self._locks[fleet.launch_id]
+        self._advanced[fleet.launch_id] = change
         return True
 
     @synchronized
     def renew(self, fleet: Fleet, expires_at: datetime, *, now: datetime) -> bool:
-        there = self._present(fleet.name, fleet.operation)
+        there = self._present(fleet.name, fleet.launch_id)
         if there is None or there.ended_at or there.claimed(now):
             return False
         self._fleets[fleet.name] = replace(there, expires_at=expires_at)
         return True
 
     @synchronized
-    def claim(self, fleet: str, operation: str, by: str, *, now: datetime, expired: bool) -> bool:
-        there = self._present(fleet, operation)
+    def claim(self, fleet: str, launch_id: str, by: str, *, now: datetime, expired: bool) -> bool:
+        there = self._present(fleet, launch_id)
         if there is None or (there.claimed(now) and there.claimed_by != by):
             return False
         if there.lease.is_active(now) if expired else there.ended_at:
@@ -159,16 +159,16 @@ class MemoryFleets:
         return True
 
     @synchronized
-    def hand_over(self, fleet: str, operation: str, by: str, to: str, *, now: datetime) -> bool:
-        there = self._present(fleet, operation)
+    def hand_over(self, fleet: str, launch_id: str, by: str, to: str, *, now: datetime) -> bool:
+        there = self._present(fleet, launch_id)
         if there is None or there.claimed_by != by or not there.claimed(now):
             return False
         self._fleets[fleet] = replace(there, claimed_by=to, claimed_at=now)
         return True
 
     @synchronized
-    def unclaim(self, fleet: str, operation: str, by: str) -> None:
-        there = self._present(fleet, operation)
+    def unclaim(self, fleet: str, launch_id: str, by: str) -> None:
+        there = self._present(fleet, launch_id)
         if there and there.claimed_by == by:
             self._fleets[fleet] = replace(there, claimed_by="", claimed_at=None)
 
@@ -178,25 +178,25 @@ class MemoryFleets:
 
     @synchronized
     def end(self, target: Target, ids: Sequence[str], *, now: datetime) -> None:
-        for id_, (name, operation) in self._of(target, ids).items():
-            members = self._members[operation]
+        for id_, (name, launch_id) in self._of(target, ids).items():
+            members = self._members[launch_id]
             members[id_] = replace(members[id_], ended_at=members[id_].ended_at or now)
-            fleet = self._present(name, operation)
+            fleet = self._present(name, launch_id)
             if fleet and fleet.ended_at is None:
-                at = rules.over(fleet.step, self.members(operation), empty=None)
+                at = rules.over(fleet.phase, self.members(launch_id), empty=None)
                 self._fleets[name] = replace(fleet, ended_at=at)
 
     @synchronized
     def close(self, fleet: Fleet, *, now: datetime) -> bool:
-        there = self._present(fleet.name, fleet.operation)
-        if there is None or not there.step.finished or self._members[fleet.operation]:
+        there = self._present(fleet.name, fleet.launch_id)
+        if there is None or not there.phase.finished or self._members[fleet.launch_id]:
             return False
         self._fleets[fleet.name] = replace(there, ended_at=there.ended_at or now)
         return True
 
-    def _present(self, name: str, operation: str) -> Fleet | None:
+    def _present(self, name: str, launch_id: str) -> Fleet | None:
         fleet = self._fleets.get(name)
-        return fleet if fleet and fleet.operation == operation else None
+        return fleet if fleet and fleet.launch_id == launch_id else None
 
     def _of(self, target: Target, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
         return {id_: self._homes[target, id_] for id_ in ids if (target, id_) in self._homes}

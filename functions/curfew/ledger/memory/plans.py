@@ -5,7 +5,7 @@ from threading import RLock
 
 from ...core.report import Report
 from .. import rules
-from ..records import Page, PlanStep, StoredPlan, Verdict
+from ..records import Page, PlanPhase, StoredPlan, Verdict
 from .synchronized import synchronized
 
 
@@ -27,7 +27,7 @@ class MemoryPlans:
     @synchronized
     def save(self, record: StoredPlan, report: Report) -> None:
         there = self._records.get(record.id)
-        if there is None or there.step is PlanStep.PLANNING:
+        if there is None or there.phase is PlanPhase.PLANNING:
             self._write(record, rules.verdicts(report))
 
     def verdicts(self, record: StoredPlan, *, limit: int, after: str = "") -> Page[Verdict]:
@@ -38,9 +38,9 @@ class MemoryPlans:
     @synchronized
     def begin(self, record: StoredPlan, by: str) -> bool:
         there = self._records.get(record.id)
-        if there is None or there.step is not PlanStep.PLANNED:
+        if there is None or there.phase is not PlanPhase.PLANNED:
             return False
-        self._records[record.id] = replace(there, step=PlanStep.APPLYING, applied_by=by)
+        self._records[record.id] = replace(there, phase=PlanPhase.APPLYING, applied_by=by)
         return True
 
     @synchronized
