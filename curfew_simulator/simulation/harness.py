@@ -282,6 +282,8 @@ class Stage:
         if self.shut:
             raise QueueError("the queue does not answer")
         self._post("message", work)
+        if self.current and work.work == "resume":
+            self.current.continuations.append(work.id)
         self.back("SendMessage")
 
     def _fan_out(self, targets: Sequence[TargetRequest]) -> list[TargetRequest]:
