@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
@@ -42,8 +43,8 @@ def table(safeguards: Iterable[str], *, most: int, jobs: int) -> int:
     work = [(name, most) for name in safeguards]
     unnoticed = 0
     _say(f"{'safeguard disabled':<22}{'worlds':>7}  {'seed':>6}  detected by")
-    with get_context("spawn").Pool(jobs) as pool:
-        for found in pool.imap(_search, work):
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for found in pool.map(_search, work):
             seed = "" if found.seed is None else str(found.seed)
             _say(
                 f"{found.safeguard:<22}{found.worlds:>7}  {seed:>6}  {found.seen_by or 'NO CHECKER'}"

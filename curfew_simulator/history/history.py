@@ -216,12 +216,16 @@ class History:
         return {str(i.body["id"]): i for i in asked}
 
     def root_of(self, invocation: Invocation) -> Invocation:
-        """The invocation that planned the sweep of a continuation."""
+        """The invocation that planned the sweep of a continuation.
+
+        It may have been killed before its report, once the message for its continuation was sent.
+        """
         root = str(invocation.about["id"]).rpartition("-hop-")[0]
         return next(
             one
             for one in self.invocations
             if any(summary["sweep_id"] == root for summary in one.reports)
+            or f"{root}-hop-1" in one.continuations
         )
 
     def plan_of(self, invocation: Invocation) -> Invocation | None:
@@ -249,14 +253,15 @@ class History:
         return found
 
     def leased_until(self, launch: LaunchedMachine, moment: int) -> datetime:
-        """The soonest end of the lease that could hold at a moment."""
-        ends = [launch.lease]
-        for promise in sorted(self.promises(launch), key=lambda p: p.by.last):
-            if promise.confirmed and promise.by.last < moment:
-                ends = [promise.until]
-            elif promise.by.first < moment:
-                ends.append(promise.until)
-        return min(ends)
+        """The soonest end of the lease that could hold at a moment.
+
+        A change overwrites what ended before it began. Of two at the same time, either may be the last.
+        """
+        begun = [promise for promise in self.promises(launch) if promise.by.first < moment]
+        certain = [p.by for p in begun if p.confirmed and p.by.last < moment]
+        overwritten_to = max((change.first for change in certain), default=0)
+        ends = [promise.until for promise in begun if promise.by.last > overwritten_to]
+        return min([*ends, launch.lease] if not certain else ends)
 
 
 def answered(call: CallRecord) -> bool:

@@ -29,6 +29,7 @@ class Invocation:
     when it came to its last step, before whatever happened in the middle. ``overlapped`` is how often another of its
     threads went on than the one before. ``there`` has the instances of each region when it began, where the region's
     own record cannot say it: a rehearsal adds instances between its nights as if they had been there before.
+    ``continuations`` are the ids of the continuations for which it sent a message.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Invocation:
     overlapped: int = 0
     calls: list[CallRecord] = field(default_factory=list)
     reports: list[Mapping[str, Any]] = field(default_factory=list)
+    continuations: list[str] = field(default_factory=list)
     answer: Mapping[str, Any] | None = None
     error: str = ""
     killed: str = ""

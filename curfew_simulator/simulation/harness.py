@@ -288,6 +288,8 @@ class Harness:
         if self.shut:
             raise QueueError("the queue does not answer")
         self._post("message", job)
+        if self.current and job.work == "resume":
+            self.current.continuations.append(job.id)
         self.back("SendMessage")
 
     def _fan_out(self, targets: Sequence[TargetRequest]) -> list[TargetRequest]:

@@ -1,17 +1,23 @@
 """Many worlds, on several cores: what was run, what was seen, and every violation with its seed and its log."""
 
+import faulthandler
+import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import batched
 from multiprocessing import get_context
+from threading import Timer
 
 from ..checkers.checks import Violation, judged
 from ..cloud.history import Change
 from .generator import Generator
 
 CHUNK = 50
+LONGEST = 600  # seconds that a chunk may take; it takes about ten
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +59,15 @@ def one(seed: int, faults: str = "") -> tuple[Generator, tuple[Violation, ...]]:
 
 
 def some(seeds: Iterable[int], faults: str = "") -> Sum:
-    """Some worlds, one after the other."""
+    """Some worlds, one after the other. An error of the simulator itself names the seed."""
     found = Sum()
     begun = time.process_time()
     for seed in seeds:
-        generator, violations = one(seed, faults)
+        try:
+            generator, violations = one(seed, faults)
+        except Exception as error:
+            error.add_note(f"in the world of seed {seed}")
+            raise
         _count(found, generator)
         if violations:
             found.broken.append(Broken(seed=seed, violations=violations, log=tuple(generator.log)))
@@ -86,12 +96,30 @@ def _parts(seeds: Iterable[int], faults: str, jobs: int) -> Iterator[Sum]:
     if jobs < 2:
         yield from (some(*part) for part in work)
         return
-    with get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(_some, work)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        chunks = [pool.submit(_some, *part) for part in work]
+        try:
+            for chunk in as_completed(chunks):
+                yield chunk.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _some(part: tuple[list[int], str]) -> Sum:
-    return some(*part)
+def _some(seeds: list[int], faults: str) -> Sum:
+    limit = Timer(LONGEST, _give_up, [seeds])
+    limit.daemon = True
+    limit.start()
+    try:
+        return some(seeds, faults)
+    finally:
+        limit.cancel()
+
+
+def _give_up(seeds: list[int]) -> None:
+    """End the process of worlds that do not come to an end; the pool then reports that it is broken."""
+    sys.stderr.write(f"worlds {seeds[0]} to {seeds[-1]}: not done after {LONGEST} s, but here:\n")
+    faulthandler.dump_traceback()
+    os._exit(1)
 
 
 def _count(found: Sum, generator: Generator) -> None:
