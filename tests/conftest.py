@@ -36,6 +36,8 @@ hypothesis.settings.register_profile(
     phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
 )
 
+pytest_plugins = ["tests.executed"]
+
 MADE = calls.watch()
 
 

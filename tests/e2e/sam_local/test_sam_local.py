@@ -1,5 +1,6 @@
 """The functions as they ship, in a container, driven by what a person types after `make local`."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -152,7 +153,15 @@ def _tags(instance: InstanceTypeDef) -> dict[str, str]:
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """`make local` and `sam local start-api` listen where they always do, so only one process of the tests has them."""
+    with (tmp_path_factory.getbasetemp().parent / "sam-local.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture
+def sandbox(alone: None, tmp_path: Path) -> Iterator[Sandbox]:
     """A fresh sandbox, as `make local` serves it."""
     log = tmp_path / "local.log"
     with log.open("w") as out:

@@ -12,11 +12,19 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.sam_local.test_sam_local import ENVIRONMENT, ROOT, TOOLS, Sandbox, docker, sandbox
+from tests.e2e.sam_local.test_sam_local import (
+    ENVIRONMENT,
+    ROOT,
+    TOOLS,
+    Sandbox,
+    alone,
+    docker,
+    sandbox,
+)
 
 pytestmark = pytest.mark.e2e
 
-__all__ = ["docker", "sandbox"]  # fixtures
+__all__ = ["alone", "docker", "sandbox"]  # fixtures
 
 PORT = 3000  # sam's own
 PAIR = {"template": "t2-pair", "name": "lab", "ttl": "2h"}
