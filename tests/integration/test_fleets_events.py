@@ -19,14 +19,14 @@ PLAN = "20260304T020000Z-0a1b2c3d"
 # What each leads to, and a part of the answer that says so.
 EXPECTED: dict[str, tuple[int, str]] = {
     "fleets_docs.json": (200, '"openapi"'),
-    "fleets_get.json": (200, '"step":"launched"'),
+    "fleets_get.json": (200, '"phase":"launched"'),
     "fleets_instances.json": (200, '"instances":[{'),
-    "fleets_launch.json": (201, '"step":"launched"'),
+    "fleets_launch.json": (201, '"phase":"launched"'),
     "fleets_launch_invalid.json": (422, "body.image"),
     "fleets_list.json": (200, '"fleets":[{'),
     "fleets_pause.json": (200, '"paused":true'),
     "fleets_pause_show.json": (200, '"paused":false'),
-    "fleets_plan.json": (201, '"step":"planned"'),
+    "fleets_plan.json": (201, '"phase":"planned"'),
     "fleets_plan_apply.json": (200, '"outcome":"verified"'),
     "fleets_plan_show.json": (200, '"outcome":"planned"'),
     "fleets_renew.json": (200, '"expires_at":"2026-03-05T02:00:00Z"'),
