@@ -63,8 +63,12 @@ check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, l
 	$(SAM) validate --lint
 
 .PHONY: test
-test: .venv/.ready $(BUILT) ## Run the whole test suite
-	$(PYTHON) -m pytest
+test: .venv/.ready $(BUILT) ## Run the whole test suite, on two workers
+	$(PYTHON) -m pytest -n 2 --dist worksteal
+
+.PHONY: test-fast
+test-fast: .venv/.ready ## Run the unit, contract and safety tests, in under a minute
+	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not slow" tests/unit tests/contract tests/safety
 
 .PHONY: build
 build: .venv/.ready $(BUILT) ## Build what ships to Lambda, and check that it needs nothing else
