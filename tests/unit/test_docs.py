@@ -8,6 +8,7 @@ import pytest
 from curfew.config.policy_file import load
 from curfew.core.report import Result, Status
 from curfew.schemas.policy_file import KEYS
+from tests.template.reading import Template
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*(ROOT / "functions" / "curfew").rglob("*.py")]
@@ -36,6 +37,15 @@ def test_every_key_of_the_policy_file_is_explained() -> None:
 @pytest.mark.parametrize("words", [Result, Status], ids=["results", "statuses"])
 def test_every_result_and_status_is_in_the_glossary(words: type[Result] | type[Status]) -> None:
     assert {str(word) for word in words} <= set(WORD.findall(read("docs/glossary.md")))
+
+
+@pytest.mark.parametrize("what", ["Parameters", "Outputs", "alarms"])
+def test_every_parameter_output_and_alarm_of_the_stack_is_explained(what: str) -> None:
+    template = Template.read(ROOT / "template.yaml")
+    alarms = template.of_type("AWS::CloudWatch::Alarm")
+    names = set(alarms if what == "alarms" else template.body[what])
+    assert names
+    assert names <= set(WORD.findall(read("docs/operations.md")))
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
