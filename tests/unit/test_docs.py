@@ -55,6 +55,11 @@ def test_every_make_target_of_the_readme_exists() -> None:
     assert named <= targets
 
 
+def test_python_example_of_the_simulator_runs() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", read("docs/simulator.md"), re.DOTALL)
+    exec(compile(example, "docs/simulator.md", "exec"), {})  # noqa: S102  it is our own
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/simulator.md"])
 def test_page_shows_version_of_policy_file(page: str) -> None:
     version = load(ROOT / "functions" / "curfew.yaml").version
