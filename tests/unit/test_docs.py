@@ -55,6 +55,14 @@ def test_every_make_target_of_the_readme_exists() -> None:
     assert named <= targets
 
 
+def test_first_policy_file_of_the_readme_is_valid(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", read("README.md"), re.DOTALL)
+    file = tmp_path / "curfew.yaml"
+    file.write_text(example, "utf-8")
+    policies = load(file)
+    assert {one.policy for one in policies.schedules()} == set(policies.content.policies)
+
+
 def test_python_example_of_the_simulator_runs() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", read("docs/simulator.md"), re.DOTALL)
     exec(compile(example, "docs/simulator.md", "exec"), {})  # noqa: S102  it is our own
