@@ -81,6 +81,20 @@ def test_every_link_between_the_documents_leads_somewhere() -> None:
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that the headings of a page have on the hosting service."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_to_a_heading_has_its_heading() -> None:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for link, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text()):
+            target = page.parent / link if link else page
+            assert anchor in anchors(target), f"{page.name} links to {link}#{anchor}"
+
+
 def test_nothing_names_this_workplace_or_a_registry() -> None:
     forbidden = re.compile(
         "py" + r"pi\.org|python" + r"hosted|npm" + r"js\.org|/wo" + r"rk/|/ro" + "ot/"
