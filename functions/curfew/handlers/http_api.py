@@ -11,11 +11,11 @@ from .. import bootstrap
 from ..app import App
 from ..core.errors import RequestError
 from ..reporting.telemetry import logger
+from .deadline import deadline_of
 from .http import fleets, instances, launches, openapi, pause, sweeps
 from .http.authentication import caller_of
 from .http.problems import UnauthenticatedError, problem
 from .http.router import RequestContext, Resolver, words_of
-from .sweep import deadline_of
 
 # A Lambda answer holds 6 MB at most, and what is around the body is some of that.
 # Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html

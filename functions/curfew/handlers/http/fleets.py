@@ -10,13 +10,22 @@ from ...core.access import only_owner
 from ...core.errors import ConflictError, ListingError
 from ...core.lease import Fleet
 from ...core.report import Status
-from ...fleets import lifecycle as fleets
-from ...orchestration import jobs
+from ...orchestration.admission import require_act_mode
+from ...orchestration.terminations import terminate
 from ...reporting import render
 from ...reporting.telemetry import logger, publish
 from ...schemas.fields import Name
 from . import pagination
-from .presenters import about, fleet_response, there, to_the_second, view_response
+from .presenters import (
+    about,
+    fleet_response,
+    fleets_at,
+    rows_of,
+    summary_of,
+    there,
+    to_the_second,
+    view_response,
+)
 from .request_bodies import LeaseBody
 from .responses import EndAnswer, FleetAnswer, FleetPage, FleetView, LeaseAnswer
 from .router import (
@@ -30,7 +39,6 @@ from .router import (
     request_context,
     routes,
 )
-from .verdicts import rows_of, summary_of
 
 router = routes()
 LEASES = {
@@ -81,13 +89,7 @@ def show_fleet(name: FleetName) -> Response[FleetView]:
     """One fleet, looked at now."""
     context = request_context(router)
     fleet = there(context, name)
-    view = fleets.view(
-        fleet,
-        provider=context.app.provider_for(fleet.target),
-        ledger=context.app.ledger,
-        now=context.at,
-    )
-    return json_answer(view_response(context, view))
+    return json_answer(view_response(context, fleets_at(context, fleet).view(fleet)))
 
 
 @router.patch(
@@ -108,16 +110,10 @@ def renew_fleet(
 ) -> Response[LeaseAnswer]:
     """Another end of the lease."""
     context = request_context(router)
-    jobs.require_act_mode(context.app)
+    require_act_mode(context.app)
     fleet = there(context, name)
-    renewed, warning = fleets.renew(
-        fleet,
-        to_the_second(body.expires_at(context.at)),
-        caller=context.caller,
-        provider=context.app.provider_for(fleet.target),
-        ledger=context.app.ledger,
-        now=context.at,
-    )
+    expires_at = to_the_second(body.expires_at(context.at))
+    renewed, warning = fleets_at(context, fleet).renew(fleet, expires_at, caller=context.caller)
     logger.info(f'the lease of "{name}" is set', extra=about(renewed))
     return json_answer(LeaseAnswer(**fleet_response(context, renewed), warning=warning))
 
@@ -142,14 +138,16 @@ def renew_fleet(
 def terminate_fleet(name: FleetName) -> Response[EndAnswer]:
     """The end of a fleet."""
     context = request_context(router)
-    jobs.require_act_mode(context.app)
+    require_act_mode(context.app)
     fleet = there(context, name)
     only_owner(context.caller, fleet)
     if fleet.ended_at:
         return json_answer(_end(context, fleet))
     if pause := context.app.ledger.paused():
         raise ConflictError(str(pause))
-    sweep_id, report = jobs.end(context.app, fleet, caller=context.caller, deadline=context.cut_off)
+    sweep_id, report = terminate(
+        context.app, fleet, caller=context.caller, deadline=context.cut_off
+    )
     if report is None:
         fleet = there(context, name)
         answer = _end(context, fleet, sweep_id=sweep_id)

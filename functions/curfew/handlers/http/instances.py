@@ -13,6 +13,7 @@ from ...app import App
 from ...core.instance import Instance, State
 from ...core.lease import Lease
 from ...core.policy import Selector, TagFilter
+from ...orchestration.targets import provider_for_query
 from ...schemas.fields import CloudName, CloudRegion
 from . import pagination
 from .responses import InstanceAnswer, InstancePage
@@ -56,7 +57,7 @@ def list_instances(  # noqa: PLR0917  each is a part of the query
 ) -> Response[InstancePage]:
     """One page of what the cloud shows."""
     app = request_context(router).app
-    provider = app.provider_for_query(region, cloud)
+    provider = provider_for_query(app, region, cloud)
     where = f"{cloud} {provider.target.region}".strip()
     listing = [where, sorted(state), sorted(tag)]
     token = pagination.opened(listing, after)

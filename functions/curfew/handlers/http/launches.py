@@ -10,11 +10,13 @@ from pydantic import Field
 
 from ...core.errors import ProviderError
 from ...core.lease import Fleet
-from ...fleets import lifecycle as fleets
+from ...fleets.lifecycle import View
 from ...ledger.records import Key
-from ...orchestration import jobs
+from ...orchestration import launches
+from ...orchestration.admission import require_act_mode
+from ...orchestration.targets import provider_for_template
 from ...reporting.telemetry import logger
-from .presenters import about, to_the_second, view_response
+from .presenters import about, fleets_at, to_the_second, view_response
 from .request_bodies import LaunchBody
 from .responses import FleetView
 from .router import RequestContext, answers, example, json_answer, request_context, routes
@@ -69,13 +71,13 @@ def launch_fleet(
     """Launch once, or find what the same request has launched."""
     context = request_context(router)
     app, register = context.app, context.app.ledger.fleets
-    jobs.require_act_mode(app)
+    require_act_mode(app)
     key_parts = Key.of(context.caller.id, "POST /fleets", key, body=body.model_dump(mode="json"))
     known = register.recall(key_parts)
     begun = known or _begun(context, body, key_parts)
     carried = begun
     if not begun.phase.finished:
-        carried = jobs.launch(app, begun, deadline=context.within(IN_TIME))
+        carried = launches.launch(app, begun, deadline=context.within(IN_TIME))
     logger.info(f'the launch of "{carried.name}" is {carried.phase}', extra=about(carried))
     status = HTTPStatus.OK if known else HTTPStatus.CREATED
     if not carried.phase.finished:
@@ -87,9 +89,10 @@ def launch_fleet(
 def _begun(context: RequestContext, body: LaunchBody, key: Key) -> Fleet:
     app = context.app
     entry = app.policies.fleet(body.template)
-    provider = app.provider_for_template(body.template, body.region)
+    provider = provider_for_template(app, body.template, body.region)
     expires_at = body.until or context.at + (body.ttl or entry.ttl.default)
-    spec = app.fleet_spec(
+    spec = launches.fleet_spec(
+        app,
         body.template,
         name=body.name or f"{body.template[:55]}-{key.scope[:8]}",
         owner=context.caller.id,
@@ -98,16 +101,12 @@ def _begun(context: RequestContext, body: LaunchBody, key: Key) -> Fleet:
         count=body.count,
         tags=body.tags,
     )
-    return fleets.begin(spec, provider=provider, ledger=app.ledger, now=context.at)
+    return app.fleets(provider, context.cut_off).begin(spec)
 
 
 def _seen(context: RequestContext, fleet: Fleet) -> FleetView:
     """The fleet with its instances; what cannot be looked at does not make a launch fail."""
     with suppress(ProviderError):
-        provider = context.app.provider_for(fleet.target)
-        return view_response(
-            context,
-            fleets.view(fleet, provider=provider, ledger=context.app.ledger, now=context.at),
-        )
+        return view_response(context, fleets_at(context, fleet).view(fleet))
     members = context.app.ledger.fleets.members(fleet.launch_id)
-    return view_response(context, fleets.View(fleet=fleet, members=members, instances={}))
+    return view_response(context, View(fleet=fleet, members=members, instances={}))

@@ -1,14 +1,17 @@
-"""A fleet and its instances, for whoever asks over HTTP."""
+"""Turns fleets, instances and verdicts into HTTP answers."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from ...core.errors import NotFoundError
 from ...core.instance import Instance
 from ...core.lease import Fleet, Member
-from ...fleets import lifecycle as fleets
+from ...core.report import Report
+from ...fleets.lifecycle import FleetLifecycle, View
+from ...ledger.records import Verdict
 from ...reporting import render
-from .responses import FleetView, MemberAnswer
+from .responses import FleetView, MemberAnswer, Row, Summary
 from .router import RequestContext
 
 
@@ -20,7 +23,13 @@ def there(context: RequestContext, name: str) -> Fleet:
     return fleet
 
 
-def view_response(context: RequestContext, view: fleets.View) -> FleetView:
+def fleets_at(context: RequestContext, fleet: Fleet) -> FleetLifecycle:
+    """Return the use cases of the fleets where this one is. Raises ProviderError."""
+    app = context.app
+    return app.fleets(app.provider_for(fleet.target), context.cut_off)
+
+
+def view_response(context: RequestContext, view: View) -> FleetView:
     """A fleet with each of its instances."""
     members = tuple(_member(one, view.instances.get(one.instance_id)) for one in view.members)
     return FleetView(**fleet_response(context, view.fleet), instances=members)
@@ -51,3 +60,19 @@ def about(fleet: Fleet) -> dict[str, str]:
 def to_the_second(at: datetime) -> datetime:
     """An instant as it is written and read: nobody sees the fraction."""
     return at.replace(microsecond=0)
+
+
+def summary_of(numbers: Mapping[str, Any]) -> Summary | None:
+    """A sweep in numbers, as ``render`` gives them; none before there are any."""
+    return Summary.model_validate(dict(numbers)) if numbers else None
+
+
+def rows_of(report: Report) -> tuple[Row, ...]:
+    """One row per candidate, as far as they fit into an answer."""
+    found = render.rows(report, render.ROWS_PER_ANSWER)
+    return tuple(Row.model_validate(row) for row in found)
+
+
+def row_of(verdict: Verdict) -> Row:
+    """One row of a kept plan."""
+    return Row.model_validate(render.row(verdict.judged, verdict.outcome))

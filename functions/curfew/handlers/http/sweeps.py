@@ -9,13 +9,16 @@ from pydantic import Field
 
 from ...core.access import only_administrator
 from ...core.errors import RequestError
+from ...core.target import Target
 from ...ledger.records import PlanPhase, StoredPlan
-from ...orchestration import jobs
+from ...orchestration import plans
+from ...orchestration.targets import TargetResolver, provider_for_query
 from ...reporting.telemetry import logger, publish
 from ...schemas.messages import SweepRequest
 from ...sweep import stored_plans
 from ...sweep.run_state import SHELF_LIFE
 from . import pagination
+from .presenters import row_of, summary_of
 from .request_bodies import PlanBody
 from .responses import PlanAnswer
 from .router import (
@@ -28,7 +31,6 @@ from .router import (
     request_context,
     routes,
 )
-from .verdicts import row_of, summary_of
 
 router = routes()
 IN_TIME = 18  # seconds for the listing; the verdicts are still to be written and read
@@ -59,24 +61,18 @@ def plan_sweep(
     """A new plan."""
     context = request_context(router)
     app = context.app
-    if body.cloud:
-        where = app.provider_for_query(body.region or "", body.cloud).target
-        swept = app.sweeps(SweepRequest(policy=body.policy, accounts=(body.cloud,)))
-        (sweep,) = (one for one in swept if one.provider.target == where)
-    else:
-        region = body.region or _only_region(context, body.policy)
-        (sweep,) = app.sweeps(SweepRequest.parse({"policy": body.policy, "regions": [region]}))
+    target = _target(context, body)
     record = StoredPlan(
         id=app.new_id(),
         policy=body.policy,
         policy_version=app.policies.version,
-        target=sweep.provider.target,
+        target=target,
         asked_by=context.caller.id,
         made_at=context.at,
         expires_at=context.at + SHELF_LIFE,
     )
     app.ledger.plans.open(record)
-    made = jobs.make_plan(app, record, deadline=context.within(IN_TIME))
+    made = plans.make_plan(app, record, deadline=context.within(IN_TIME))
     logger.info(
         f"the plan {made.id} is {made.phase}",
         extra={"sweep_id": made.id, "policy": made.policy},
@@ -129,7 +125,7 @@ def apply_sweep(
     context = request_context(router)
     only_administrator(context.caller)
     record = stored_plans.get_plan(id, plans=context.app.ledger.plans)
-    applied, report = jobs.apply_plan(
+    applied, report = plans.apply_plan(
         context.app, record, caller=context.caller, deadline=context.cut_off
     )
     if report is None:
@@ -137,6 +133,20 @@ def apply_sweep(
         return json_answer(answer, HTTPStatus.ACCEPTED, location=f"/sweeps/{id}")
     publish(report)
     return json_answer(_plan_response(context, applied))
+
+
+def _target(context: RequestContext, body: PlanBody) -> Target:
+    """Return the one target of the plan. Raises RequestError, ProviderError, LedgerError."""
+    resolver = TargetResolver(context.app)
+    if body.cloud:
+        wanted = provider_for_query(context.app, body.region or "", body.cloud).target
+        request = SweepRequest(policy=body.policy, accounts=(body.cloud,))
+        (target,) = (one for one in resolver.resolve(request).targets if one == wanted)
+        return target
+    region = body.region or _only_region(context, body.policy)
+    request = SweepRequest.parse({"policy": body.policy, "regions": [region]})
+    (target,) = resolver.resolve(request).targets
+    return target
 
 
 def _only_region(context: RequestContext, policy: str) -> str:
