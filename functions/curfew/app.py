@@ -87,9 +87,9 @@ class App:
         except ProviderError as error:
             return cast("Provider", Unreachable(target, error))
 
-    def fleets(self, provider: Provider, deadline: datetime | None = None) -> FleetLifecycle:
+    def fleets(self, provider: Provider, clock: Clock) -> FleetLifecycle:
         """Return the use cases of the fleets at a provider."""
-        return FleetLifecycle(provider=provider, ledger=self.ledger, clock=self.clock(deadline))
+        return FleetLifecycle(provider=provider, ledger=self.ledger, clock=clock)
 
     def sweep(self, policy: Policy, target: Target, deadline: datetime | None = None) -> Sweep:
         """Return a sweep of one target. The sweep of a target that cannot be reached fails and says why."""

@@ -21,11 +21,12 @@ from curfew.core.instance import Attributes, Instance, State
 from curfew.core.launch import Pool
 from curfew.core.lease import Phase
 from curfew.core.target import Mode
-from curfew.fleets.lifecycle import begin
 from curfew.handlers import http_api
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Key, Pause
 from curfew.orchestration import jobs
+from curfew.orchestration.launches import fleet_spec
+from curfew.orchestration.launches import launch as launch_now
 from curfew.schemas.messages import Job
 from tests.builders import HERE, NOW, an_id, an_instance
 from tests.http import (
@@ -123,15 +124,16 @@ def test_concurrent_requests_with_one_key_create_one_fleet(api: Service) -> None
 
     def meanwhile(asked: Any, *, by: str) -> Any:
         (fleet,) = ledger.fleets.page(limit=9).items
-        spec = api.app.fleet_spec(
+        spec = fleet_spec(
+            api.app,
             "pair",
             name=fleet.name,
             owner=OWNER,
             expires_at=fleet.expires_at,
             key=scope[0],
         )
-        found.append(begin(spec, provider=api.cloud, ledger=ledger, now=NOW))
-        found.append(jobs.launch(api.app, found[0], deadline=None))
+        found.append(api.app.fleets(api.cloud, api.app.clock()).begin(spec))
+        found.append(launch_now(api.app, found[0], deadline=None))
         return launch(asked, by=by)
 
     def recall(key: Key) -> Any:

@@ -42,7 +42,7 @@ def launch(request: LaunchRequest, context: LambdaContext, app: App) -> dict[str
         return {"mode": "report", "fleet": spec.name, "until": format_utc(spec.expires_at)}
     deadline = deadline_of(now, context)
     provider = provider_for_template(app, request.template, request.region)
-    begun = app.fleets(provider, deadline).begin(spec)
+    begun = app.fleets(provider, app.clock(deadline).stopped_at(now)).begin(spec)
     launched = launches.launch(app, begun, deadline=deadline)
     logger.info(
         f'the launch of "{launched.name}" is {launched.phase}',

@@ -85,7 +85,7 @@ def continue_interrupted(app: App, *, deadline: datetime | None) -> list[Fleet]:
     for fleet in running_fleets(app):
         if fleet.phase.finished:
             with suppress(ProviderError):  # the next tick views it again
-                app.fleets(app.provider_for(fleet.target), deadline).view(fleet)
+                app.fleets(app.provider_for(fleet.target), app.clock(deadline)).view(fleet)
     return [fleet for fleet in continued if not fleet.phase.finished]
 
 

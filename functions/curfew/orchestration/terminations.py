@@ -28,7 +28,7 @@ def terminate(
     require_act_mode(app)
     sweep_id = app.new_id()
     provider = app.provider_or_unreachable(fleet.target)
-    app.fleets(provider, deadline).terminate(fleet, caller=caller, by=sweep_id)
+    app.fleets(provider, app.clock(deadline)).terminate(fleet, caller=caller, by=sweep_id)
     job = Job(work="terminate", id=sweep_id, fleet=fleet.name)
     if fleet.count > MOST_AT_ONCE and enqueued(app, job):
         return sweep_id, None

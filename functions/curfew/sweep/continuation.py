@@ -84,7 +84,7 @@ def resume(continuation: Continuation, sweep: Sweep, enqueue: Enqueue | None) ->
         )
     if continuation.policy_version != sweep.policy.version:
         raise ConflictError(
-            f"the continuation of {root} is of the policies {continuation.policy_version}, and they have changed to "
+            f"the continuation of {root} has other policies, {continuation.policy_version}, than now, "
             f"{sweep.policy.version}: the next sweep finds the instances"
         )
     if not sweep.ledger.continuations.begin(continuation, sweep.id):

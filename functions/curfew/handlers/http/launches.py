@@ -101,7 +101,7 @@ def _begun(context: RequestContext, body: LaunchBody, key: Key) -> Fleet:
         count=body.count,
         tags=body.tags,
     )
-    return app.fleets(provider, context.cut_off).begin(spec)
+    return app.fleets(provider, context.clock).begin(spec)
 
 
 def _seen(context: RequestContext, fleet: Fleet) -> FleetView:

@@ -26,7 +26,7 @@ def there(context: RequestContext, name: str) -> Fleet:
 def fleets_at(context: RequestContext, fleet: Fleet) -> FleetLifecycle:
     """Return the use cases of the fleets where this one is. Raises ProviderError."""
     app = context.app
-    return app.fleets(app.provider_for(fleet.target), context.cut_off)
+    return app.fleets(app.provider_for(fleet.target), context.clock)
 
 
 def view_response(context: RequestContext, view: View) -> FleetView:

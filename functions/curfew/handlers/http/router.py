@@ -27,6 +27,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from pydantic import BaseModel, BeforeValidator, Field
 
 from ...app import App
+from ...clock import Clock
 from ...core.access import Caller
 from . import json_body
 from .problems import PROBLEM_JSON
@@ -86,6 +87,11 @@ class RequestContext:
     caller: Caller
     at: datetime
     cut_off: datetime
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the fleets' use cases. It shows when the request came."""
+        return self.app.clock(self.cut_off).stopped_at(self.at)
 
     def within(self, seconds: int) -> datetime:
         """When to put the rest off, where there is a queue; where there is none, it is done as far as time goes."""
