@@ -18,7 +18,7 @@ from tests.contract.test_plans import an_action
 type Pair = tuple[DynamoLedger, DynamoLedger]
 
 
-def a_continuation(id_: str = "s-hop-1", **more: Any) -> Continuation:
+def a_continuation(id_: str = "s-attempt-1", **more: Any) -> Continuation:
     ordinary: dict[str, Any] = {
         "id": id_,
         "root_sweep_id": "s",
@@ -79,7 +79,7 @@ class TestRecord:
 
     def test_actions_of_continuations_do_not_mix(self, ledger: Ledger) -> None:
         continuation = saved(ledger, 1)
-        other = a_continuation("s-hop-11")
+        other = a_continuation("s-attempt-11")
         ledger.continuations.save(other, [an_action(2)])
         assert ledger.continuations.actions(continuation) == (an_action(1),)
         assert ledger.continuations.actions(other) == (an_action(2),)
@@ -143,7 +143,7 @@ class TestDynamoDb:
         steps: list[Continuation | None] = []
 
         def look(**_: object) -> None:
-            steps.append(theirs.continuations.get("s-hop-1"))
+            steps.append(theirs.continuations.get("s-attempt-1"))
 
         client_of(mine).meta.events.register("before-call.dynamodb.TransactWriteItems", look)
         saved(mine, *range(120))

@@ -305,7 +305,7 @@ def cut(policies: PolicyFile, *, after: int = 10, **more: Any) -> Stack:
     stack.at[first_order(whole(policies)) + after] = stack.leave(40)
     assert stack.sweep()
     (work,) = stack.sent
-    assert work == Job(work="resume", id=f"{work.id.removesuffix('-hop-1')}-hop-1")
+    assert work == Job(work="resume", id=f"{work.id.removesuffix('-attempt-1')}-attempt-1")
     return stack
 
 

@@ -223,7 +223,7 @@ def provider_for_template(app: App, template: str, region: str | None = None) ->
     if isinstance(entry, CloudFleetEntry):
         if region:
             raise RequestError(
-                f'the template "{template}" is for the cloud {entry.cloud}: it says where, and nobody else does'
+                f'the template "{template}" is for the cloud {entry.cloud}: send no region with it'
             )
         regions = app.policies.content.targets.clouds[entry.cloud].regions
         return app.provider(entry.region or regions[0], entry.cloud)

@@ -121,7 +121,7 @@ def _continuation(sweep: Sweep, report: Report, *, attempt: int) -> Continuation
     now = sweep.clock.now()
     root_sweep_id = sweep.root_sweep_id or sweep.id
     return Continuation(
-        id=f"{root_sweep_id}-hop-{attempt}",
+        id=f"{root_sweep_id}-attempt-{attempt}",
         root_sweep_id=root_sweep_id,
         sweep_id=sweep.id,
         attempt=attempt,
