@@ -126,7 +126,8 @@ compile = case $(1) in \
 	$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --custom-compile-command 'make lock' $$from --output-file $(2)
 
-# uv, if the machine has none. Made from /, since in this folder python3 may be a version that only uv can install.
+# uv, if the machine has none. It is installed from /, since in this folder python3 may be a version that only uv can
+# install.
 .uv/bin/uv: requirements/uv.txt
 	rm -rf .uv && cd / && python3 -m venv "$(CURDIR)/.uv"
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
@@ -156,8 +157,8 @@ compile = case $(1) in \
 	$(UV) pip sync --quiet --python .ministack --require-hashes $<
 	@touch $@
 
-# Lambda cannot write bytecode, and would compile every module at each cold start. So the bytecode is made here: unchecked,
-# and with the paths that the files have on Lambda.
+# Lambda cannot write bytecode, and would compile every module at each cold start. So it is made here: unchecked, and with
+# the paths that the files have on Lambda.
 $(BUILT): template.yaml spoke.yaml samconfig.toml Makefile $(SHIPPED) .tools/.ready | .venv/.ready
 	$(SAM) build
 	@for built in .aws-sam/build/*/; do \
