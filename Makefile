@@ -50,11 +50,12 @@ format: .venv/.ready ## Format, and fix what ruff can fix
 	.venv/bin/ruff format
 
 .PHONY: check
-check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, locks, model, schema, template
+check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, language, locks, model, schema, template
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache --no-logo
+	$(PYTHON) -m tools.plain_english
 	$(PYTHON) -m tools.trim --check functions/curfew/aws/models
 	.venv/bin/curfew schema --check docs/curfew.schema.json
 	$(PYTHON) -m tools.openapi --check docs/openapi.json
