@@ -1,4 +1,4 @@
-"""A fleet and its instances, for whoever asks over HTTP."""
+"""Converts fleets and their instances to HTTP responses."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from .router import RequestContext
 
 
 def there(context: RequestContext, name: str) -> Fleet:
-    """The fleet that holds the name. Raises NotFoundError."""
+    """Return the fleet of this name. Raises NotFoundError, LedgerError."""
     fleet = context.app.ledger.fleets.get(name)
     if fleet is None:
         raise NotFoundError(f'there is no fleet "{name}"')
@@ -21,7 +21,7 @@ def there(context: RequestContext, name: str) -> Fleet:
 
 
 def view_response(context: RequestContext, view: fleets.View) -> FleetView:
-    """A fleet with each of its instances."""
+    """Return the response for a fleet with each of its instances."""
     members = tuple(_member(one, view.instances.get(one.instance_id)) for one in view.members)
     return FleetView(**fleet_response(context, view.fleet), instances=members)
 
@@ -39,15 +39,15 @@ def _member(member: Member, instance: Instance | None) -> MemberAnswer:
 
 
 def fleet_response(context: RequestContext, fleet: Fleet) -> dict[str, Any]:
-    """What every answer about a fleet has."""
+    """Return the fields of every response about a fleet."""
     return {**render.fleet(fleet), "ending": fleet.ended_at is None and fleet.claimed(context.at)}
 
 
 def about(fleet: Fleet) -> dict[str, str]:
-    """What a line in the log has of it."""
+    """Return the fields of a fleet in a log line."""
     return {"fleet": fleet.name, "launch_id": fleet.launch_id}
 
 
 def to_the_second(at: datetime) -> datetime:
-    """An instant as it is written and read: nobody sees the fraction."""
+    """Return the instant without its fraction of a second, which no response shows."""
     return at.replace(microsecond=0)

@@ -1,4 +1,4 @@
-"""A sweep's numbers and rows, for whoever asks over HTTP."""
+"""Converts a sweep's summary and rows to HTTP responses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,16 +10,16 @@ from .responses import Row, Summary
 
 
 def summary_of(numbers: Mapping[str, Any]) -> Summary | None:
-    """A sweep in numbers, as ``render`` gives them; none before there are any."""
+    """Return a sweep's summary from the numbers of ``render``, or None if there are none."""
     return Summary.model_validate(dict(numbers)) if numbers else None
 
 
 def rows_of(report: Report) -> tuple[Row, ...]:
-    """One row per candidate, as far as they fit into an answer."""
+    """Return one row for each candidate, at most as many as a response may have."""
     found = render.rows(report, render.ROWS_PER_ANSWER)
     return tuple(Row.model_validate(row) for row in found)
 
 
 def row_of(verdict: Verdict) -> Row:
-    """One row of a kept plan."""
+    """Return one row of a stored plan."""
     return Row.model_validate(render.row(verdict.judged, verdict.outcome))
