@@ -776,17 +776,17 @@ def post(api: Service, body: str, **more: Any) -> Reply:
     ("body", "words"),
     [
         ("{", "is not JSON"),
-        ('{"template": "pair", "template": "pair"}', '"template" stands twice'),
-        ('{"template": "pair", "tags": {"a": "1", "a": "2"}}', '"a" stands twice'),
-        ('{"template": "pair", "count": NaN}', "NaN, which is no number"),
-        ('{"template": "pair", "count": -Infinity}', "-Infinity, which is no number"),
+        ('{"template": "pair", "template": "pair"}', '"template" appears twice'),
+        ('{"template": "pair", "tags": {"a": "1", "a": "2"}}', '"a" appears twice'),
+        ('{"template": "pair", "count": NaN}', "NaN, which is not a JSON number"),
+        ('{"template": "pair", "count": -Infinity}', "-Infinity, which is not a JSON number"),
         ('{"template": "pair", "count": ' + "9" * 5000 + "}", "too long"),
         ("[" * 30_000, "nested too deeply"),
         ('{"a":' * 10_000, "nested too deeply"),
         ('{"template": "\\ud800"}', "UTF-8"),
-        ('[{"template": "pair"}]', "not an object"),
-        ('"pair"', "not an object"),
-        ("null", "not an object"),
+        ('[{"template": "pair"}]', "not a JSON object"),
+        ('"pair"', "not a JSON object"),
+        ("null", "not a JSON object"),
     ],
 )
 def test_a_body_that_is_not_one_json_object_is_unreadable(
@@ -920,7 +920,7 @@ def test_internal_error_in_a_sweep_reveals_no_code_location(api: Service) -> Non
     ended = api.ask("DELETE", f"/fleets/{MINE}")
 
     assert plan["summary"]["status"] == "failed"
-    assert "an unexpected error, which the log has" in plan["summary"]["problem"]
+    assert "an unexpected error (see the log)" in plan["summary"]["problem"]
     assert ended.status == 502
     for text in (json.dumps(plan), ended.text):
         assert "canary" not in text

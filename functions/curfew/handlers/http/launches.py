@@ -1,4 +1,4 @@
-"""``POST /fleets``: launch with a lease, once per key."""
+"""``POST /fleets``: launch a fleet with a lease, once per idempotency key."""
 
 from contextlib import suppress
 from http import HTTPStatus
@@ -24,7 +24,7 @@ from .router import RequestContext, answers, example, json_answer, request_conte
 router = routes()
 IN_TIME = 20  # seconds; API Gateway waits for 30
 LAUNCHES = {
-    "pair": example("A pair, as its template has it", template="t2-pair"),
+    "pair": example("A pair, with the defaults of its template", template="t2-pair"),
     "more": example(
         "More of them, until this evening",
         template="t2-pair",
@@ -41,15 +41,15 @@ IdempotencyKey = Annotated[str, Field(pattern="^[!-~]{1,128}$")]
     "/fleets",
     operation_id="launchFleet",
     summary="Launch a fleet with a lease",
-    description="Launches instances from a template of the policy file. Whoever launches owns the fleet. The same "
-    "`Idempotency-Key` with the same body answers with the same fleet, however often it comes; with another body it "
-    "is refused. A launch that the cloud refuses is a fleet too: its `phase` says so, and its `problem` why.",
+    description="Launches instances from a template of the policy file. The caller owns the fleet. The same "
+    "`Idempotency-Key` with the same body returns the same fleet, however often it is sent; with another body it is "
+    "refused. A launch that the cloud refuses is a fleet too: its `phase` says so, and its `problem` says why.",
     tags=["fleets"],
     responses=answers(
         {
-            200: (FleetView, "The key came before: this is its fleet, as it is now."),
+            200: (FleetView, "The key was sent before: its fleet, as it is now."),
             201: (FleetView, "Launched, as far as there was capacity."),
-            202: (FleetView, "Begun, and carried on; look again where Location says."),
+            202: (FleetView, "Begun; continues in the background. Ask again at Location."),
         },
         409, 502,
         body=True,
@@ -64,11 +64,11 @@ def launch_fleet(
         IdempotencyKey,
         Header(
             alias="Idempotency-Key",
-            description="Any text of your own that tells this launch from every other: send it again to ask again.",
+            description="A text of your choice that identifies this launch. Send it again to repeat the request.",
         ),
     ],
 ) -> Response[FleetView]:
-    """Launch once, or find what the same request has launched."""
+    """Launch a fleet, or return the fleet that the same request has launched."""
     context = request_context(router)
     app, register = context.app, context.app.ledger.fleets
     require_act_mode(app)
@@ -105,7 +105,7 @@ def _begun(context: RequestContext, body: LaunchBody, key: Key) -> Fleet:
 
 
 def _seen(context: RequestContext, fleet: Fleet) -> FleetView:
-    """The fleet with its instances; what cannot be looked at does not make a launch fail."""
+    """Return the fleet with its instances, or without their states if the cloud cannot be read."""
     with suppress(ProviderError):
         return view_response(context, fleets_at(context, fleet).view(fleet))
     members = context.app.ledger.fleets.members(fleet.launch_id)
