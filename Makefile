@@ -50,11 +50,12 @@ format: .venv/.ready ## Format, and fix what ruff can fix
 	.venv/bin/ruff format
 
 .PHONY: check
-check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, locks, model, schema, template
+check: .venv/.ready .tools/.ready stale ## Check format, lint, types, imports, language, locks, model, schema, template
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache --no-logo
+	$(PYTHON) -m tools.plain_english
 	$(PYTHON) -m tools.trim --check functions/curfew/aws/models
 	.venv/bin/curfew schema --check docs/curfew.schema.json
 	$(PYTHON) -m tools.openapi --check docs/openapi.json
@@ -126,7 +127,8 @@ compile = case $(1) in \
 	$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --custom-compile-command 'make lock' $$from --output-file $(2)
 
-# uv, if the machine has none. Made from /, since in this folder python3 may be a version that only uv can install.
+# uv, if the machine has none. It is installed from /, since in this folder python3 may be a version that only uv can
+# install.
 .uv/bin/uv: requirements/uv.txt
 	rm -rf .uv && cd / && python3 -m venv "$(CURDIR)/.uv"
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
@@ -156,8 +158,8 @@ compile = case $(1) in \
 	$(UV) pip sync --quiet --python .ministack --require-hashes $<
 	@touch $@
 
-# Lambda cannot write bytecode, and would compile every module at each cold start. So the bytecode is made here: unchecked,
-# and with the paths that the files have on Lambda.
+# Lambda cannot write bytecode, and would compile every module at each cold start. So it is made here: unchecked, and with
+# the paths that the files have on Lambda.
 $(BUILT): template.yaml spoke.yaml samconfig.toml Makefile $(SHIPPED) .tools/.ready | .venv/.ready
 	$(SAM) build
 	@for built in .aws-sam/build/*/; do \

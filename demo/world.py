@@ -14,8 +14,9 @@ import time_machine
 from curfew import bootstrap
 from curfew.config.settings import Settings
 from curfew.core.target import Mode
-from curfew.fleets import launcher, lifecycle
+from curfew.fleets import launcher
 from curfew.ledger.records import Key
+from curfew.orchestration.launches import fleet_spec
 
 REGION = "eu-central-1"
 TABLE = "curfew-ledger"
@@ -81,14 +82,15 @@ def _tutorial() -> None:
         )
     )
     now, provider = app.now(), app.provider(REGION)
-    spec = app.fleet_spec(
+    spec = fleet_spec(
+        app,
         "t2-pair",
         name="tutorial",
         owner="demo",
         expires_at=now + app.policies.fleet("t2-pair").ttl.default,
         key=Key(scope="demo", body="demo"),
     )
-    begun = lifecycle.begin(spec, provider=provider, ledger=app.ledger, now=now)
+    begun = app.fleets(provider, app.clock()).begin(spec)
     launcher.continue_launch(
         begun, worker="demo", provider=provider, ledger=app.ledger, clock=app.clock()
     )

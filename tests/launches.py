@@ -57,12 +57,9 @@ class Launching:
 
     def begin(self, **more: Any) -> Fleet:
         """Open the fleet, or find the one of its key."""
-        return lifecycle.begin(
-            self.wish(**more),
-            provider=self.provider,
-            ledger=self.ledger,
-            now=self.time.now(),
-        )
+        clock = Clock(now=self.time.now, sleep=self.time.sleep)
+        fleets = lifecycle.FleetLifecycle(provider=self.provider, ledger=self.ledger, clock=clock)
+        return fleets.begin(self.wish(**more))
 
     def carry_on(self, begun: Fleet, seconds: float = 900) -> Fleet:
         """One worker for so many seconds."""

@@ -11,6 +11,7 @@ from curfew.core.lease import Fleet, Phase
 from curfew.core.policy import Policy
 from curfew.core.report import Report, Result
 from curfew.core.target import Mode, Target
+from curfew.fleets.lifecycle import FleetLifecycle
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.protocols import Ledger
 from curfew.ledger.records import Key
@@ -117,6 +118,12 @@ def leased(night: Night, *ids: str, ends_in: timedelta, fleet: str = "lab", **mo
     register.record(written, ids, now=now)
     assert register.advance(written, "test", Phase.LAUNCHED)
     return register.get(fleet) or written
+
+
+def fleets_of(night: Night) -> FleetLifecycle:
+    """The use cases of the fleets on the night's cloud."""
+    clock = Clock(now=night.time.now, sleep=night.time.sleep)
+    return FleetLifecycle(provider=night.cloud.provider(), ledger=night.ledger, clock=clock)
 
 
 def results(report: Report) -> dict[str, Result]:

@@ -12,7 +12,6 @@ from curfew.clock import Clock
 from curfew.core import plan
 from curfew.core.target import Mode
 from curfew.fleets import lifecycle
-from curfew.handlers import sweep as sweep_handler
 from curfew.handlers.http import fleets as fleets_api
 from curfew.handlers.http import pause as pause_api
 from curfew.handlers.http import sweeps as sweeps_api
@@ -20,7 +19,7 @@ from curfew.ledger.dynamodb.fleets import DynamoFleets
 from curfew.ledger.dynamodb.ledger import DynamoLedger
 from curfew.ledger.memory.fleets import MemoryFleets
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.orchestration import admission, fan_out
+from curfew.orchestration import admission, fan_out, sweeps
 from curfew.providers.ec2 import scoped_credentials
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.sweep import execution, executor, planner, zone_worker
@@ -121,7 +120,9 @@ SAFEGUARDS: Mapping[str, Disable] = {
     "leased": everything_at_once(rules("_leased"), without_claims),
     "being-launched": rules("_being_launched"),
     "older-than": returning(None, (plan, "too_young")),
-    "mode": returning(Mode.ACT, (sweep_handler, "effective_mode"), (admission, "effective_mode")),
+    "mode": returning(
+        Mode.ACT, *((module, "effective_mode") for module in (admission, fan_out, sweeps))
+    ),
     "duplicate": returning(False, (executor, "_swept_already")),
     "whole-listing": ignore_failed_pages,
     "batch-size": everything_at_once(

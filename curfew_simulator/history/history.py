@@ -220,12 +220,12 @@ class History:
 
         It may have been killed before its report, once the message for its continuation was sent.
         """
-        root = str(invocation.about["id"]).rpartition("-hop-")[0]
+        root = str(invocation.about["id"]).rpartition("-attempt-")[0]
         return next(
             one
             for one in self.invocations
             if any(summary["sweep_id"] == root for summary in one.reports)
-            or f"{root}-hop-1" in one.continuations
+            or f"{root}-attempt-1" in one.continuations
         )
 
     def plan_of(self, invocation: Invocation) -> Invocation | None:

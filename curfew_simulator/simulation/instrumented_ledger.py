@@ -6,7 +6,7 @@ from typing import Any, cast
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.protocols import Ledger
 
-PARTS = ("fleets", "plans")
+PARTS = ("fleets", "plans", "continuations")
 
 
 class Instrumented:

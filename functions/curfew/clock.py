@@ -1,7 +1,7 @@
 """The clock that every module receives: only the composition root reads the system's."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 
@@ -12,6 +12,10 @@ class Clock:
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
     deadline: datetime | None = None
+
+    def stopped_at(self, instant: datetime) -> "Clock":
+        """Return a clock that always shows this instant: a request is judged by when it came."""
+        return replace(self, now=lambda: instant)
 
     def has(self, room: timedelta) -> bool:
         """Return whether at least this much time is left."""

@@ -1,7 +1,9 @@
 """Runs independent tasks of one invocation, in sequence or in threads."""
 
 from collections.abc import Callable, Sequence
-from threading import Lock, Thread
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Lock
 
 # How many zones are processed at a time; a region has three to six.
 ZONES_AT_ONCE = 4
@@ -38,17 +40,11 @@ def run_in_threads(most: int) -> TaskRunner:
                 except BaseException as fault:  # noqa: BLE001  the calling thread raises it
                     faults.append(fault)
 
-        helpers: list[Thread] = []
-        for _ in range(min(most, len(tasks)) - 1):
-            helper = Thread(target=work)
-            try:
-                helper.start()
-            except RuntimeError:
-                break
-            helpers.append(helper)
-        work()
-        for helper in helpers:
-            helper.join()
+        with ThreadPoolExecutor(most) as pool:
+            with suppress(RuntimeError):  # the system refuses further threads
+                for _ in range(min(most, len(tasks)) - 1):
+                    pool.submit(work)
+            work()
         if faults:
             raise faults[0]
 

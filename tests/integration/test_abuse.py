@@ -15,6 +15,7 @@ from curfew.core.instance import State
 from curfew.core.lease import Phase
 from curfew.handlers import sweep
 from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.orchestration.targets import running_fleets
 from curfew.providers.base import LaunchCall
 from curfew.schemas.messages import SweepRequest
 from tests.builders import HERE, NOW, an_id, an_instance
@@ -246,7 +247,7 @@ def test_message_that_cannot_finish_delays_no_other(api: Service) -> None:
         assert delivered(api.app, message) == []
 
     assert len(api.enqueued) == 1
-    assert [fleet.phase for fleet in api.app.running_fleets()] == [Phase.LAUNCHING]
+    assert [fleet.phase for fleet in running_fleets(api.app)] == [Phase.LAUNCHING]
 
 
 # ---------------------------------------------------------------------------------------------------------- warm starts

@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 
 from curfew import bootstrap
-from curfew.config.policy_file import load
+from curfew.app import App
+from curfew.config.policy_file import PolicyFile, load
 from curfew.config.settings import Settings
-from curfew.config.targets import TargetResolver
 from curfew.core.errors import ConfigError, RefusedError, RequestError
-from curfew.core.target import Mode, Place, Target
+from curfew.core.target import Mode, Target
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.orchestration.targets import TargetResolver
 from curfew.providers.memory import MemoryProvider
 from curfew.providers.openstack.clouds import Clouds
 from curfew.schemas.messages import SweepRequest, TargetRequest
-from curfew.schemas.targets import Cloud, Targets
-from tests.builders import HERE, NOW, a_policy, a_selector, an_id, an_instance
+from curfew.schemas.policy_file import File
+from curfew.schemas.targets import Cloud
+from tests.builders import HERE, NOW, an_id, an_instance
 from tests.http import Service, policies
 
 LAB = Target(provider="openstack", account="lab", region="RegionOne")
@@ -47,18 +50,39 @@ fleets:
 
 
 def target_resolver(**targets: Any) -> TargetResolver:
+    """The policy "abroad" is for one AWS region."""
+    entries = {
+        name: {
+            "select": {"states": ["running"], "tags": {"env": "dev"}, **more},
+            "action": "terminate",
+        }
+        for name, more in {"nightly": {}, "abroad": {"regions": ["eu-west-1"]}}.items()
+    }
     return TargetResolver(
-        configured=Targets.model_validate(targets),
-        account=HERE.account,
-        region=HERE.region,
-        members=lambda _units: ("222222222222",),
-        regions=lambda _account: (HERE.region,),
+        App(
+            settings=Settings(region=HERE.region),
+            policies=PolicyFile(
+                path=Path("curfew.yaml"),
+                version="1",
+                content=File.model_validate({"targets": targets, "policies": entries}),
+            ),
+            ledger=MemoryLedger(),
+            provider=lambda _region, _account="": MemoryProvider(target=HERE),
+            regions=lambda _account="": frozenset({HERE.region}),
+            members=lambda _units: ("222222222222",),
+            now=lambda: NOW,
+            sleep=lambda _seconds: None,
+        )
     )
 
 
-def places(made: TargetResolver, policy: Any = None, **request: Any) -> set[tuple[str, str]]:
-    found = made.places(SweepRequest(policy="nightly", **request), policy or a_policy())
-    return {(place.account, place.region) for place in found}
+def places(made: TargetResolver, policy: str = "nightly", **request: Any) -> set[tuple[str, str]]:
+    targets = made.resolve(SweepRequest(policy=policy, **request)).targets
+    return {(target.account, target.region) for target in targets}
+
+
+def contains(made: TargetResolver, account: str, region: str, policy: str = "nightly") -> bool:
+    return made.contains(made.target(account, region), made._app.policies.policy(policy))
 
 
 EVERY = {("lab", "RegionOne"), ("two", "north"), ("two", "south")}
@@ -66,9 +90,7 @@ EVERY = {("lab", "RegionOne"), ("two", "north"), ("two", "south")}
 
 def test_policy_file_with_only_clouds_sweeps_nothing_in_aws() -> None:
     assert places(target_resolver(clouds=LABS)) == EVERY
-    assert not target_resolver(clouds=LABS).contains(
-        Place(region=HERE.region, account=HERE.account), a_policy()
-    )
+    assert not contains(target_resolver(clouds=LABS), HERE.account, HERE.region)
 
 
 def test_clouds_can_be_listed_beside_accounts_and_units() -> None:
@@ -85,20 +107,21 @@ def test_request_may_name_one_configured_cloud_and_no_other() -> None:
 
 
 def test_region_named_alone_is_an_aws_region() -> None:
-    made, abroad = (
-        target_resolver(clouds=LABS),
-        a_policy(selector=a_selector(regions=("eu-west-1",))),
+    made = target_resolver(clouds=LABS)
+    for request in (
+        SweepRequest(policy="nightly", regions=("eu-west-1",)),
+        SweepRequest(policy="abroad"),
+    ):
+        with pytest.raises(RequestError, match=": only AWS regions can be named"):
+            made.resolve(request)
+    nothing = target_resolver(
+        organization={"units": ["ou-abcd-12345678"], "without": ["222222222222"]}
     )
-    assert places(made, regions=("eu-west-1",)) == set()
-    assert places(made, abroad) == set()
-    plain = SweepRequest(policy="nightly")
-    named = SweepRequest(policy="nightly", regions=("eu-west-1",))
-    for said in (made.why_empty(named, a_policy()), made.why_empty(plain, abroad)):
-        assert said.startswith("only AWS regions can be named")
-    assert made.why_empty(plain, a_policy()).startswith("the units have no account")
-    assert not made.contains(Place(region="RegionOne", account="lab"), abroad)
-    assert made.contains(Place(region="RegionOne", account="lab"), a_policy())
-    assert not made.contains(Place(region="north", account="lab"), a_policy())
+    with pytest.raises(RequestError, match=": the units have no account"):
+        nothing.resolve(SweepRequest(policy="nightly"))
+    assert not contains(made, "lab", "RegionOne", "abroad")
+    assert contains(made, "lab", "RegionOne")
+    assert not contains(made, "lab", "north")
 
 
 @pytest.mark.parametrize(
@@ -156,8 +179,7 @@ def test_command_line_sweeps_a_cloud_without_an_aws_region(
     path = tmp_path / "curfew.yaml"
     path.write_text(TEXT)
     app = bootstrap.build(Settings(policies=path))
-    wanted = {Place(region=region, account=name) for name, region in EVERY}
-    assert set(app.places(SweepRequest(policy="leases"))) == wanted
+    assert places(TargetResolver(app), "leases") == EVERY
     with pytest.raises(ConfigError, match="no region is set"):
         bootstrap.build(Settings())
 

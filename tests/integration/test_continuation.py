@@ -20,6 +20,9 @@ from curfew.core.target import Mode
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Pause
 from curfew.orchestration import jobs
+from curfew.orchestration.queueing import JobResult
+from curfew.orchestration.sweeps import sweeps
+from curfew.orchestration.targets import TargetResolver
 from curfew.providers.memory import MemoryProvider
 from curfew.schemas.messages import Job, SweepRequest
 from curfew.sweep import continuation, execution
@@ -83,16 +86,18 @@ class House:
         """The sweep of the schedule, with so much time."""
         app = self.app
         request = SweepRequest(policy="nightly", schedule="nightly", scheduled_at=NIGHT)
-        (one,) = app.sweeps(request, deadline=self.time.at + timedelta(seconds=seconds))
+        resolved = TargetResolver(app).resolve(request)
+        deadline = self.time.at + timedelta(seconds=seconds)
+        (one,) = sweeps(app, request, resolved, deadline=deadline)
         self.reports.append(
             continuation.schedule_continuation(one, run_sweep(one, Mode.ACT), app.enqueue)
         )
         return self.reports[-1]
 
-    def deliver(self, message: Job, seconds: float = 600) -> Report | str:
+    def deliver(self, message: Job, seconds: float = 600) -> JobResult:
         done = jobs.run_job(self.app, message, deadline=self.time.at + timedelta(seconds=seconds))
-        if isinstance(done, Report):
-            self.reports.append(done)
+        if done.report:
+            self.reports.append(done.report)
         return done
 
     @property
@@ -172,11 +177,11 @@ def test_short_invocations_need_several_continuations(
     house.everybody_once()
     assert hops >= 2
     roots = {
-        entry.draft.body.get("asked_by", "").partition(", hop")[0]
+        entry.draft.body.get("asked_by", "").partition(" of ")[2]
         for entry in house.ledger.entries(HERE)
         if entry.draft.kind is EntryKind.INTENT
     }
-    assert roots <= {"", f"carries on {house.reports[0].sweep_id}"}
+    assert roots <= {"", house.reports[0].sweep_id}
 
 
 def test_sweep_stops_after_the_maximum_attempts_and_says_so(make: Callable[[], House]) -> None:
@@ -190,7 +195,7 @@ def test_sweep_stops_after_the_maximum_attempts_and_says_so(make: Callable[[], H
     last = house.reports[-1]
     assert last.status is Status.STOPPED
     assert last.failed
-    assert f"{continuation.MAX_ATTEMPTS} others have carried it on already" in last.problem
+    assert f"this was the last of {continuation.MAX_ATTEMPTS} continuations" in last.problem
     assert house.ledger.watermark(HERE, "nightly", "nightly") is None
 
 
@@ -200,7 +205,7 @@ def test_duplicate_continuation_finds_nothing_left(make: Callable[[], House]) ->
     message = house.queue.pop()
 
     house.deliver(message)
-    assert "nothing is done" in str(house.deliver(message))
+    assert "nothing is done" in house.deliver(message).message
 
     finish(house)
     house.everybody_once()
@@ -216,10 +221,14 @@ def test_sweep_stops_without_a_working_queue(
         house = make()
         app = house.app
         request = SweepRequest(policy="nightly")
-        (one,) = app.sweeps(request, deadline=house.time.at + timedelta(seconds=26))
+        resolved = TargetResolver(app).resolve(request)
+        deadline = house.time.at + timedelta(seconds=26)
+        (one,) = sweeps(app, request, resolved, deadline=deadline)
         report = continuation.schedule_continuation(one, run_sweep(one, Mode.ACT), defer)
         assert report.status is Status.STOPPED
-        assert ("could not be handed on: gone" in report.problem) == (defer is shut)
+        assert ("the continuation could not be scheduled: gone" in report.problem) == (
+            defer is shut
+        )
 
 
 def test_continuation_that_was_never_sent_is_found_by_the_next_sweep(
@@ -275,7 +284,7 @@ def test_stale_continuation_or_one_of_other_policies_is_refused(
         house.deliver(message)
     house.path.write_text(FILE)
     house.time.at += continuation.LIFETIME + timedelta(seconds=1)
-    with pytest.raises(ConflictError, match="lay too long"):
+    with pytest.raises(ConflictError, match="expired at"):
         house.deliver(message)
 
 

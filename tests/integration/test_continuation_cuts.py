@@ -16,9 +16,11 @@ from curfew.core.audit import EntryKind, broken
 from curfew.core.errors import LedgerError, QueueError, SweepFailedError
 from curfew.core.report import Report, Status
 from curfew.core.target import Mode
+from curfew.handlers import deadline
 from curfew.handlers import sweep as handler
 from curfew.ledger.memory.ledger import MemoryLedger
-from curfew.ledger.records import Pause, PlanPhase
+from curfew.ledger.records import ContinuationPhase, Pause
+from curfew.orchestration import sweeps
 from curfew.schemas.messages import Job, SweepRequest
 from curfew.sweep.continuation import MAX_ATTEMPTS
 from curfew_simulator.cloud.history import CallRecord
@@ -52,7 +54,7 @@ class TickingLedger:
 
     def __getattr__(self, name: str) -> Any:
         there = getattr(self._inner, name)
-        if name in {"fleets", "plans"}:
+        if name in {"fleets", "plans", "continuations"}:
             return TickingLedger(there, self._tick)
 
         def call(*given: Any, **more: Any) -> Any:
@@ -119,7 +121,7 @@ class Stack:
         """So much of the invocation's time is left from now on."""
 
         def jump() -> None:
-            self.time.at = self.begun + LONG - handler.MARGIN - timedelta(seconds=seconds)
+            self.time.at = self.begun + LONG - deadline.MARGIN - timedelta(seconds=seconds)
 
         return jump
 
@@ -303,7 +305,7 @@ def cut(policies: PolicyFile, *, after: int = 10, **more: Any) -> Stack:
     stack.at[first_order(whole(policies)) + after] = stack.leave(40)
     assert stack.sweep()
     (work,) = stack.sent
-    assert work == Job(work="resume", id=f"{work.id.removesuffix('-hop-1')}-hop-1")
+    assert work == Job(work="resume", id=f"{work.id.removesuffix('-attempt-1')}-attempt-1")
     return stack
 
 
@@ -312,13 +314,14 @@ def test_continuation_names_its_root_sweep_and_attempt(
 ) -> None:
     said: list[Report] = []
     monkeypatch.setattr(handler, "publish", said.append)
+    monkeypatch.setattr(sweeps, "publish", said.append)
     stack = cut(policies)
     stack.work_off(cut={30: stack.leave(40)})
 
     _whole, root, *hops = said
     assert root.status is Status.CONTINUED
     assert not root.failed
-    assert root.problem == "4 are carried on by message, the 1st of 8"
+    assert root.problem == "4 are left to continuation 1 of 8"
     assert [(hop.root_sweep_id, hop.attempt) for hop in hops] == [
         (root.sweep_id, number) for number in range(1, len(hops) + 1)
     ]
@@ -453,6 +456,7 @@ def test_continuation_that_cannot_be_scheduled_is_left_to_the_next_sweep(
 ) -> None:
     said: list[Report] = []
     monkeypatch.setattr(handler, "publish", said.append)
+    monkeypatch.setattr(sweeps, "publish", said.append)
     stack = Stack(policies)
 
     def fail(*_: Any) -> None:
@@ -461,12 +465,12 @@ def test_continuation_that_cannot_be_scheduled_is_left_to_the_next_sweep(
     if broken_ == "queue":
         monkeypatch.setattr(stack, "send", fail)
     else:
-        monkeypatch.setattr(stack.ledger.plans, "save", fail)
+        monkeypatch.setattr(stack.ledger.continuations, "save", fail)
     stack.at[first_order(whole(policies)) + 10] = stack.leave(40)
 
     assert not stack.sweep()
     assert said[-1].status is Status.STOPPED
-    assert said[-1].problem.endswith("could not be handed on: shut")
+    assert said[-1].problem.endswith("and the continuation could not be scheduled: shut")
 
 
 def test_continuation_cannot_be_read_or_applied_as_a_plan(policies: PolicyFile) -> None:
@@ -478,9 +482,10 @@ def test_continuation_cannot_be_read_or_applied_as_a_plan(policies: PolicyFile) 
     assert not stack.deliver(Job(work="plan", id=work.id))
 
     assert stack.ordered == before
-    record = stack.ledger.plans.get(work.id)
-    assert record is not None
-    assert record.phase is PlanPhase.PLANNED
+    assert stack.ledger.plans.get(work.id) is None
+    continuation = stack.ledger.continuations.get(work.id)
+    assert continuation is not None
+    assert continuation.phase is ContinuationPhase.WAITING
 
 
 def test_message_of_a_sweep_without_a_continuation_fails(policies: PolicyFile) -> None:

@@ -398,9 +398,11 @@ def test_open_intent_of_an_interrupted_sweep_is_resolved_by_the_next() -> None:
     settled = [draft.body["result"] for draft in outcomes if draft.sweep_id == "sweep-1"]
     assert settled == ["verified", "unknown", "unknown"]
     ended, still, gone = report.resolved_intents
-    assert ended.startswith(f"terminate {an_id(1)} by sweep sweep-1: verified: its sweep broke off")
+    assert ended.startswith(
+        f"terminate {an_id(1)} by sweep sweep-1: verified: its sweep was interrupted"
+    )
     assert still.endswith("it is still running")
-    assert gone.endswith("it is not to be seen")
+    assert gone.endswith("the cloud does not show it")
 
 
 def test_recent_intent_may_belong_to_a_running_sweep_and_stays_open() -> None:

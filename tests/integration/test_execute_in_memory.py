@@ -233,6 +233,6 @@ def test_outcomes_that_the_ledger_refuses_are_the_problem_of_the_run() -> None:
     executed = Instrumented(1).carry_out(ledger=ledger)
 
     assert shown(executed) == [("verified", "seen terminated")]
-    assert executed.problem == "outcomes are not written down: the table is full"
+    assert executed.problem == "the outcomes are not written: the table is full"
     assert executed.cut is False
     assert len(ledger.open_intents(HERE)) == 1

@@ -60,7 +60,7 @@ def test_spot_request_that_cannot_be_cancelled_reports_why() -> None:
 
     detail = of(night.sweep(), ONE).detail
 
-    assert detail.startswith("would be launched anew: ")
+    assert detail.startswith("would be launched again: ")
     assert "InternalError" in detail
 
 
@@ -76,7 +76,7 @@ def test_lease_renewed_after_recheck_keeps_its_instances() -> None:
 
     assert results(report) == {ONE: Result.KEPT, TWO: Result.KEPT}
     assert {outcome.detail for outcome in report.outcomes} == {
-        "leased: its lease was renewed, or another sweep ends it"
+        "leased: its lease was renewed, or another sweep has claimed its fleet"
     }
 
 
@@ -99,7 +99,7 @@ def test_instance_already_ended_is_attributed_to_another_actor() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.before("TerminateInstances", lambda: night.cloud.change(ONE, state="terminated"))
 
-    assert of(night.sweep(), ONE).detail == "was terminated already: somebody else's doing"
+    assert of(night.sweep(), ONE).detail == "was already terminated before this sweep's call"
 
 
 def test_instance_protected_only_in_the_cloud_is_kept() -> None:
@@ -210,7 +210,7 @@ def test_verification_stops_while_there_is_time_to_record_outcomes(left: int, la
 
     assert night.time.slept[-1] == last
     assert outcome.result is Result.ACCEPTED
-    assert outcome.detail == "the cloud agreed; its end is not seen yet"
+    assert outcome.detail == "the cloud accepted the call; the end is not seen yet"
 
 
 def test_verified_outcome_names_the_state() -> None:
@@ -229,27 +229,30 @@ def test_outcome_of_an_instance_that_vanished_says_so() -> None:
     night = Night(cloud=SimulatedEc2(*machines(2)))
     night.cloud.before("DescribeInstances", lambda: night.cloud.machines.pop(ONE), on=2)
 
-    assert of(night.sweep(), ONE).detail == "not to be seen any more, which proves nothing"
+    assert (
+        of(night.sweep(), ONE).detail
+        == "the cloud no longer shows it, which does not prove that it ended"
+    )
 
 
 def test_stale_plan_error_says_what_to_do() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.before("DescribeInstances", lambda: night.time.sleep(16 * 60), on=2)
 
-    assert of(night.sweep(), ONE).detail == "the plan is stale: it has to be made anew"
+    assert of(night.sweep(), ONE).detail == "the plan is stale: make a new one"
 
 
 def test_deadline_problem_says_what_continues_the_sweep() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)), deadline=NOW + timedelta(seconds=59))
 
-    assert of(night.sweep(), ONE).detail == "out of time: the next sweep takes it up"
+    assert of(night.sweep(), ONE).detail == "out of time: left to the next sweep"
 
 
 def test_failed_recheck_names_the_recheck() -> None:
     night = Night(cloud=SimulatedEc2(*machines(1)))
     night.cloud.fail("DescribeInstances", refusal("AuthFailure"), on=2)
 
-    assert night.sweep().problem.startswith("looking at the batch failed: ")
+    assert night.sweep().problem.startswith("the re-check of the batch failed: ")
 
 
 def test_plan_is_valid_up_to_its_exact_maximum_age() -> None:
@@ -277,7 +280,10 @@ def test_rechecks_that_all_take_too_long_are_reported() -> None:
     report = night.sweep()
 
     assert night.cloud.orders == []
-    assert report.problem == "what was seen is too old to act on: looking takes too long"
+    assert (
+        report.problem
+        == "the re-check is too old to act on: describing the instance takes too long"
+    )
 
 
 def test_refusal_that_affects_every_instance_is_the_sweeps_problem() -> None:

@@ -21,11 +21,12 @@ from curfew.core.instance import Attributes, Instance, State
 from curfew.core.launch import Pool
 from curfew.core.lease import Phase
 from curfew.core.target import Mode
-from curfew.fleets.lifecycle import begin
 from curfew.handlers import http_api
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Key, Pause
 from curfew.orchestration import jobs
+from curfew.orchestration.launches import fleet_spec
+from curfew.orchestration.launches import launch as launch_now
 from curfew.schemas.messages import Job
 from tests.builders import HERE, NOW, an_id, an_instance
 from tests.http import (
@@ -123,15 +124,16 @@ def test_concurrent_requests_with_one_key_create_one_fleet(api: Service) -> None
 
     def meanwhile(asked: Any, *, by: str) -> Any:
         (fleet,) = ledger.fleets.page(limit=9).items
-        spec = api.app.fleet_spec(
+        spec = fleet_spec(
+            api.app,
             "pair",
             name=fleet.name,
             owner=OWNER,
             expires_at=fleet.expires_at,
             key=scope[0],
         )
-        found.append(begin(spec, provider=api.cloud, ledger=ledger, now=NOW))
-        found.append(jobs.launch(api.app, found[0], deadline=None))
+        found.append(api.app.fleets(api.cloud, api.app.clock()).begin(spec))
+        found.append(launch_now(api.app, found[0], deadline=None))
         return launch(asked, by=by)
 
     def recall(key: Key) -> Any:
@@ -774,17 +776,17 @@ def post(api: Service, body: str, **more: Any) -> Reply:
     ("body", "words"),
     [
         ("{", "is not JSON"),
-        ('{"template": "pair", "template": "pair"}', '"template" stands twice'),
-        ('{"template": "pair", "tags": {"a": "1", "a": "2"}}', '"a" stands twice'),
-        ('{"template": "pair", "count": NaN}', "NaN, which is no number"),
-        ('{"template": "pair", "count": -Infinity}', "-Infinity, which is no number"),
+        ('{"template": "pair", "template": "pair"}', '"template" appears twice'),
+        ('{"template": "pair", "tags": {"a": "1", "a": "2"}}', '"a" appears twice'),
+        ('{"template": "pair", "count": NaN}', "NaN, which is not a JSON number"),
+        ('{"template": "pair", "count": -Infinity}', "-Infinity, which is not a JSON number"),
         ('{"template": "pair", "count": ' + "9" * 5000 + "}", "too long"),
         ("[" * 30_000, "nested too deeply"),
         ('{"a":' * 10_000, "nested too deeply"),
         ('{"template": "\\ud800"}', "UTF-8"),
-        ('[{"template": "pair"}]', "not an object"),
-        ('"pair"', "not an object"),
-        ("null", "not an object"),
+        ('[{"template": "pair"}]', "not a JSON object"),
+        ('"pair"', "not a JSON object"),
+        ("null", "not a JSON object"),
     ],
 )
 def test_a_body_that_is_not_one_json_object_is_unreadable(
@@ -918,7 +920,7 @@ def test_internal_error_in_a_sweep_reveals_no_code_location(api: Service) -> Non
     ended = api.ask("DELETE", f"/fleets/{MINE}")
 
     assert plan["summary"]["status"] == "failed"
-    assert "an unexpected error, which the log has" in plan["summary"]["problem"]
+    assert "an unexpected error (see the log)" in plan["summary"]["problem"]
     assert ended.status == 502
     for text in (json.dumps(plan), ended.text):
         assert "canary" not in text

@@ -9,7 +9,7 @@ import pytest
 from curfew.config import policy_file
 from curfew.config.settings import SHIPPED_POLICIES
 from curfew.ledger.records import StoredPlan
-from curfew.orchestration.jobs import make_plan
+from curfew.orchestration.plans import make_plan
 from tests.builders import NOW, an_instance
 from tests.http import ADMINISTRATOR, OWNER, Reply, Service
 from tests.template.reading import ROOT, Template

@@ -379,7 +379,7 @@ def test_fleet_terminated_during_its_launch_makes_no_further_call() -> None:
     ended = launching.carry_on(begun)
 
     assert ended.phase is Phase.PARTIAL
-    assert "3 of 4 launched when the fleet was given up" in ended.problem
+    assert "3 of 4 launched when the fleet was terminated" in ended.problem
     assert len(launching.cloud.asked) == 1
     launching.holds(asked=ASKED)
 

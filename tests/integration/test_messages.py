@@ -19,10 +19,12 @@ from curfew.config.settings import SHIPPED_POLICIES
 from curfew.core.access import Caller
 from curfew.core.errors import QueueError
 from curfew.core.lease import Fleet, Phase
-from curfew.fleets import launcher, lifecycle
+from curfew.fleets import launcher
 from curfew.handlers.sweep import handler
 from curfew.ledger.records import Key, PlanPhase, StoredPlan
-from curfew.orchestration import jobs
+from curfew.orchestration import launches, plans
+from curfew.orchestration.queueing import MOST_AT_ONCE
+from curfew.orchestration.terminations import terminate
 from curfew.sweep.run_state import SHELF_LIFE
 from demo import world
 from demo.__main__ import Context
@@ -75,18 +77,17 @@ def failures(answer: dict[str, Any]) -> list[str]:
 
 def a_fleet(app: App, name: str = "lab", *, count: int = 2) -> Fleet:
     entry = app.policies.fleet("t2-pair")
-    spec = app.fleet_spec(
+    spec = launches.fleet_spec(
+        app,
         "t2-pair",
         name=name,
-        entry=entry.model_copy(update={"count": entry.count.model_copy(update={"max": 100})}),
         owner=KIM.id,
         count=count,
         expires_at=app.now() + timedelta(hours=8),
         key=Key(scope=name, body=""),
     )
-    return lifecycle.begin(
-        spec, provider=app.provider(world.REGION), ledger=app.ledger, now=app.now()
-    )
+    large = entry.model_copy(update={"count": entry.count.model_copy(update={"max": 100})})
+    return app.fleets(app.provider(world.REGION), app.clock()).begin(replace(spec, entry=large))
 
 
 def launched(app: App, begun: Fleet) -> Fleet:
@@ -125,7 +126,7 @@ def test_deferred_launch_is_continued(app: App) -> None:
     begun = a_fleet(app)
     out_of_time = app.now()
 
-    unfinished = jobs.launch(app, begun, deadline=out_of_time)
+    unfinished = launches.launch(app, begun, deadline=out_of_time)
     (message,) = put_off()
 
     assert unfinished.phase is Phase.LAUNCHING
@@ -136,7 +137,7 @@ def test_deferred_launch_is_continued(app: App) -> None:
 
 
 def test_launch_message_delivered_twice_launches_once(app: App) -> None:
-    jobs.launch(app, a_fleet(app), deadline=app.now())
+    launches.launch(app, a_fleet(app), deadline=app.now())
     (message,) = put_off()
 
     assert delivered(message) == delivered(message) == DONE
@@ -145,10 +146,10 @@ def test_launch_message_delivered_twice_launches_once(app: App) -> None:
 
 
 def test_large_fleet_is_terminated_later_and_once(app: App) -> None:
-    lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
+    lab = launched(app, a_fleet(app, count=MOST_AT_ONCE + 1))
     assert lab.phase is Phase.LAUNCHED
 
-    sweep_id, report = jobs.end(app, lab, caller=KIM, deadline=None)
+    sweep_id, report = terminate(app, lab, caller=KIM, deadline=None)
     (message,) = put_off()
 
     assert report is None
@@ -166,9 +167,9 @@ def test_large_fleet_is_terminated_at_once_if_the_queue_fails(app: App) -> None:
     def broken(_work: Any) -> None:
         raise QueueError("the queue cannot be used")
 
-    lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
+    lab = launched(app, a_fleet(app, count=MOST_AT_ONCE + 1))
 
-    _, report = jobs.end(replace(app, enqueue=broken), lab, caller=KIM, deadline=None)
+    _, report = terminate(replace(app, enqueue=broken), lab, caller=KIM, deadline=None)
 
     assert report is not None
     assert running() == 0
@@ -176,15 +177,16 @@ def test_large_fleet_is_terminated_at_once_if_the_queue_fails(app: App) -> None:
 
 def test_lease_sweep_covers_every_region_with_a_fleet(app: App) -> None:
     abroad = "eu-west-1"
-    spec = app.fleet_spec(
+    spec = launches.fleet_spec(
+        app,
         "t2-pair",
         name="abroad",
         owner=KIM.id,
         expires_at=app.now() + timedelta(hours=1),
         key=Key(scope="abroad", body=""),
     )
-    begun = lifecycle.begin(spec, provider=app.provider(abroad), ledger=app.ledger, now=app.now())
-    assert jobs.launch(app, begun, deadline=None).phase is Phase.LAUNCHED
+    begun = app.fleets(app.provider(abroad), app.clock()).begin(spec)
+    assert launches.launch(app, begun, deadline=None).phase is Phase.LAUNCHED
 
     with time_machine.travel(app.now() + timedelta(hours=2)):
         answer = handler({"policy": "leases"}, Context())
@@ -198,7 +200,7 @@ def test_lease_sweep_covers_every_region_with_a_fleet(app: App) -> None:
 def test_a_small_fleet_is_ended_at_once(app: App) -> None:
     lab = launched(app, a_fleet(app))
 
-    _, report = jobs.end(app, lab, caller=KIM, deadline=None)
+    _, report = terminate(app, lab, caller=KIM, deadline=None)
 
     assert report is not None
     assert put_off() == []
@@ -207,8 +209,8 @@ def test_a_small_fleet_is_ended_at_once(app: App) -> None:
 
 def test_message_delivered_twice_concurrently_is_one_sweep(app: App) -> None:
     """The second comes while the first is about to order, and must neither order nor let go of the claim."""
-    lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
-    jobs.end(app, lab, caller=KIM, deadline=None)
+    lab = launched(app, a_fleet(app, count=MOST_AT_ONCE + 1))
+    terminate(app, lab, caller=KIM, deadline=None)
     (message,) = put_off()
     orders: list[str] = []
     claims: list[str] = []
@@ -242,8 +244,8 @@ def test_message_terminates_no_fleet_without_a_terminate_request(app: App) -> No
 
 
 def test_message_older_than_its_claim_terminates_nothing(app: App) -> None:
-    lab = launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
-    jobs.end(app, lab, caller=KIM, deadline=None)
+    lab = launched(app, a_fleet(app, count=MOST_AT_ONCE + 1))
+    terminate(app, lab, caller=KIM, deadline=None)
     (message,) = put_off()
 
     with time_machine.travel(app.now() + timedelta(minutes=21)):
@@ -256,7 +258,7 @@ def test_deferred_plan_is_created(app: App) -> None:
     launched(app, a_fleet(app))
     record = a_plan(app)
 
-    unmade = jobs.make_plan(app, record, deadline=app.now() - timedelta(seconds=1))
+    unmade = plans.make_plan(app, record, deadline=app.now() - timedelta(seconds=1))
     (message,) = put_off()
 
     assert unmade.phase is PlanPhase.PLANNING
@@ -280,12 +282,14 @@ def test_deferred_plan_is_created_in_report_mode(app: App, monkeypatch: pytest.M
 
 
 def test_a_large_plan_is_applied_later_and_once(app: App) -> None:
-    launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
+    launched(app, a_fleet(app, count=MOST_AT_ONCE + 1))
     with time_machine.travel(app.now() + timedelta(hours=9)):
-        made = jobs.make_plan(app, a_plan(app, "leases"), deadline=None)
+        made = plans.make_plan(app, a_plan(app, "leases"), deadline=None)
         assert made.phase is PlanPhase.PLANNED
 
-        taken, report = jobs.apply_plan(app, made, caller=Caller(id="root_sweep_id"), deadline=None)
+        taken, report = plans.apply_plan(
+            app, made, caller=Caller(id="root_sweep_id"), deadline=None
+        )
         (message,) = put_off()
 
         assert (taken.phase, report) == (PlanPhase.APPLYING, None)
@@ -301,10 +305,10 @@ def test_a_large_plan_is_applied_later_and_once(app: App) -> None:
 def test_waiting_plan_is_not_applied_after_the_policies_change(
     app: App, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    launched(app, a_fleet(app, count=jobs.AT_ONCE + 1))
+    launched(app, a_fleet(app, count=MOST_AT_ONCE + 1))
     with time_machine.travel(app.now() + timedelta(hours=9)):
-        made = jobs.make_plan(app, a_plan(app, "leases"), deadline=None)
-        jobs.apply_plan(app, made, caller=Caller(id="root_sweep_id"), deadline=None)
+        made = plans.make_plan(app, a_plan(app, "leases"), deadline=None)
+        plans.apply_plan(app, made, caller=Caller(id="root_sweep_id"), deadline=None)
         (message,) = put_off()
         changed = tmp_path / "curfew.yaml"
         changed.write_text(SHIPPED_POLICIES.read_text() + "# another version\n")
@@ -336,7 +340,7 @@ def test_poison_message_fails_alone(poison: str) -> None:
 
 
 def test_failed_message_does_not_affect_another(app: App) -> None:
-    jobs.launch(app, a_fleet(app), deadline=app.now())
+    launches.launch(app, a_fleet(app), deadline=app.now())
     (message,) = put_off()
 
     answer = delivered("poison", message, "poison")
@@ -346,7 +350,7 @@ def test_failed_message_does_not_affect_another(app: App) -> None:
 
 
 def test_message_is_not_executed_in_report_mode(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs.launch(app, a_fleet(app), deadline=app.now())
+    launches.launch(app, a_fleet(app), deadline=app.now())
     (message,) = put_off()
     monkeypatch.setenv("CURFEW_MODE", "report")
     bootstrap.app.cache_clear()

@@ -19,7 +19,7 @@ from curfew.core.errors import (
     RequestError,
     StaleTriggerError,
 )
-from curfew.handlers.launch import fleet_spec, handler
+from curfew.handlers.launch import handler, spec_of
 from curfew.schemas.messages import LaunchRequest
 from demo import world
 from demo.__main__ import Context
@@ -168,7 +168,7 @@ def test_launch_without_any_instance_fails_the_invocation() -> None:
 def test_until_uses_the_time_zone_of_the_policy_file() -> None:
     at = datetime(2026, 7, 1, 6, 0, tzinfo=UTC)  # eight in Zurich
 
-    spec = fleet_spec(bootstrap.app(), LaunchRequest.parse(SCHEDULED), at)
+    spec = spec_of(bootstrap.app(), LaunchRequest.parse(SCHEDULED), at)
 
     assert spec.expires_at == datetime(2026, 7, 1, 16, 0, tzinfo=UTC)
     assert spec.name == "morning-20260701-0800"

@@ -16,6 +16,7 @@ from curfew.core.target import Mode
 from curfew.handlers import sweep
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Pause, ScheduleRun
+from curfew.orchestration import sweeps, tick
 from curfew.orchestration.scheduler import next_due
 from curfew.providers.memory import MemoryProvider
 from curfew.schemas.messages import SweepRequest, TickRequest
@@ -75,7 +76,7 @@ class House:
     def due(self) -> list[str]:
         app = self.app
         found = [next_due(app, one, self.time.now()) for one in app.policies.schedules()]
-        return [request.schedule for request in found if request]
+        return [due.request.schedule for due in found if due]
 
     @property
     def ended(self) -> list[str]:
@@ -150,15 +151,15 @@ def test_failed_schedule_does_not_block_another(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
-    swept = sweep._swept
+    swept = sweeps.sweep
 
-    def failing(request: SweepRequest, context: Any, app: App) -> Any:
+    def failing(app: App, request: SweepRequest, **more: Any) -> Any:
         made.append(request.schedule)
         if request.schedule == "nightly":
             raise LedgerError("gone")
-        return swept(request, context, app)
+        return swept(app, request, **more)
 
-    monkeypatch.setattr(sweep, "_swept", failing)
+    monkeypatch.setattr(tick, "sweep", failing)
     with pytest.raises(SweepFailedError, match="nightly: gone"):
         house.tick()
     assert made == ["nightly", "leases"]
@@ -204,7 +205,7 @@ def test_duplicate_of_a_completed_window_does_nothing(house: House) -> None:
     house.tick()
     house.forget(2)
     again = SweepRequest(policy="nightly", schedule="nightly", scheduled_at=NIGHT)
-    answer = sweep._swept(again, Context(), house.app)  # type: ignore[arg-type]
+    answer = sweep.sweep(again, Context(), house.app)  # type: ignore[arg-type]
     assert answer["sweeps"][0]["status"] == "duplicate"
     assert house.ended == []
 

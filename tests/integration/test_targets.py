@@ -19,6 +19,9 @@ from curfew.core.instance import Instance, State
 from curfew.core.target import Mode, Target
 from curfew.handlers import sweep, sweep_target
 from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.ledger.records import Key
+from curfew.orchestration.launches import fleet_spec
+from curfew.orchestration.targets import TargetResolver
 from curfew.providers.memory import MemoryProvider
 from curfew.schemas.messages import SweepRequest, TargetRequest
 from tests.builders import HERE, an_id
@@ -339,7 +342,7 @@ class TestMessages:
         def broken(*_: object) -> Any:
             raise KeyError("oops")
 
-        monkeypatch.setattr(App, "contains", broken)
+        monkeypatch.setattr(TargetResolver, "contains", broken)
         capsys.readouterr()
         with caplog.at_level(logging.ERROR, logger="curfew"):
             assert not estate.deliver(message)
@@ -386,20 +389,30 @@ class TestNever:
         app, asked = estate.app, SweepRequest(policy="leases")
         night = Night(cloud=SimulatedEc2(), ledger=estate.ledger, time=estate.time)
         leased(night, an_id(1), ends_in=timedelta(hours=-1), target=replace(HERE, account=SPARED))
-        assert (SPARED, HOME) in {(p.account, p.region) for p in app.places(asked)}
+        assert (SPARED, HOME) in {
+            (t.account, t.region) for t in TargetResolver(app).resolve(asked).targets
+        }
 
         estate.targets = TWO_BY_TWO.replace(" }", f', never: ["{SPARED}"] }}')
         app = estate.app
-        places = app.places(asked)
-        assert SPARED not in {place.account for place in places}
-        assert len(places) == 4
+        resolver = TargetResolver(app)
+        targets = resolver.resolve(asked).targets
+        assert SPARED not in {target.account for target in targets}
+        assert len(targets) == 4
         policy = app.policies.policy("leases")
-        for place in places:
-            assert app.contains(place, policy)
-            assert not app.contains(replace(place, account=SPARED), policy)
+        for target in targets:
+            assert resolver.contains(target, policy)
+            assert not resolver.contains(replace(target, account=SPARED), policy)
 
     def test_launch_is_refused_where_no_lease_would_be_enforced(self, estate: Estate) -> None:
         estate.targets = f'{{ accounts: ["{OTHER}"], never: ["{HERE.account}"] }}'
         with pytest.raises(RequestError, match=f"nothing is launched in {HERE.account}") as caught:
-            estate.app.fleet_spec("pair")
+            fleet_spec(
+                estate.app,
+                "pair",
+                name="pair",
+                owner="kim",
+                expires_at=NIGHT,
+                key=Key(scope="k", body="b"),
+            )
         assert "targets.never" in str(caught.value)

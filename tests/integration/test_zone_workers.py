@@ -366,7 +366,7 @@ def test_interrupted_zone_worker_stops_another_before_its_next_call(halted: Halt
     intents = [e for e in night.ledger.entries(HERE) if e.draft.kind is EntryKind.INTENT]
     assert len(intents) == 40
     assert (
-        halted.reasons == ["broken off by Crash"] * 2
+        halted.reasons == ["interrupted by Crash"] * 2
     )  # by the zone worker at once, and by the run
 
 

@@ -66,7 +66,7 @@ def test_a_worker_that_hangs_for_longer_than_its_lock_launches_too_many(hang: st
     assert len(played(HANGS[hang]).launched) > ASKED
 
 
-@pytest.mark.parametrize("fence", FENCED.fences)
+@pytest.mark.parametrize("fence", sorted(FENCED.fences))
 def test_each_fence_replaces_one_assumption(fence: str) -> None:
     hang = {"keep only": "hang elsewhere", "settle under lock": "hang after the call"}[fence]
     for model in LAUNCHES.values():

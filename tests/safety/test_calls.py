@@ -37,7 +37,9 @@ from curfew.core.errors import CurfewError, LedgerError, QueueError, RefusedErro
 from curfew.core.target import Mode
 from curfew.handlers import sweep
 from curfew.ledger.records import PlanPhase, StoredPlan
-from curfew.orchestration import jobs
+from curfew.orchestration import jobs, plans
+from curfew.orchestration.sweeps import sweeps
+from curfew.orchestration.targets import TargetResolver
 from curfew.providers.base import LaunchCall
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.messages import Job, SweepRequest
@@ -315,7 +317,8 @@ def test_a_stack_that_acts_reports_without_the_means_to_act() -> None:
         assert reporting.settings.mode is Mode.REPORT
         assert "act" not in clients(reporting)
         assert provider(app)._read is provider(reporting)._read
-        (sweep,) = reporting.sweeps(SweepRequest(policy="nightly"))
+        request = SweepRequest(policy="nightly")
+        (sweep,) = sweeps(reporting, request, TargetResolver(reporting).resolve(request))
         assert sweep.provider is reporting.provider(HERE.region)
 
 
@@ -473,7 +476,7 @@ def by_request() -> None:
     )
     app.ledger.plans.open(record)
     jobs.run_job(app, Job(work="plan", id="one"), deadline=None)
-    jobs.make_plan(app, record, deadline=None)
+    plans.make_plan(app, record, deadline=None)
 
 
 REPORTS: dict[str, Callable[[], None]] = {

@@ -19,7 +19,6 @@ from curfew.core.errors import AmbiguousError, ConfigError, RefusedError, Reques
 from curfew.core.instance import ActionKind
 from curfew.core.policy import Protection
 from curfew.core.report import Result, Status
-from curfew.fleets import lifecycle
 from curfew.schemas.messages import SweepRequest
 from curfew.sweep.executor import act
 from curfew.sweep.planner import plan
@@ -27,7 +26,7 @@ from curfew_simulator.cloud.ec2.machine import Machine
 from curfew_simulator.cloud.faults import Fault, FaultKind
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id
 from tests.cloud import LOST, NOTHING, ORDERS, THROTTLED, SimulatedEc2, a_machine, refusal
-from tests.night import Night, kept, leased, results
+from tests.night import Night, fleets_of, kept, leased, results
 from tests.template.reading import ROOT, Template
 
 SOURCE = ROOT / "functions" / "curfew"
@@ -169,7 +168,7 @@ def test_an_instance_that_comes_back_still_has_its_expired_lease() -> None:
     lab = leased(night, ONE, ends_in=timedelta(hours=1))
     night.time.at += timedelta(hours=26)
     machine = night.cloud.machines.pop(ONE)
-    lifecycle.view(lab, provider=night.cloud.provider(), ledger=night.ledger, now=night.time.now())
+    fleets_of(night).view(lab)
     assert [member.ended_at for member in night.ledger.fleets.members(lab.launch_id)] == [
         night.time.now()
     ]

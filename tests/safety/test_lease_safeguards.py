@@ -19,7 +19,7 @@ from curfew_simulator.cloud.faults import FaultKind
 from tests.builders import HERE, NOW, a_policy, a_selector, an_id
 from tests.cloud import LOST, UNSEEN, SimulatedEc2, a_machine, refusal
 from tests.launches import FIRST, SECOND, Launching
-from tests.night import Night, leased
+from tests.night import Night, fleets_of, leased
 from tests.safety.scenario import Scenario, detected
 
 ONE, TWO, STRANGER = an_id(1), an_id(2), an_id(3)
@@ -101,14 +101,7 @@ def protection_counts_for_more_than_an_owners_word() -> None:
 def a_stranger_changes_no_lease() -> None:
     night, lab = expired()
     try:
-        lifecycle.renew(
-            lab,
-            NOW + EIGHT_HOURS,
-            caller=Caller(id="pat"),
-            provider=night.cloud.provider(),
-            ledger=night.ledger,
-            now=NOW,
-        )
+        fleets_of(night).renew(lab, NOW + EIGHT_HOURS, caller=Caller(id="pat"))
     except ForbiddenError:
         return
     raise AssertionError("a stranger renewed a lease")
@@ -117,7 +110,7 @@ def a_stranger_changes_no_lease() -> None:
 def a_stranger_ends_no_fleet() -> None:
     night, lab = expired()
     try:
-        lifecycle.terminate(lab, caller=Caller(id="pat"), by="s", ledger=night.ledger, now=NOW)
+        fleets_of(night).terminate(lab, caller=Caller(id="pat"), by="s")
     except ForbiddenError:
         return
     raise AssertionError("a stranger gave a fleet up")
@@ -126,14 +119,7 @@ def a_stranger_ends_no_fleet() -> None:
 def a_lease_stays_within_the_bounds() -> None:
     night, lab = expired()
     try:
-        lifecycle.renew(
-            lab,
-            NOW + timedelta(days=8),
-            caller=Caller(id="kim"),
-            provider=night.cloud.provider(),
-            ledger=night.ledger,
-            now=NOW,
-        )
+        fleets_of(night).renew(lab, NOW + timedelta(days=8), caller=Caller(id="kim"))
     except Exception:  # noqa: BLE001  whatever says no
         return
     raise AssertionError("a lease may be as long as one likes")

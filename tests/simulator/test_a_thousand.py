@@ -67,6 +67,6 @@ def test_a_thousand_end_as_997_verified_two_kept_and_one_unknown() -> None:
     assert report.count(Result.VERIFIED) == 997
     assert report.count(Result.UNKNOWN) == 1
     assert outcomes[vanishing].result is Result.UNKNOWN
-    assert "not to be seen any more" in outcomes[vanishing].detail
+    assert "the cloud no longer shows it" in outcomes[vanishing].detail
     assert set(world.history.of(Change.TERMINATED)) == set(ids) - {shielded, member, vanishing}
     assert world.clock.now() - report.started_at < LAMBDA

@@ -20,7 +20,7 @@ from curfew import bootstrap
 from curfew.app import App
 from curfew.config.policy_file import load
 from curfew.config.settings import Settings
-from curfew.core.errors import RequestError
+from curfew.core.errors import ProviderError, RequestError
 from curfew.core.target import Mode, Target
 from curfew.handlers import sweep, sweep_target
 from curfew.ledger.memory.ledger import MemoryLedger
@@ -280,8 +280,11 @@ def test_an_unconfigured_target_is_not_swept(company: Company) -> None:
 
 
 def test_an_unreachable_target_has_a_report_of_its_own(company: Company) -> None:
-    one = company.app.sweep(company.app.policies.policy("nightly"), HOME, REFUSING)
-    assert one.provider.target == Target(provider="ec2", account=REFUSING, region=HOME)
+    target = Target(provider="ec2", account=REFUSING, region=HOME)
+    one = company.app.sweep(company.app.policies.policy("nightly"), target)
+    assert one.provider.target == target
+    with pytest.raises(ProviderError):
+        one.provider.describe([])
 
 
 def test_units_without_accounts_mean_no_listing(company: Company, tmp_path: Path) -> None:

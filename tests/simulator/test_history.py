@@ -61,13 +61,13 @@ def test_a_change_overwrites_what_ended_before_it_began() -> None:
 def test_a_continuation_has_its_root_where_that_was_killed_before_its_report() -> None:
     killed = an_invocation(
         1, 2, kind="schedule", about={"policy": "nightly"}, killed="after a call",
-        continuations=["night-1-hop-1"],
+        continuations=["night-1-attempt-1"],
     )  # fmt: skip
     other = an_invocation(3, 4, kind="schedule", about={"policy": "leases"})
     resumed = an_invocation(
-        5, 6, kind="message", about={"work": "resume", "id": "night-1-hop-1"}
+        5, 6, kind="message", about={"work": "resume", "id": "night-1-attempt-1"}
     )  # fmt: skip
-    again = an_invocation(7, 8, kind="message", about={"work": "resume", "id": "night-1-hop-2"})
+    again = an_invocation(7, 8, kind="message", about={"work": "resume", "id": "night-1-attempt-2"})
 
     history = a_history(other, killed, resumed, again)
 

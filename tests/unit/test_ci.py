@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tools import plain_english
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -40,6 +42,16 @@ def test_hooks_use_tools_of_environment() -> None:
     for hook in repository["hooks"]:
         assert hook["language"] == "system"
         assert hook["entry"].startswith(".venv/bin/")
+
+
+def test_hook_of_plain_english_gets_every_file_that_make_check_reads() -> None:
+    (repository,) = read(".pre-commit-config.yaml")["repos"]
+    (hook,) = [hook for hook in repository["hooks"] if hook["id"] == "plain-english"]
+    command = hook["entry"].removeprefix(".venv/bin/python")
+
+    assert f"\n\t$(PYTHON){command}\n" in (ROOT / "Makefile").read_text("utf-8")
+    for path in {f"a/b{suffix}" for suffix in plain_english.SUFFIXES} | plain_english.NAMES:
+        assert re.search(hook["files"], path), path
 
 
 @pytest.mark.parametrize("template", ["bug", "idea"])

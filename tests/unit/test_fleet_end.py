@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from curfew.fleets.lifecycle import view
+from curfew.clock import Clock
+from curfew.fleets.lifecycle import FleetLifecycle
 from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.providers.memory import MemoryProvider
 from tests.builders import an_id
@@ -20,6 +21,7 @@ def test_fleet_whose_members_all_ended_is_closed_by_the_next_check() -> None:
     members |= {id_: replace(member, ended_at=now) for id_, member in members.items()}
     assert not (ledger.fleets.get(fleet.name) or fleet).ended_at
 
-    view(fleet, provider=MemoryProvider(), ledger=ledger, now=now)
+    clock = Clock(now=lambda: now, sleep=night.time.sleep)
+    FleetLifecycle(provider=MemoryProvider(), ledger=ledger, clock=clock).view(fleet)
 
     assert (ledger.fleets.get(fleet.name) or fleet).ended_at == now

@@ -15,8 +15,8 @@ from tests.builders import HERE, NOW, a_policy, an_id, an_instance
 from tests.night import Time
 
 SECOND = timedelta(seconds=1)
-OUT_OF_TIME = "out of time: the next sweep takes it up"
-STALE = "the plan is stale: it has to be made anew"
+OUT_OF_TIME = "out of time: left to the next sweep"
+STALE = "the plan is stale: make a new one"
 
 
 def a_plan(count: int = 2) -> Plan:

@@ -25,6 +25,7 @@ from curfew.core import (
 )
 from curfew.core.access import Caller
 from curfew.fleets import launcher
+from curfew.ledger.records import ContinuationPhase
 from curfew.sweep import batch, execution, run_state, zone_worker
 from tests.builders import HERE, NOW, SANDBOX, a_policy, an_instance
 
@@ -260,10 +261,8 @@ def test_a_sweep_may_be_asked_for_again_after_three_of_its_ends() -> None:
     } == report.PASSING
 
 
-def test_a_place_is_in_the_deployments_own_account_unless_it_names_one() -> None:
-    place = target.Place(region="eu-central-1")
-
-    assert (place.account, place.problem) == ("", "")
+def test_the_ledger_stores_the_phase_of_a_continuation_by_these_words() -> None:
+    assert list(ContinuationPhase) == ["waiting", "resumed", "ended"]
 
 
 @pytest.mark.parametrize(

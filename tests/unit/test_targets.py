@@ -1,18 +1,23 @@
 """Which accounts and regions a sweep is for: what the file names, less what it excepts, and never more."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from curfew.app import App
 from curfew.config import policy_file
-from curfew.config.targets import TargetResolver
+from curfew.config.policy_file import PolicyFile
+from curfew.config.settings import Settings
 from curfew.core.errors import ConfigError, ProviderError, RequestError
-from curfew.core.policy import Policy
-from curfew.core.target import Place
+from curfew.core.target import Target
+from curfew.ledger.memory.ledger import MemoryLedger
+from curfew.orchestration.targets import ResolvedTargets, TargetResolver
+from curfew.providers.memory import MemoryProvider
 from curfew.schemas.messages import SweepRequest
-from curfew.schemas.targets import Targets
+from curfew.schemas.policy_file import File
+from tests.builders import NOW
 
 HOME, HERE, THERE = "111111111111", "eu-central-1", "us-east-1"
 ONE, TWO, THREE = "222222222222", "333333333333", "444444444444"
@@ -21,6 +26,7 @@ FILE = (
     "policies: {{ nightly: {{ select: {{ states: [running], tags: {{ env: dev }}{more} }}, "
     "action: terminate }} }}\n"
 )
+NOTHING_LEFT = "no account is left to sweep"
 
 
 def target_resolver(
@@ -29,141 +35,154 @@ def target_resolver(
     enabled: Callable[[str], Iterable[str]] = lambda _account: (THERE, HERE),
     **targets: Any,
 ) -> TargetResolver:
-    """The own account is ``HOME``, the own region ``HERE``."""
+    """The own account is ``HOME``, the own region ``HERE``. The policy "abroad" is for the region ``THERE`` alone."""
+    selects = {"nightly": {}, "abroad": {"regions": [THERE]}}
+    entries = {
+        name: {
+            "select": {"states": ["running"], "tags": {"env": "dev"}, **more},
+            "action": "terminate",
+        }
+        for name, more in selects.items()
+    }
 
-    def listed(_units: Sequence[str]) -> Iterable[str]:
-        return members
+    def provider(region: str, account: str = "") -> MemoryProvider:
+        target = Target(provider="ec2", account=account or HOME, region=region)
+        return MemoryProvider(target=target)
+
+    def regions(account: str = "") -> frozenset[str]:
+        return frozenset(enabled(account or HOME))
 
     return TargetResolver(
-        configured=Targets.model_validate(targets),
-        account=HOME,
-        region=HERE,
-        members=listed,
-        regions=enabled,
+        App(
+            settings=Settings(region=HERE),
+            policies=PolicyFile(
+                path=Path("curfew.yaml"),
+                version="1",
+                content=File.model_validate({"targets": targets, "policies": entries}),
+            ),
+            ledger=MemoryLedger(),
+            provider=provider,
+            regions=regions,
+            members=lambda _units: members,
+            now=lambda: NOW,
+            sleep=lambda _seconds: None,
+        )
     )
 
 
-@pytest.fixture
-def policy(tmp_path: Path) -> Policy:
-    path = tmp_path / "curfew.yaml"
-    path.write_text(FILE.format(more=""))
-    return policy_file.load(path).policy("nightly")
+def asked(policy: str = "nightly", **more: Any) -> SweepRequest:
+    return SweepRequest.parse({"policy": policy, **more})
 
 
-def asked(**more: Any) -> SweepRequest:
-    return SweepRequest.parse({"policy": "nightly", **more})
+def contains(resolver: TargetResolver, account: str, region: str, policy: str = "nightly") -> bool:
+    resolved = resolver._app.policies.policy(policy)
+    return resolver.contains(resolver.target(account, region), resolved)
 
 
-def where(found: Iterable[Place]) -> list[tuple[str, str]]:
-    return [(place.account, place.region) for place in found]
+def where(resolved: ResolvedTargets) -> list[tuple[str, str]]:
+    return [(target.account, target.region) for target in resolved.targets]
 
 
-def test_default_target_is_the_own_account_and_region(policy: Policy) -> None:
-    assert where(target_resolver().places(asked(), policy)) == [(HOME, HERE)]
+def test_default_target_is_the_own_account_and_region() -> None:
+    assert where(target_resolver().resolve(asked())) == [(HOME, HERE)]
 
 
-def test_each_account_has_each_region_in_the_order_of_the_file(policy: Policy) -> None:
+def test_each_account_has_each_region_in_the_order_of_the_file() -> None:
     one = target_resolver(accounts=[TWO, ONE, TWO], regions=[THERE, HERE])
-    assert where(one.places(asked(), policy)) == [
+    assert where(one.resolve(asked())) == [
         (TWO, THERE), (TWO, HERE), (ONE, THERE), (ONE, HERE),
     ]  # fmt: skip
 
 
-def test_unit_has_its_members_without_the_excluded_ones(policy: Policy) -> None:
+def test_unit_has_its_members_without_the_excluded_ones() -> None:
     one = target_resolver(
         members=[TWO, ONE, THREE],
         organization={"units": [UNIT], "without": [TWO]},
         never=[THREE],
     )
-    assert where(one.places(asked(), policy)) == [(ONE, HERE)]
+    assert where(one.resolve(asked())) == [(ONE, HERE)]
 
 
 @pytest.mark.parametrize(
     ("members", "without"), [((), ()), ((HOME,), (HOME,)), ((ONE, TWO), (ONE, TWO))]
 )
 def test_empty_units_do_not_fall_back_to_the_own_account(
-    policy: Policy, members: tuple[str, ...], without: tuple[str, ...]
+    members: tuple[str, ...], without: tuple[str, ...]
 ) -> None:
     organization = {"units": [UNIT]} | ({"without": list(without)} if without else {})
     one = target_resolver(members=members, organization=organization)
 
-    assert one.places(asked(), policy) == ()
-    assert not one.contains(Place(region=HERE, account=HOME), policy)
+    with pytest.raises(RequestError, match=NOTHING_LEFT):
+        one.resolve(asked())
+    assert not contains(one, HOME, HERE)
     with pytest.raises(RequestError, match=HOME):
-        one.places(asked(accounts=[HOME]), policy)
+        one.resolve(asked(accounts=[HOME]))
 
 
-def test_members_are_swept_and_the_own_account_is_not_one_of_them_by_itself(policy: Policy) -> None:
+def test_members_are_swept_and_the_own_account_is_not_one_of_them_by_itself() -> None:
     one = target_resolver(members=[TWO], organization={"units": [UNIT]})
-    assert where(one.places(asked(), policy)) == [(TWO, HERE)]
-    assert not one.contains(Place(region=HERE, account=HOME), policy)
+    assert where(one.resolve(asked())) == [(TWO, HERE)]
+    assert not contains(one, HOME, HERE)
 
 
-def test_excluded_account_is_not_swept_even_on_request(policy: Policy) -> None:
+def test_excluded_account_is_not_swept_even_on_request() -> None:
     one = target_resolver(members=[ONE, TWO], organization={"units": [UNIT]}, never=[ONE])
 
-    assert where(one.places(asked(), policy)) == [(TWO, HERE)]
-    assert not one.contains(Place(region=HERE, account=ONE), policy)
+    assert where(one.resolve(asked())) == [(TWO, HERE)]
+    assert not contains(one, ONE, HERE)
     with pytest.raises(RequestError, match=f"account {ONE}: it is not among the targets"):
-        one.places(asked(accounts=[ONE]), policy)
+        one.resolve(asked(accounts=[ONE]))
 
 
-def test_own_account_may_be_excluded(policy: Policy) -> None:
-    assert target_resolver(never=[HOME]).places(asked(), policy) == ()
+def test_own_account_may_be_excluded() -> None:
+    with pytest.raises(RequestError, match=NOTHING_LEFT):
+        target_resolver(never=[HOME]).resolve(asked())
 
 
-def test_all_regions_are_those_of_each_account(policy: Policy) -> None:
+def test_all_regions_are_those_of_each_account() -> None:
     enabled = {ONE: [THERE, HERE], TWO: ["sa-east-1"]}
     one = target_resolver(enabled=enabled.__getitem__, accounts=[ONE, TWO], regions="all")
 
-    assert where(one.places(asked(), policy)) == [(ONE, HERE), (ONE, THERE), (TWO, "sa-east-1")]
+    assert where(one.resolve(asked())) == [(ONE, HERE), (ONE, THERE), (TWO, "sa-east-1")]
 
 
-def test_account_with_unknown_regions_is_reported_and_the_others_remain(
-    policy: Policy,
-) -> None:
+def test_account_with_unknown_regions_is_reported_and_the_others_remain() -> None:
     def enabled(account: str) -> list[str]:
         if account == ONE:
             raise ProviderError("not now")
         return [HERE, THERE]
 
     one = target_resolver(enabled=enabled, accounts=[ONE, TWO], regions="all")
-    first, *others = one.places(asked(), policy)
+    resolved = one.resolve(asked())
 
-    assert (first.account, first.region) == (ONE, HERE)
-    assert first.problem == f"the regions of {ONE} cannot be read: not now"
-    assert where(others) == [(TWO, HERE), (TWO, THERE)]
-    assert not any(place.problem for place in others)
+    problem = f"the regions of {ONE} cannot be read: not now"
+    assert resolved.unreadable == {Target(provider="ec2", account=ONE, region=HERE): problem}
+    assert where(resolved) == [(TWO, HERE), (TWO, THERE)]
 
 
-def test_a_policy_has_its_own_regions(tmp_path: Path) -> None:
-    path = tmp_path / "curfew.yaml"
-    path.write_text(FILE.format(more=f", regions: [{THERE}]"))
-    own = policy_file.load(path).policy("nightly")
+def test_a_policy_has_its_own_regions() -> None:
     one = target_resolver(accounts=[ONE])
 
-    assert where(one.places(asked(), own)) == [(ONE, THERE)]
-    assert one.contains(Place(region=THERE, account=ONE), own)
-    assert not one.contains(Place(region=HERE, account=ONE), own)
+    assert where(one.resolve(asked("abroad"))) == [(ONE, THERE)]
+    assert contains(one, ONE, THERE, "abroad")
+    assert not contains(one, ONE, HERE, "abroad")
 
 
-def test_a_region_that_is_asked_for_is_one_of_the_targets(policy: Policy) -> None:
+def test_a_region_that_is_asked_for_is_one_of_the_targets() -> None:
     one = target_resolver(regions=[HERE, THERE])
 
-    assert where(one.places(asked(regions=[THERE]), policy)) == [(HOME, THERE)]
+    assert where(one.resolve(asked(regions=[THERE]))) == [(HOME, THERE)]
     with pytest.raises(RequestError, match="region sa-east-1: it is not among the targets"):
-        one.places(asked(regions=[THERE, "sa-east-1"]), policy)
+        one.resolve(asked(regions=[THERE, "sa-east-1"]))
 
 
 @pytest.mark.parametrize(
     ("account", "region", "known"),
     [(ONE, HERE, True), (ONE, THERE, False), (HOME, HERE, False), (THREE, HERE, False)],
 )
-def test_only_what_is_configured_is_known(
-    policy: Policy, account: str, region: str, *, known: bool
-) -> None:
+def test_only_what_is_configured_is_known(account: str, region: str, *, known: bool) -> None:
     one = target_resolver(accounts=[ONE, TWO])
-    assert one.contains(Place(region=region, account=account), policy) is known
+    assert contains(one, account, region) is known
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from ..core.report import Report
 from ..core.target import Mode
 from ..ledger.protocols import Ledger
 from ..ledger.records import Pause
+from ..orchestration.sweeps import sweeps
+from ..orchestration.targets import TargetResolver
 from ..reporting import render
 from ..schemas.messages import SweepRequest
 from ..schemas.policy_file import File
@@ -282,6 +284,7 @@ def _planned(curfew: App, request: SweepRequest) -> list[tuple[Sweep, Report]]:
         def listed(count: int) -> None:
             bar.update(task, description=f"listing: {count} instances of one target")
 
-        sweeps = curfew.sweeps(request, listed=listed)
+        resolved = TargetResolver(curfew).resolve(request)
+        made = [replace(one, listed=listed) for one in sweeps(curfew, request, resolved)]
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            return list(zip(sweeps, pool.map(plan, sweeps), strict=True))
+            return list(zip(made, pool.map(plan, made), strict=True))

@@ -12,18 +12,6 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A region of an account, as the configuration names it; without ``account``, the deployment's own account.
-
-    With a ``problem``, the regions of the account could not be found out.
-    """
-
-    region: str
-    account: str = ""
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """What one sweep covers: a region of an account at a provider."""
 

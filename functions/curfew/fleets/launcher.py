@@ -1,8 +1,8 @@
-"""*act*, for launches: works at a frozen launch until it is finished, and is the only module that orders a birth.
+"""*act*, for launches: executes a frozen launch until it is finished. No other module launches instances.
 
-``core.launch`` says which call comes next; here it is written down, made, and settled. An answer that does not tell
-is resolved by looking for the token, and then by the very same call; nothing else is tried before. A launch that
-breaks off anywhere is taken up by whoever comes next, where it stands.
+``core.launch`` decides the next call. This module records it, makes it and records its result. If the effect of a call
+is unknown, Curfew looks for the call's token and then repeats the same call, before it tries anything else. The next
+worker resumes an interrupted launch at the point where it was interrupted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,10 +24,10 @@ from ..core.lease import Fleet, Phase
 from ..ledger.protocols import Ledger
 from ..providers.base import LaunchCall, Provider
 
-# Much longer than any call and the looks after it, and much shorter than what is just born is spared for its youth: a
-# launch that broke off is taken up, and its instances have their lease, before any sweep could take them for nobody's.
+# Much longer than a call and the search for its token, and much shorter than the minimum age that protects a new
+# instance: a launch is resumed, and its instances have their lease, before a sweep could take them for unleased ones.
 LOCK = timedelta(minutes=3)
-# A call begins only with this much time left; most take two seconds.
+# A call is made only with this much time left; most take two seconds.
 ROOM = timedelta(seconds=10)
 # "From a couple of seconds up to a few minutes" is what EC2's guide on eventual consistency advises.
 # Source: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
@@ -39,10 +39,11 @@ DELIVERY_LOOKS = (0, 1, 2)
 def continue_launch(
     fleet: Fleet, *, worker: str, provider: Provider, ledger: Ledger, clock: Clock
 ) -> Fleet:
-    """Launch what is still to be launched, while there is time, and return the fleet as it is then.
+    """Launch the instances that are still missing, while there is time, and return the fleet as it is afterwards.
 
-    It is unfinished if time was up, if nobody knows yet what came of a call, or if another worker is at it: then the
-    same call goes on later. Raises LedgerError; what the cloud refuses becomes the fleet's phase and problem.
+    The launch stays unfinished if time is up, if the effect of a call is unknown, or if another worker holds the lock;
+    it is then resumed later, with the same call. A refused call becomes the fleet's phase and problem. Raises
+    LedgerError.
     """
     launch = _Launch(fleet, worker, provider, ledger, clock)
     if launch.hold():
@@ -52,14 +53,14 @@ def continue_launch(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unknown:
-    """Nobody knows yet what came of the attempt."""
+    """The effect of the attempt is not known yet."""
 
     problem: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Launch:
-    """One worker at one launch."""
+    """The execution of one launch by one worker."""
 
     fleet: Fleet
     worker: str
@@ -68,12 +69,12 @@ class _Launch:
     clock: Clock
 
     def hold(self) -> bool:
-        """Take or keep the lock. Raises LedgerError."""
+        """Take or extend the lock. False if another worker holds it or the launch is finished. Raises LedgerError."""
         now = self.clock.now()
         return self.ledger.fleets.lock(self.fleet, self.worker, now=now, until=now + LOCK)
 
     def work(self) -> None:
-        """Attempt after attempt, until there is none to make or no time for it."""
+        """Make attempts until the launch is finished or time is up. Raises LedgerError."""
         register = self.ledger.fleets
         spec = register.launch_spec(self.fleet.launch_id)
         while self.clock.has(ROOM) and self.hold():
@@ -94,29 +95,34 @@ class _Launch:
                 register.advance(self.fleet, self.worker, Phase.LAUNCHING, result.problem)
                 return
             register.finish_attempt(self.fleet, result)
-        register.advance(self.fleet, self.worker, Phase.LAUNCHING, "out of time: it is carried on")
+        register.advance(
+            self.fleet, self.worker, Phase.LAUNCHING, "out of time: the launch is resumed later"
+        )
 
     def _break_off(self, spec: LaunchSpec, attempts: Sequence[Attempt]) -> None:
-        """No further attempt is allowed: the fleet is being ended, or another worker has taken the launch up."""
+        """Finish a launch that may make no further attempt, since a sweep terminates its fleet. Raises LedgerError.
+
+        If another worker has taken over the launch, do nothing.
+        """
         fleet = self.ledger.fleets.get(self.fleet.name)
         if fleet and fleet.launch_id == self.fleet.launch_id and fleet.claimed(self.clock.now()):
             had = sum(attempt.launched for attempt in attempts)
-            problem = f"{had} of {spec.count} launched when the fleet was given up"
+            problem = f"{had} of {spec.count} launched when the fleet was terminated"
             phase = Phase.PARTIAL if had else Phase.FAILED
             self.ledger.fleets.advance(self.fleet, self.worker, phase, problem)
 
     def _attempt(self, spec: LaunchSpec, attempt: Attempt, *, repeated: bool) -> Attempt | _Unknown:
-        """Make the call until its answer tells, and write down whoever was born. Raises LedgerError."""
+        """Repeat the call until its effect is known, and record the launched instances. Raises LedgerError."""
         doubtful = repeated  # whether an earlier call with this token may have had its effect
         problem = ""
         for tries in range(1, PATIENCE + 1):
-            # Whoever is found may not be all: only the call's own answer, to the same token, names every one.
+            # The instances found may not be all: only the response to the call, with the same token, names every one.
             if doubtful and len(launched := self._find_by_token(spec, attempt)) == attempt.count:
                 return self._finish_attempt(attempt, AttemptResult.LAUNCHED, launched)
             if not self.clock.has(ROOM) or not self.hold():
-                return _Unknown(problem=problem or "out of time: it is carried on")
+                return _Unknown(problem=problem or "out of time: the launch is resumed later")
             if doubtful and tries > 1 and not self.provider.capabilities.idempotent_launch:
-                # The call may still be on its way. Whoever carries on, minutes later, sees what it brought.
+                # The call may still take effect. The worker that resumes the launch minutes later sees the result.
                 return _Unknown(problem=problem)
             try:
                 launched = self.provider.launch(_call(spec, attempt), by=spec.launch_id)
@@ -143,9 +149,9 @@ class _Launch:
         return _Unknown(problem=problem)
 
     def _find_by_token(self, spec: LaunchSpec, attempt: Attempt) -> tuple[Instance, ...]:
-        """What the token has launched, as far as it can be seen within a few looks; a failed look sees nothing.
+        """Return the instances launched with the token, as far as a few looks show them; a failed look shows none.
 
-        News gets about instance by instance, so one look may show some and another others.
+        Instances become visible one by one, so that one look may show some of them and the next others.
         """
         seen: dict[str, Instance] = {}
         for wait in LOOKS:
@@ -167,7 +173,10 @@ class _Launch:
         launched: Sequence[Instance],
         problem: str = "",
     ) -> Attempt:
-        """Record the instances first: from then on each has its lease, whatever comes after. Raises LedgerError."""
+        """Record the instances and return the attempt with its result. Raises LedgerError.
+
+        The instances come first: from then on each has its lease, even if Curfew is interrupted here.
+        """
         ids = sorted(instance.id for instance in launched)
         now = self.clock.now()
         if ids:
@@ -183,7 +192,10 @@ class _Launch:
         return replace(attempt, result=answer, launched=len(ids), problem=problem)
 
     def _check_delivery(self, finished: Finished, spec: LaunchSpec) -> Finished:
-        """The ending with a look at the births: an instance that dies at once was not delivered. Raises LedgerError."""
+        """Describe the new instances, and return the final phase. Raises LedgerError.
+
+        An instance that terminates or stops at once counts as not delivered.
+        """
         members = self.ledger.fleets.members(self.fleet.launch_id)
         ids = [member.instance_id for member in members]
         dead: dict[str, Instance] = {}
@@ -202,7 +214,7 @@ class _Launch:
                 break
         if not dead and not broken:
             return finished
-        # Who is broken is still there, takes up a quota, and is ended with the fleet's lease.
+        # A broken instance still exists, uses up quota, and is terminated with the fleet's lease.
         self.ledger.fleets.end(self.fleet.target, sorted(dead), now=self.clock.now())
         problems = "; ".join(
             f"{len(some)} of {len(ids)} launched {what}: {_reason(some)}"

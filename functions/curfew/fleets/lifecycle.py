@@ -1,7 +1,7 @@
-"""The use cases of a fleet: launch it from a template, look at it, change its lease, end it.
+"""The use cases of a fleet: begin its launch, view it, renew its lease, terminate it.
 
-Who launches chooses a template, a name, a number and a time; everything else is the template's. What is asked is
-frozen in the ledger before the first call, and a launch that broke off is taken up where it stands.
+The caller chooses a template, a name, a number of instances and an end of the lease; the template decides the rest.
+The ledger records the whole launch before the first call, so that an interrupted launch continues where it was.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from ..clock import Clock
 from ..core import audit
 from ..core.access import Caller, only_owner
 from ..core.errors import ConflictError, ProviderError, RequestError
@@ -32,17 +33,17 @@ from ..schemas.policy_file import protecting_key
 from ..schemas.templates import CloudFleetEntry, FleetEntry
 
 SHORTEST = timedelta(minutes=1)
-# An instance that is not to be seen so long after the end of its lease has ended, whoever ended it: EC2 shows what is
-# terminated for about an hour.
+# An instance that cannot be seen so long after the end of its lease has ended: EC2 shows a terminated instance for
+# about an hour.
 GONE = timedelta(days=1)
-RETRY_AFTER = 30  # seconds after which whoever came at the wrong moment may try again
+RETRY_AFTER = 30  # seconds: when a caller may try again after a conflict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSpec:
-    """A launch as somebody asks for it, with the template that it names. ``count`` has the template's default.
+    """A requested launch and the template that it names; without ``count``, the template's default counts.
 
-    ``protection`` is what no launch may give itself.
+    No tag of a launch may give it the ``protection``.
     """
 
     name: str
@@ -60,134 +61,149 @@ class FleetSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A fleet with its instances as they are now; one that is not to be seen is missing from ``instances``."""
+    """A fleet and its instances as they are now; ``instances`` lacks each one that cannot be seen."""
 
     fleet: Fleet
     members: tuple[Member, ...]
     instances: Mapping[str, Instance]
 
 
-def begin(spec: FleetSpec, *, provider: Provider, ledger: Ledger, now: datetime) -> Fleet:
-    """Freeze the wish in the ledger, or find the fleet that the same wish has led to already.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetLifecycle:
+    """The use cases of the fleets at one provider. ``launcher`` continues what ``begin`` has recorded."""
 
-    Nothing is launched yet. Raises RequestError for what the template does not allow, ReusedKeyError, ConflictError,
-    ProviderError if the image cannot be resolved, LedgerError.
-    """
-    if known := ledger.fleets.recall(spec.key):
-        return known
-    if key := protecting_key(spec.tags, spec.protection):
-        raise RequestError(f"tags.{key} would protect the fleet: its lease would never end")
-    count = spec.entry.count.default if spec.count is None else spec.count
-    if not 1 <= count <= spec.entry.count.max:
-        most = spec.entry.count.max
-        raise RequestError(f'count is {count}: a fleet of "{spec.template}" may have 1 to {most}')
-    _bounded(spec.expires_at, spec.entry.ttl.max, now)
-    fleet = Fleet(
-        name=spec.name,
-        launch_id=uuid4().hex,
-        template=spec.template,
-        target=provider.target,
-        owner=spec.owner,
-        count=count,
-        created_at=now,
-        expires_at=spec.expires_at,
-        longest=spec.entry.ttl.max,
-    )
-    launch_spec = LaunchSpec(
-        launch_id=fleet.launch_id,
-        target=provider.target,
-        image=provider.image(spec.entry.image),
-        user_data=spec.user_data,
-        count=count,
-        tags={"Name": spec.name, **spec.entry.tags, **spec.tags, **tags_of(fleet)},
-        version=spec.version,
-        **spec.entry.details(),
-    )
-    opened = ledger.fleets.open(fleet, launch_spec, spec.key)
-    if opened.launch_id == fleet.launch_id:
-        _audit(
-            ledger,
-            opened,
-            "launch",
-            by=spec.owner,
-            now=now,
+    provider: Provider
+    ledger: Ledger
+    clock: Clock
+
+    def begin(self, spec: FleetSpec) -> Fleet:
+        """Record the launch in the ledger, or return the fleet of an earlier request with the same key.
+
+        Nothing is launched yet. Raises RequestError for what the template does not allow, ReusedKeyError,
+        ConflictError, ProviderError if the image cannot be resolved, LedgerError.
+        """
+        if known := self.ledger.fleets.recall(spec.key):
+            return known
+        if key := protecting_key(spec.tags, spec.protection):
+            raise RequestError(f"tags.{key} would protect the fleet: its lease would never end")
+        count = spec.entry.count.default if spec.count is None else spec.count
+        if not 1 <= count <= spec.entry.count.max:
+            most = spec.entry.count.max
+            raise RequestError(
+                f'count is {count}: a fleet of "{spec.template}" may have 1 to {most}'
+            )
+        now = self.clock.now()
+        _bounded(spec.expires_at, spec.entry.ttl.max, now)
+        fleet = Fleet(
+            name=spec.name,
+            launch_id=uuid4().hex,
+            template=spec.template,
+            target=self.provider.target,
+            owner=spec.owner,
             count=count,
-            until=format_utc(spec.expires_at),
+            created_at=now,
+            expires_at=spec.expires_at,
+            longest=spec.entry.ttl.max,
         )
-    return opened
+        launch_spec = LaunchSpec(
+            launch_id=fleet.launch_id,
+            target=self.provider.target,
+            image=self.provider.image(spec.entry.image),
+            user_data=spec.user_data,
+            count=count,
+            tags={"Name": spec.name, **spec.entry.tags, **spec.tags, **tags_of(fleet)},
+            version=spec.version,
+            **spec.entry.details(),
+        )
+        opened = self.ledger.fleets.open(fleet, launch_spec, spec.key)
+        if opened.launch_id == fleet.launch_id:
+            until = format_utc(spec.expires_at)
+            self._audit(opened, "launch", by=spec.owner, now=now, count=count, until=until)
+        return opened
 
+    def view(self, fleet: Fleet) -> View:
+        """Return the fleet as it is now, and record which of its instances have ended.
 
-def view(fleet: Fleet, *, provider: Provider, ledger: Ledger, now: datetime) -> View:
-    """The fleet as it is now. Instances that are seen to have ended are written down as ended.
+        Raises ProviderError, LedgerError.
+        """
+        now = self.clock.now()
+        members = self.ledger.fleets.members(fleet.launch_id)
+        seen = self.provider.describe([m.instance_id for m in members if m.ended_at is None])
+        ended = [
+            m.instance_id
+            for m in members
+            if m.ended_at is None and _is_over(seen.get(m.instance_id), fleet, now)
+        ]
+        if not ended and not fleet.ended_at and members and all(m.ended_at for m in members):
+            # An earlier caller recorded the last instance and stopped before it ended the fleet: end it again.
+            ended = [members[0].instance_id]
+        if ended:
+            self.ledger.fleets.end(fleet.target, ended, now=now)
+            members = self.ledger.fleets.members(fleet.launch_id)
+            fleet = self._current(fleet)
+        return View(fleet=fleet, members=members, instances=seen)
 
-    Raises ProviderError, LedgerError.
-    """
-    members = ledger.fleets.members(fleet.launch_id)
-    seen = provider.describe([m.instance_id for m in members if m.ended_at is None])
-    ended = [
-        m.instance_id
-        for m in members
-        if m.ended_at is None and _is_over(seen.get(m.instance_id), fleet, now)
-    ]
-    if not ended and not fleet.ended_at and members and all(m.ended_at for m in members):
-        # Whoever wrote down the last of them broke off before the fleet: it is said once more.
-        ended = [members[0].instance_id]
-    if ended:
-        ledger.fleets.end(fleet.target, ended, now=now)
-        members = ledger.fleets.members(fleet.launch_id)
-        fleet = _current(ledger, fleet)
-    return View(fleet=fleet, members=members, instances=seen)
+    def renew(self, fleet: Fleet, expires_at: datetime, *, caller: Caller) -> tuple[Fleet, str]:
+        """Set another end of the lease, later or sooner. Once this returns, no sweep ends the fleet before it.
 
+        The tags on the instances are for people. If they cannot be written, the second value says so and the lease
+        holds. Raises ForbiddenError, RequestError for an end beyond the template's bounds, ConflictError if the fleet
+        is being ended, LedgerError.
+        """
+        only_owner(caller, fleet)
+        now = self.clock.now()
+        _bounded(expires_at, fleet.longest, now)
+        with suppress(ProviderError):  # an instance that cannot be seen may run
+            self.view(fleet)
+        if not self.ledger.fleets.renew(fleet, expires_at, now=now):
+            raise _too_late(self._current(fleet))
+        renewed = replace(fleet, expires_at=expires_at)
+        before, until = format_utc(fleet.expires_at), format_utc(expires_at)
+        self._audit(fleet, "lease", by=caller.id, now=now, before=before, until=until)
+        try:
+            members = self.ledger.fleets.members(fleet.launch_id)
+            alive = [member.instance_id for member in members if not member.ended_at]
+            self.provider.label(alive, {LEASE_TAG: until}, by=fleet.launch_id)
+        except ProviderError as error:
+            return renewed, f"the lease is set, but the tags could not be written: {error}"
+        return renewed, ""
 
-def renew(
-    fleet: Fleet,
-    expires_at: datetime,
-    *,
-    caller: Caller,
-    provider: Provider,
-    ledger: Ledger,
-    now: datetime,
-) -> tuple[Fleet, str]:
-    """Set another end of the lease, later or sooner. From the answer on, no sweep ends the fleet before it.
+    def terminate(self, fleet: Fleet, *, caller: Caller, by: str) -> None:
+        """Claim the fleet for the sweep ``by``, which ends it: from now on it is neither launched further nor renewed.
 
-    The tags are written anew for people; that they could not be is told and changes nothing. Raises ForbiddenError,
-    RequestError for an end beyond the template's bounds, ConflictError if the fleet is being ended, LedgerError.
-    """
-    only_owner(caller, fleet)
-    _bounded(expires_at, fleet.longest, now)
-    with suppress(ProviderError):  # who is not to be seen may live
-        view(fleet, provider=provider, ledger=ledger, now=now)
-    if not ledger.fleets.renew(fleet, expires_at, now=now):
-        raise _too_late(_current(ledger, fleet))
-    renewed = replace(fleet, expires_at=expires_at)
-    _audit(
-        ledger, fleet, "lease", by=caller.id, now=now, before=format_utc(fleet.expires_at), until=format_utc(expires_at)
-    )  # fmt: skip
-    try:
-        alive = [m.instance_id for m in ledger.fleets.members(fleet.launch_id) if not m.ended_at]
-        provider.label(alive, {LEASE_TAG: format_utc(expires_at)}, by=fleet.launch_id)
-    except ProviderError as error:
-        return renewed, f"the lease is set, but the tags could not be written: {error}"
-    return renewed, ""
+        Raises ForbiddenError, ConflictError if it has ended, is being ended or is being launched, LedgerError.
+        """
+        only_owner(caller, fleet)
+        now = self.clock.now()
+        if not self.ledger.fleets.claim(fleet.name, fleet.launch_id, by, now=now, expired=False):
+            raise _too_late(self._current(fleet))
+        self._audit(fleet, "terminate-requested", by=caller.id, now=now, sweep=by)
 
+    def _current(self, fleet: Fleet) -> Fleet:
+        current = self.ledger.fleets.get(fleet.name)
+        return current if current and current.launch_id == fleet.launch_id else fleet
 
-def terminate(fleet: Fleet, *, caller: Caller, by: str, ledger: Ledger, now: datetime) -> None:
-    """Claim the fleet for the sweep ``by`` that is to end it: nothing more is launched for it, nothing renewed.
-
-    Raises ForbiddenError, ConflictError if it has ended, is being ended or is being launched, LedgerError.
-    """
-    only_owner(caller, fleet)
-    if not ledger.fleets.claim(fleet.name, fleet.launch_id, by, now=now, expired=False):
-        raise _too_late(_current(ledger, fleet))
-    _audit(ledger, fleet, "terminate-requested", by=caller.id, now=now, sweep=by)
+    def _audit(
+        self, fleet: Fleet, action: str, *, by: str, now: datetime, **details: str | int
+    ) -> None:
+        draft = audit.event(
+            action,
+            fleet.name,
+            launch_id=fleet.launch_id,
+            by=by,
+            at=now,
+            fleet=fleet.name,
+            **details,
+        )
+        self.ledger.append(fleet.target, [draft])
 
 
 def termination_policy(
     fleet: Fleet, protection: Protection, limits: Limits, *, version: str = ""
 ) -> Policy:
-    """The policy that ends one fleet, for a sweep like any other: what carries its tag and came of its launch.
+    """Return the policy of the sweep that ends one fleet: it selects what has the fleet's tag and is of its launch.
 
-    Its owner gave it up, so its lease and its youth protect it no longer; everything else does.
+    The owner terminates it early, so neither its lease nor its minimum age protects it; everything else does.
     """
     return Policy(
         name=f"fleet:{fleet.name}",
@@ -222,11 +238,6 @@ def _is_over(instance: Instance | None, fleet: Fleet, now: datetime) -> bool:
     return instance.state is State.TERMINATED
 
 
-def _current(ledger: Ledger, fleet: Fleet) -> Fleet:
-    current = ledger.fleets.get(fleet.name)
-    return current if current and current.launch_id == fleet.launch_id else fleet
-
-
 def _too_late(fleet: Fleet) -> ConflictError:
     if fleet.ended_at:
         return ConflictError(f'the fleet "{fleet.name}" ended at {format_utc(fleet.ended_at)}')
@@ -234,12 +245,3 @@ def _too_late(fleet: Fleet) -> ConflictError:
         f'the fleet "{fleet.name}" is being ended by the sweep {fleet.claimed_by}',
         retry_after=RETRY_AFTER,
     )
-
-
-def _audit(
-    ledger: Ledger, fleet: Fleet, action: str, *, by: str, now: datetime, **details: str | int
-) -> None:
-    draft = audit.event(
-        action, fleet.name, launch_id=fleet.launch_id, by=by, at=now, fleet=fleet.name, **details
-    )
-    ledger.append(fleet.target, [draft])

@@ -1,4 +1,4 @@
-"""*trigger*: API Gateway hands over what somebody asks for over HTTP."""
+"""*trigger*: receives HTTP requests from API Gateway."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,13 @@ from .. import bootstrap
 from ..app import App
 from ..core.errors import RequestError
 from ..reporting.telemetry import logger
+from .deadline import deadline_of
 from .http import fleets, instances, launches, openapi, pause, sweeps
 from .http.authentication import caller_of
 from .http.problems import UnauthenticatedError, problem
 from .http.router import RequestContext, Resolver, words_of
-from .sweep import deadline_of
 
-# A Lambda answer holds 6 MB at most, and what is around the body is some of that.
+# The response of a Lambda function has 6 MB at most, including what surrounds the body.
 # Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LONGEST = 5_800_000
 ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -31,16 +31,16 @@ for routes in (instances, launches, fleets, sweeps, pause, openapi):
     clear_state=True, correlation_id_path=correlation_paths.API_GATEWAY_HTTP
 )
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer a request. Whatever goes wrong is an answer too, and the log has what it was."""
+    """Answer a request. An error is logged and answered as a problem."""
     try:
         app = bootstrap.app()
-    except Exception as error:  # noqa: BLE001  whoever asks gets an answer, and no trace
+    except Exception as error:  # noqa: BLE001  the caller gets a problem, and no trace
         return _finished(_sent(problem(error, _request_id(event))))
     return answer(event, context, app)
 
 
 def answer(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str, Any]:
-    """The same with an application that is handed in."""
+    """Answer a request with the given application."""
     request_id = _request_id(event)
     try:
         caller = caller_of(event, app.settings)
@@ -58,8 +58,8 @@ def answer(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str,
         )
         found = api.resolve(event, context)
         if len(found["body"]) > LONGEST:
-            raise RequestError("the answer would be too long: ask for fewer, with limit")
-    except Exception as error:  # noqa: BLE001  whoever asks gets an answer, and no trace
+            raise RequestError("the response would be too long: request fewer with limit")
+    except Exception as error:  # noqa: BLE001  the caller gets a problem, and no trace
         found = _sent(problem(error, request_id))
     finally:
         api.clear_context()  # type: ignore[no-untyped-call]
@@ -68,7 +68,7 @@ def answer(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str,
 
 @api.exception_handler(Exception)  # type: ignore[untyped-decorator]
 def _wrong(error: Exception) -> Response[str]:
-    """What a route raised, before Powertools says it in its own way."""
+    """Return the problem for an error of a route, in place of Powertools' own response."""
     return problem(error, _request_id(api.current_event.raw_event), words_of(api))
 
 

@@ -1,4 +1,4 @@
-"""*trigger*: the queue of targets; one message, one sweep of one account and region."""
+"""*trigger*: the queue of targets. Each message is one sweep of one account and region."""
 
 from typing import Any
 
@@ -18,21 +18,21 @@ from ..orchestration.fan_out import sweep_target
 from ..reporting import render
 from ..reporting.telemetry import count, logger, publish
 from ..schemas.messages import TargetRequest
-from .sweep import deadline_of
+from .deadline import deadline_of
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Sweep the target of each message, and answer with the messages that failed: they come again, and end as dead
-    letters.
+    """Sweep the target of each message, and return the messages that failed.
 
-    What would end the same way the next time is not asked for again: a plan over a limit, a region that is disabled.
+    The queue delivers these again, and at last moves them to the dead-letter queue. A sweep that would fail again in
+    the same way is not repeated: a plan over a limit, a disabled region.
     """
     return answer(event, context, bootstrap.app())
 
 
 def answer(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str, Any]:
-    """The same with an application that is handed in."""
+    """Do the same with the given application."""
     deadline = deadline_of(app.now(), context)
 
     def record_handler(record: SQSRecord) -> None:
@@ -43,7 +43,7 @@ def answer(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str,
             logger.error(f"message {record.message_id}: {error}")
             count("Stale" if isinstance(error, StaleTriggerError) else "Unswept")
             raise
-        except Exception as error:  # a fault of ours; the batch processor keeps it to itself
+        except Exception as error:  # a fault of Curfew's own; the batch processor does not log it
             logger.error(f"message {record.message_id}: {unexpected(error)}")
             count("Unswept")
             raise

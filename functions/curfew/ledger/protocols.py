@@ -1,7 +1,7 @@
 """The ledger's interface: everything that must survive a sweep.
 
-The ledger has first-seen times, audit entries, daily budgets, fleets and plans. Every method raises LedgerError if the
-store does not answer; Curfew then stops.
+The ledger has first-seen times, audit entries, daily budgets, fleets, plans and continuations. Every method raises
+LedgerError if the store does not answer; Curfew then stops.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +11,10 @@ from typing import Protocol
 from ..core.audit import Draft, Entry
 from ..core.launch import Attempt, LaunchSpec
 from ..core.lease import Fleet, Lease, Member, Phase
+from ..core.plan import Action
 from ..core.report import Report
 from ..core.target import Target
-from .records import Key, Page, Pause, ScheduleRun, StoredPlan, Verdict, Watermark
+from .records import Continuation, Key, Page, Pause, ScheduleRun, StoredPlan, Verdict, Watermark
 
 
 class Fleets(Protocol):
@@ -124,6 +125,25 @@ class StoredPlans(Protocol):
         """Write the outcome of each action, then the given record."""
 
 
+class Continuations(Protocol):
+    """The continuations of sweeps that ran out of time, one item per action. Every method may raise LedgerError."""
+
+    def save(self, continuation: Continuation, actions: Sequence[Action]) -> None:
+        """Write the actions, then the continuation. Never replaces a continuation of the same id."""
+
+    def get(self, id_: str) -> Continuation | None:
+        """Return a continuation without its actions."""
+
+    def actions(self, continuation: Continuation) -> tuple[Action, ...]:
+        """Return the actions in the order of the instances' ids."""
+
+    def begin(self, continuation: Continuation, by: str) -> bool:
+        """Set the phase from waiting to resumed. False if it is not waiting: another sweep was first."""
+
+    def end(self, continuation: Continuation) -> None:
+        """Set the phase to ended."""
+
+
 class Ledger(Protocol):
     """The store. All reads are strongly consistent."""
 
@@ -134,6 +154,10 @@ class Ledger(Protocol):
     @property
     def plans(self) -> StoredPlans:
         """The stored plans."""
+
+    @property
+    def continuations(self) -> Continuations:
+        """The continuations of sweeps."""
 
     def paused(self) -> Pause | None:
         """Return the pause, or None if Curfew is not paused."""

@@ -94,6 +94,40 @@ class StoredPlan:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
+class ContinuationPhase(StrEnum):
+    """The phase of a continuation."""
+
+    WAITING = "waiting"  # its message is on the way
+    RESUMED = "resumed"  # a sweep acts on its instances
+    ENDED = "ended"  # that sweep has ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """A sweep that ran out of time: what the next attempt has to know of it.
+
+    The ledger keeps its actions beside it: the instances that the sweep did not reach. ``root_sweep_id`` is the first
+    sweep of the chain, ``sweep_id`` the one before this attempt. ``schedule`` and ``scheduled_at`` are the window that
+    the last attempt completes; ``troubled`` says that an attempt failed, which leaves the window open.
+    """
+
+    id: str
+    root_sweep_id: str
+    sweep_id: str
+    attempt: int
+    policy: str
+    policy_version: str
+    target: Target
+    made_at: datetime
+    expires_at: datetime
+    listed: int
+    troubled: bool = False
+    schedule: str = ""
+    scheduled_at: datetime | None = None
+    phase: ContinuationPhase = ContinuationPhase.WAITING
+    resumed_by: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """One row of a stored plan; ``outcome`` is the result of an applied action."""

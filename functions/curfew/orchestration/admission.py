@@ -1,18 +1,19 @@
-"""*trigger*: whether one is obeyed, and in which mode."""
+"""*trigger*: whether Curfew obeys it, and in which mode."""
 
 from datetime import datetime, timedelta
 
-from ..core.errors import RequestError, StaleTriggerError
+from ..app import App
+from ..core.errors import ConflictError, RequestError, StaleTriggerError
 from ..core.policy import format_duration
 from ..core.target import Mode
 from ..schemas.messages import LaunchRequest, SweepRequest
 
-# One that comes later than this is not obeyed: people have started to work by then.
+# A trigger that comes later is rejected: people have started to work by then.
 MAX_LATENESS = timedelta(hours=1)
 
 
 def effective_mode(stack: Mode, asked: Mode | None) -> Mode:
-    """The mode of a sweep: the stack's, or a weaker one that was asked for. Raises RequestError for a stronger."""
+    """Return the requested mode, by default the stack's. Raises RequestError if the stack may not act."""
     if asked is Mode.ACT and stack is Mode.REPORT:
         raise RequestError(
             'the event asks for mode "act", but this stack runs in report mode; deploy it with Mode=act'
@@ -20,8 +21,14 @@ def effective_mode(stack: Mode, asked: Mode | None) -> Mode:
     return asked or stack
 
 
+def require_act_mode(app: App) -> None:
+    """Raise ConflictError in report mode, in which nothing is launched, changed or terminated."""
+    if app.settings.mode is not Mode.ACT:
+        raise ConflictError("this stack runs in report mode: deploy it with Mode=act to let it act")
+
+
 def reject_stale(request: SweepRequest | LaunchRequest, now: datetime) -> None:
-    """Raise StaleTriggerError if the request was meant for a time that is gone, or has not come."""
+    """Raise StaleTriggerError if the request's time is long past, or in the future."""
     at = request.scheduled_at
     if at is not None and abs(now - at) > MAX_LATENESS:
         raise StaleTriggerError(

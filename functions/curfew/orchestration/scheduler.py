@@ -1,9 +1,10 @@
-"""*trigger*: what is due at a tick: the schedules of the policy file, and what the ledger says of their last rounds.
+"""*trigger*: which sweep of which schedule is due at a tick, by the policy file and the ledger's last runs.
 
-A round is a schedule's window that was begun. It is begun once by whoever is first, and again, a few times, only while
-some target lacks it; so a tick may come late, twice, or not at all.
+A run is one window of a schedule. The first tick begins it; later ones begin it again, a few times, only while a target
+has not completed it. So a tick may come late, twice or not at all.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..app import App
@@ -11,41 +12,56 @@ from ..core.schedule import Schedule
 from ..core.target import Mode
 from ..ledger.records import ScheduleRun
 from ..schemas.messages import SweepRequest
+from .targets import ResolvedTargets, TargetResolver
 
-# A window whose sweep failed is begun again so long after it was begun, and then no more: it was told three times. By
-# then, a message that failed has come again, and what a sweep left open can be settled.
+# When a window that a target has not completed is begun again, after the last beginning: two times, so that an operator
+# is notified three times. By then, a failed message was delivered again, and open intents can be resolved.
 RETRY_DELAYS = (timedelta(minutes=30), timedelta(minutes=90))
 
 
-def next_due(app: App, schedule: Schedule, now: datetime) -> SweepRequest | None:
-    """The sweep that a tick has to make for a schedule, with the window that it is for; it counts as begun then.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueSweep:
+    """A sweep that a tick has to make. The ledger counts its run as begun."""
 
-    Raises LedgerError, ProviderError.
+    request: SweepRequest
+    resolved: ResolvedTargets
+
+
+def next_due(app: App, schedule: Schedule, now: datetime) -> DueSweep | None:
+    """Begin the run of a schedule that is due, and return its sweep; None if none is due.
+
+    Raises RequestError, LedgerError, ProviderError.
     """
     window = schedule.latest(app.policies.timezone, now)
     if window is None:
         return None
     request = SweepRequest(policy=schedule.policy, schedule=schedule.name, scheduled_at=window)
     last = app.ledger.schedule_run(schedule.name)
+    resolved: ResolvedTargets | None = None
     if last is None or last.window < window:
         tries = 1
-    elif last.window > window or not _retry_is_due(app, request, last, now):
+    elif last.window > window or not _may_retry(app, last, now):
         return None
     else:
+        resolved = TargetResolver(app).resolve(request)
+        if _is_complete(app, resolved, last):
+            return None
         tries = last.tries + 1
-    begun = ScheduleRun(
+    run = ScheduleRun(
         schedule=schedule.name, window=window, begun_at=now, tries=tries, run_id=app.new_id()
     )
-    return request if app.ledger.begin_schedule_run(begun, after=last) else None
+    if not app.ledger.begin_schedule_run(run, after=last):
+        return None
+    return DueSweep(request=request, resolved=resolved or TargetResolver(app).resolve(request))
 
 
-def _retry_is_due(app: App, request: SweepRequest, last: ScheduleRun, now: datetime) -> bool:
-    """Whether somebody lacks the window still. A report is made once: nothing says that it was not enough."""
+def _may_retry(app: App, last: ScheduleRun, now: datetime) -> bool:
+    """Return whether it is time to begin a run again. A report is made once: no target has to complete it."""
     if app.settings.mode is not Mode.ACT or last.tries > len(RETRY_DELAYS):
         return False
-    if now - last.begun_at < RETRY_DELAYS[last.tries - 1]:
-        return False
-    covered = {
-        (t.account, t.region) for t in app.ledger.completed_targets(last.schedule, last.window)
-    }
-    return any((place.account, place.region) not in covered for place in app.places(request))
+    return now - last.begun_at >= RETRY_DELAYS[last.tries - 1]
+
+
+def _is_complete(app: App, resolved: ResolvedTargets, last: ScheduleRun) -> bool:
+    completed = app.ledger.completed_targets(last.schedule, last.window)
+    return completed.issuperset((*resolved.targets, *resolved.unreadable))

@@ -91,6 +91,11 @@ class SweepRequest(Request):
         _together(self.schedule, self.scheduled_at)
         return self
 
+    @property
+    def window(self) -> str:
+        """The schedule and its time in one text; empty without a schedule."""
+        return f"{self.schedule}@{self.scheduled_at.isoformat()}" if self.scheduled_at else ""
+
 
 class TickRequest(Request):
     """Starts everything that is due now. It names nothing itself, so a late delivery does no harm."""

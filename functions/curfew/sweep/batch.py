@@ -1,4 +1,4 @@
-"""*act*: some actions of a batch that wait for one call."""
+"""*act*: the actions of one call, before it is made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,17 @@ from ..core.plan import Action
 
 @dataclass(slots=True)
 class Batch:
-    """When they were looked at, unless another call came since, and how often the call was tried."""
+    """Actions that wait for their call.
+
+    ``looked_at`` is the time of their re-check, or None if they must be re-checked first. ``tries`` counts failures.
+    """
 
     actions: Sequence[Action]
     looked_at: datetime | None = None
     tries: int = 0
 
     def split(self) -> "list[Batch]":
-        """Two groups, both to be looked at anew."""
+        """Return two halves, both to be re-checked."""
         middle = len(self.actions) // 2
         parts = self.actions[:middle], self.actions[middle:]
         return [Batch(part, tries=self.tries) for part in parts]

@@ -1,14 +1,13 @@
-"""What one sweep is made from.
+"""The input of one sweep, and the stages that it runs through, each with its module.
 
-The stages of a sweep, each in a module of this package:
-
-    planner ──► executor ──► execution ──► zone_worker ──► verify, outcomes
-    find        duplicate    one worker    recheck           (execution)
-    decide      pause        per zone      claim, intents
-    guard       budget                     release, call
-                   │                           │
-                   └─► recovery                └─► out of time: continuation
-                       (open intents)
+    find ──► decide ──► guard ──► act ──────────────────────────────────────► report
+    └─────── planner ───────┘     executor       duplicate, pause, budget     executor
+             └─ lease_lookup      ├─ recovery    intents of broken sweeps     └─ continuation
+                                  └─ execution   verification, outcomes          if time is up:
+                                     ├─ run_state    shared by the workers       enqueue the rest
+                                     └─ zone_worker  one per action and zone
+                                        ├─ recheck   describe and decide again before each call
+                                        └─ batch     the actions of one call
 
 ``planner`` changes nothing in the cloud. Only ``zone_worker`` ends an instance.
 """
@@ -28,10 +27,10 @@ from ..providers.base import Provider
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Everything that one sweep needs, put together by ``bootstrap``.
+    """Everything that one sweep needs, assembled by ``bootstrap``.
 
-    ``root_sweep_id`` is the sweep that this one carries on, if it does, and ``reserved`` says that what it does has
-    been taken from the day's budget.
+    ``root_sweep_id`` is the sweep that this one continues, or empty. ``reserved``: the day's budget already includes
+    its actions. ``listed`` receives the number of instances listed so far.
     """
 
     id: str

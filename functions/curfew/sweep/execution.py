@@ -1,8 +1,7 @@
-"""*act*: carries out a plan, in lanes: one for each action and zone, side by side where the application can.
+"""*act*: executes a plan with one worker for each kind of action and zone, concurrently if the caller allows it.
 
-Within a lane it goes batch by batch, never across a zone (``zone_worker.py``); what stops one lane stops all
-(``run_state.py``). The ends are looked for, and the outcomes written, once for all of them. Every action ends as one
-``Outcome``.
+A worker processes its batches in sequence, and no batch crosses a zone (``zone_worker``). If one worker aborts, all
+stop (``run_state``). Verification and outcomes are common to all workers. Every action ends as one ``Outcome``.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +22,7 @@ from ..providers.base import Provider
 from .run_state import RunState
 from .zone_worker import ZoneWorker
 
-# EC2 takes 1,000 ids and advises fewer. So few are looked at and ordered within seconds, and what goes wrong is small.
+# EC2 accepts 1,000 ids and advises fewer. 20 are re-checked and called within seconds, and an error affects only them.
 BATCH = 20
 # "From a couple of seconds up to a few minutes" is what EC2's guide on eventual consistency advises; these add up to
 # one minute. Source: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
@@ -32,9 +31,9 @@ WAITS = (0, 2, 4, 8, 16, 30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
-    """One outcome per action, in the plan's order; ``problem`` says what made it end early, if anything did.
+    """One outcome per action, in the plan's order. ``problem`` says why the run ended early; empty if it did not.
 
-    It was ``cut`` if that was the time, and nothing else.
+    ``cut``: lack of time is the only reason.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -51,7 +50,7 @@ def execute(
     clock: Clock,
     run_tasks: TaskRunner = run_sequentially,
 ) -> Executed:
-    """Carry out the plan. Whatever goes wrong is an outcome or the problem; nothing is raised and nothing is lost."""
+    """Execute the plan and return an outcome for every action. An error becomes an outcome or the problem."""
     state = RunState(plan, sweep_id=sweep_id, provider=provider, ledger=ledger, clock=clock)
     workers: list[ZoneWorker] = []
     tasks = []
@@ -61,7 +60,7 @@ def execute(
     try:
         run_tasks(tasks)
     except BaseException as fault:
-        state.abort(_interruption(fault))  # whoever is still at work makes no further call
+        state.abort(_interruption(fault))  # workers that still run make no further call
         raise
     execution = _Execution(state, workers)
     execution.verify()
@@ -69,9 +68,9 @@ def execute(
 
 
 def batches(actions: Sequence[Action]) -> Iterator[tuple[Action, ...]]:
-    """Disjoint batches of one kind and one zone each, together all actions.
+    """Yield all actions in disjoint batches of one kind and one zone each.
 
-    EC2 refuses everything in the zone of one protected instance, and only there.
+    EC2 refuses every instance of a call that is in the same zone as a protected one, and only those.
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
     """
     for _, of_one_zone in groupby(sorted(actions, key=_zone_key), key=_zone_key):
@@ -79,7 +78,7 @@ def batches(actions: Sequence[Action]) -> Iterator[tuple[Action, ...]]:
 
 
 def _zone_key(action: Action) -> tuple[str, str]:
-    # Nobody knows which zone an instance without one would take with it: it goes alone.
+    # An instance without a zone is a batch by itself: it is unknown which others an error would affect.
     return action.kind, action.instance.zone or action.instance.id
 
 
@@ -90,18 +89,16 @@ def _process_zone(
         for batch in of_one_zone:
             worker.process_batch(batch)
     except BaseException as fault:
-        state.abort(
-            _interruption(fault)
-        )  # at once, and not when the others have come to their ends
+        state.abort(_interruption(fault))  # at once, before the other workers end
         raise
 
 
 def _interruption(fault: BaseException) -> str:
-    return f"broken off by {type(fault).__name__}"
+    return f"interrupted by {type(fault).__name__}"
 
 
 class _Execution:
-    """What all lanes have come to."""
+    """The combined results of all workers."""
 
     def __init__(self, state: RunState, workers: Sequence[ZoneWorker]) -> None:
         self._state = state
@@ -119,7 +116,7 @@ class _Execution:
             self.unnamed |= worker.unnamed
 
     def verify(self) -> None:
-        """Look until what was accepted is seen in its end state, or time is up."""
+        """Describe the accepted instances until each is seen in an end state, or time is up."""
         for wait in WAITS:
             if not self.accepted or not self._clock.has(timedelta(seconds=wait + 10)):
                 break
@@ -136,16 +133,20 @@ class _Execution:
             if id_ in self.unnamed:
                 self._record([action], Result.UNKNOWN, "the cloud's answer did not name it")
             else:
-                self._record([action], Result.ACCEPTED, "the cloud agreed; its end is not seen yet")
+                self._record(
+                    [action],
+                    Result.ACCEPTED,
+                    "the cloud accepted the call; the end is not seen yet",
+                )
 
     def _end_states(self, action: Action) -> frozenset[State]:
-        """The states in which nothing more can come between an action and its end."""
+        """Return the states that verify an action. A transition counts only on a cloud that surely completes it."""
         if self._provider.capabilities.ends_for_sure:
             return action.kind.ends
         return action.kind.ends - {State.SHUTTING_DOWN, State.STOPPING}
 
     def close(self) -> Executed:
-        """Write the outcomes of what was intended; what cannot be written stays open for the next sweep."""
+        """Write the outcomes of all intents and release the claims. An unwritten one stays open for the next sweep."""
         outcomes = tuple(self.outcomes[id_] for id_ in self._state.planned)
         now = self._clock.now()
         drafts = [
@@ -158,11 +159,11 @@ class _Execution:
                 self._state.append(drafts)
             self._release_claims()
         except LedgerError as error:
-            self._state.abort(f"outcomes are not written down: {error}")
+            self._state.abort(f"the outcomes are not written: {error}")
         return Executed(outcomes=outcomes, problem=self._state.abort_reason, cut=self._state.cut)
 
     def _release_claims(self) -> None:
-        """Tell the register who has ended, and let go of the fleets. Raises LedgerError."""
+        """Record the terminated instances in the register, and release the claims on fleets. Raises LedgerError."""
         ended = [
             id_
             for id_, outcome in self.outcomes.items()

@@ -1,4 +1,4 @@
-"""*act*: carry a plan out, unless its window is swept already, Curfew is paused or the day's budget is spent.
+"""*act*: executes a plan, unless its scheduled time is already swept, sweeps are paused or it exceeds the day's budget.
 
 Report mode is a sweep that stops after ``planner.plan``.
 """
@@ -20,14 +20,14 @@ SWEPT = "this scheduled time has been swept already"
 
 
 def run_sweep(sweep: Sweep, mode: Mode) -> Report:
-    """The whole of a sweep in its mode. A time that has been swept already is not listed again."""
+    """Run a sweep in its mode and return its report. A scheduled time that is already swept is not listed again."""
     if mode is not Mode.ACT:
         return plan(sweep)
     started = sweep.clock.now()
     try:
         done = _swept_already(sweep)
     except LedgerError:
-        done = False  # whoever acts asks again
+        done = False  # ``act`` asks again
     if not done:
         return act(sweep, plan(sweep))
     return Report(
@@ -43,9 +43,9 @@ def run_sweep(sweep: Sweep, mode: Mode) -> Report:
 
 
 def act(sweep: Sweep, planned: Report) -> Report:
-    """Carry out a planned sweep. One that is not whole, or over a limit, comes back as it is, with nothing done.
+    """Execute a planned sweep and return its report. Does nothing unless the planning completed.
 
-    Like ``plan``, it raises nothing.
+    Never raises: an error becomes the report's status and problem.
     """
     spent = sweep.rate_limit_stats()
     return at_cost(sweep, _acted(sweep, planned), spent)
@@ -84,19 +84,19 @@ def _acted(sweep: Sweep, planned: Report) -> Report:
             cut=executed.cut,
             finished_at=sweep.clock.now(),
         )
-        # Apart, since asking the ledger may fail, and the outcomes must not be lost then.
+        # A step of its own: it reads the ledger, and the outcomes must survive if that fails.
         report = replace(report, status=_status(sweep, executed))
         if report.status is Status.COMPLETED:
             sweep.ledger.complete(sweep.provider.target, report.policy, _watermark(sweep, report))
     except (LedgerError, ProviderError) as error:
         return _nothing(report, Status.FAILED, str(error))
-    except Exception as error:  # noqa: BLE001  as above
+    except Exception as error:  # noqa: BLE001  a bug in one sweep must not stop the others
         return _nothing(report, Status.FAILED, unexpected(error))
     return report
 
 
 def _swept_already(sweep: Sweep) -> bool:
-    """Whether the same schedule's sweep of this time, or of a later one, is complete. Raises LedgerError."""
+    """Return whether the schedule's sweep of this time, or of a later one, is complete. Raises LedgerError."""
     if sweep.scheduled_at is None:
         return False
     last = sweep.ledger.watermark(sweep.provider.target, sweep.policy.name, sweep.schedule)
@@ -104,7 +104,7 @@ def _swept_already(sweep: Sweep) -> bool:
 
 
 def _within_the_day(sweep: Sweep, report: Report) -> Report:
-    """Reserve the plan in the day's budget, or refuse it whole. Raises LedgerError."""
+    """Reserve the plan's actions in the day's budget, or refuse the whole plan. Raises LedgerError."""
     made = report.plan
     if made is None or not made.actions or sweep.reserved:
         return report
@@ -114,7 +114,7 @@ def _within_the_day(sweep: Sweep, report: Report) -> Report:
         return report
     finding = Finding(
         rule="limit-per-day",
-        reason=f"the plan has {count} actions, more than is left of the {limit} of {today}",
+        reason=f"the plan has {count} actions, more than remain of the {limit} for {today}",
     )
     return replace(
         report, status=Status.REFUSED, plan=refuse(made, finding), problem=finding.reason
@@ -141,7 +141,7 @@ def _watermark(sweep: Sweep, report: Report) -> Watermark:
 
 
 def _nothing(report: Report, status: Status, problem: str) -> Report:
-    """The report of an act that ended here: what has no outcome yet was not attempted."""
+    """Return the report of an act that ends early: an action without an outcome was not attempted."""
     actions = report.plan.actions if report.plan else ()
     outcomes = report.outcomes or tuple(
         Outcome(action=action, result=Result.NOT_ATTEMPTED, detail=problem) for action in actions

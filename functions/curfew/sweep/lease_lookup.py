@@ -1,4 +1,4 @@
-"""*find*, and once more before each call: what the ledger knows of those whom the cloud shows."""
+"""Attaches the ledger's leases to described instances, for the plan and again for each re-check."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,10 +12,10 @@ from ..ledger.protocols import Fleets
 
 
 def with_leases(instances: Sequence[Instance], fleets: Fleets, target: Target) -> list[Instance]:
-    """The instances with their leases, and with the launch that they are of while it has not come to an end.
+    """Return the instances with their leases; one without a lease gets the fleet name of its unfinished launch.
 
-    Such an instance may not be recorded yet: then it has a tag, and no lease. The launches are read before its lease
-    is asked for again, so that it has one of the two, whenever it is recorded. Raises LedgerError.
+    An instance of an unfinished launch may not be recorded yet: it has a tag and no lease. The launches are read
+    before its lease is read again, so that it has one of the two, whenever it is recorded. Raises LedgerError.
     """
     leases = dict(fleets.leases(target, [instance.id for instance in instances]))
     launching: dict[str, str] = {}
@@ -41,9 +41,9 @@ def select_by_lease(
     target: Target,
     now: datetime,
 ) -> list[Instance]:
-    """The instances with their leases, less those that the selector excludes by them. Raises LedgerError.
+    """Return the instances with their leases, without those that the selector excludes by lease.
 
-    It only keeps the plan small: ``judge`` asks the same of each that is left.
+    This only keeps the plan small: ``judge`` applies the same rule to each of the others. Raises LedgerError.
     """
     known = with_leases(instances, fleets, target)
     findings = [out_of_lease(instance, selector, now) for instance in known]

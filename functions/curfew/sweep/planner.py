@@ -1,4 +1,4 @@
-"""*find*, *decide* and *guard*: the plan of one sweep. Nothing in the cloud is changed here."""
+"""*find*, *decide* and *guard*: makes the plan of one sweep, and changes nothing in the cloud."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,11 +21,11 @@ LEASES_AT_ONCE = 100  # as many as the ledger reads in one call
 
 
 def plan(sweep: Sweep) -> Report:
-    """Find, decide, guard. Whatever goes wrong becomes the report's status and problem; nothing is raised."""
+    """Find, decide and guard. Never raises: an error becomes the report's status and problem."""
     started, spent = sweep.clock.now(), sweep.rate_limit_stats()
     candidates: list[Instance] = []
-    waiting: list[Instance] = []  # for a look into the ledger
-    listed: set[str] = set()  # an instance may come twice, and counts once
+    waiting: list[Instance] = []  # their leases are not read yet
+    listed: set[str] = set()  # an instance may be listed twice, and counts once
     matched: set[str] = set()
     guarded: Plan | None = None
     try:
@@ -33,7 +33,7 @@ def plan(sweep: Sweep) -> Report:
         for instance in sweep.provider.find(sweep.policy.selector, narrow=narrow):
             if not sweep.clock.has(timedelta(0)):
                 raise _OutOfTimeError
-            # The first copy of an instance decides whether it is judged; of all copies, the safest verdict holds.
+            # The first copy decides whether the instance is a candidate; ``decide`` takes the safest verdict of all.
             if instance.id not in listed and could_match(instance, sweep.policy.selector):
                 matched.add(instance.id)
             listed.add(instance.id)
@@ -57,7 +57,7 @@ def plan(sweep: Sweep) -> Report:
         status, problem = Status.STOPPED, f"nothing is decided: {error}"
     except (LedgerError, ProviderError) as error:
         status, problem = Status.FAILED, str(error)
-    except Exception as error:  # noqa: BLE001  a fault of ours in one sweep must not keep others from being made
+    except Exception as error:  # noqa: BLE001  a bug in one sweep must not stop the others
         status, problem = Status.FAILED, unexpected(error)
     if status in {Status.INCOMPLETE, Status.FAILED} and not listed and _is_disabled(sweep):
         status, problem = Status.DISABLED, f"{sweep.provider.target} is not enabled in this account"
@@ -77,7 +77,7 @@ def plan(sweep: Sweep) -> Report:
 
 
 def at_cost(sweep: Sweep, report: Report, before: RateLimitStats) -> Report:
-    """The report with what the rate has cost since."""
+    """Add the throttled calls and the seconds of rate limiting since ``before`` to the report."""
     cost = sweep.rate_limit_stats().since(before)
     return replace(
         report,
@@ -87,14 +87,14 @@ def at_cost(sweep: Sweep, report: Report, before: RateLimitStats) -> Report:
 
 
 class _OutOfTimeError(Exception):
-    """The deadline came before the end of the listing."""
+    """The deadline passed before the end of the listing."""
 
 
 def _is_disabled(sweep: Sweep) -> bool:
     try:
         return not sweep.provider.usable()
     except ProviderError:
-        return False  # then nobody knows, and what was refused is what is told
+        return False  # unknown: the report keeps the problem of the refused call
 
 
 def _selected(sweep: Sweep, some: Sequence[Instance], now: datetime) -> list[Instance]:
@@ -112,9 +112,10 @@ def _decided(sweep: Sweep, candidates: Sequence[Instance], listed: int, now: dat
 
 
 def _attributes(sweep: Sweep, made: Plan, listed: int) -> dict[str, Attributes]:
-    """Read what may protect the plan's actions, two calls an instance, until all are read or a limit is passed anyway.
+    """Return the attributes that may protect the plan's actions, read with two calls per instance.
 
-    What is not read counts as protected, so a plan that is over a limit stays over it.
+    Reading stops as soon as the unprotected instances exceed a limit. An instance whose attributes are not read counts
+    as protected, and the plan is still over the limit.
     """
     read: dict[str, Attributes] = {}
     for some in batched(made.actions, READ_AT_ONCE, strict=False):

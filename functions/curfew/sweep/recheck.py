@@ -1,6 +1,7 @@
-"""The second look: an instance that was to be acted on is described and judged again, just before the call.
+"""*act*: describes and judges instances again, just before the call.
 
-A plan can only lose actions here. What is not described any more is missing, which proves nothing about it.
+A re-check can only remove actions from a plan. An instance that the cloud no longer describes is missing, which does
+not prove that it ended.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from .lease_lookup import with_leases
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recheck:
-    """The plan as it is now, and the actions whose instance was not described."""
+    """The plan as decided now, and the actions whose instances were not described."""
 
     plan: Plan
     missing: tuple[Action, ...]
@@ -30,9 +31,9 @@ def recheck(
     ledger: Ledger,
     now: datetime,
 ) -> Recheck:
-    """Describe, attach leases, decide and protect again. Raises ProviderError, LedgerError.
+    """Describe the instances, attach their leases, decide and protect again. Raises ProviderError, LedgerError.
 
-    First-seen times are those of the plan: the ledger never changes one.
+    The first-seen times come from the plan, since the ledger never changes one.
     """
     seen = provider.describe([action.instance.id for action in actions])
     described = [

@@ -1,4 +1,4 @@
-"""*act*, before anything else: what became of intents that nobody has told the end of."""
+"""*act*, first step: resolves the intents of interrupted sweeps."""
 
 from datetime import datetime, timedelta
 
@@ -8,12 +8,12 @@ from ..core.report import Result
 from ..ledger.protocols import Ledger
 from ..providers.base import Provider
 
-# An intent that is older than any invocation can last belongs to a sweep that has ended.
+# No invocation lasts this long: an older intent belongs to a sweep that has ended.
 LONGEST_SWEEP = timedelta(minutes=20)
 
 
 def resolve_open_intents(provider: Provider, ledger: Ledger, now: datetime) -> tuple[str, ...]:
-    """Find out what became of intents whose sweep broke off, write it down and say it in a line each.
+    """Describe the instances of open intents, record an outcome for each intent, and return one line for each.
 
     Raises LedgerError, ProviderError.
     """
@@ -32,9 +32,12 @@ def resolve_open_intents(provider: Provider, ledger: Ledger, now: datetime) -> t
 
 def _resolution(entry: audit.Entry, instance: Instance | None, now: datetime) -> audit.Draft:
     if instance is None:
-        result, detail = Result.UNKNOWN, "its sweep broke off, and it is not to be seen"
+        result, detail = Result.UNKNOWN, "its sweep was interrupted; the cloud does not show it"
     elif instance.state in audit.intended(entry).ends:
-        result, detail = Result.VERIFIED, f"its sweep broke off; it was seen {instance.state} later"
+        result, detail = (
+            Result.VERIFIED,
+            f"its sweep was interrupted; it was seen {instance.state} later",
+        )
     else:
-        result, detail = Result.UNKNOWN, f"its sweep broke off; it is still {instance.state}"
+        result, detail = Result.UNKNOWN, f"its sweep was interrupted; it is still {instance.state}"
     return audit.resolution(entry, result, detail, at=now)

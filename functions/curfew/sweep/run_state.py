@@ -1,4 +1,4 @@
-"""*act*: what the lanes of one run share: the plan, the ports, the claims, and the halt that stops them all."""
+"""*act*: the state that the workers of one run share: the plan, the ports, the claims and the reason for an abort."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,17 +11,17 @@ from ..core.plan import Plan
 from ..ledger.protocols import Ledger
 from ..providers.base import Provider
 
-# A call is made only with this much time left; the looks and entries that belong to it take a few seconds as a rule.
+# A call is made only with this much time left. Its re-checks and ledger entries usually take a few seconds.
 ROOM = timedelta(seconds=60)
-# A plan that is older than this has to be made anew.
+# An older plan is not executed.
 SHELF_LIFE = timedelta(minutes=15)
 
 
 class RunState:
-    """One plan that is being carried out, by lanes that may run side by side.
+    """The execution of one plan, by workers that may run concurrently.
 
-    What one lane finds holds for all: once it is halted, no lane makes another call. A fleet is claimed once for the
-    whole run, however many lanes have a part of it.
+    An abort holds for all workers: none makes another call. A fleet is claimed once for the whole run, however many
+    workers process its instances.
     """
 
     def __init__(
@@ -32,34 +32,35 @@ class RunState:
         self.planned = {action.instance.id: action for action in plan.actions}
         self.claims: dict[tuple[str, str], bool] = {}
         self.abort_reason = ""
-        self.cut = False  # it was halted because time is up, and for no other reason
+        self.cut = False  # lack of time is the only reason for the abort
         self._abort_lock, self._claim_lock, self._write_lock = Lock(), Lock(), Lock()
 
     def may_continue(self) -> bool:
-        """Whether a further call may be made. Raises LedgerError."""
+        """Return whether a further call may be made; if time is up or sweeps are paused, abort. Raises LedgerError."""
         if self.check_time() and (pause := self.ledger.paused()):
             self.abort(str(pause))
         return not self.abort_reason
 
     def check_time(self) -> bool:
-        """Whether nothing has halted the run, and there is time for a further call; else it is halted now."""
+        """Return whether there was no abort and there is time for a further call. If time is up, abort."""
         if not self.clock.has(ROOM):
-            self.abort("out of time: the next sweep takes it up", cut=True)
+            self.abort("out of time: left to the next sweep", cut=True)
         elif self.clock.now() - self.plan.made_at > SHELF_LIFE:
-            self.abort("the plan is stale: it has to be made anew", cut=True)
+            self.abort("the plan is stale: make a new one", cut=True)
         return not self.abort_reason
 
     def abort(self, reason: str, *, cut: bool = False) -> None:
-        """No lane makes another call. The first reason is the one that is told, but for time: any other outdoes it.
+        """Stop all workers before their next call. ``cut``: the reason is a lack of time.
 
-        What is wrong beside the time is not handed on.
+        The first reason is reported, but any other reason replaces a lack of time: only a sweep whose sole problem is
+        time gets a continuation.
         """
         with self._abort_lock:
             if not self.abort_reason or (self.cut and not cut):
                 self.abort_reason, self.cut = reason, cut
 
     def claim(self, lease: Lease) -> bool:
-        """Whether the fleet is in hand: claimed now, or before by another lane. Raises LedgerError."""
+        """Return whether this run has the claim on the fleet; the first call asks the ledger. Raises LedgerError."""
         fleet = (lease.fleet, lease.launch_id)
         with self._claim_lock:
             if fleet not in self.claims:
@@ -72,6 +73,6 @@ class RunState:
             return self.claims[fleet]
 
     def append(self, drafts: Sequence[Draft]) -> None:
-        """Add to the audit. One lane at a time: all would move the same head. Raises LedgerError."""
+        """Append to the audit, one worker at a time: all extend the same hash chain. Raises LedgerError."""
         with self._write_lock:
             self.ledger.append(self.provider.target, drafts)

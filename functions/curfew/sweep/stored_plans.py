@@ -1,7 +1,7 @@
-"""The use case: a plan that somebody asks for, reads, and has carried out, as it is and while it is fresh.
+"""Stored plans: a caller requests one, reads it, and has it applied as it is, while it is fresh.
 
-A kept plan is the plan of a sweep that stopped before it acted. Applying it goes the same way as every sweep: each
-instance is described and judged again just before its call, so that a plan can only lose actions with time.
+A stored plan is the plan of a sweep that stopped before it acted. Applying it goes the same way as every sweep: each
+instance is described and judged again just before its call, so that with time a plan can only lose actions.
 """
 
 from collections.abc import Mapping
@@ -22,16 +22,14 @@ from .executor import act
 from .planner import plan
 from .run_state import SHELF_LIFE
 
-ALL = 500  # verdicts that are read at once
-# What a sweep has left stands in the same place as plans, and is nothing that anybody may read or apply as one.
-CONTINUATION = "rest"
+VERDICTS_PER_PAGE = 500
 
 
 def store_plan(record: StoredPlan, sweep: Sweep, *, in_time: bool = False) -> StoredPlan:
-    """Find, decide and guard, and keep the result. Raises LedgerError.
+    """Find, decide and guard, and store the result. Raises LedgerError.
 
-    ``in_time`` is for whoever can have it made later: if time is up before the end of the listing, nothing is kept,
-    and the record comes back as it was.
+    With ``in_time``, nothing is stored if time runs out before the end of the listing, and the record is returned
+    unchanged: a job makes the plan later.
     """
     report = plan(sweep)
     if in_time and report.status is Status.STOPPED:
@@ -50,15 +48,15 @@ def store_plan(record: StoredPlan, sweep: Sweep, *, in_time: bool = False) -> St
 
 
 def get_plan(id_: str, *, plans: StoredPlans) -> StoredPlan:
-    """A kept plan. Raises NotFoundError, LedgerError."""
+    """Return a stored plan. Raises NotFoundError, LedgerError."""
     record = plans.get(id_)
-    if record is None or CONTINUATION in record.summary:
+    if record is None:
         raise NotFoundError(f'there is no plan "{id_}"')
     return record
 
 
 def check_applicable(record: StoredPlan, *, version: str, now: datetime) -> None:
-    """Raise ConflictError for a plan that may not be carried out: not whole, stale, or of another policy file."""
+    """Raise ConflictError for a plan that may not be applied: not planned, stale, or of other policies."""
     if record.phase is not PlanPhase.PLANNED:
         raise ConflictError(
             f'the plan "{record.id}" is {record.phase}: only a planned one can be applied'
@@ -71,9 +69,9 @@ def check_applicable(record: StoredPlan, *, version: str, now: datetime) -> None
 
 
 def apply_plan(record: StoredPlan, sweep: Sweep) -> tuple[StoredPlan, Report]:
-    """Carry out a plan that is being applied, and keep what became of it.
+    """Act on a plan that is being applied, and store its outcomes.
 
-    Raises ConflictError if the policies have changed since somebody applied it, LedgerError.
+    Raises ConflictError if the policies have changed since the plan was applied, LedgerError.
     """
     _same_policies(record, sweep.policy.version)
     planned = _report(record, sweep)
@@ -92,13 +90,13 @@ def _same_policies(record: StoredPlan, version: str) -> None:
 
 
 def _report(record: StoredPlan, sweep: Sweep) -> Report:
-    """The sweep as it was when it had been planned. Raises LedgerError if it is not what was planned."""
-    verdicts = [verdict.judged for verdict in verdicts_of(record, sweep.ledger.plans)]
+    """Return the report of the planned sweep. Raises LedgerError if the stored plan was changed."""
+    judged = [verdict.judged for verdict in _verdicts(record, sweep.ledger.plans)]
     made = Plan(
         policy=sweep.policy,
         made_at=record.made_at,
-        actions=tuple(v for v in verdicts if isinstance(v, Action)),
-        kept=tuple(v for v in verdicts if isinstance(v, Kept)),
+        actions=tuple(v for v in judged if isinstance(v, Action)),
+        kept=tuple(v for v in judged if isinstance(v, Kept)),
         asked_by=sweep.asked_by,
     )
     if made.hash != record.hash:
@@ -116,15 +114,15 @@ def _report(record: StoredPlan, sweep: Sweep) -> Report:
     )
 
 
-def verdicts_of(record: StoredPlan, plans: StoredPlans) -> list[Verdict]:
-    """All verdicts of a kept plan. Raises LedgerError."""
-    found_: list[Verdict] = []
+def _verdicts(record: StoredPlan, plans: StoredPlans) -> list[Verdict]:
+    """Return all verdicts of a stored plan. Raises LedgerError."""
+    verdicts: list[Verdict] = []
     after = ""
     while True:
-        page = plans.verdicts(record, limit=ALL, after=after)
-        found_.extend(page.items)
+        page = plans.verdicts(record, limit=VERDICTS_PER_PAGE, after=after)
+        verdicts.extend(page.items)
         if not page.after:
-            return found_
+            return verdicts
         after = page.after
 
 

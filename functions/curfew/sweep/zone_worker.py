@@ -1,7 +1,7 @@
-"""*act*: one lane of a plan: batches of one action and one zone, one after the other, and what has become of them.
+"""*act*: processes the batches of one kind of action and one zone, in sequence, and records their outcomes.
 
-A batch is described again just before its call, and its intents are in the ledger before that. After an error the
-cloud is looked at before anything else is decided. Only here is an instance's end ordered.
+Just before its call, a batch is described again and its intents are written to the ledger. After an error, the batch
+is described again before anything else is decided. No other module terminates, stops or shelves an instance.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,13 +27,13 @@ from .recheck import recheck
 from .run_state import ROOM, RunState
 
 PATIENCE = 4
-# An order comes at most a minute after the look that it rests on: the ledger may be slow, a process may stand still,
-# and to borrow the right takes up to 20 of its seconds.
+# A call is made at most a minute after the re-check that it relies on: the ledger may be slow or the process suspended
+# for these 40 seconds, and scoped credentials take up to 20 more.
 FRESH = timedelta(seconds=40)
 
 
 class ZoneWorker:
-    """What has been settled in one zone so far. Nothing in it is another lane's, but the run that they share."""
+    """Processes the batches of one zone and holds their outcomes. Workers share only the run state."""
 
     def __init__(self, state: RunState) -> None:
         self._state = state
@@ -43,7 +43,7 @@ class ZoneWorker:
         self._plan = state.plan
         self.outcomes: dict[str, Outcome] = {}
         self.intended: set[str] = set()
-        # By an order that was, or may have been, carried out: an end that is found now may be our doing.
+        # Named in a call that may have had its effect: if an end is seen later, this sweep may have caused it.
         self._touched: set[str] = set()
         self._released: set[str] = set()
         self.accepted: dict[str, Action] = {}
@@ -51,7 +51,10 @@ class ZoneWorker:
         self._looked_at: datetime | None = None
 
     def process_batch(self, batch: Sequence[Action]) -> None:
-        """Look, write down, release, order. Whatever goes wrong stops the run; nothing is raised."""
+        """Process one batch: re-check, claim, record intents, cancel Spot requests, send the calls.
+
+        Never raises: an error aborts the whole run.
+        """
         try:
             if self._state.may_continue() and (due := self._claim(self._recheck(batch))):
                 self._write_intents(due)
@@ -62,17 +65,17 @@ class ZoneWorker:
         except RateLimitedError as error:
             self._state.abort(f"out of time: {error}", cut=True)
         except ProviderError as error:
-            # Only a look lets an error through: nothing is known of what is not settled yet.
-            self._state.abort(f"looking at the batch failed: {error}")
-        except Exception as error:  # noqa: BLE001  a fault of ours: stop, say so, and lose no outcome
+            # Only a re-check raises it: the state of actions without an outcome is unknown.
+            self._state.abort(f"the re-check of the batch failed: {error}")
+        except Exception as error:  # noqa: BLE001  a bug: abort, report it, and lose no outcome
             self._state.abort(unexpected(error))
         self._record_rest(batch)
 
     def _recheck(self, actions: Sequence[Action]) -> list[Action]:
-        """Describe again and decide again; settle what is spared and return what is still due.
+        """Describe and decide again. Record what is kept, and return the actions that are still due.
 
-        Raises ProviderError, LedgerError.
-        Of what was touched, only an end that is seen is a success; what is neither ended nor due is unknown.
+        If a call may have had its effect on an instance, only an end that is seen is a success; an instance that is
+        neither ended nor due is unknown. Raises ProviderError, LedgerError.
         """
         now = self._looked_at = self._clock.now()
         again = recheck(
@@ -82,7 +85,9 @@ class ZoneWorker:
         for kept in again.plan.kept:
             self._record_verdict(by_id[kept.instance.id], kept)
         for action in again.missing:
-            self._record_kept(action, "not to be seen any more, which proves nothing")
+            self._record_kept(
+                action, "the cloud no longer shows it, which does not prove that it ended"
+            )
         return list(again.plan.actions)
 
     def _record_verdict(self, action: Action, kept: Kept) -> None:
@@ -99,9 +104,9 @@ class ZoneWorker:
         self._record([action], Result.UNKNOWN if id_ in self._touched else Result.KEPT, detail)
 
     def _claim(self, due: Sequence[Action]) -> list[Action]:
-        """Take each fleet in hand, so that no renewal succeeds any more; one that was renewed is spared.
+        """Claim each fleet, so that its lease cannot be renewed any more, and return the actions to execute.
 
-        Raises LedgerError.
+        An instance whose fleet cannot be claimed is kept. Raises LedgerError.
         """
         claimed: list[Action] = []
         for action in due:
@@ -109,17 +114,22 @@ class ZoneWorker:
             if lease is None or self._state.claim(lease):
                 claimed.append(action)
             else:
-                self._record_kept(action, "leased: its lease was renewed, or another sweep ends it")
+                self._record_kept(
+                    action, "leased: its lease was renewed, or another sweep has claimed its fleet"
+                )
         return claimed
 
     def _write_intents(self, due: Sequence[Action]) -> None:
-        """The audit comes before the call. Raises LedgerError."""
+        """Write the intents to the audit, before the call. Raises LedgerError."""
         now = self._clock.now()
         self._state.append(audit.intents(due, self._plan, sweep_id=self._state.sweep_id, at=now))
         self.intended.update(action.instance.id for action in due)
 
     def _release(self, due: Sequence[Action]) -> list[Action]:
-        """Undo what would launch the instances anew; one that stays bound is not terminated. Raises ProviderError."""
+        """Cancel what would launch the instances again, and return the actions to execute.
+
+        An instance that would still be launched again is not terminated. Raises ProviderError, LedgerError.
+        """
         ending = [a for a in due if a.kind is ActionKind.TERMINATE]
         released = self._provider.release([a.instance for a in ending], by=self._state.sweep_id)
         if not released:
@@ -127,15 +137,15 @@ class ZoneWorker:
         self._released.update(id_ for id_, error in released.items() if error is None)
         for action in due:
             if error := released.get(action.instance.id):
-                self._record([action], Result.FAILED, f"would be launched anew: {error}")
-        # Undoing changed the world, so the batch is looked at once more.
+                self._record([action], Result.FAILED, f"would be launched again: {error}")
+        # A cancelled request changes the cloud's state, so the batch is re-checked.
         return self._recheck([a for a in due if not released.get(a.instance.id)])
 
     def _send_all(self, due: Sequence[Action]) -> None:
-        """Give the order; split on the fault of one, slow down on trouble, stop on anything else.
+        """Send the calls: split the batch on an error of one instance, retry on a temporary error, else abort.
 
-        A group is ordered only straight after a look: what was looked at before another call, or too long ago, is
-        looked at again.
+        A call is sent only straight after a re-check: a batch that was re-checked before another call, or too long
+        ago, is re-checked again. Raises ProviderError, LedgerError.
         """
         waiting = self._batches(due)
         while waiting:
@@ -150,9 +160,11 @@ class ZoneWorker:
                 if not self._state.check_time():
                     return
                 if len(batch.actions) == 1:
-                    self._state.abort("what was seen is too old to act on: looking takes too long")
+                    self._state.abort(
+                        "the re-check is too old to act on: describing the instance takes too long"
+                    )
                     return
-                waiting = [*batch.split(), *waiting]  # fewer are looked at faster
+                waiting = [*batch.split(), *waiting]  # a smaller batch is re-checked faster
                 continue
             try:
                 self._send(batch.actions)
@@ -170,7 +182,7 @@ class ZoneWorker:
                 waiting = [*self._after_trouble(batch, error), *waiting]
 
     def _batches(self, due: Sequence[Action]) -> list[Batch]:
-        """As many as one order may name; after the first of them the others are looked at again."""
+        """Split the actions into batches of as many as one call may name. All but the first need another re-check."""
         some = batched(due, self._provider.capabilities.ids_per_call, strict=False)
         return [Batch(g, self._looked_at if not n else None) for n, g in enumerate(some)]
 
@@ -178,7 +190,7 @@ class ZoneWorker:
         return looked_at is not None and self._clock.now() - looked_at <= FRESH
 
     def _send(self, actions: Sequence[Action]) -> None:
-        """One call for one group; compare what was asked with what was answered."""
+        """Make one call, and compare the request with the response. Raises ProviderError."""
         ids = [action.instance.id for action in actions]
         try:
             before = self._call(actions[0].kind, ids)
@@ -189,7 +201,7 @@ class ZoneWorker:
             id_ = action.instance.id
             was = before.get(id_)
             if was in action.kind.ends and id_ not in self._touched:
-                self._record([action], Result.KEPT, f"was {was} already: somebody else's doing")
+                self._record([action], Result.KEPT, f"was already {was} before this sweep's call")
                 continue
             self.accepted[id_] = action
             if was is None:
@@ -205,7 +217,10 @@ class ZoneWorker:
                 return self._provider.shelve(ids, by=self._state.sweep_id)
 
     def _after_item_error(self, batch: Batch, error: ItemError) -> list[Batch]:
-        """Look; then try again without whoever showed itself, or else in halves."""
+        """Re-check, and return the batches to try next: without the instances that are kept now, or else in halves.
+
+        A single instance that is still due is recorded as kept or failed.
+        """
         rest = self._recheck(batch.actions)
         if len(rest) < len(batch.actions):
             return [Batch(rest, self._looked_at)]
@@ -218,7 +233,10 @@ class ZoneWorker:
         return []
 
     def _after_trouble(self, batch: Batch, error: ProviderError) -> list[Batch]:
-        """Wait, look, and try again what is still due, a few times and while there is time."""
+        """Wait, re-check, and return what is still due as the batch to try next.
+
+        After the last try, or without time for another, record it as unknown or failed.
+        """
         tries = batch.tries + 1
         wait = 2**tries
         if tries < PATIENCE and self._clock.has(ROOM + timedelta(seconds=wait)):
@@ -239,7 +257,7 @@ class ZoneWorker:
             )
 
     def _record_rest(self, batch: Sequence[Action]) -> None:
-        """After an early end: what was not settled was either never touched, or nobody knows."""
+        """Record the actions that have no outcome after an early end: as not attempted, or as unknown after a call."""
         for action in batch:
             id_ = action.instance.id
             if id_ not in self.outcomes and id_ not in self.accepted:

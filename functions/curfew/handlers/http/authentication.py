@@ -1,7 +1,7 @@
-"""Who asks: what API Gateway has checked, and nothing that the request says of itself.
+"""Reads the caller of a request: only what API Gateway has checked counts, not what the request claims.
 
-A caller of IAM is known by its ARN, a token's by ``issuer#subject``: an issuer is an https address without a ``#``, so
-that neither can be taken for the other, nor for the subject of another issuer.
+The id of an IAM principal is its ARN, the id of a token's subject is ``issuer#subject``. An issuer is an https address
+without a ``#``, so that no id can be mistaken for one of the other kind, nor for a subject of another issuer.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from typing import Any
 from ...config.settings import Settings
 from ...core.access import Caller, is_administrator
 
-# `sam local start-api` asks nobody who they are, and the cloud behind it is an emulator.
+# `sam local start-api` authenticates no caller, and the cloud behind it is an emulator.
 LOCAL = Caller(id="local", administrator=True)
 
 
 def caller_of(event: Mapping[str, Any], settings: Settings) -> Caller | None:
-    """The caller of a request; nobody if API Gateway did not say who it is."""
+    """Return the caller of a request, or None if API Gateway has not authenticated one."""
     authorizer = _within(_within(event, "requestContext"), "authorizer")
     if arn := _text(_within(authorizer, "iam"), "userArn"):
         return Caller(id=arn, administrator=is_administrator(arn, settings.administrators))
@@ -27,7 +27,10 @@ def caller_of(event: Mapping[str, Any], settings: Settings) -> Caller | None:
 
 
 def _by_token(issuer: str, subject: str, administrators: frozenset[str]) -> Caller:
-    """A subject may be named alone, since a stack has one issuer; but none passes for an ARN that is named."""
+    """Return the caller of a token.
+
+    Since a stack has one issuer, an administrator may be named by the subject alone, unless it looks like an ARN.
+    """
     id_ = f"{issuer}#{subject}"
     named = id_ in administrators
     return Caller(

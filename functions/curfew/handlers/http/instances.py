@@ -1,4 +1,4 @@
-"""``GET /instances``: what there is, by state and tag."""
+"""``GET /instances``: list instances by state and tag."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,13 +13,14 @@ from ...app import App
 from ...core.instance import Instance, State
 from ...core.lease import Lease
 from ...core.policy import Selector, TagFilter
+from ...orchestration.targets import provider_for_query
 from ...schemas.fields import CloudName, CloudRegion
 from . import pagination
 from .responses import InstanceAnswer, InstancePage
 from .router import After, Limit, answers, json_answer, request_context, routes
 
 router = routes()
-AT_ONCE = 100  # as many leases as the ledger reads in one call
+AT_ONCE = 100  # the leases that the ledger reads in one call
 StateWord = Literal["pending", "running", "shutting-down", "terminated", "stopping", "stopped"]
 TagWord = Annotated[str, Field(pattern=r"^[^=]{1,128}(=[\s\S]{0,256})?$")]
 
@@ -28,35 +29,37 @@ TagWord = Annotated[str, Field(pattern=r"^[^=]{1,128}(=[\s\S]{0,256})?$")]
     "/instances",
     operation_id="listInstances",
     summary="List instances by state and tag",
-    description="One page of what runs in a region, whoever launched it, with the leases that the ledger knows. A page "
-    "may have fewer instances than `limit`, or none, and not be the last.",
+    description="One page of the instances in a region, launched by Curfew or not, with the leases of the ledger. A "
+    "page may have fewer instances than `limit`, or none, and not be the last.",
     tags=["instances"],
     responses=answers({200: (InstancePage, "A page of instances.")}, 502),
 )
 def list_instances(  # noqa: PLR0917  each is a part of the query
     state: Annotated[
         tuple[StateWord, ...],
-        Query(description="States to look for; several mean any of them.", max_length=6),
+        Query(description="The states to list; several mean any of them.", max_length=6),
     ] = ("running",),
     tag: Annotated[
         tuple[TagWord, ...],
         Query(
-            description="`key=value` for a tag with this value, `key` for one with any. Several values of one key mean "
-            "any of them, different keys all of them. Everything is literal, a comma and a wildcard too.",
+            description="`key=value` for a tag with this value, `key` for a tag with any value. Several values of one "
+            "key mean any of them, different keys all of them. Commas and wildcards are literal.",
             max_length=20,
         ),
     ] = (),
     region: Annotated[
         CloudRegion,
-        Query(description="Where; else the region of the deployment, or the cloud's only one."),
+        Query(description="The region; by default the deployment's, or the cloud's only one."),
     ] = "",
-    cloud: Annotated[CloudName, Query(description="An OpenStack cloud of the targets.")] = "",
-    limit: Annotated[Limit, Query(description="How many at most.")] = 100,
-    after: Annotated[After, Query(description="Where the page before ended.")] = "",
+    cloud: Annotated[
+        CloudName, Query(description="An OpenStack cloud of the policy file's targets.")
+    ] = "",
+    limit: Annotated[Limit, Query(description="The most instances of one page.")] = 100,
+    after: Annotated[After, Query(description="The `after` of the page before.")] = "",
 ) -> Response[InstancePage]:
-    """One page of what the cloud shows."""
+    """Return one page of instances."""
     app = request_context(router).app
-    provider = app.provider_for_query(region, cloud)
+    provider = provider_for_query(app, region, cloud)
     where = f"{cloud} {provider.target.region}".strip()
     listing = [where, sorted(state), sorted(tag)]
     token = pagination.opened(listing, after)

@@ -1,4 +1,7 @@
-"""The body of a request, read more strictly than JSON has to be: what two readers could take differently is refused."""
+"""Reads the body of a request, more strictly than JSON requires.
+
+A body that two readers could interpret differently is refused.
+"""
 
 import base64
 import binascii
@@ -16,21 +19,21 @@ class TooLargeError(RequestError):
 
 
 class MediaTypeError(RequestError):
-    """The body does not say that it is JSON."""
+    """The content type of the body is not JSON."""
 
 
 class UnreadableError(RequestError):
-    """The body is not JSON, or not one value only."""
+    """The body is not one unambiguous JSON object in UTF-8."""
 
 
 def raw(event: Mapping[str, Any]) -> bytes:
-    """The body as it was sent. Raises TooLargeError, UnreadableError."""
+    """Return the body as it was sent. Raises TooLargeError, UnreadableError."""
     body = event.get("body") or ""
     if event.get("isBase64Encoded"):
         try:
             sent = base64.b64decode(body, validate=True)
         except (binascii.Error, ValueError):
-            raise UnreadableError("the body is not what it is encoded as") from None
+            raise UnreadableError("the body is not valid base64") from None
     else:
         sent = body.encode("utf-8", "surrogatepass")
     if len(sent) > LONGEST:
@@ -39,7 +42,7 @@ def raw(event: Mapping[str, Any]) -> bytes:
 
 
 def read(event: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The one JSON object that the body is; none if there is no body. Raises RequestError."""
+    """Return the JSON object of the body, or None if there is no body. Raises RequestError."""
     sent = raw(event)
     if not sent.strip():
         return None
@@ -52,14 +55,14 @@ def read(event: Mapping[str, Any]) -> dict[str, Any] | None:
     except RecursionError:
         raise UnreadableError("the body is nested too deeply") from None
     except UnicodeError:
-        raise UnreadableError("the body is not a text in UTF-8") from None
+        raise UnreadableError("the body is not UTF-8 text") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise UnreadableError(f"the body is not JSON: {error.msg} at {place}") from None
     except ValueError:  # an integer of thousands of digits
         raise UnreadableError("the body has a number that is too long") from None
     if not isinstance(value, dict):
-        raise UnreadableError("the body is not an object of names and values")
+        raise UnreadableError("the body is not a JSON object")
     return value
 
 
@@ -67,20 +70,18 @@ def _is_json(event: Mapping[str, Any]) -> None:
     headers = {str(name).lower(): value for name, value in (event.get("headers") or {}).items()}
     said = str(headers.get("content-type", ""))
     if said.partition(";")[0].strip().lower() != "application/json":
-        raise MediaTypeError(
-            "the body has to be JSON, and to say so: content-type: application/json"
-        )
+        raise MediaTypeError("the body must be JSON and declare it: content-type: application/json")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A name that stands twice means one thing to one reader and another to the next."""
+    """Return the pairs as a dict. Raises UnreadableError for a repeated name: readers disagree on its value."""
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise UnreadableError(f"the name {json.dumps(twice[:80])} stands twice in the body")
+        raise UnreadableError(f"the name {json.dumps(twice[:80])} appears twice in the body")
     return found
 
 
 def _no_number(word: str) -> None:
-    raise UnreadableError(f"the body has {word}, which is no number")
+    raise UnreadableError(f"the body has {word}, which is not a JSON number")

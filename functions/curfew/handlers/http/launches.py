@@ -1,4 +1,4 @@
-"""``POST /fleets``: launch with a lease, once per key."""
+"""``POST /fleets``: launch a fleet with a lease, once per idempotency key."""
 
 from contextlib import suppress
 from http import HTTPStatus
@@ -10,11 +10,13 @@ from pydantic import Field
 
 from ...core.errors import ProviderError
 from ...core.lease import Fleet
-from ...fleets import lifecycle as fleets
+from ...fleets.lifecycle import View
 from ...ledger.records import Key
-from ...orchestration import jobs
+from ...orchestration import launches
+from ...orchestration.admission import require_act_mode
+from ...orchestration.targets import provider_for_template
 from ...reporting.telemetry import logger
-from .presenters import about, to_the_second, view_response
+from .presenters import about, fleets_at, to_the_second, view_response
 from .request_bodies import LaunchBody
 from .responses import FleetView
 from .router import RequestContext, answers, example, json_answer, request_context, routes
@@ -22,7 +24,7 @@ from .router import RequestContext, answers, example, json_answer, request_conte
 router = routes()
 IN_TIME = 20  # seconds; API Gateway waits for 30
 LAUNCHES = {
-    "pair": example("A pair, as its template has it", template="t2-pair"),
+    "pair": example("A pair, with the defaults of its template", template="t2-pair"),
     "more": example(
         "More of them, until this evening",
         template="t2-pair",
@@ -39,15 +41,15 @@ IdempotencyKey = Annotated[str, Field(pattern="^[!-~]{1,128}$")]
     "/fleets",
     operation_id="launchFleet",
     summary="Launch a fleet with a lease",
-    description="Launches instances from a template of the policy file. Whoever launches owns the fleet. The same "
-    "`Idempotency-Key` with the same body answers with the same fleet, however often it comes; with another body it "
-    "is refused. A launch that the cloud refuses is a fleet too: its `phase` says so, and its `problem` why.",
+    description="Launches instances from a template of the policy file. The caller owns the fleet. The same "
+    "`Idempotency-Key` with the same body returns the same fleet, however often it is sent; with another body it is "
+    "refused. A launch that the cloud refuses is a fleet too: its `phase` says so, and its `problem` says why.",
     tags=["fleets"],
     responses=answers(
         {
-            200: (FleetView, "The key came before: this is its fleet, as it is now."),
+            200: (FleetView, "The key was sent before: its fleet, as it is now."),
             201: (FleetView, "Launched, as far as there was capacity."),
-            202: (FleetView, "Begun, and carried on; look again where Location says."),
+            202: (FleetView, "Begun; continues in the background. Ask again at Location."),
         },
         409, 502,
         body=True,
@@ -62,20 +64,20 @@ def launch_fleet(
         IdempotencyKey,
         Header(
             alias="Idempotency-Key",
-            description="Any text of your own that tells this launch from every other: send it again to ask again.",
+            description="A text of your choice that identifies this launch. Send it again to repeat the request.",
         ),
     ],
 ) -> Response[FleetView]:
-    """Launch once, or find what the same request has launched."""
+    """Launch a fleet, or return the fleet that the same request has launched."""
     context = request_context(router)
     app, register = context.app, context.app.ledger.fleets
-    jobs.require_act_mode(app)
+    require_act_mode(app)
     key_parts = Key.of(context.caller.id, "POST /fleets", key, body=body.model_dump(mode="json"))
     known = register.recall(key_parts)
     begun = known or _begun(context, body, key_parts)
     carried = begun
     if not begun.phase.finished:
-        carried = jobs.launch(app, begun, deadline=context.within(IN_TIME))
+        carried = launches.launch(app, begun, deadline=context.within(IN_TIME))
     logger.info(f'the launch of "{carried.name}" is {carried.phase}', extra=about(carried))
     status = HTTPStatus.OK if known else HTTPStatus.CREATED
     if not carried.phase.finished:
@@ -87,9 +89,10 @@ def launch_fleet(
 def _begun(context: RequestContext, body: LaunchBody, key: Key) -> Fleet:
     app = context.app
     entry = app.policies.fleet(body.template)
-    provider = app.provider_for_template(body.template, body.region)
+    provider = provider_for_template(app, body.template, body.region)
     expires_at = body.until or context.at + (body.ttl or entry.ttl.default)
-    spec = app.fleet_spec(
+    spec = launches.fleet_spec(
+        app,
         body.template,
         name=body.name or f"{body.template[:55]}-{key.scope[:8]}",
         owner=context.caller.id,
@@ -98,16 +101,12 @@ def _begun(context: RequestContext, body: LaunchBody, key: Key) -> Fleet:
         count=body.count,
         tags=body.tags,
     )
-    return fleets.begin(spec, provider=provider, ledger=app.ledger, now=context.at)
+    return app.fleets(provider, context.clock).begin(spec)
 
 
 def _seen(context: RequestContext, fleet: Fleet) -> FleetView:
-    """The fleet with its instances; what cannot be looked at does not make a launch fail."""
+    """Return the fleet with its instances, or without their states if the cloud cannot be read."""
     with suppress(ProviderError):
-        provider = context.app.provider_for(fleet.target)
-        return view_response(
-            context,
-            fleets.view(fleet, provider=provider, ledger=context.app.ledger, now=context.at),
-        )
+        return view_response(context, fleets_at(context, fleet).view(fleet))
     members = context.app.ledger.fleets.members(fleet.launch_id)
-    return view_response(context, fleets.View(fleet=fleet, members=members, instances={}))
+    return view_response(context, View(fleet=fleet, members=members, instances={}))

@@ -1,4 +1,4 @@
-"""``GET /docs``: the API's own description, as OpenAPI, and as a page to browse that has all it needs inside."""
+"""``GET /docs``: the description of the API, as an OpenAPI document or as a self-contained page."""
 
 import json
 from collections.abc import Iterator
@@ -17,29 +17,31 @@ from .router import MEANING, answers, routes
 
 router = routes()
 TITLE = "Curfew"
-SUMMARY = "Launch fleets that end by themselves, and see what is to go before it goes."
+SUMMARY = (
+    "Launch fleets that end by themselves, and see what a sweep would terminate before it does."
+)
 DESCRIPTION = """\
-A fleet is launched from a template with a **lease**. It can be renewed; when the lease has run out, the fleet is \
-terminated. What a sweep would terminate is planned first, can be read with every reason, and is then carried out as \
-it was planned, or not at all.
+A fleet is launched from a template with a **lease**. The lease can be renewed; when it has expired, Curfew terminates \
+the fleet. A plan lists what a sweep would terminate, with the reason for each instance. It can be read first, and is \
+then applied as it is, or not at all.
 
-**Who asks** is what API Gateway has checked: the signature of an IAM principal, or a token. Everybody who may call \
-the API may look, launch and plan. Only the owner of a fleet, which is whoever launched it, or an administrator of the \
-stack may change or end it; only an administrator may apply a plan or pause.
+**Callers** are authenticated by API Gateway, with the signature of an IAM principal or with a token. Every caller of \
+the API may read, launch and plan. Only the owner of a fleet, the caller that launched it, or an administrator of the \
+stack may change or terminate it; only an administrator may apply a plan or pause.
 
-**Asking again** is safe: `POST /fleets` needs an `Idempotency-Key`, a fleet that has ended is ended again with \
-nothing done, and a plan is applied once. What takes too long for an answer is accepted with 202, carried on, and \
-looked at where `Location` says.
+**Repeating a request** is safe: `POST /fleets` needs an `Idempotency-Key`, terminating a fleet that has ended does \
+nothing, and a plan is applied once. A request that takes too long is accepted with 202 and continues in the \
+background; ask again at `Location`.
 
 **Problems** are answered as `application/problem+json` (RFC 9457). Unknown fields and parameters are problems too. \
-What API Gateway itself refuses (403, 404, 429, 503) does not reach Curfew and has a body of its own, \
+A request that API Gateway itself refuses (403, 404, 429, 503) does not reach Curfew and has another body, \
 `{"message": …}`. Instants are in UTC; durations are a whole number and a unit, as in `90m`, `8h`, `3d` or `2w`.
 """
 TAGS = {
-    "fleets": "Launched together, owned by whoever launched them, ended together.",
-    "instances": "Everything that there is, launched by Curfew or not.",
-    "sweeps": "Plans of the policies: made, read, carried out.",
-    "pause": "The switch that every batch looks at.",
+    "fleets": "Instances launched together, with one owner and one lease.",
+    "instances": "All instances, launched by Curfew or not.",
+    "sweeps": "Plans of the policies: make, read and apply them.",
+    "pause": "The switch that is read before every batch.",
     "docs": "This description.",
 }
 SCHEMES = {
@@ -57,9 +59,9 @@ SCHEMES = {
         "description": "A token of the stack's issuer for its audience, where the stack is deployed with them.",
     },
 }
-# Powertools describes its own answers to what is wrong; here it gives none of them.
+# Powertools documents its own responses to invalid requests; Curfew sends none of them.
 FOREIGN = frozenset({"HTTPValidationError", "ValidationError", "ResponseValidationError"})
-# The page has all that it needs inside, and talks to nobody but this API.
+# The page loads nothing, and connects only to this API.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -76,7 +78,7 @@ PAGE = """\
 <style>{style}</style>
 </head>
 <body>
-<div id="page">The description needs JavaScript; <a href="?format=json">as JSON</a> it does not.</div>
+<div id="page">This page needs JavaScript; <a href="?format=json">the JSON document</a> does not.</div>
 <script>{script}</script>
 <script>
 SwaggerUIBundle({{
@@ -117,7 +119,7 @@ def show_docs(
         Literal["html", "json"], Query(description="As a page, or as JSON.")
     ] = "html",
 ) -> Response[Any]:
-    """The page, or the document."""
+    """Return the page or the document."""
     found = document(router.api_resolver)
     if format == "json":
         return Response(200, content_type="application/json", body=found)
@@ -129,7 +131,7 @@ def show_docs(
 
 @cache
 def document(api: ApiGatewayResolver) -> str:
-    """The OpenAPI document of the routes."""
+    """Return the OpenAPI document of the routes."""
     found = json.loads(
         api.get_openapi_json_schema(
             title=TITLE,
@@ -162,7 +164,10 @@ def document(api: ApiGatewayResolver) -> str:
 
 
 def _page(found: str) -> str:
-    """Powertools' own page would ask for the document a second time, which a browser cannot sign."""
+    """Return the page with the document inside.
+
+    Powertools' own page requests the document separately, and a browser cannot sign that request.
+    """
     return PAGE.format(
         title=f"{TITLE}: the API",
         style=(ASSETS / "swagger-ui.min.css").read_text("utf-8"),
@@ -172,7 +177,7 @@ def _page(found: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Without the titles that pydantic makes up from names and defaults that are nothing; whole numbers as such."""
+    """Return the value without generated titles and empty defaults, and with whole numbers as integers."""
     match value:
         case dict():
             noise = {"title"} if isinstance(value.get("title"), str) else set()

@@ -1,4 +1,4 @@
-"""Where a listing goes on: opaque to whoever asks, and good for nothing but the listing that it came from."""
+"""The cursors of listings: opaque to the caller, and valid only for the listing that they come from."""
 
 import base64
 import binascii
@@ -10,7 +10,7 @@ from ...core.errors import RequestError
 
 
 def sealed(listing: list[Any], after: str) -> str:
-    """What asks for the page after ``after`` of this listing; empty on the last page."""
+    """Return the cursor for the page of this listing that follows ``after``; empty on the last page."""
     if not after:
         return ""
     text = json.dumps([_digest(listing), after], separators=(",", ":"))
@@ -18,7 +18,7 @@ def sealed(listing: list[Any], after: str) -> str:
 
 
 def opened(listing: list[Any], cursor: str) -> str:
-    """What ``sealed`` was given. Raises RequestError for a cursor that is not of this listing."""
+    """Return the ``after`` that ``sealed`` received. Raises RequestError for a cursor of another listing."""
     if not cursor:
         return ""
     try:
@@ -33,7 +33,7 @@ def opened(listing: list[Any], cursor: str) -> str:
 
 def _foreign() -> RequestError:
     return RequestError(
-        "after is not from a page of this listing: ask for the first page, without it, and then for the same again"
+        "after is not from a page of this listing: request the first page without it, and repeat the same query"
     )
 
 

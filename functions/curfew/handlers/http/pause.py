@@ -1,4 +1,4 @@
-"""``/pause``: the switch that every batch looks at."""
+"""``/pause``: the switch that is read before every batch."""
 
 from typing import Annotated
 
@@ -19,31 +19,32 @@ PAUSES = {"exam": example("For an exam", reason="the exam of 4 March: everything
 @router.get(
     "/pause",
     operation_id="showPause",
-    summary="Look at the pause switch",
-    description="Whether sweeps are paused: since when, by whom and why.",
+    summary="Show the pause switch",
+    description="Whether sweeps are paused, since when, by which caller and why.",
     tags=["pause"],
-    responses=answers({200: (PauseAnswer, "The switch as it is now.")}),
+    responses=answers({200: (PauseAnswer, "The current state of the switch.")}),
 )
 def show_pause() -> Response[PauseAnswer]:
-    """The switch as it is."""
+    """Return the state of the switch."""
     return json_answer(_pause_response(request_context(router).app.ledger.paused()))
 
 
 @router.put(
     "/pause",
     operation_id="pause",
-    summary="Throw the pause switch",
-    description="No batch begins from now on, in any sweep of this ledger. What is under way finishes its batch. Only "
-    "an administrator may.",
+    summary="Pause all sweeps",
+    description="From now on, no sweep of this ledger begins a batch. A batch that has begun may still finish. Only an "
+    "administrator may do this.",
     tags=["pause"],
-    responses=answers({200: (PauseAnswer, "It is thrown.")}, 403, body=True),
+    responses=answers({200: (PauseAnswer, "Sweeps are paused.")}, 403, body=True),
 )
 def pause(
     body: Annotated[
-        PauseBody, Body(description="Everybody who asks will read it.", openapi_examples=PAUSES)
+        PauseBody,
+        Body(description="The reason; every caller can read it.", openapi_examples=PAUSES),
     ],
 ) -> Response[PauseAnswer]:
-    """Throw it."""
+    """Pause all sweeps."""
     context = request_context(router)
     only_administrator(context.caller)
     thrown = Pause(since=context.at, by=context.caller.id, reason=body.reason)
@@ -55,13 +56,13 @@ def pause(
 @router.delete(
     "/pause",
     operation_id="resume",
-    summary="Release the pause switch",
-    description="Sweeps may begin batches again. Only an administrator may.",
+    summary="Resume sweeps",
+    description="Sweeps may begin batches again. Only an administrator may do this.",
     tags=["pause"],
-    responses=answers({200: (PauseAnswer, "It is released.")}, 403),
+    responses=answers({200: (PauseAnswer, "Sweeps are not paused any more.")}, 403),
 )
 def resume() -> Response[PauseAnswer]:
-    """Release it."""
+    """Resume sweeps."""
     context = request_context(router)
     only_administrator(context.caller)
     context.app.ledger.resume()

@@ -1,4 +1,4 @@
-"""What went wrong, as an answer: one kind for each error of ours, and nothing that only the log should have."""
+"""Converts errors to HTTP problems: one type for each class of error, and no details that are only for the log."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -28,16 +28,16 @@ from .json_body import MediaTypeError, TooLargeError, UnreadableError
 from .responses import Fault, Problem, redact
 
 PROBLEM_JSON = "application/problem+json"
-RETRY_AFTER = 5  # seconds after which whoever met a busy cloud or ledger may come again
+RETRY_AFTER = 5  # seconds, after a throttled call or without the ledger or the queue
 
 
 class UnauthenticatedError(RequestError):
-    """Nobody has said who asks."""
+    """The request has no authenticated caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """One kind of problem; ``detail`` is said in place of the error's own words, which are for the log."""
+    """One kind of problem. ``detail`` replaces the text of the error, which is then only for the log."""
 
     name: str
     status: HTTPStatus
@@ -45,46 +45,42 @@ class ProblemType:
     detail: str = ""
 
 
-INVALID = ProblemType("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "The request is not valid")
-REUSED = ProblemType(
-    "reused-key", HTTPStatus.UNPROCESSABLE_ENTITY, "The key stands for another request"
-)
-UNREADABLE = ProblemType("unreadable", HTTPStatus.BAD_REQUEST, "The request cannot be read")
-UNAUTHENTICATED = ProblemType("unauthenticated", HTTPStatus.UNAUTHORIZED, "Nobody knows who asks")
-FORBIDDEN = ProblemType("forbidden", HTTPStatus.FORBIDDEN, "You may not do this")
+INVALID = ProblemType("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid request")
+REUSED = ProblemType("reused-key", HTTPStatus.UNPROCESSABLE_ENTITY, "Idempotency key reused")
+UNREADABLE = ProblemType("unreadable", HTTPStatus.BAD_REQUEST, "Unreadable request")
+UNAUTHENTICATED = ProblemType("unauthenticated", HTTPStatus.UNAUTHORIZED, "Unauthenticated")
+FORBIDDEN = ProblemType("forbidden", HTTPStatus.FORBIDDEN, "Forbidden")
 NO_ROUTE = ProblemType(
     "no-route",
     HTTPStatus.NOT_FOUND,
-    "There is no such route",
+    "No such route",
     "no route has this path and method",
 )
-NOT_FOUND = ProblemType("not-found", HTTPStatus.NOT_FOUND, "There is no such thing")
-CONFLICT = ProblemType("conflict", HTTPStatus.CONFLICT, "It cannot be done now")
-TOO_LARGE = ProblemType("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large")
-MEDIA_TYPE = ProblemType(
-    "media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is not said to be JSON"
-)
-CLOUD = ProblemType("cloud", HTTPStatus.BAD_GATEWAY, "The cloud did not do it")
-THROTTLED = ProblemType("throttled", HTTPStatus.SERVICE_UNAVAILABLE, "The cloud asks for patience")
+NOT_FOUND = ProblemType("not-found", HTTPStatus.NOT_FOUND, "Not found")
+CONFLICT = ProblemType("conflict", HTTPStatus.CONFLICT, "Conflict with the current state")
+TOO_LARGE = ProblemType("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Body too large")
+MEDIA_TYPE = ProblemType("media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Unsupported media type")
+CLOUD = ProblemType("cloud", HTTPStatus.BAD_GATEWAY, "Error of the cloud")
+THROTTLED = ProblemType("throttled", HTTPStatus.SERVICE_UNAVAILABLE, "Throttled by the cloud")
 LEDGER = ProblemType(
     "ledger",
     HTTPStatus.SERVICE_UNAVAILABLE,
-    "The ledger cannot be used",
-    "nothing more is done without the ledger; ask again",
+    "Ledger unavailable",
+    "Curfew does nothing more without the ledger; send the request again",
 )
 QUEUE = ProblemType(
     "queue",
     HTTPStatus.SERVICE_UNAVAILABLE,
-    "The queue cannot be used",
-    "what has begun could not be put off; ask again",
+    "Queue unavailable",
+    "the rest of the request could not be enqueued; send the request again",
 )
 INTERNAL = ProblemType(
     "internal",
     HTTPStatus.INTERNAL_SERVER_ERROR,
-    "Something is broken here",
-    "the log has it under the request's id",
+    "Internal error",
+    "the log has the error under the id of the request",
 )
-# The first that fits counts, so the narrower ones come first.
+# The first match counts, so narrower classes come first.
 PROBLEM_TYPES: tuple[tuple[type[Exception], ProblemType], ...] = (
     (UnauthenticatedError, UNAUTHENTICATED),
     (NoRouteError, NO_ROUTE),
@@ -106,7 +102,7 @@ PROBLEM_TYPES: tuple[tuple[type[Exception], ProblemType], ...] = (
 
 
 def problem(error: Exception, request_id: str, known: Collection[str] = ()) -> Response[str]:
-    """The answer to whoever met the error. ``known`` are the keys that a misspelt one may have meant."""
+    """Log an error and return its response. ``known`` are the keys that a misspelt key may have meant."""
     problem_type = next(
         (problem_type for class_, problem_type in PROBLEM_TYPES if isinstance(error, class_)),
         INTERNAL,
@@ -153,7 +149,7 @@ def _headers(problem_type: ProblemType, error: Exception) -> dict[str, str | lis
 
 
 def _log(problem_type: ProblemType, error: Exception) -> None:
-    """A fault of ours with its trace, trouble elsewhere as an error, what was asked wrongly as news."""
+    """Log a bug with its trace, a failure of the cloud, ledger or queue as an error, and the rest as info."""
     if problem_type is INTERNAL:
         logger.error("unexpected error", exc_info=error)
     elif problem_type.status.is_server_error:

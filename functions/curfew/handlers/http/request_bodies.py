@@ -1,6 +1,6 @@
-"""What a caller may send over HTTP, as foreign data that is checked here.
+"""The bodies that a caller may send over HTTP, validated as foreign data.
 
-An unknown key is an error. No body chooses an image, a network, a profile or user data: those are the policy file's.
+An unknown key is an error. No body chooses an image, a network, a profile or user data: only the policy file does.
 """
 
 from datetime import datetime, timedelta
@@ -15,17 +15,21 @@ type Reason = Annotated[StrictStr, Field(min_length=1, max_length=500)]
 
 
 class LaunchBody(Strict):
-    """A fleet to launch. Everything that is not asked for is the template's."""
+    """A fleet to launch. The template sets everything that the body leaves out."""
 
     template: Name
-    name: Name | None = Field(None, description="How the fleet is called; else it gets a name.")
-    count: Count | None = Field(
-        None, description="How many instances; else the template's default."
+    name: Name | None = Field(
+        None, description="The name of the fleet; by default Curfew makes one."
     )
-    ttl: Ttl | None = Field(None, description="How long the lease lasts, as in 8h.")
-    until: Instant | None = Field(None, description="When the lease ends, instead of ttl.")
-    region: Region | None = Field(None, description="Where; else the region of the deployment.")
-    tags: LaunchTags = Field(default_factory=dict, description="Tags beside the template's.")
+    count: Count | None = Field(
+        None, description="The number of instances; by default the template's."
+    )
+    ttl: Ttl | None = Field(None, description="The length of the lease, as in 8h.")
+    until: Instant | None = Field(None, description="The end of the lease, instead of ttl.")
+    region: Region | None = Field(None, description="The region; by default the deployment's.")
+    tags: LaunchTags = Field(
+        default_factory=dict, description="Tags in addition to the template's."
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -35,7 +39,7 @@ class LaunchBody(Strict):
 
 
 class LeaseBody(Strict):
-    """Another end of a lease: so long from now, or at an instant."""
+    """The new end of a lease: a duration from now, or an instant."""
 
     ttl: Ttl | None = None
     until: Instant | None = None
@@ -47,21 +51,23 @@ class LeaseBody(Strict):
         return self
 
     def expires_at(self, now: datetime) -> datetime:
-        """The end that is asked for."""
+        """Return the requested end."""
         return self.until or now + (self.ttl or timedelta(0))
 
 
 class PlanBody(Strict):
-    """A policy of which a plan is to be made."""
+    """The policy to make a plan of, and the region or cloud."""
 
     policy: Name
     region: CloudRegion | None = Field(
-        None, description="Needed where the policy, or the cloud, has several."
+        None, description="Required if the policy, or the cloud, has several."
     )
-    cloud: CloudName | None = Field(None, description="An OpenStack cloud of the targets, instead.")
+    cloud: CloudName | None = Field(
+        None, description="An OpenStack cloud of the policy file's targets."
+    )
 
 
 class PauseBody(Strict):
-    """Why no batch may begin."""
+    """The reason for a pause."""
 
     reason: Reason

@@ -1,6 +1,6 @@
-"""*report*, over HTTP: what the API answers, as models that are checked before they are sent.
+"""*report*, over HTTP: the responses of the API, as models that are validated before they are sent.
 
-Every instant is in UTC. A field without a value is there all the same: as null, or empty.
+Every instant is in UTC. A field without a value is null or empty, never missing.
 """
 
 import re
@@ -13,55 +13,60 @@ from ...core.lease import Phase
 from ...core.report import Result
 from ...schemas.fields import Strict
 
-# A fault of ours names its place in the code, and EC2 encodes why it denied something: both are for the log, and for
-# nobody who asks.
+# The text of an unexpected error has its place in the code, and EC2 encodes why it denied a call: both are only for the
+# log.
 FAULT = re.compile(r"unexpected \w+: .*? at \S+\.py:[0-9]+", re.ASCII | re.DOTALL)
 ENCODED = re.compile(r"\s*Encoded authorization failure message:?\s*\S*", re.ASCII | re.IGNORECASE)
 
 
 def redact(text: str) -> str:
-    """A text for whoever asks: without places in the code, and without what only the account's own people decode."""
-    return ENCODED.sub("", FAULT.sub("an unexpected error, which the log has", text))
+    """Return a text for callers: without places in the code and without encoded authorization messages."""
+    return ENCODED.sub("", FAULT.sub("an unexpected error (see the log)", text))
 
 
 Words = Annotated[str, AfterValidator(redact)]
-After = Annotated[str, Field(description="Ask for the next page with this; empty on the last one.")]
+After = Annotated[str, Field(description="Send this to get the next page; empty on the last one.")]
 type State = Literal[
     "pending", "running", "stopping", "stopped", "shutting-down", "terminated", "unknown"
 ]
 
 
 class Answer(Strict):
-    """Says what it says and nothing else."""
+    """Base class of the responses: an unknown field is an error."""
 
 
 class Fault(Answer):
-    """One value that is wrong, and where it stands."""
+    """One invalid value and its place."""
 
     where: str = Field(description="The place of the value.", examples=["body.ttl"])
     problem: str = Field(
-        description="What is wrong with it.", examples=['"soon" is not a duration: write 8h or 3d']
+        description="Why the value is invalid.",
+        examples=['"soon" is not a duration: write 8h or 3d'],
     )
 
 
 class Problem(Answer):
-    """Why a request was not obeyed, as RFC 9457 has it. ``type`` tells the kinds apart, the rest is for people."""
+    """Why a request failed, as in RFC 9457. ``type`` identifies the kind of problem; the rest is for people."""
 
     type: str = Field(
         description="The kind of problem, as a URN.", examples=["urn:curfew:problem:conflict"]
     )
-    title: str = Field(description="The kind in words.", examples=["It cannot be done now"])
-    status: int = Field(description="The status of the answer.", examples=[409])
+    title: str = Field(
+        description="The kind in words.", examples=["Conflict with the current state"]
+    )
+    status: int = Field(description="The status of the response.", examples=[409])
     detail: str = Field(
-        description="What stands in the way of this request.",
+        description="Why this request failed.",
         examples=['the name "t2-pair" is held by a fleet that has not ended'],
     )
-    request_id: str = Field(description="What the log has it under.", examples=["JKJaXmPLvHcESHA="])
-    errors: tuple[Fault, ...] = Field((), description="Each value that is wrong, if some are.")
+    request_id: str = Field(
+        description="The id of the request in the log.", examples=["JKJaXmPLvHcESHA="]
+    )
+    errors: tuple[Fault, ...] = Field((), description="The invalid values, if there are any.")
 
 
 class InstanceAnswer(Answer):
-    """One instance as the cloud shows it; the last three are what the ledger knows of its lease."""
+    """One instance as the cloud shows it; ``fleet``, ``owner`` and ``expires_at`` come from the ledger."""
 
     id: str
     name: str = Field(description="Its Name tag; empty without one.")
@@ -71,35 +76,35 @@ class InstanceAnswer(Answer):
     region: str
     image: str
     started_at: datetime | None = Field(
-        description="When it was last started, as the cloud has it."
+        description="When it was last started, according to the cloud."
     )
     tags: dict[str, str]
     fleet: str = Field(description="The fleet that Curfew launched it for; empty for any other.")
-    owner: str = Field(description="Whose that fleet is.")
+    owner: str = Field(description="The owner of that fleet.")
     expires_at: datetime | None = Field(description="When its lease ends.")
 
 
 class InstancePage(Answer):
-    """Some of the instances that were asked for."""
+    """A page of the requested instances."""
 
     instances: tuple[InstanceAnswer, ...]
     after: After
 
 
 class FleetAnswer(Answer):
-    """A fleet as the ledger has it: whose it is, until when, and in which phase its launch is."""
+    """A fleet as recorded in the ledger: its owner, its lease and the phase of its launch."""
 
     name: str
-    launch_id: str = Field(description="The launch, for good: a name can be used again.")
+    launch_id: str = Field(description="The id of the launch; unlike the name, never used again.")
     template: str
-    owner: str = Field(description="Who launched it: an ARN, or issuer#subject.")
+    owner: str = Field(description="The caller that launched it: an ARN, or issuer#subject.")
     account: str
     region: str
-    count: int = Field(description="How many instances were asked for.")
+    count: int = Field(description="The number of requested instances.")
     phase: Phase = Field(
-        description="The phase of the launch; calls are made only while launching."
+        description="The phase of the launch; Curfew makes calls only while launching."
     )
-    problem: Words = Field(description="Why it is not all there, if it is not.")
+    problem: Words = Field(description="Why the launch is not complete, if it is not.")
     created_at: datetime
     expires_at: datetime = Field(description="When the lease ends.")
     ended_at: datetime | None = Field(description="When the last instance was seen to have ended.")
@@ -107,14 +112,14 @@ class FleetAnswer(Answer):
 
 
 class FleetPage(Answer):
-    """Some of the fleets, in the order of their names."""
+    """A page of the fleets, in the order of their names."""
 
     fleets: tuple[FleetAnswer, ...]
     after: After
 
 
 class MemberAnswer(Answer):
-    """One instance that was launched for a fleet. One that is not to be seen has no state, type or zone."""
+    """One instance that was launched for a fleet. If the cloud does not show it, it has no state, type or zone."""
 
     id: str
     seen: bool = Field(description="Whether the cloud showed it just now.")
@@ -140,7 +145,7 @@ class LeaseAnswer(FleetAnswer):
 
 
 class Row(Answer):
-    """One candidate of a sweep: the verdict on it, why, and what became of it."""
+    """One candidate of a sweep: its verdict, the reason and the outcome."""
 
     id: str
     name: str
@@ -155,7 +160,7 @@ class Row(Answer):
 
 
 class Summary(Answer):
-    """One sweep in numbers. ``listed`` counts the population, the others its candidates."""
+    """One sweep in numbers. ``listed`` counts all listed instances, the others count candidates."""
 
     sweep_id: str
     policy: str
@@ -187,18 +192,18 @@ class Summary(Answer):
 
 
 class EndAnswer(Answer):
-    """The end of a fleet. ``sweep`` is null while it is carried on, and where there was nothing left to end."""
+    """The termination of a fleet. ``sweep`` is null while it continues in the background, or if nothing was left."""
 
     fleet: FleetAnswer
-    sweep_id: str = Field(description="The sweep that ends it; empty if it has ended before.")
+    sweep_id: str = Field(description="The sweep that terminates it; empty if it had ended before.")
     sweep: Summary | None
     rows: tuple[Row, ...] = Field(
-        description="Everything that carries the fleet's tag, and what became of it."
+        description="The instances that have the fleet's tag, each with its outcome."
     )
 
 
 class PlanAnswer(Answer):
-    """A plan that somebody asked for, with a page of its verdicts."""
+    """A plan that a caller requested, with a page of its verdicts."""
 
     id: str
     policy: str
@@ -206,20 +211,20 @@ class PlanAnswer(Answer):
     account: str
     region: str
     phase: Literal["planning", "planned", "applying", "ended"] = Field(
-        description="Only what is planned can be applied."
+        description="Only a planned one can be applied."
     )
-    hash: str = Field(description="A fingerprint of what the plan would do; empty before it has.")
+    hash: str = Field(description="The fingerprint of the plan; empty until it is made.")
     asked_by: str
-    applied_by: str = Field(description="Empty before it was applied.")
+    applied_by: str = Field(description="The caller that applied it; empty until then.")
     made_at: datetime
-    expires_at: datetime = Field(description="From then on it is stale: make a new one.")
-    summary: Summary | None = Field(description="Null before there is one.")
+    expires_at: datetime = Field(description="After this, it is stale: make a new one.")
+    summary: Summary | None = Field(description="Null until the plan is made.")
     verdicts: tuple[Row, ...]
     after: After
 
 
 class PauseAnswer(Answer):
-    """The pause switch. While it is thrown, no batch begins."""
+    """The pause switch. While sweeps are paused, no batch begins."""
 
     paused: bool
     since: datetime | None

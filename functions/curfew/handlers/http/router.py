@@ -1,8 +1,8 @@
-"""What all routes have in common: one resolver, who asks and until when, and how a request is checked.
+"""What all routes share: the resolver, the caller and deadline of a request, and its validation.
 
-Powertools reads the query from fields that API Gateway has joined with commas, takes the first of a list for an
-object, and knows of no parameter that is too many. Here the query is read as it was sent, and what a route does not
-declare is refused like every unknown key.
+Powertools reads the query from fields that API Gateway has joined with commas, takes the first element of a list for
+the object, and accepts unknown parameters. Curfew reads the query as it was sent, and refuses a parameter that the
+route does not declare, like every unknown key.
 """
 
 import re
@@ -27,22 +27,23 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from pydantic import BaseModel, BeforeValidator, Field
 
 from ...app import App
+from ...clock import Clock
 from ...core.access import Caller
 from . import json_body
 from .problems import PROBLEM_JSON
 from .responses import Problem
 
-# What may go wrong on a route, and what it means there.
+# The meaning of each error status in the documentation of a route.
 MEANING: Mapping[int, str] = {
     400: "The body is not one JSON object.",
-    401: "Nobody has said who asks.",
-    403: "Neither the owner nor an administrator asks. API Gateway's own refusal has the same status.",
-    404: "There is no such thing.",
-    409: "The state of things does not allow it; with Retry-After, not yet.",
+    401: "The request has no authenticated caller.",
+    403: "The caller is neither the owner nor an administrator. API Gateway's own refusal has the same status.",
+    404: "It does not exist.",
+    409: "The current state does not allow it; with Retry-After, not yet.",
     413: "The body has more than 64 KiB.",
-    415: "The body does not say that it is JSON.",
-    422: "Something in the request is wrong, and named.",
-    500: "Something is broken here; the log has it under the request's id.",
+    415: "The content type of the body is not JSON.",
+    422: "The request is invalid; the problem says why.",
+    500: "An internal error; the log has it under the id of the request.",
     502: "The cloud refused, or did not answer.",
     503: "The cloud, the ledger or the queue cannot be used now.",
 }
@@ -51,17 +52,20 @@ WITH_BODY = (400, 413, 415)
 WHOLE = re.compile("[0-9]{1,9}", re.ASCII)
 RETRY = {
     "Retry-After": {
-        "description": "When to ask again, in seconds.",
+        "description": "After how many seconds to send the request again.",
         "schema": {"type": "integer", "minimum": 1},
     }
 }
 LOCATION = {
-    "Location": {"description": "Where it is looked at.", "schema": {"type": "string"}},
+    "Location": {
+        "description": "Where to see the fleet or the plan.",
+        "schema": {"type": "string"},
+    },
 }
 
 
 def _digits(value: object) -> object:
-    """A number as one writes it: int() takes blanks, signs and underscores too."""
+    """Return the value. Raises ValueError unless it has only digits: int() accepts blanks, signs and underscores."""
     if isinstance(value, str) and not WHOLE.fullmatch(value):
         raise ValueError("is not a whole number")
     return value
@@ -80,37 +84,42 @@ After = Annotated[str, Field(max_length=4096)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
-    """One request: the application that it is put to, who asks, since when, and when the function is cut off."""
+    """One request: the application, the caller, when the request came, and when Lambda ends the function."""
 
     app: App
     caller: Caller
     at: datetime
     cut_off: datetime
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of the fleets' use cases. It shows when the request came."""
+        return self.app.clock(self.cut_off).stopped_at(self.at)
+
     def within(self, seconds: int) -> datetime:
-        """When to put the rest off, where there is a queue; where there is none, it is done as far as time goes."""
+        """Return when to defer the rest: ``seconds`` after the request, or without a queue at the function's end."""
         return self.at + timedelta(seconds=seconds) if self.app.enqueue else self.cut_off
 
 
 def routes() -> Router:
-    """Some of the routes, for one module to declare."""
+    """Return a router for the routes of one module."""
     return Router()  # type: ignore[no-untyped-call]
 
 
 def example(summary: str, **body: Any) -> Example:
-    """A body that one could send."""
+    """Return an example of a body, for the documentation."""
     return Example(summary=summary, value=body)
 
 
 def request_context(router: BaseRouter) -> RequestContext:
-    """The request that is being answered."""
+    """Return the request that is being answered."""
     return cast("RequestContext", router.context["request_context"])
 
 
 def json_answer(
     body: BaseModel, status: HTTPStatus = HTTPStatus.OK, *, location: str = ""
 ) -> Response[Any]:
-    """An answer in JSON; ``location`` is where what was begun is looked at."""
+    """Return a JSON response; ``location`` is where to see what the request has begun."""
     return Response(
         status_code=status,
         content_type="application/json",
@@ -122,7 +131,7 @@ def json_answer(
 def answers(
     good: Mapping[int, tuple[type[BaseModel], str]], *others: int, body: bool = False
 ) -> dict[int, Any]:
-    """All that a route may answer, for its documentation: what it is good for, and every problem."""
+    """Return the documentation of all responses of a route: ``good`` by status, and the problems of each status."""
     found: dict[int, Any] = {
         status: {
             "description": words,
@@ -141,19 +150,19 @@ def answers(
 
 
 class Event(APIGatewayProxyEventV2):
-    """A request whose query is read as it was sent: a comma in a value is a comma."""
+    """A request whose query is read as it was sent: a comma is a part of the value."""
 
     @property
     def resolved_query_string_parameters(self) -> dict[str, list[str]]:
-        """Every parameter with each of its values."""
+        """Every parameter with all of its values."""
         return parse_qs(self.get("rawQueryString") or "", keep_blank_values=True)
 
 
 class Checked(OpenAPIRequestValidationMiddleware):
-    """Checks a request before its route sees it, and names every fault at once."""
+    """Validates a request before its route receives it, and reports all errors at once."""
 
     def handler(self, app: Any, next_middleware: Any) -> Response[Any]:
-        """Raises RequestValidationError with all that is wrong, RequestError for a body that cannot be read."""
+        """Call the route. Raises RequestValidationError with all errors, RequestError for an unreadable body."""
         faults = _undeclared(app)
         places = {fault["loc"] for fault in faults}
         try:
@@ -169,12 +178,12 @@ class Checked(OpenAPIRequestValidationMiddleware):
 
 
 class Resolver(APIGatewayHttpResolver):
-    """Powertools' resolver, with these two in the place of its own."""
+    """Powertools' resolver, with ``Event`` and ``Checked`` in place of its own."""
 
     def __init__(self) -> None:
         super().__init__(
             enable_validation=True,
-            # Without it, an answer that is wrong would be told as if the request were.
+            # Otherwise an invalid response would be reported as an invalid request.
             response_validation_error_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
             debug=False,
         )
@@ -192,7 +201,7 @@ def _nothing(app: Any) -> Response[Any]:  # noqa: ARG001  in the place of a midd
 
 
 def words_of(api: Any) -> frozenset[str]:
-    """The names that the route of the request knows: what a misspelt one may have meant."""
+    """Return the names that the route knows: a misspelt name may have meant one of them."""
     dependant = api.context["_route"].dependant
     models = [field.type_ for field in dependant.body_params]
     return frozenset(
@@ -203,7 +212,7 @@ def words_of(api: Any) -> frozenset[str]:
 
 
 def _undeclared(app: Any) -> list[dict[str, Any]]:
-    """Parameters that the route does not have or that came twice, and a body where it takes none."""
+    """Return the errors for unknown or repeated parameters, and for a body where the route takes none."""
     dependant = app.context["_route"].dependant
     known = {field.alias: field.field_info.annotation for field in dependant.query_params}
     fault = partial(dict[str, Any], type="value_error")
@@ -212,10 +221,10 @@ def _undeclared(app: Any) -> list[dict[str, Any]]:
         if name not in known:
             faults.append({"type": "extra_forbidden", "loc": ("query", name), "input": values[0]})
         elif len(values) > 1 and not _takes_several(known[name]):
-            problem = ValueError("stands there more than once")
+            problem = ValueError("is given more than once")
             faults.append(fault(loc=("query", name), input={}, ctx={"error": problem}))
     if not dependant.body_params and json_body.raw(app.current_event.raw_event).strip():
-        problem = ValueError("is there, and this route takes none")
+        problem = ValueError("is given, but this route takes none")
         faults.append(fault(loc=("body",), input={}, ctx={"error": problem}))
     return faults
 

@@ -1,6 +1,7 @@
 """The ledger in one DynamoDB table: many small items, of which none grows.
 
-The same table has the register of fleets (``fleets``) and the stored plans (``plans``). The other items are:
+The same table has the register of fleets (``fleets``), the stored plans (``plans``)
+and the continuations (``continuations``). The other items are:
 
     pk                          sk              what
     pause                       pause           the pause switch
@@ -28,6 +29,7 @@ from ...core.errors import LedgerError
 from ...core.target import Target
 from ..records import Pause, ScheduleRun, Watermark
 from . import items
+from .continuations import DynamoContinuations
 from .fleets import DynamoFleets
 from .plans import DynamoPlans
 from .table import NEW, TRIES, Table, put, update
@@ -51,6 +53,7 @@ class DynamoLedger:
         self._table = Table(client, table, sleep=sleep)
         self.fleets = DynamoFleets(self._table)
         self.plans = DynamoPlans(self._table)
+        self.continuations = DynamoContinuations(self._table)
 
     def paused(self) -> Pause | None:
         """Return the pause, or None. Every batch reads it."""

@@ -39,7 +39,7 @@ def of_record(record: StoredPlan) -> Item:
         "hash": text(record.hash),
         "applied_by": text(record.applied_by),
         "summary": text(_json(dict(record.summary))),
-        "expires": _expiry(record),
+        "expires": expiry(record.made_at),
     }
 
 
@@ -65,31 +65,48 @@ def of_verdict(record: StoredPlan, verdict: Verdict) -> Item:
     judged, outcome = verdict.judged, verdict.outcome
     return {
         **key(plan(record.id), f"{VERDICT}{judged.instance.id}"),
+        **of_judged(judged),
+        **({"result": text(outcome.result), "detail": text(outcome.detail)} if outcome else {}),
+        "expires": expiry(record.made_at),
+    }
+
+
+def of_judged(judged: Action | Kept) -> dict[str, Any]:
+    """Return the attributes of an action or of a kept instance."""
+    return {
         "rule": text(judged.rule),
         "reason": text(judged.reason),
         "instance": text(_json(asdict(judged.instance))),
         **({"action": text(judged.kind)} if isinstance(judged, Action) else {}),
-        **({"result": text(outcome.result), "detail": text(outcome.detail)} if outcome else {}),
-        "expires": _expiry(record),
     }
 
 
 def verdict_of(item: Item) -> Verdict:
     """Return the verdict of an item."""
-    instance = _instance_of(json.loads(item["instance"]["S"]))
-    rule, reason = item["rule"]["S"], item["reason"]["S"]
     if "action" not in item:
-        return Verdict(judged=Kept(instance=instance, rule=rule, reason=reason))
-    kind = ActionKind(item["action"]["S"])
-    action = Action(instance=instance, kind=kind, rule=rule, reason=reason)
+        instance = _instance_of(json.loads(item["instance"]["S"]))
+        kept = Kept(instance=instance, rule=item["rule"]["S"], reason=item["reason"]["S"])
+        return Verdict(judged=kept)
+    action = action_of(item)
     if "result" not in item:
         return Verdict(judged=action)
     result, detail = Result(item["result"]["S"]), item["detail"]["S"]
     return Verdict(judged=action, outcome=Outcome(action=action, result=result, detail=detail))
 
 
-def _expiry(record: StoredPlan) -> dict[str, str]:
-    return number(int((record.made_at + RETENTION).timestamp()))
+def action_of(item: Item) -> Action:
+    """Return the action of an item."""
+    return Action(
+        instance=_instance_of(json.loads(item["instance"]["S"])),
+        kind=ActionKind(item["action"]["S"]),
+        rule=item["rule"]["S"],
+        reason=item["reason"]["S"],
+    )
+
+
+def expiry(made_at: datetime) -> dict[str, str]:
+    """Return when the table may delete the item, in seconds since 1970."""
+    return number(int((made_at + RETENTION).timestamp()))
 
 
 def _json(values: Any) -> str:

@@ -8,6 +8,7 @@ from threading import RLock
 from ...core.audit import GENESIS, Draft, Entry, link, open_intents
 from ...core.target import Target
 from ..records import Pause, ScheduleRun, Watermark
+from .continuations import MemoryContinuations
 from .fleets import MemoryFleets
 from .plans import MemoryPlans
 from .synchronized import synchronized
@@ -20,6 +21,7 @@ class MemoryLedger:
         self.mutex = RLock()
         self.fleets = MemoryFleets()
         self.plans = MemoryPlans()
+        self.continuations = MemoryContinuations()
         self._pause: Pause | None = None
         self._seen: dict[tuple[Target, str], datetime] = {}
         self._spent: dict[tuple[str, str, date], int] = defaultdict(int)
