@@ -113,7 +113,7 @@ class Population:
         self._shielded(policy, region, "just-started", age=age)
 
     def special(self, policy: str, region: Region) -> None:
-        """An instance with a tag in two spellings, capacity paid for ahead, or what cannot be stopped."""
+        """An instance with a tag in two spellings, capacity paid for in advance, or what cannot be stopped."""
         keys = [key for key in read(self.file.policies[policy]) if key.swapcase() != key]
         wanted = [key for key in keys if key not in self.file.policies[policy].select.without_tags]
         if self.file.policies[policy].action == "stop" and self.rng.random() < 0.5:

@@ -23,7 +23,7 @@ from tests.night import Night
 
 
 def test_a_delayed_call_is_made_only_after_another_description() -> None:
-    """The ledger takes minutes to write the intents, and meanwhile somebody protects an instance."""
+    """The ledger takes minutes to write the intents, and meanwhile its owner protects an instance."""
     night = Night(cloud=SimulatedEc2(a_machine(id=an_id(1)), a_machine(id=an_id(2))))
     ledger: Any = night.ledger
     append = ledger.append
@@ -98,7 +98,7 @@ def test_a_sweep_keeps_the_instances_of_an_unfinished_launch() -> None:
     assert report.plan
     (kept,) = report.plan.kept
     assert (kept.rule, kept.instance.id) == ("being-launched", an_id(1))
-    assert kept.reason == "is of the fleet lab, whose launch has not come to an end"
+    assert kept.reason == "belongs to the fleet lab, whose launch is not finished"
 
 
 def test_the_recheck_keeps_the_instances_of_an_unfinished_launch(

@@ -261,7 +261,7 @@ def test_an_instance_under_a_lease_is_kept_until_the_lease_ends() -> None:
 def test_an_instance_of_an_unfinished_launch_is_kept_with_its_fleet() -> None:
     assert finding(an_instance(launching="lab")) == (
         "being-launched",
-        "is of the fleet lab, whose launch has not come to an end",
+        "belongs to the fleet lab, whose launch is not finished",
     )
 
 

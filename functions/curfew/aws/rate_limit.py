@@ -118,7 +118,7 @@ class _RegionBuckets:
         self.stats = RateLimitStats()
 
     def wait(self, operation: str, instances: int) -> None:
-        """Wait until the call may be made. Raises PacedError if it must not be made now."""
+        """Wait until the call may be made. Raises RateLimitedError if it must not be made now."""
         call_class = _call_class(operation)
         waited: set[str] = self._waited.__dict__.setdefault("mine", set())
         if operation in waited:
@@ -146,7 +146,7 @@ class _RegionBuckets:
                 bucket.slow_down()
 
     def _take(self, operation: str, counts: tuple[int, int]) -> float:
-        """Take tokens and return how many seconds to wait. Raises PacedError if that is beyond the deadline."""
+        """Take tokens and return how many seconds to wait. Raises RateLimitedError if that is beyond the deadline."""
         with self._lock:
             buckets = list(zip(self._filled(operation), counts, strict=False))
             seconds = max(bucket.wait(count) for bucket, count in buckets)

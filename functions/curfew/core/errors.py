@@ -15,7 +15,7 @@ CurfewError
 │   ├── ItemError             because of one instance: Curfew splits the batch
 │   │   └── ProtectedError            because that instance is protected: Curfew keeps it
 │   ├── ThrottledError        because of a rate limit: Curfew slows down and keeps the plan
-│   │   └── PacedError            because of Curfew's own rate limit: it made no call
+│   │   └── RateLimitedError      because of Curfew's own rate limit: it made no call
 │   ├── AmbiguousError        the call's effect is unknown: Curfew describes before it decides anything
 │   ├── CapacityError         because the pool has no capacity: Curfew tries the next pool
 │   ├── MismatchError         because the token belongs to another call: Curfew never sends it again

@@ -106,7 +106,8 @@ def _reserved_capacity(instance: Instance, _policy: Policy, _now: datetime) -> F
     if instance.lifecycle in ORDINARY_LIFECYCLES:
         return None
     return Finding(
-        rule="reserved-capacity", reason=f"its capacity is paid for ahead ({instance.lifecycle})"
+        rule="reserved-capacity",
+        reason=f"its capacity is paid for ahead ({instance.lifecycle})",
     )
 
 
@@ -141,7 +142,7 @@ def _being_launched(instance: Instance, _policy: Policy, _now: datetime) -> Find
         return None
     return Finding(
         rule="being-launched",
-        reason=f"is of the fleet {instance.launching}, whose launch has not come to an end",
+        reason=f"belongs to the fleet {instance.launching}, whose launch is not finished",
     )
 
 

@@ -1,8 +1,8 @@
 """The interface of a cloud, for *find* and *act*.
 
 A provider decides nothing. It translates the cloud's descriptions into ``core.instance`` and the cloud's errors into
-``core.errors``, and makes each call when asked. Only ``sweep.execution``, ``fleets.launcher`` and ``fleets.lifecycle``
-may ask for a call that changes anything.
+``core.errors``, and makes each call when asked. Only ``sweep.zone_worker``, ``fleets.launcher`` and
+``fleets.lifecycle`` may ask for a call that changes anything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -81,7 +81,7 @@ class FleetEntry(Template):
     market: Literal["on-demand", "spot"] = "on-demand"
 
     def details(self) -> dict[str, Any]:
-        """What goes into an order as it is."""
+        """Return the values that the launch spec takes over unchanged."""
         return {
             "instance_types": self.instance_types,
             "subnets": self.subnets,
@@ -107,7 +107,7 @@ class CloudFleetEntry(Template):
     hints: dict[CloudWord, CloudWord] = Field(default_factory=dict, max_length=16)
 
     def details(self) -> dict[str, Any]:
-        """What goes into an order as it is."""
+        """Return the values that the launch spec takes over unchanged."""
         return {
             "instance_types": self.instance_types,
             "networks": self.networks,

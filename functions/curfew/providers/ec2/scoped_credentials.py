@@ -36,7 +36,7 @@ SECONDS = 900
 MANY_GROUPS = 5  # EC2's default quota of security groups
 # If it takes longer to get credentials, the re-check before the call is too old.
 MAX_BORROWING = timedelta(seconds=20)
-_ACTIVE: ContextVar[ReadOnlyCredentials | None] = ContextVar("loan", default=None)
+_ACTIVE: ContextVar[ReadOnlyCredentials | None] = ContextVar("active_credentials", default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
