@@ -38,6 +38,9 @@ hypothesis.settings.register_profile(
 
 pytest_plugins = ["tests.executed"]
 
+# moto makes hundreds of images each time that it starts, and no test needs one of them.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+
 MADE = calls.watch()
 
 

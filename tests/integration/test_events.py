@@ -1,7 +1,7 @@
 """Every file in events/ through its real handler, on moto."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ import boto3
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import EndpointConnectionError
-from moto import mock_aws
 
 from curfew import bootstrap
 from curfew.core.errors import ConfigError, RequestError, StaleTriggerError, SweepFailedError
@@ -18,6 +17,7 @@ from curfew.handlers.sweep import handler
 from curfew.ledger.records import Pause
 from demo import world
 from demo.__main__ import Context
+from tests.demo_world import demo_world
 
 EVENTS = Path(__file__).parents[2] / "events"
 # The requests of the HTTP API, fleets_*.json, have their own test, and so have launches.
@@ -40,14 +40,18 @@ EXPECTED: dict[str, int | tuple[type[Exception], str]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def ensure_fleets() -> Iterator[Callable[[], None]]:
+    with demo_world() as ensure:
+        yield ensure
+
+
 @pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def cloud(ensure_fleets: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo's fleets, and a stack that acts."""
+    ensure_fleets()
     monkeypatch.setenv("CURFEW_MODE", "act")
     monkeypatch.setenv("CURFEW_TABLE", world.TABLE)
-    with mock_aws():
-        world.build()
-        yield
 
 
 def event(name: str) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from curfew.cli import commands
 from curfew.cli.output import Exit
 from curfew.config.settings import SHIPPED_POLICIES
 from demo import world
+from tests.demo_world import demo_world, ledger_items
 
 SHIPPED = str(SHIPPED_POLICIES)
 DOOMED = {"forgotten": 3, "(tutorial)": 2}
@@ -64,12 +64,17 @@ def curfew(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     return run
 
 
+@pytest.fixture(scope="module")
+def ensure_fleets() -> Iterator[Callable[[], None]]:
+    with demo_world() as ensure:
+        yield ensure
+
+
 @pytest.fixture
-def cloud() -> Iterator[Any]:
+def cloud(ensure_fleets: Callable[[], None]) -> Any:
     """The demo's fleets, and an EC2 client to look at them."""
-    with mock_aws():
-        world.build()
-        yield boto3.client("ec2", world.REGION)
+    ensure_fleets()
+    return boto3.client("ec2", world.REGION)
 
 
 @pytest.fixture
@@ -103,14 +108,6 @@ def named(ec2: Any, state: str) -> dict[str, int]:
                 if instance["State"]["Name"] == state:
                     counts[name] = counts.get(name, 0) + 1
     return counts
-
-
-def ledger_items() -> list[dict[str, Any]]:
-    """Everything in the ledger's table."""
-    found: list[dict[str, Any]] = boto3.client("dynamodb", world.REGION).scan(
-        TableName=world.TABLE
-    )["Items"]
-    return found
 
 
 def audit_kinds() -> list[str]:

@@ -130,12 +130,13 @@ class TestSession:
 
     @pytest.mark.parametrize("variant", ["use_fips_endpoint", "use_dualstack_endpoint"])
     def test_variants_of_endpoints_are_the_sdks_too(self, variant: str) -> None:
+        sessions = botocore.session.Session(), sdk.session()
         for service, region in product(CALLED, ("us-east-1", "eu-central-1", "us-gov-west-1")):
             more: dict[str, Any] = {variant: True}
             config = Config(**more)
             made = [
                 one.create_client(service, region_name=region, config=config).meta.endpoint_url
-                for one in (botocore.session.Session(), sdk.session())
+                for one in sessions
             ]
             assert made[0] == made[1]
 
