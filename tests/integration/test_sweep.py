@@ -75,7 +75,7 @@ def test_ledger_lost_after_the_call_is_reported_and_intents_stay_open() -> None:
     report = night.sweep()
 
     assert report.count(Result.VERIFIED) == 2
-    assert "not written down" in report.problem
+    assert "the outcomes are not written: " in report.problem
     assert report.status is Status.FAILED
     assert len(ledger.open_intents(HERE)) == 2
 
