@@ -228,8 +228,10 @@ class ZoneWorker:
             first, second = Batch(rest).split()
             first.looked_at = self._looked_at
             return [first, second]
-        spared = isinstance(error, ProtectedError)
-        self._record(rest, Result.KEPT if spared else Result.FAILED, f"the cloud refused: {error}")
+        is_protected = isinstance(error, ProtectedError)
+        self._record(
+            rest, Result.KEPT if is_protected else Result.FAILED, f"the cloud refused: {error}"
+        )
         return []
 
     def _after_trouble(self, batch: Batch, error: ProviderError) -> list[Batch]:
