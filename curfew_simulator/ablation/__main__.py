@@ -7,7 +7,7 @@ from . import safeguards, search
 
 
 def main() -> int:
-    """Search, print a row for each safeguard, and say by the exit code whether one was not detected."""
+    """Search, print a row for each safeguard, and return the exit code: 1 if a disabled safeguard was not detected."""
     parser = argparse.ArgumentParser(
         prog="python -m curfew_simulator.ablation", description=__doc__
     )

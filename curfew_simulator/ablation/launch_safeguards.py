@@ -32,7 +32,7 @@ def without_locks(patch: Patch) -> None:
 
 
 def fall_back_in_doubt(patch: Patch) -> None:
-    """No answer counts as no capacity."""
+    """A lost response counts as no capacity."""
     made = launcher._Launch._attempt
 
     def hasty(self: Any, *given: Any, **named: Any) -> Any:
@@ -48,13 +48,13 @@ def fall_back_in_doubt(patch: Patch) -> None:
 
 
 def never_find_by_token(patch: Patch) -> None:
-    """Neither by its token, nor with the same token again."""
+    """An unknown result is resolved neither by its token nor by the same call again."""
     new_token_for_every_call(patch)
     patch(Ec2Provider, "launched", lambda *_: ())
 
 
 class _All(int):
-    """A number of instances that passes for any other, unless it is none."""
+    """A number of instances that equals every other number, unless it is zero."""
 
     def __eq__(self, other: object) -> bool:
         return bool(self) or super().__eq__(other)
@@ -64,7 +64,7 @@ class _All(int):
 
 
 def take_partial_launches(patch: Patch) -> None:
-    """A look that shows some of a launch counts as the whole of it."""
+    """A search that finds some instances of a launch counts as complete."""
     found = launcher._Launch._find_by_token
 
     def hasty(self: Any, order: Any, attempt: Attempt) -> Any:
@@ -75,19 +75,19 @@ def take_partial_launches(patch: Patch) -> None:
 
 
 def apply_any_plan(patch: Patch) -> None:
-    """Any plan, however old, of whatever policies, however often."""
+    """Any plan can be applied: of any age, of any policies, any number of times."""
     patch(stored_plans, "check_applicable", lambda *_given, **_named: None)
     patch(stored_plans, "_same_policies", lambda *_given, **_named: None)
     patch(run_state, "SHELF_LIFE", FOREVER)
 
 
 def ignore_plan_policies(patch: Patch) -> None:
-    """A plan of other policies is as good."""
+    """A plan of other policies is accepted."""
     patch(stored_plans, "_same_policies", lambda *_given, **_named: None)
 
 
 def apply_twice(patch: Patch) -> None:
-    """A plan is applied as often as a caller asks."""
+    """A plan is applied on every request."""
     applicable = stored_plans.check_applicable
 
     def again(record: Any, **more: Any) -> None:

@@ -1,4 +1,4 @@
-"""How the safeguards of one sweep are disabled: what is put in the place of what."""
+"""How the safeguards of one sweep are disabled: each patch replaces one function."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ FOREVER = timedelta(days=9_999)
 
 
 def ignore_attributes(patch: Patch) -> None:
-    """Termination and stop protection count for nothing."""
+    """Termination and stop protection are ignored."""
     for module in (recheck, planner):
         patch(module, "protect", lambda made, _attributes: made)
 
@@ -47,7 +47,7 @@ def without_limit(**wide: int) -> Disable:
 
 
 def skip_verification(patch: Patch) -> None:
-    """An accepted order counts as verified without another description."""
+    """An accepted call counts as verified without another description."""
 
     def verify(self: Any) -> None:
         self._record(list(self.accepted.values()), Result.VERIFIED, "surely")
@@ -69,7 +69,7 @@ def write_intents_after(patch: Patch) -> None:
 
 
 def ignore_failed_pages(patch: Patch) -> None:
-    """A page that fails is the last one."""
+    """A page that fails counts as the last one."""
     find = Ec2Provider.find
 
     def shortened(self: Ec2Provider, *given: Any, **named: Any) -> Iterator[Instance]:
@@ -82,7 +82,7 @@ def ignore_failed_pages(patch: Patch) -> None:
 
 
 def trust_cancels(patch: Patch) -> None:
-    """Whatever was asked to be cancelled counts as cancelled."""
+    """Every Spot request counts as cancelled after the call."""
     cancel = Ec2Provider._cancel
 
     def believing(self: Ec2Provider, ids: list[str], *, by: str) -> frozenset[str]:
@@ -108,7 +108,7 @@ def never_abort(patch: Patch) -> None:
 
 
 def drop_outcomes(patch: Patch) -> None:
-    """Outcomes are not written down."""
+    """Outcomes are not written."""
     append = MemoryLedger.append
 
     def careless(self: MemoryLedger, target: Any, drafts: list[Draft]) -> None:

@@ -10,7 +10,7 @@ from ..patching import Patch
 
 
 def abort_only_one_worker(patch: Patch) -> None:
-    """What aborts one zone worker aborts no other."""
+    """An abort of one zone worker stops no other."""
     begin = zone_worker.ZoneWorker.__init__
 
     def alone(self: zone_worker.ZoneWorker, shared: run_state.RunState) -> None:

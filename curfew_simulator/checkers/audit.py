@@ -1,4 +1,4 @@
-"""The ledger and the reports: everything is written before it is done, and every candidate is accounted for."""
+"""The ledger and the reports: every call has its intent before it, and every candidate is accounted for."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ def the_chain_is_whole(history: History) -> Iterator[str]:
 
 @rule("S8-seen")
 def success_is_seen(history: History) -> Iterator[str]:
-    """Design 8: an instance is verified only if it has ended and a good answer showed it after the last order."""
+    """Design 8: an instance is verified only if it has ended and a later successful response showed its end."""
     for region, entries in _chains(history):
         for entry in entries:
             draft = entry.draft
@@ -102,7 +102,7 @@ def every_candidate_is_accounted_for(history: History) -> Iterator[str]:
 
 @rule("S20")
 def nothing_unexpected_is_raised(history: History) -> Iterator[str]:
-    """S20: a handler ends with an answer or with an error of ours, and never with a fault of its own."""
+    """S20: a handler ends with a response or a CurfewError, and never with an unexpected error."""
     ours = ("SweepFailedError", "LaunchFailedError", "StaleTriggerError", "RequestError", "LedgerError",
             "ConflictError", "ProviderError", "QueueError", "AmbiguousError", "RefusedError", "ThrottledError",
             "ListingError", "NotFoundError", "ReusedKeyError", "ItemError")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What has to be true of every world, each as one small function with its letter in docs/safety.
+"""The invariants of every world, each as one small function with its letter in docs/safety.
 
 They judge by what the cloud saw, by what callers were answered, and by what is in the ledger. The letters are those of
 the project's list of invariants.
@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """Something that must never be."""
+    """One violation of an invariant."""
 
     letter: str
     rule: str
@@ -36,7 +36,7 @@ class Violation:
 
 
 def judged(history: History) -> Iterator[Violation]:
-    """Every violation in a world that has ended."""
+    """Return every violation in a world that has ended."""
     for rule in RULES:
         for found in map(Finding.of, rule.check(history)):
             yield Violation(letter=rule.letter, rule=rule.name, detail=str(found))

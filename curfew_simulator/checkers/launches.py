@@ -66,7 +66,7 @@ def what_is_launched_is_the_templates(history: History) -> Iterator[str]:
 
 @rule("S24")
 def no_lease_is_cut_short(history: History) -> Iterator[str | Finding]:
-    """S24, S26: no policy orders a member before the end that its owner was answered last."""
+    """S24, S26: no policy ends a member before the end of the lease that its owner last received."""
     for ending_call, launch in _members(history):
         kind, _ = history.about(ending_call.by)
         until = history.leased_until(launch, ending_call.moment)
@@ -77,7 +77,7 @@ def no_lease_is_cut_short(history: History) -> Iterator[str | Finding]:
 
 @rule("S24")
 def only_what_has_run_out_is_ended_as_such(history: History) -> Iterator[str | Finding]:
-    """S24: who carries tags of a fleet and was not launched for it, has no lease that could run out."""
+    """S24: the policy of expired leases ends only what Curfew launched: copied tags give no lease."""
     for ending_call in history.ending_calls:
         kind, name = history.about(ending_call.by)
         if kind == "policy" and ending_call.by.policies.content.policies[name].select.lease:
@@ -88,7 +88,7 @@ def only_what_has_run_out_is_ended_as_such(history: History) -> Iterator[str | F
 
 @rule("S26")
 def a_confirmed_renewal_is_honored(history: History) -> Iterator[str]:
-    """S26: an owner who terminates a fleet early and renews it later, with a good answer, keeps what is left of it."""
+    """S26: if an owner terminates a fleet early and then renews it successfully, its remaining instances are kept."""
     for ending_call, launch in _members(history):
         kind, _ = history.about(ending_call.by)
         given_up = _given_up(history, ending_call.by)
@@ -148,7 +148,7 @@ def _members(history: History) -> Iterator[tuple[EndingCall, LaunchedMachine]]:
 
 
 def _given_up(history: History, invocation: Invocation) -> Invocation | None:
-    """Who gave the fleet up that this one ends."""
+    """Return the caller that terminated early the fleet that this call ends."""
     if invocation.kind == "DELETE /fleets/<id>":
         return invocation
     for other in history.invocations:

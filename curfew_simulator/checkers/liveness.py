@@ -1,4 +1,4 @@
-"""What is owed once all faults have ended: every due instance has gone, and every operation has come to an end."""
+"""Liveness after the last fault: every due instance is terminated, and every launch and sweep is finished."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,7 +8,7 @@ from ..history.history import History
 from .oracle import ALIVE, is_selected, protection_of
 from .rule import rule
 
-# An instance that is not to be seen so long after the end of its lease has ended; until then its fleet may wait.
+# An instance that is not visible so long after the end of its lease has ended; until then its fleet may wait.
 # With these limits everything that is due may go.
 WIDE = {"per_sweep": 50, "percent": 100, "per_day": 100}
 GONE = timedelta(days=1)
@@ -32,7 +32,7 @@ def every_due_machine_has_ended(history: History) -> Iterator[str]:
 
 @rule("L1")
 def every_lease_ends(history: History) -> Iterator[str]:
-    """L1: each launched instance has gone once its lease has run out, in every region, unless something protects it."""
+    """L1: each launched instance is terminated after its lease, in every region, unless something protects it."""
     now = history.world.clock.now()
     if history.mode != "act" or not _wide(history):
         return
@@ -55,7 +55,7 @@ def every_lease_ends(history: History) -> Iterator[str]:
 
 @rule("L2")
 def every_launch_comes_to_an_end(history: History) -> Iterator[str]:
-    """L2: whatever broke off was taken up, and nothing is being launched any more."""
+    """L2: every interrupted launch was resumed, and no launch is unfinished."""
     if history.mode == "act":
         for fleet in history.ledger.fleets.unfinished():
             yield f"{fleet.name} of {fleet.created_at:%H:%M:%S} is {fleet.phase}: {fleet.problem}"
@@ -63,7 +63,7 @@ def every_launch_comes_to_an_end(history: History) -> Iterator[str]:
 
 @rule("L2")
 def every_fleet_comes_to_an_end(history: History) -> Iterator[str]:
-    """L2: a fleet all of whose machines have ended is written down as ended, and its name is free."""
+    """L2: a fleet whose machines have all ended is recorded as ended, and its name is free."""
     if history.mode != "act" or not _wide(history):
         return
     now = history.world.clock.now()

@@ -15,7 +15,7 @@ LATE = timedelta(hours=1)
 LATEST_MESSAGE = timedelta(hours=6)
 TICK = timedelta(minutes=15)  # as long as one may take
 SHELF_LIFE = timedelta(minutes=15)
-# Between a check and the call that it allows there are a look at a Spot request and the ledger, each with its tries.
+# Between a check and its call, Curfew reads a Spot request and the ledger, each with its retries.
 SLACK = timedelta(seconds=60)
 MOMENT = timedelta(microseconds=1)
 ROOM = timedelta(seconds=20)
@@ -23,7 +23,7 @@ ROOM = timedelta(seconds=20)
 
 @rule("S4")
 def no_sweep_ends_more_than_it_may(history: History) -> Iterator[str]:
-    """S4, S5: the distinct machines that one sweep orders; zero means none."""
+    """S4, S5: the distinct machines that one sweep ends; zero means none."""
     for (invocation, region), ids in _swept(history).items():
         kind, name = history.about(invocation)
         file = invocation.policies.content
@@ -79,7 +79,7 @@ def no_day_ends_more_than_it_may(history: History) -> Iterator[str]:
 
 @rule("S13")
 def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str]:
-    """S13: once a schedule's sweep of some time was completed, it gives no order any more, nor does an earlier one."""
+    """S13: once a schedule's sweep of some time is complete, neither it nor an earlier one makes an ending call."""
     done: dict[tuple[str, str], tuple[datetime, Invocation]] = {}
     for invocation in history.invocations:
         schedule, at = invocation.about.get("schedule"), meant_for(invocation)
@@ -96,7 +96,7 @@ def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str
 
 @rule("S13")
 def a_plan_is_carried_out_once(history: History) -> Iterator[str]:
-    """S13: after the answer that a plan was applied, it gives no order."""
+    """S13: after the response that a plan was applied, it makes no ending call."""
     for ending_call in history.ending_calls:
         plan = history.plan_of(ending_call.by)
         for other in history.invocations if plan else ():
@@ -107,7 +107,7 @@ def a_plan_is_carried_out_once(history: History) -> Iterator[str]:
 
 @rule("S14")
 def a_stale_trigger_ends_nothing(history: History) -> Iterator[str]:
-    """S14: neither long after the time for which it was meant, nor long before."""
+    """S14: a trigger ends nothing long after its scheduled time, nor long before."""
     for ending_call in history.ending_calls:
         selected, asked_at = ending_call.by.about.get("scheduled_at"), _asked_at(ending_call.by)
         late = abs(asked_at - instant(selected)) if selected else timedelta()
@@ -122,7 +122,7 @@ def a_stale_trigger_ends_nothing(history: History) -> Iterator[str]:
 
 @rule("S14")
 def a_window_is_not_swept_long_after(history: History) -> Iterator[str]:
-    """S14: what could not be made in time may be caught up for so long as the schedule says, and then no more."""
+    """S14: a missed window is caught up only within the schedule's catch-up time."""
     for ending_call in history.ending_calls:
         schedule = ending_call.by.policies.content.schedules.get(
             ending_call.by.about.get("schedule", "")
@@ -138,7 +138,7 @@ def a_window_is_not_swept_long_after(history: History) -> Iterator[str]:
 
 @rule("S14")
 def a_stale_plan_ends_nothing(history: History) -> Iterator[str]:
-    """S14: a plan has a shelf life, and is void once the policies have changed."""
+    """S14: a plan expires, and is not applied after the policies have changed."""
     for ending_call in history.ending_calls:
         plan = history.plan_of(ending_call.by)
         # A continuation decides again.
@@ -152,7 +152,7 @@ def a_stale_plan_ends_nothing(history: History) -> Iterator[str]:
 
 @rule("S14")
 def no_ending_call_is_made_while_paused(history: History) -> Iterator[str]:
-    """S14: from the answer to the pause until an administrator resumes."""
+    """S14: no ending call is made from the response to a pause until an administrator resumes."""
     paused: list[tuple[Invocation, int]] = []
     for invocation in history.invocations:
         if invocation.kind == "PUT /pause" and invocation.good:
@@ -171,7 +171,7 @@ def no_ending_call_is_made_while_paused(history: History) -> Iterator[str]:
 
 @rule("S14")
 def an_incomplete_listing_ends_nothing(history: History) -> Iterator[str]:
-    """S14: the last page before the first look of a sweep had an answer."""
+    """S14: the last page before the first re-check of a sweep was read successfully."""
     for invocation, region in _swept(history):
         if history.plan_of(invocation):
             continue
@@ -188,7 +188,7 @@ def an_incomplete_listing_ends_nothing(history: History) -> Iterator[str]:
 
 @rule("S14")
 def no_ending_call_is_made_at_the_last_moment(history: History) -> Iterator[str]:
-    """S14: an order leaves its invocation the time to write down what came of it."""
+    """S14: an ending call leaves its invocation the time to record its outcome."""
     for ending_call in history.ending_calls:
         if ending_call.by.cut_off - ending_call.ready_at < ROOM:
             yield f"{ending_call}, cut off at {ending_call.by.cut_off:%H:%M:%S}"
@@ -210,7 +210,7 @@ def a_stranger_is_refused(history: History) -> Iterator[str]:
 
 
 def _asked_at(invocation: Invocation) -> datetime:
-    """When a sweep was asked for: before its message was delivered, if it came by one."""
+    """Return when a sweep was requested: before its message was delivered, if it came by one."""
     asked = invocation.about.get("asked_at")
     return instant(asked) if asked else invocation.begun_at
 

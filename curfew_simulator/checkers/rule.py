@@ -1,4 +1,4 @@
-"""How an invariant is written down."""
+"""The form of an invariant: its letter, its name and its check."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from ..history.history import History
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong; ``instance`` is one that ended or stopped and had to be kept."""
+    """A violation found by a check; ``instance`` ended or stopped and had to be kept."""
 
     detail: str
     instance: str = ""
 
     @classmethod
     def of(cls, found: "str | Finding") -> "Finding":
-        """The finding that a check has yielded, which is mostly only its text."""
+        """Return what a check has yielded as a Finding; most checks yield only its text."""
         return found if isinstance(found, Finding) else Finding(found)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Orders: which instances they name, and what was known just before."""
+"""Ending calls: which instances they name, and what Curfew knew just before."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -10,9 +10,9 @@ from ..history.history import ENDING_CALLS, EndingCall, History, answered, versi
 from .oracle import ALIVE, is_selected, old_enough, protection_of
 from .rule import Finding, rule
 
-# An order comes so soon after its look. What happens in between only the cloud itself could see: P of the list.
+# The most time between a re-check and its ending call. Only the cloud could see what happens in between.
 FRESH = timedelta(seconds=60)
-# What came later than this before an order, no look could show: it may be so old, and its answer stale.
+# A later change before an ending call may be invisible to Curfew: the re-check may be this old, and its response stale.
 BLIND = timedelta(seconds=90)
 BATCH = 20
 MAY_CHANGE = {
@@ -30,7 +30,7 @@ MAY_CALL = MAY_CHANGE | {
 
 @rule("S1")
 def every_named_machine_was_rechecked_just_before(history: History) -> Iterator[str]:
-    """S1: seen at most so long before the order, after every other order in its zone, attributes included."""
+    """S1: seen at most FRESH before the call, and after every other ending call in its zone, attributes included."""
     for ending_call, id_ in _named(history):
         last = _ending_call_before(history, ending_call)
         for operation in ("DescribeInstances", "DescribeInstanceAttribute"):
@@ -47,7 +47,7 @@ def every_named_machine_was_rechecked_just_before(history: History) -> Iterator[
 def the_batch_was_rechecked_after_every_other_call_in_its_zone(
     history: History,
 ) -> Iterator[str]:
-    """S1: what was looked at before another call to the same end is looked at again."""
+    """S1: an instance that was re-checked before another ending call is re-checked again."""
     for ending_call, id_ in _named(history):
         last = _ending_call_before(history, ending_call)
         look = history.look(ending_call, id_)
@@ -58,7 +58,7 @@ def the_batch_was_rechecked_after_every_other_call_in_its_zone(
 
 @rule("S9")
 def every_named_machine_was_selected(versions: History) -> Iterator[str | Finding]:
-    """S1, S9: the policy's own words, applied to what the look may have shown."""
+    """S1, S9: the policy's own conditions, applied to what the re-check may have shown."""
     for ending_call, id_ in _named(versions):
         kind, name = versions.about(ending_call.by)
         file, (shown, _) = ending_call.by.policies.content, _seen(versions, ending_call, id_)
@@ -81,7 +81,7 @@ def every_named_machine_was_selected(versions: History) -> Iterator[str | Findin
 
 @rule("S2")
 def no_protected_machine_is_named(history: History) -> Iterator[str | Finding]:
-    """S2: by any tag, by a service, by a group, by youth, as the look before must have shown."""
+    """S2: by any tag, a service, a group or its age, as the re-check before must have shown."""
     for ending_call, id_ in _named(history):
         kind, name = history.about(ending_call.by)
         shown, at = _seen(history, ending_call, id_)
@@ -182,7 +182,7 @@ def a_batch_is_small_and_of_one_zone(history: History) -> Iterator[str]:
 
 @rule("S12")
 def batches_are_disjoint(history: History) -> Iterator[str]:
-    """S12: no instance is ordered again by an invocation that had a good answer for it."""
+    """S12: no invocation makes a second ending call for an instance after a successful response."""
     done: set[tuple[int, str, str]] = set()
     for ending_call in history.ending_calls:
         for id_ in ending_call.call.ids:
@@ -213,9 +213,9 @@ def no_spot_request_is_left_to_launch_anew(history: History) -> Iterator[str]:
 
 @rule("S19")
 def an_unknown_error_stops_the_sweep(history: History) -> Iterator[str]:
-    """S19: after an unknown error, an invocation gives no order in that region, whatever the zone.
+    """S19: after an unknown error, an invocation makes no ending call in that region, in any zone.
 
-    Another zone's order may be on its way already: then its look came before the error, and no other look after it.
+    Another zone's call may be under way already: its re-check came before the error, and no further one after it.
     """
     unknown = {"OptInRequired", "NeverHeardOf"}
     for ending_call, later in _in_one_region(history):
@@ -227,7 +227,7 @@ def an_unknown_error_stops_the_sweep(history: History) -> Iterator[str]:
 
 
 def _in_one_region(history: History) -> Iterator[tuple[EndingCall, EndingCall]]:
-    """Every two orders of one invocation in one region, the earlier one first."""
+    """Yield every two ending calls of one invocation in one region, the earlier one first."""
     for ending_call, later in combinations(history.ending_calls, 2):
         if ending_call.by is later.by and ending_call.region is later.region:
             yield ending_call, later
@@ -242,7 +242,7 @@ def _named(history: History) -> Iterator[tuple[EndingCall, str]]:
 def _seen(
     history: History, ending_call: EndingCall, id_: str, *, operation: str = "DescribeInstances"
 ) -> tuple[tuple[Machine, ...], datetime]:
-    """What the last look before an order may have shown of an instance, and when; without a look, what there was."""
+    """Return what the last re-check may have shown of an instance, and when; without one, its real versions."""
     if look := history.look(ending_call, id_, operation=operation):
         return look.shown, look.call.at
     return versions(
@@ -251,13 +251,13 @@ def _seen(
 
 
 def _gone(history: History, ending_call: EndingCall, id_: str) -> str:
-    """The id of an instance that an order has ended or stopped; empty if it has not."""
+    """Return the id if the call has ended or stopped the instance; empty if it has not."""
     changes = history.effects(Change.TERMINATED, Change.STOPPED)
     return id_ if any((e.id, e.call) == (id_, ending_call.call.number) for e in changes) else ""
 
 
 def _ending_call_before(history: History, ending_call: EndingCall) -> EndingCall | None:
-    """The one before it in its zone; other zones are acted on at the same time."""
+    """Return the previous ending call in its zone; other zones are processed at the same time."""
     place = ending_call.by, ending_call.region, ending_call.zone
     before = [
         o

@@ -1,4 +1,4 @@
-"""One call from end to end: who it is, whether it may pass, how it goes wrong, what it does, what is written down."""
+"""Processes one call: authentication, authorization, throttling, faults, its effect, and its entry in the history."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Populations by chance: ordinary machines, and every kind that a janitor has to keep its hands off."""
+"""Random populations: ordinary machines, and every kind that Curfew must keep."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -80,7 +80,7 @@ def odd(region: Region, rng: Random) -> list[str]:
 
 
 def young(region: Region, rng: Random) -> list[str]:
-    """A machine that has only just come."""
+    """A machine that was launched just now."""
     age = timedelta(seconds=rng.randint(0, 1_200))
     return [region.add(**_fields(region, rng) | {"age": age, "state": State.RUNNING}).id]
 

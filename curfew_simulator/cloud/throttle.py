@@ -1,4 +1,4 @@
-"""EC2's request throttling: token buckets for each account and region, shared by everybody who calls.
+"""EC2's request throttling: token buckets for each account and region, shared by all callers.
 
 Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 """

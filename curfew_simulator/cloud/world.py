@@ -1,4 +1,4 @@
-"""A world: accounts, regions and tables, with a clock, a seed, and a journal of what became of it.
+"""A world: accounts, regions and tables, with a clock, a seed and a history.
 
     world = World(seed=7, faults="harsh")
     region = world.region("123456789012", "eu-central-1")

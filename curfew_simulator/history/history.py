@@ -1,4 +1,4 @@
-"""What there is to judge a world by: every order with the looks before it, every launched instance, every promise.
+"""The evidence for judging a world: every ending call with its re-checks, every launched instance, every lease.
 
 All of it is what the cloud saw, and what callers were answered; what Curfew thinks of itself is not asked.
 """
@@ -27,7 +27,7 @@ LENGTHS = {"1m": 1, "2m": 2, "20m": 20, "30m": 30, "1h": 60, "8h": 480, "2d": 2_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What an answer may have shown of a machine: any version of these."""
+    """The versions of a machine that a response may have shown."""
 
     call: CallRecord
     shown: tuple[Machine, ...]
@@ -35,9 +35,9 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndingCall:
-    """A call that would end or stop instances, whatever came of it.
+    """A call that would end or stop instances, with any result.
 
-    ``ready_at`` is when the invocation was about to make it: what happens after that, no code of ours can see.
+    ``ready_at`` is when the invocation was about to make it: Curfew cannot see what happens after that.
     """
 
     call: CallRecord
@@ -117,7 +117,7 @@ class History:
 
     @cached_property
     def ending_calls(self) -> list[EndingCall]:
-        """Every order that came from an invocation."""
+        """Every ending call of an invocation."""
         made = self.world.history.made(*ENDING_CALLS)
         return [
             EndingCall(
@@ -164,7 +164,7 @@ class History:
         return {target: list(self.ledger.entries(target)) for target in self.targets}
 
     def machines_of(self, ending_call: EndingCall) -> tuple[str, ...]:
-        """The machines that an order is about: a Spot request is about its instance if that would end with it."""
+        """Return the machines that a call names: a Spot request stands for its instance if that would end with it."""
         if ending_call.call.operation != "CancelSpotInstanceRequests":
             return ending_call.call.ids
         ended = {e.id for e in self.effects(Change.TERMINATED) if e.call == ending_call.call.number}
@@ -173,7 +173,7 @@ class History:
     def look(
         self, ending_call: EndingCall, id_: str, *, operation: str = "DescribeInstances"
     ) -> Look | None:
-        """The last good answer about a machine that the invocation had before the order."""
+        """Return the last successful response about a machine that the invocation had before the call."""
         before = [
             c
             for c in ending_call.by.calls
@@ -183,7 +183,7 @@ class History:
         if not good:
             return None
         last = good[-1]
-        # One look may take several pages, and several tries.
+        # One re-check may take several pages and several tries.
         pages = [last]
         for call in reversed(before[: before.index(last)]):
             if call.ids != last.ids or pages[-1].at - call.at > STALE:
@@ -229,7 +229,7 @@ class History:
         )
 
     def plan_of(self, invocation: Invocation) -> Invocation | None:
-        """Who made the plan that an invocation carries out."""
+        """Return the invocation that made the plan that this one applies."""
         told = invocation.about
         if told.get("work") == "resume":
             return self.root_of(invocation)

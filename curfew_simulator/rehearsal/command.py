@@ -1,4 +1,4 @@
-"""``curfew rehearse``: what the terminal finds by its name, and runs."""
+"""``curfew rehearse``: the command that the command line loads by its name."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def rehearse(
     policies: PolicyFile, *, seed: int, faults: str, nights: int, instances: int, as_json: bool
 ) -> Exit:
-    """Rehearse a policy file, print what came of it, and say by the exit code whether a promise was broken."""
+    """Rehearse a policy file, print the report, and return the exit code: 1 if a promise was broken."""
     with isolated_environment():
         # Not before: the SDK and Powertools look at the environment as soon as they are there.
         from .outcome import Outcome  # noqa: PLC0415

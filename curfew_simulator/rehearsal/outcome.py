@@ -1,4 +1,4 @@
-"""What came of a rehearsal, for the report."""
+"""The outcome of a rehearsal, for the report."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class Outcome:
 
     @property
     def faults(self) -> Counter[str]:
-        """How often the cloud went wrong, by kind."""
+        """How many faults the cloud had, by kind."""
         return sum((night.faults for night in self.nights), Counter[str]())
 
     @property
@@ -66,7 +66,7 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """All of it in one line for people."""
+        """The outcome in one line, for people."""
         went = [(self.terminated, "terminated"), (self.stopped, "stopped")]
         counts = [f"{some.total()} {word}" for some, word in went if some or word == "terminated"]
         nights = f"{len(self.nights)} night{'s' * (len(self.nights) != 1)}"

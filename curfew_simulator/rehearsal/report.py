@@ -21,7 +21,7 @@ type Row = Mapping[str, Any]
 
 
 def as_text(outcome: "Outcome") -> None:
-    """Night after night, policy after policy: what went, what was kept and why, what the cloud did to it."""
+    """Print the report by night and policy: ended instances, kept instances with the reason, and the faults."""
     rehearsal = outcome.rehearsal
     file, regions = rehearsal.policies, ", ".join(rehearsal.regions)
     out.print(
@@ -39,7 +39,7 @@ def as_text(outcome: "Outcome") -> None:
 
 
 def as_json(outcome: "Outcome") -> None:
-    """The same for machines, with every row."""
+    """Print the same as JSON, with every row."""
     rehearsal = outcome.rehearsal
     told = {
         "file": str(rehearsal.policies.path),
@@ -110,7 +110,7 @@ def _swept(swept: "Swept") -> None:
 
 
 def _groups(summary: Row, rows: list[Row]) -> Iterable[tuple[int, str, str, str]]:
-    """The rows by what became of them and why, each with one for an example; what went comes first."""
+    """Yield the rows grouped by outcome and rule, with count and example; ended instances come first."""
     groups: dict[tuple[int, str, str], list[Row]] = {}
     for row in rows:
         done = row["outcome"] == "verified"

@@ -92,7 +92,7 @@ class Rehearsal:
         )
 
     def run(self, report: Callable[[int], object] = lambda _number: None) -> None:
-        """All the nights, one after the other; ``told`` is shown which one it is."""
+        """Simulate all nights in sequence; ``report`` receives the number of each."""
         with listening(self._heard):
             self._settle()
             for number in range(1, self._count + 1):

@@ -1,7 +1,7 @@
-"""One application on one world: its handlers, its ledger, its queue, and a hand that can stop it at any step.
+"""One application on one world: its handlers, its ledger and its queue; it can be stopped at any step.
 
 A step is a call of the cloud or of the ledger. At each, time passes, and what the generator has set for that step
-happens: another whole invocation, a person's doing, the end of the process.
+happens: another invocation, an action of a person, or a crash.
 """
 
 from collections.abc import Callable, Mapping, Sequence

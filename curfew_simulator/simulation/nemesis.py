@@ -1,4 +1,4 @@
-"""What people and the world itself do, beside and against Curfew: tags, protections, stops, ends, outages, time."""
+"""The nemesis: what other people and the world do during a simulation: tags, protections, stops, outages, time."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -145,14 +145,14 @@ def sickness(harness: Harness, rng: Random) -> str:
 
 
 def outage(harness: Harness, rng: Random) -> str:
-    """A zone goes dark, or comes back."""
+    """A zone fails, or recovers."""
     region = rng.choice(_regions(harness))
     region.dark_zones ^= {rng.choice(region.zones)}
     return f"dark zones of {region.name}: {', '.join(sorted(region.dark_zones)) or 'none'}"
 
 
 def trouble(harness: Harness, rng: Random) -> str:
-    """The next order of a kind goes wrong in a way that no profile has."""
+    """The next call of a kind fails in a way that no fault profile has."""
     operation = rng.choice(
         (
             "TerminateInstances",

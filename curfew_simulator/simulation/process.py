@@ -1,4 +1,4 @@
-"""What one process of a function has from its platform: a context, and an end that no code of ours can catch."""
+"""One process of a Lambda function: its context, and a crash that Curfew cannot catch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ SECONDS = {
 
 
 class KilledError(BaseException):
-    """The process is gone: out of memory, out of time, or its host was lost. Nothing of ours may catch it."""
+    """The process has crashed: out of memory, out of time, or its host was lost. Curfew must not catch it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ class Broken:
 
 @dataclass(slots=True, kw_only=True)
 class Sum:
-    """What came of some worlds."""
+    """The results of several worlds."""
 
     worlds: int = 0
     invocations: Counter[str] = field(default_factory=Counter)
@@ -52,7 +52,7 @@ class Sum:
 
 
 def one(seed: int, faults: str = "") -> tuple[Generator, tuple[Violation, ...]]:
-    """One world from beginning to end, and what is wrong with it."""
+    """Run one world from beginning to end, and return its violations."""
     generator = Generator(seed, faults)
     generator.run()
     return generator, tuple(judged(generator.history()))
@@ -82,7 +82,7 @@ def many(
     jobs: int = 2,
     report: Callable[[Sum], object] | None = None,
 ) -> Sum:
-    """The same on several cores; ``told`` is shown how far it has come."""
+    """Run the same on several cores; ``report`` receives the sum so far."""
     found = Sum()
     for part in _parts(seeds, faults, jobs):
         found.add(part)
@@ -116,7 +116,7 @@ def _some(seeds: list[int], faults: str) -> Sum:
 
 
 def _give_up(seeds: list[int]) -> None:
-    """End the process of worlds that do not come to an end; the pool then reports that it is broken."""
+    """End a process whose worlds do not finish; the pool then reports that it is broken."""
     sys.stderr.write(f"worlds {seeds[0]} to {seeds[-1]}: not done after {LONGEST} s, but here:\n")
     faulthandler.dump_traceback()
     os._exit(1)

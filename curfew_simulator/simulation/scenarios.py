@@ -27,14 +27,14 @@ def renewal_in_the_middle(triggers: Triggers, harness: Harness, rng: Random) -> 
 
 
 def renewal_beyond_bounds(triggers: Triggers, harness: Harness, rng: Random) -> str:
-    """The owner wants more than the template gives."""
+    """The owner asks for a longer lease than the template allows."""
     _launched(triggers, "long", ttl="1h")
     ask = {"fleet": "long", "ttl": "9d"}
     return str(triggers.ask("PATCH", "/fleets/long", KIM, ask, {}, body={"ttl": "9d"}))
 
 
 def copied_tags(triggers: Triggers, harness: Harness, rng: Random) -> str:
-    """A stranger carries the tags of a fleet that its owner terminates early."""
+    """An instance outside a fleet has the tags of the fleet, which its owner terminates early."""
     _launched(triggers, "copied", ttl="1h")
     region = harness.world.region()
     if members := [m for m in region.alive() if m.tags.get("curfew:fleet") == "copied"]:
@@ -46,7 +46,7 @@ def copied_tags(triggers: Triggers, harness: Harness, rng: Random) -> str:
 
 
 def idle_cancel(triggers: Triggers, harness: Harness, rng: Random) -> str:
-    """A cancel is agreed to and forgotten."""
+    """The cancellation of a Spot request is accepted and has no effect."""
     population.bound(harness.world.region(), rng)
     done = len(harness.world.history.made("CancelSpotInstanceRequests"))
     harness.world.fail("CancelSpotInstanceRequests", Fault(kind=FaultKind.IDLE), on=done + 1)
@@ -108,7 +108,7 @@ def failing_page(triggers: Triggers, harness: Harness, rng: Random) -> str:
 
 
 def lost_launch(triggers: Triggers, harness: Harness, rng: Random) -> str:
-    """The answer to a launch is lost, and what it launched is not to be seen at once, or not all of it."""
+    """The response to a launch is lost, and none or only some of its instances are visible at once."""
     done = len(harness.world.history.made("RunInstances"))
     times = rng.choice((1, 1, 4))
     harness.world.fail("RunInstances", Fault(kind=FaultKind.CUT_AFTER), on=done + 1, times=times)

@@ -1,7 +1,7 @@
-"""Threads side by side, and one seed still one world: real threads, of which one runs at a time, by chance.
+"""Concurrent threads with one seed and one world: real threads, of which a random one runs at a time.
 
 Which thread runs is drawn before each call of the cloud or of the ledger, and nowhere else. Between its calls no
-other sees what a thread does, so that every order in which the cloud could see the calls of several can be drawn.
+other sees what a thread does, so that every order in which the cloud could see their calls is possible.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +42,7 @@ class ThreadScheduler:
         run_in_threads(self._most)([partial(self._go, n, piece) for n, piece in enumerate(tasks)])
 
     def switch(self) -> None:
-        """Let chance say which thread runs; return when it is this one again."""
+        """Choose the next thread at random; return when this one runs again."""
         if (mine := getattr(self._mine, "thread", None)) is None:
             return  # before there are threads, or after
         with self._changed:

@@ -18,7 +18,7 @@ NOWHERE = "no-such-thing"
 
 @dataclass(slots=True)
 class Triggers:
-    """Remembers what came before, so that it can come again."""
+    """Keeps the earlier triggers, so that they can be repeated."""
 
     harness: Harness
     rng: Random
@@ -140,7 +140,7 @@ class Triggers:
         return made
 
     def apply(self, interruptions: Interruptions) -> Invocation:
-        """A caller has a plan applied: the last one or any, once or again, and who may or may not."""
+        """A caller, allowed or not, applies a plan: the last one or any other, once or repeatedly."""
         plan = self.plans[-1] if self.plans else NOWHERE
         if self.plans and self.rng.random() < 0.3:
             plan = self.rng.choice(self.plans)
@@ -155,16 +155,16 @@ class Triggers:
         return self.apply(interruptions)
 
     def pause(self, interruptions: Interruptions) -> Invocation:
-        """An administrator throws the switch; a stranger cannot."""
+        """An administrator pauses Curfew; another caller cannot."""
         who = self.rng.choices((ADMINISTRATOR, LEE), weights=(6, 1))[0]
         return self.ask("PUT", "/pause", who, {}, interruptions, body={"reason": "an exam"})
 
     def resume(self, interruptions: Interruptions) -> Invocation:
-        """And releases it."""
+        """An administrator ends the pause."""
         return self.ask("DELETE", "/pause", ADMINISTRATOR, {}, interruptions)
 
     def deliver(self, interruptions: Interruptions) -> Invocation:
-        """The queue delivers a message, in no order, perhaps one that was delivered before."""
+        """The queue delivers a message, in any order, perhaps a second time."""
         waiting = [*self.harness.queue, *(self.delivered if self.rng.random() < 0.3 else [])]
         if not waiting:
             return self.leases(interruptions)

@@ -1,4 +1,4 @@
-"""The orders to instances that are there: terminate, stop, start, and what protects them from it."""
+"""Calls that change existing instances: terminate, stop, start, and their protection."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

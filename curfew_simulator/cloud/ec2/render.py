@@ -93,7 +93,7 @@ def state(name: State) -> dict[str, Any]:
 
 
 def change(machine: Machine, previous: State) -> dict[str, Any]:
-    """What an order did to an instance.
+    """The state change of an instance by a call.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceStateChange.html
     """

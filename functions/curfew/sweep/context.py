@@ -2,7 +2,7 @@
 
     find ──► decide ──► guard ──► act ──────────────────────────────────────► report
     └─────── planner ───────┘     executor       duplicate, pause, budget     executor
-             └─ lease_lookup      ├─ recovery    intents of broken sweeps     └─ continuation
+             └─ lease_lookup      ├─ recovery    open intents                 └─ continuation
                                   └─ execution   verification, outcomes          if time is up:
                                      ├─ run_state    shared by the workers       enqueue the rest
                                      └─ zone_worker  one per action and zone

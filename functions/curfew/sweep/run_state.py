@@ -36,13 +36,13 @@ class RunState:
         self._abort_lock, self._claim_lock, self._write_lock = Lock(), Lock(), Lock()
 
     def may_continue(self) -> bool:
-        """Return whether a further call may be made; if time is up or sweeps are paused, abort. Raises LedgerError."""
+        """Return whether a further call may be made, and abort if not: by time, age or pause. Raises LedgerError."""
         if self.check_time() and (pause := self.ledger.paused()):
             self.abort(str(pause))
         return not self.abort_reason
 
     def check_time(self) -> bool:
-        """Return whether there was no abort and there is time for a further call. If time is up, abort."""
+        """Return whether a further call may be made, apart from a pause; if time is up or the plan is stale, abort."""
         if not self.clock.has(ROOM):
             self.abort("out of time: left to the next sweep", cut=True)
         elif self.clock.now() - self.plan.made_at > SHELF_LIFE:
