@@ -56,8 +56,13 @@ def watch() -> list[Made]:
             beyond: set[str] = set()
             if model.name == "AssumeRole":
                 context[POLICY] = params["body"].get("Policy")
-            elif model.name in ACTING and (loan := scoped_credentials._ACTIVE.get()) is not None:
-                beyond = _ids(params["body"]) ^ _named(policies[get_ident(), str(loan.access_key)])
+            elif (
+                model.name in ACTING
+                and (credentials := scoped_credentials._ACTIVE.get()) is not None
+            ):
+                beyond = _ids(params["body"]) ^ _named(
+                    policies[get_ident(), str(credentials.access_key)]
+                )
             name = f"{model.service_model.service_name}:{model.name}"
             made.append(Made(name, place, tuple(sorted(beyond))))
 

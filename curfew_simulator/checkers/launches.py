@@ -25,13 +25,13 @@ def no_launch_makes_more_than_was_asked_for(history: History) -> Iterator[str]:
 @rule("S15")
 def one_key_launches_one_fleet(history: History) -> Iterator[str]:
     """S15: a repeated request is answered with the same launch; with another body it is refused."""
-    told: dict[tuple[str, str], str] = {}
+    reply: dict[tuple[str, str], str] = {}
     for invocation in history.invocations:
         if invocation.kind == "POST /fleets" and invocation.good:
             place = (invocation.who, invocation.about["key"])
             launch_id = invocation.body["launch_id"]
-            if told.setdefault(place, launch_id) != launch_id:
-                yield f"{invocation}: {launch_id}, before {told[place]}"
+            if reply.setdefault(place, launch_id) != launch_id:
+                yield f"{invocation}: {launch_id}, before {reply[place]}"
 
 
 @rule("S16")
@@ -91,12 +91,12 @@ def a_confirmed_renewal_is_honored(history: History) -> Iterator[str]:
     """S26: if an owner terminates a fleet early and then renews it successfully, its remaining instances are kept."""
     for ending_call, launch in _members(history):
         kind, _ = history.about(ending_call.by)
-        given_up = _given_up(history, ending_call.by)
-        if kind != "fleet" or given_up is None:
+        terminated_early = _terminated_early(history, ending_call.by)
+        if kind != "fleet" or terminated_early is None:
             continue
         begun = (
-            given_up.last
-            if given_up is not ending_call.by
+            terminated_early.last
+            if terminated_early is not ending_call.by
             else _first_ending_call(history, ending_call.by)
         )
         for promise in history.promises(launch):
@@ -147,13 +147,13 @@ def _members(history: History) -> Iterator[tuple[EndingCall, LaunchedMachine]]:
                 yield ending_call, history.launches[id_]
 
 
-def _given_up(history: History, invocation: Invocation) -> Invocation | None:
+def _terminated_early(history: History, invocation: Invocation) -> Invocation | None:
     """Return the caller that terminated early the fleet that this call ends."""
     if invocation.kind == "DELETE /fleets/<id>":
         return invocation
     for other in history.invocations:
-        told = other.kind == "DELETE /fleets/<id>" and other.good
-        if told and other.body.get("sweep_id") == invocation.about.get("id"):
+        reply = other.kind == "DELETE /fleets/<id>" and other.good
+        if reply and other.body.get("sweep_id") == invocation.about.get("id"):
             return other
     return None
 

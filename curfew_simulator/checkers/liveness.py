@@ -81,16 +81,16 @@ def no_night_is_lost(history: History) -> Iterator[str]:
     """L1: the first window of the calm is swept, or the sweep refused, in every region that the file names."""
     since = history.window
     ((name, schedule),) = history.policies.content.schedules.items()
-    told = [
+    summaries = [
         report
         for invocation in history.invocations
         if since and invocation.about.get("schedule") == name and invocation.begun_at >= since
         for report in invocation.reports
     ]
-    done = {r["region"] for r in told if r["status"] in {"completed", "refused"}}
+    done = {r["region"] for r in summaries if r["status"] in {"completed", "refused"}}
     for region in history.policies.content.targets.regions or history.regions[:1]:
         if region not in done:
-            yield f"{schedule.policy} of {since} in {region}: {[r['status'] for r in told]}"
+            yield f"{schedule.policy} of {since} in {region}: {[r['status'] for r in summaries]}"
 
 
 @rule("L4")

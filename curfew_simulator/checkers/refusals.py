@@ -9,7 +9,7 @@ from ..cloud.ec2.region import Region
 from ..history.history import EndingCall, History, answered, instant, versions
 from ..history.invocation import Invocation
 from .rule import rule
-from .windows import meant_for
+from .windows import window_of
 
 LATE = timedelta(hours=1)
 LATEST_MESSAGE = timedelta(hours=6)
@@ -82,7 +82,7 @@ def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str
     """S13: once a schedule's sweep of some time is complete, neither it nor an earlier one makes an ending call."""
     done: dict[tuple[str, str], tuple[datetime, Invocation]] = {}
     for invocation in history.invocations:
-        schedule, at = invocation.about.get("schedule"), meant_for(invocation)
+        schedule, at = invocation.about.get("schedule"), window_of(invocation)
         if schedule is None or at is None:
             continue
         for ending_call in [o for o in history.ending_calls if o.by is invocation]:
@@ -95,13 +95,13 @@ def a_trigger_that_comes_again_changes_nothing(history: History) -> Iterator[str
 
 
 @rule("S13")
-def a_plan_is_carried_out_once(history: History) -> Iterator[str]:
+def a_plan_is_applied_once(history: History) -> Iterator[str]:
     """S13: after the response that a plan was applied, it makes no ending call."""
     for ending_call in history.ending_calls:
         plan = history.plan_of(ending_call.by)
         for other in history.invocations if plan else ():
-            told = other.good and other.status == 200 and other.kind == "POST /sweeps/<id>/apply"
-            if told and history.plan_of(other) is plan and other.last < ending_call.by.first:
+            reply = other.good and other.status == 200 and other.kind == "POST /sweeps/<id>/apply"
+            if reply and history.plan_of(other) is plan and other.last < ending_call.by.first:
                 yield f"{ending_call}, though {other} had carried it out"
 
 
@@ -127,7 +127,7 @@ def a_window_is_not_swept_long_after(history: History) -> Iterator[str]:
         schedule = ending_call.by.policies.content.schedules.get(
             ending_call.by.about.get("schedule", "")
         )
-        if schedule is None or (window := meant_for(ending_call.by)) is None:
+        if schedule is None or (window := window_of(ending_call.by)) is None:
             continue
         late = _asked_at(ending_call.by) - window
         # A tick sends its messages a while after it has found that they are due.
@@ -142,8 +142,8 @@ def a_stale_plan_ends_nothing(history: History) -> Iterator[str]:
     for ending_call in history.ending_calls:
         plan = history.plan_of(ending_call.by)
         # A continuation decides again.
-        anew = plan is None or ending_call.by.about.get("work") == "resume"
-        made = ending_call.by.begun_at if anew or plan is None else plan.begun_at
+        again = plan is None or ending_call.by.about.get("work") == "resume"
+        made = ending_call.by.begun_at if again or plan is None else plan.begun_at
         if ending_call.ready_at - made > SHELF_LIFE + SLACK:
             yield f"{ending_call}, planned at {made:%H:%M:%S}"
         if plan and plan.policies.version != ending_call.by.policies.version:
@@ -203,8 +203,8 @@ def a_stranger_is_refused(history: History) -> Iterator[str]:
             continue
         alone = invocation.kind in {"PUT /pause", "POST /sweeps/<id>/apply"}
         if invocation.kind in {"PATCH /fleets/<id>", "DELETE /fleets/<id>"} and invocation.good:
-            told = invocation.body.get("fleet", invocation.body)
-            alone = not owned.get(told["launch_id"], told["owner"]).endswith("/lee")
+            reply = invocation.body.get("fleet", invocation.body)
+            alone = not owned.get(reply["launch_id"], reply["owner"]).endswith("/lee")
         if alone and (invocation.good or any(o.by is invocation for o in history.ending_calls)):
             yield f"{invocation}"
 

@@ -197,7 +197,7 @@ def batches_are_disjoint(history: History) -> Iterator[str]:
 
 
 @rule("S-spot")
-def no_spot_request_is_left_to_launch_anew(history: History) -> Iterator[str]:
+def no_spot_request_is_left_to_launch_again(history: History) -> Iterator[str]:
     """Design 13: the persistent request of a terminated instance was cancelled, and its end was seen, before."""
     cancelled: set[str] = set()
     terminating = {c.number for c in history.world.history.made("TerminateInstances")}

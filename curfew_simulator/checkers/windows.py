@@ -20,11 +20,13 @@ def latest(invocation: Invocation, at: datetime) -> datetime:
     return night.astimezone(at.tzinfo)
 
 
-def meant_for(invocation: Invocation) -> datetime | None:
+def window_of(invocation: Invocation) -> datetime | None:
     """The time that an invocation was for; none if it was for none, or if a window began in the middle of it."""
     if invocation.kind != "tick":
-        told = invocation.about.get("scheduled_at")
-        return instant(told) if told and "template" not in invocation.about else None
+        scheduled_at = invocation.about.get("scheduled_at")
+        return (
+            instant(scheduled_at) if scheduled_at and "template" not in invocation.about else None
+        )
     first = latest(invocation, invocation.begun_at + invocation.skew)
     last = latest(invocation, invocation.ended_at or invocation.cut_off)
     return first if first == last else None

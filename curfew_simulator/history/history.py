@@ -196,18 +196,18 @@ class History:
 
     def about(self, invocation: Invocation) -> tuple[str, str]:
         """What an invocation sweeps for: a policy by its name, or a fleet by its."""
-        told = invocation.about
-        if told.get("work") == "resume":
+        named = invocation.about
+        if named.get("work") == "resume":
             return "policy", self.about(self.root_of(invocation))[1]
-        if told.get("work") == "apply":
-            return "policy", self.plans[told["id"]].about["policy"] if told[
+        if named.get("work") == "apply":
+            return "policy", self.plans[named["id"]].about["policy"] if named[
                 "id"
             ] in self.plans else ""
-        if plan := told.get("plan"):
+        if plan := named.get("plan"):
             return "policy", self.plans[plan].about["policy"] if plan in self.plans else ""
-        if told.get("work") == "terminate" or invocation.kind.startswith("DELETE /fleets"):
-            return "fleet", told["fleet"]
-        return "policy", told.get("policy", "")
+        if named.get("work") == "terminate" or invocation.kind.startswith("DELETE /fleets"):
+            return "fleet", named["fleet"]
+        return "policy", named.get("policy", "")
 
     @cached_property
     def plans(self) -> Mapping[str, Invocation]:
@@ -230,10 +230,10 @@ class History:
 
     def plan_of(self, invocation: Invocation) -> Invocation | None:
         """Return the invocation that made the plan that this one applies."""
-        told = invocation.about
-        if told.get("work") == "resume":
+        named = invocation.about
+        if named.get("work") == "resume":
             return self.root_of(invocation)
-        id_ = told.get("plan") or (told.get("id") if told.get("work") == "apply" else "")
+        id_ = named.get("plan") or (named.get("id") if named.get("work") == "apply" else "")
         return self.plans.get(str(id_)) if id_ else None
 
     def promises(self, launch: LaunchedMachine) -> list[Promise]:

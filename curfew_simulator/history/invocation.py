@@ -72,7 +72,7 @@ class Invocation:
 
     def __str__(self) -> str:
         said = self.killed or self.error or (f"{self.status}" if self.status else "ended")
-        swept = "; ".join(_told(report) for report in self.reports)
+        swept = "; ".join(_outcome(report) for report in self.reports)
         return f"#{self.number} {self.kind} {_short(self.about)}by {self.who}: {said}" + (
             f" [{swept}]" if swept else ""
         )
@@ -82,7 +82,7 @@ def _short(about: Mapping[str, Any]) -> str:
     return "".join(f"{key}={value} " for key, value in about.items() if value)
 
 
-def _told(report: Mapping[str, Any]) -> str:
+def _outcome(report: Mapping[str, Any]) -> str:
     counts = (
         "actions",
         "kept",

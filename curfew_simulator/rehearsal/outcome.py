@@ -70,8 +70,8 @@ class Outcome:
         went = [(self.terminated, "terminated"), (self.stopped, "stopped")]
         counts = [f"{some.total()} {word}" for some, word in went if some or word == "terminated"]
         nights = f"{len(self.nights)} night{'s' * (len(self.nights) != 1)}"
-        told = [nights, f"{self.rehearsal.population} instances", *counts]
-        return ", ".join([*told, f"{len(self.wronged)} that should have been kept"])
+        parts = [nights, f"{self.rehearsal.population} instances", *counts]
+        return ", ".join([*parts, f"{len(self.wronged)} that should have been kept"])
 
     def statuses(self, policy: str) -> Counter[str]:
         """How the sweeps of a policy ended."""

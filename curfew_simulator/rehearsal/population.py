@@ -42,7 +42,7 @@ class Population:
             for key in keys
         }
         self._numbers = count(1)
-        self._places = self._turns()
+        self._places = self._placements()
 
     def add(self, count_: int) -> None:
         """So many more machines, or one or two beyond. Every turn goes to another policy and another kind."""
@@ -58,7 +58,7 @@ class Population:
                 kind, policy, region = next(self._places)
                 kind(self, policy, region)
 
-    def meant(self, policy: str, region: Region) -> None:
+    def selected(self, policy: str, region: Region) -> None:
         """An instance that the policy is after."""
         self._add(region, self.fields(policy, region), "forgotten")
 
@@ -84,12 +84,12 @@ class Population:
         key = self.rng.choice([ALWAYS, *self.file.protect.tags])
         key = self.rng.choice((key, key.upper(), key.title()))
         value = self.rng.choice(("", "yes", "no", "false", "2020-01-01"))
-        self._shielded(policy, region, "kept-by-tag", tags={key: value})
+        self._protected(policy, region, "kept-by-tag", tags={key: value})
 
     def by_attribute(self, policy: str, region: Region) -> None:
         """An instance with termination or stop protection."""
         which = self.rng.choice(("termination_protected", "stop_protected"))
-        self._shielded(policy, region, which.replace("_", "-"), **{which: True})
+        self._protected(policy, region, which.replace("_", "-"), **{which: True})
 
     def in_group(self, policy: str, region: Region) -> None:
         """A member of an Auto Scaling group, which would replace it."""
@@ -100,9 +100,9 @@ class Population:
     def managed(self, policy: str, region: Region) -> None:
         """An instance that a service runs, by what EC2 says or by a tag."""
         if self.rng.random() < 0.5:
-            self._shielded(policy, region, "managed", managed_by="eks.amazonaws.com")
+            self._protected(policy, region, "managed", managed_by="eks.amazonaws.com")
         else:
-            self._shielded(
+            self._protected(
                 policy, region, "of-a-service", tags={self.rng.choice(SERVICE_TAGS): "x"}
             )
 
@@ -110,24 +110,24 @@ class Population:
         """An instance that has only just started."""
         seconds = int(self.file.protect.min_age.total_seconds())
         age = timedelta(seconds=self.rng.randint(0, max(seconds // 3, 1)))
-        self._shielded(policy, region, "just-started", age=age)
+        self._protected(policy, region, "just-started", age=age)
 
     def special(self, policy: str, region: Region) -> None:
         """An instance with a tag in two spellings, capacity paid for in advance, or what cannot be stopped."""
         keys = [key for key in read(self.file.policies[policy]) if key.swapcase() != key]
         wanted = [key for key in keys if key not in self.file.policies[policy].select.without_tags]
         if self.file.policies[policy].action == "stop" and self.rng.random() < 0.5:
-            self._shielded(policy, region, "instance-store", root_device="instance-store")
+            self._protected(policy, region, "instance-store", root_device="instance-store")
         elif wanted and self.rng.random() < 0.6:
             tags = {self.rng.choice(wanted).swapcase(): "prod"}
-            self._shielded(policy, region, "two-spellings", tags=tags)
+            self._protected(policy, region, "two-spellings", tags=tags)
         else:
-            self._shielded(policy, region, "paid-ahead", lifecycle="capacity-block")
+            self._protected(policy, region, "paid-ahead", lifecycle="capacity-block")
 
     def forged(self, policy: str, region: Region) -> None:
         """An instance that carries the tags of a fleet, and was never launched for it."""
         tags = {"curfew:fleet": "forged", "curfew:lease": "2020-01-01T00:00:00Z"}
-        self._shielded(policy, region, "forged-lease", tags=tags)
+        self._protected(policy, region, "forged-lease", tags=tags)
 
     def fields(self, policy: str, region: Region) -> Fields:
         """An instance that the policy is after, as ``Region.add`` wants it."""
@@ -147,7 +147,7 @@ class Population:
             "tags": tags,
         }
 
-    def _turns(self) -> Iterator[tuple[Recipe, str, Region]]:
+    def _placements(self) -> Iterator[tuple[Recipe, str, Region]]:
         turns = {name: self._kinds(name) for name in self.file.policies}
         for number in count():
             for name, kinds in turns.items():
@@ -167,7 +167,7 @@ class Population:
         while True:
             self.rng.shuffle(shields)
             for shield in shields:
-                yield from (cls.meant, cls.near, shield)
+                yield from (cls.selected, cls.near, shield)
 
     def _misses(self, policy: str, region: Region) -> Iterator[tuple[Fields, str]]:
         """Instances that match but for one thing, each with a word about it."""
@@ -198,7 +198,7 @@ class Population:
         if select.lease:
             yield fields, "no-lease"
 
-    def _shielded(self, policy: str, region: Region, why: str, **more: Any) -> None:
+    def _protected(self, policy: str, region: Region, why: str, **more: Any) -> None:
         fields = self.fields(policy, region)
         tags = fields["tags"] | more.pop("tags", {})
         self._add(region, fields | more | {"tags": tags}, why)

@@ -38,7 +38,7 @@ PROMISES: dict[str, tuple[Check, ...]] = {
         termination.a_batch_is_small_and_of_one_zone,
     ),
     "no Spot request is left that would launch its instance again": (
-        termination.no_spot_request_is_left_to_launch_anew,
+        termination.no_spot_request_is_left_to_launch_again,
     ),
     "each verified instance has really ended or stopped": (audit.success_is_seen,),
     "every candidate is accounted for": (audit.every_candidate_is_accounted_for,),

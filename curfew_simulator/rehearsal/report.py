@@ -41,7 +41,7 @@ def as_text(outcome: "Outcome") -> None:
 def as_json(outcome: "Outcome") -> None:
     """Print the same as JSON, with every row."""
     rehearsal = outcome.rehearsal
-    told = {
+    content = {
         "file": str(rehearsal.policies.path),
         "policy_version": rehearsal.policies.version,
         "seed": rehearsal.seed,
@@ -76,7 +76,7 @@ def as_json(outcome: "Outcome") -> None:
         "violations": [str(violation) for violation in outcome.violations],
         "verdict": outcome.verdict,
     }
-    out.file.write(json.dumps(told, indent=2) + "\n")  # ASCII: nothing a terminal obeys
+    out.file.write(json.dumps(content, indent=2) + "\n")  # ASCII: nothing a terminal obeys
 
 
 def _night(night: "Night", zone: Any) -> None:
@@ -101,8 +101,8 @@ def _swept(swept: "Swept") -> None:
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for count, became, rule, example in _groups(summary, rows):
-            told = (text(str(count)), text(became, _style(became)), text(rule), text(example))
-            table.add_row(*told)
+            content = (text(str(count)), text(became, _style(became)), text(rule), text(example))
+            table.add_row(*content)
         if table.row_count:
             _indented(table, 4)
     if swept.problem:
@@ -133,12 +133,12 @@ def _groups(summary: Row, rows: list[Row]) -> Iterable[tuple[int, str, str, str]
 def _sentence(summary: Row, rows: Iterable[Row]) -> str:
     done = [f"{summary[key]} {key.replace('_', ' ')}" for key in COUNTS if summary[key]]
     found = f"{summary['actions']} to act on, {summary['kept']} kept, of {summary['listed']} listed"
-    told = f"{summary['policy']} in {summary['region']}: {summary['status']}: " + "; ".join(
+    content = f"{summary['policy']} in {summary['region']}: {summary['status']}: " + "; ".join(
         filter(None, (found, ", ".join(done)))
     )
     problem = summary["problem"]
     shown = any(problem in (row["reason"] + row.get("detail", "")) for row in rows)
-    return told if not problem or shown else f"{told}; {problem}"
+    return content if not problem or shown else f"{content}; {problem}"
 
 
 def _policies(outcome: "Outcome") -> Table:

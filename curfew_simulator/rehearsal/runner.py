@@ -94,7 +94,7 @@ class Rehearsal:
     def run(self, report: Callable[[int], object] = lambda _number: None) -> None:
         """Simulate all nights in sequence; ``report`` receives the number of each."""
         with listening(self._heard):
-            self._settle()
+            self._run_until_settled()
             for number in range(1, self._count + 1):
                 report(number)
                 self._night(number)
@@ -149,7 +149,7 @@ class Rehearsal:
 
     # The world before the first night.
 
-    def _settle(self) -> None:
+    def _run_until_settled(self) -> None:
         """Ten hours before the first night: two fleets of each template, of which one runs out until then."""
         for region in self.regions.values():
             region.page_size = self._rng.choice((5, 20, 1_000))

@@ -74,7 +74,7 @@ class Harness:
         self._stack: list[Invocation] = []
         self._interruptions: dict[int, dict[int, Callable[[], object]]] = {}
         self._late: dict[int, int] = {}
-        self._turns: dict[int, ThreadScheduler] = {}
+        self._schedulers: dict[int, ThreadScheduler] = {}
         self._rng = world.rng.of("harness")
         self._thread_rng = world.rng.of("threads")
         clients().enter(self)
@@ -155,7 +155,7 @@ class Harness:
             regions=lambda _account="": frozenset(REGIONS),
             enqueue=self._enqueue if self.has_queue else None,
             fan_out=self._fan_out if self.fans_out else None,
-            run_tasks=self._turns[self.current.number] if self.current else run_sequentially,
+            run_tasks=self._schedulers[self.current.number] if self.current else run_sequentially,
             now=self.now,
             sleep=self._sleep,
         )
@@ -185,7 +185,7 @@ class Harness:
         self.world.clock.sleep(round(0.02 + self._rng.random() * 0.2, 3))
         self._check_time(invocation)
         reached_at = self.world.clock.now()
-        self._turns[invocation.number].switch()
+        self._schedulers[invocation.number].switch()
         self._check_time(invocation)
         self.moment += 1
         invocation.steps += 1
@@ -241,7 +241,7 @@ class Harness:
             within=self.current.number if self.current else 0,
         )
         self.invocations.append(invocation)
-        scheduler = self._turns[invocation.number] = ThreadScheduler(
+        scheduler = self._schedulers[invocation.number] = ThreadScheduler(
             self._thread_rng.randint(1, ZONES_AT_ONCE), self._thread_rng
         )
         self._interruptions[invocation.number] = dict(interruptions or {})

@@ -106,7 +106,7 @@ def _parts(seeds: Iterable[int], faults: str, jobs: int) -> Iterator[Sum]:
 
 
 def _some(seeds: list[int], faults: str) -> Sum:
-    limit = Timer(LONGEST, _give_up, [seeds])
+    limit = Timer(LONGEST, _abort, [seeds])
     limit.daemon = True
     limit.start()
     try:
@@ -115,7 +115,7 @@ def _some(seeds: list[int], faults: str) -> Sum:
         limit.cancel()
 
 
-def _give_up(seeds: list[int]) -> None:
+def _abort(seeds: list[int]) -> None:
     """End a process whose worlds do not finish; the pool then reports that it is broken."""
     sys.stderr.write(f"worlds {seeds[0]} to {seeds[-1]}: not done after {LONGEST} s, but here:\n")
     faulthandler.dump_traceback()

@@ -116,11 +116,11 @@ def lost_launch(triggers: Triggers, harness: Harness, rng: Random) -> str:
     share = rng.choice((0.5, 1.0))
     stale = Fault(kind=FaultKind.STALE, seconds=29, share=share)
     harness.world.fail("DescribeInstances", stale, on=seen + 1, times=rng.choice((2, 12)))
-    told = _launched(triggers, "lost", ttl="1h", count=3)
+    notes = _launched(triggers, "lost", ttl="1h", count=3)
     if rng.random() < 0.5:  # no job takes it up before the night comes
         harness.world.clock.advance(timedelta(minutes=16))
-        told += f"; {harness.sweep({'policy': 'nightly', 'regions': [HOME]})}"
-    return told
+        notes += f"; {harness.sweep({'policy': 'nightly', 'regions': [HOME]})}"
+    return notes
 
 
 def second_try(triggers: Triggers, harness: Harness, rng: Random) -> str:
@@ -129,11 +129,11 @@ def second_try(triggers: Triggers, harness: Harness, rng: Random) -> str:
     triggers.to_the_next_window(rng.randint(0, 10))
     done = len(harness.world.history.made("DescribeInstances"))
     harness.world.fail("DescribeInstances", Fault(kind=FaultKind.ERROR), on=done + 1, times=4)
-    told = [str(harness.tick())]
+    notes = [str(harness.tick())]
     for minutes in (rng.randint(1, 40), 61, 5):
         harness.world.clock.advance(timedelta(minutes=minutes))
-        told.append(str(harness.tick()))
-    return "; ".join(told)
+        notes.append(str(harness.tick()))
+    return "; ".join(notes)
 
 
 def long_silence(triggers: Triggers, harness: Harness, rng: Random) -> str:

@@ -819,14 +819,14 @@ class TestLostAnswers:
     def test_lost_response_to_record_and_end_still_stores_both(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
         fleet = opened(mine)
-        births = lose_the_first_answer(mine, "TransactWriteItems")
+        launches = lose_the_first_answer(mine, "TransactWriteItems")
         ends = lose_the_first_answer(mine, "UpdateItem")
         mine.fleets.record(fleet, [an_id(1)], now=NOW)
         mine.fleets.end(HERE, [an_id(1)], now=NOW)
         assert mine.fleets.members(fleet.launch_id) == (
             Member(instance_id=an_id(1), launched_at=NOW, ended_at=NOW),
         )
-        assert births
+        assert launches
         assert ends
 
 

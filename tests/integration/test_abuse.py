@@ -168,8 +168,8 @@ def test_request_about_the_fleet_of_another_owner_is_refused_and_logged(
     assert api.ask("DELETE", f"/fleets/{MINE}", caller=STRANGER).status == 403
     assert api.ask("PATCH", f"/fleets/{MINE}", body={"ttl": "1m"}, caller=STRANGER).status == 403
 
-    told_of = [vars(record) for record in caplog.records]
-    assert [one["status"] for one in told_of if "status" in one] == [403, 403]
+    reported = [vars(record) for record in caplog.records]
+    assert [one["status"] for one in reported if "status" in one] == [403, 403]
     assert len(running(api)) == 2
     assert list(api.ledger.entries(HERE)) == before
 

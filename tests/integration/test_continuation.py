@@ -140,12 +140,12 @@ def make(tmp_path: Path) -> Callable[[], House]:
 
 def finish(house: House, seconds: float = 600) -> int:
     """Deliver deferred messages until there are none left. Return how many attempts that took."""
-    hops = 0
+    attempts = 0
     while house.queue:
-        hops += 1
+        attempts += 1
         house.deliver(house.queue.pop(0), seconds)
-        assert hops < 99
-    return hops
+        assert attempts < 99
+    return attempts
 
 
 def test_sweep_interrupted_anywhere_is_finished_by_continuations(make: Callable[[], House]) -> None:
@@ -154,16 +154,16 @@ def test_sweep_interrupted_anywhere_is_finished_by_continuations(make: Callable[
     whole.sweep(10_000)
     whole.everybody_once()
     took = int((whole.time.at - NIGHT).total_seconds())
-    hops: set[int] = set()
+    attempts: set[int] = set()
 
     for seconds in range(20, took + 18):
         house = make()
         report = house.sweep(seconds)
         assert report.status in {Status.CONTINUED, Status.COMPLETED}, seconds
-        hops.add(finish(house))
+        attempts.add(finish(house))
         house.everybody_once()
 
-    assert hops == {0, 1}
+    assert attempts == {0, 1}
     assert took > 15
 
 
@@ -173,9 +173,9 @@ def test_short_invocations_need_several_continuations(
 ) -> None:
     house = make()
     house.sweep(seconds)
-    hops = finish(house, seconds)
+    attempts = finish(house, seconds)
     house.everybody_once()
-    assert hops >= 2
+    assert attempts >= 2
     roots = {
         entry.draft.body.get("asked_by", "").partition(" of ")[2]
         for entry in house.ledger.entries(HERE)
@@ -189,9 +189,9 @@ def test_sweep_stops_after_the_maximum_attempts_and_says_so(make: Callable[[], H
     house.sweep(20)
     assert len(house.queue) == 1
 
-    hops = finish(house, 15)  # too little for any batch
+    attempts = finish(house, 15)  # too little for any batch
 
-    assert hops == continuation.MAX_ATTEMPTS
+    assert attempts == continuation.MAX_ATTEMPTS
     last = house.reports[-1]
     assert last.status is Status.STOPPED
     assert last.failed

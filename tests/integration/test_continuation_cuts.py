@@ -252,13 +252,13 @@ def test_sweep_interrupted_repeatedly_at_one_call_still_finishes(
     policies: PolicyFile,
 ) -> None:
     """Wherever a batch gets through before the cut, each attempt is interrupted, too."""
-    hops = set()
+    continued = set()
     for cut in range(1, 45, 2):
         stack = Stack(policies)
         stack.at[cut + 15] = stack.leave(40)
         assert stack.sweep()
         well = stack.work_off(cut={cut: stack.leave(40)})
-        hops.add(len(well))
+        continued.add(len(well))
         if all(well):
             stack.all_once()
         else:
@@ -269,7 +269,7 @@ def test_sweep_interrupted_repeatedly_at_one_call_still_finishes(
             stack.time.at = NOW + timedelta(days=1)
             assert stack.sweep()
             assert stack.ordered == Counter(an_id(n) for n in range(1, 6))
-    assert {1, MAX_ATTEMPTS} < hops
+    assert {1, MAX_ATTEMPTS} < continued
 
 
 def test_next_scheduled_sweep_finds_everything_after_any_crash(
@@ -318,16 +318,16 @@ def test_continuation_names_its_root_sweep_and_attempt(
     stack = cut(policies)
     stack.work_off(cut={30: stack.leave(40)})
 
-    _whole, root, *hops = said
+    _whole, root, *continued = said
     assert root.status is Status.CONTINUED
     assert not root.failed
     assert root.problem == "4 are left to continuation 1 of 8"
-    assert [(hop.root_sweep_id, hop.attempt) for hop in hops] == [
-        (root.sweep_id, number) for number in range(1, len(hops) + 1)
+    assert [(one.root_sweep_id, one.attempt) for one in continued] == [
+        (root.sweep_id, number) for number in range(1, len(continued) + 1)
     ]
     assert len({report.sweep_id for report in said}) == len(said)
-    assert len(hops) > 1
-    assert hops[-1].status is Status.COMPLETED
+    assert len(continued) > 1
+    assert continued[-1].status is Status.COMPLETED
 
 
 def test_sweep_without_a_queue_stops_at_the_deadline(policies: PolicyFile) -> None:

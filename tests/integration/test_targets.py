@@ -30,7 +30,7 @@ from tests.http import Context
 from tests.night import Night, Time, leased
 
 NIGHT = datetime(2026, 3, 4, 1, 0, tzinfo=UTC)
-OTHER, SPARED = "222222222222", "333333333333"
+OTHER, EXCLUDED = "222222222222", "333333333333"
 HOME, THERE = HERE.region, "us-east-1"
 FILE = """
 targets: {targets}
@@ -293,7 +293,7 @@ class TestMessages:
 
     @pytest.mark.parametrize(
         "wrong",
-        [{"account": "999999999999"}, {"account": SPARED}, {"region": "sa-east-1"}, {"policy": "nobodys"}],
+        [{"account": "999999999999"}, {"account": EXCLUDED}, {"region": "sa-east-1"}, {"policy": "nobodys"}],
     )  # fmt: skip
     def test_target_that_is_not_configured_is_not_swept(
         self, estate: Estate, wrong: dict[str, str], caplog: pytest.LogCaptureFixture
@@ -388,21 +388,21 @@ class TestNever:
     def test_lease_sweep_skips_fleets_in_excluded_targets(self, estate: Estate) -> None:
         app, asked = estate.app, SweepRequest(policy="leases")
         night = Night(cloud=SimulatedEc2(), ledger=estate.ledger, time=estate.time)
-        leased(night, an_id(1), ends_in=timedelta(hours=-1), target=replace(HERE, account=SPARED))
-        assert (SPARED, HOME) in {
+        leased(night, an_id(1), ends_in=timedelta(hours=-1), target=replace(HERE, account=EXCLUDED))
+        assert (EXCLUDED, HOME) in {
             (t.account, t.region) for t in TargetResolver(app).resolve(asked).targets
         }
 
-        estate.targets = TWO_BY_TWO.replace(" }", f', never: ["{SPARED}"] }}')
+        estate.targets = TWO_BY_TWO.replace(" }", f', never: ["{EXCLUDED}"] }}')
         app = estate.app
         resolver = TargetResolver(app)
         targets = resolver.resolve(asked).targets
-        assert SPARED not in {target.account for target in targets}
+        assert EXCLUDED not in {target.account for target in targets}
         assert len(targets) == 4
         policy = app.policies.policy("leases")
         for target in targets:
             assert resolver.contains(target, policy)
-            assert not resolver.contains(replace(target, account=SPARED), policy)
+            assert not resolver.contains(replace(target, account=EXCLUDED), policy)
 
     def test_launch_is_refused_where_no_lease_would_be_enforced(self, estate: Estate) -> None:
         estate.targets = f'{{ accounts: ["{OTHER}"], never: ["{HERE.account}"] }}'

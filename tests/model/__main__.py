@@ -25,7 +25,7 @@ def table(
     models: Mapping[str, Any],
     exploring: Callable[[Any], Exploration[Any]],
     *,
-    told: bool = False,
+    verbose: bool = False,
 ) -> None:
     """One line a model; and with ``told`` the shortest trace to a violation."""
     say(f"\n{title}")
@@ -37,7 +37,7 @@ def table(
         wrong = found.violation
         ending = f"{wrong.wrong} ({len(wrong.trace)} steps)" if wrong else "nothing is wrong"
         say(f"  {found.states:9,} states {found.transitions:10,} transitions  {name}: {ending}")
-        if told and wrong:
+        if verbose and wrong:
             say("\n".join(f"    {line}" for line in str(wrong).splitlines()[1:]))
     say(
         f"  {states:9,} states {transitions:10,} transitions in {time.process_time() - began:.0f} s of one core"
@@ -54,7 +54,7 @@ if __name__ == "__main__":
     table("Launching with two more fences, and hangs", {"but before the call": FENCED}, launch)
     without = {f"without {guarded.guard}": guarded.removed for guarded in LAUNCH_GUARDS}
     table("Launching without a guard", without, launch)
-    table("Launching without an assumption", HANGS, launch, told=True)
+    table("Launching without an assumption", HANGS, launch, verbose=True)
     guards = {f"without {guarded.guard}": guarded.removed for guarded in GUARDS}
     table("Ending without a guard", {**guards, "with a hang that is too long": HANGING}, ending)
-    table("Known to be broken", KNOWN, ending, told=True)
+    table("Known to be broken", KNOWN, ending, verbose=True)

@@ -55,8 +55,8 @@ CRASHES = frozenset(
 )  # fmt: skip
 BEFORE_WATERMARK = frozenset((UNBEGUN, "leases", "watermark"))
 BEFORE_RESERVE = frozenset(("pause", "open", "look-open", "settle", "reserve"))
-NOBODY = -1
-EXPIRED, RENEWED, TOLD_NO = range(3)
+NO_SWEEP = -1
+EXPIRED, RENEWED, ANSWERED_NO = range(3)
 ON, OFF_AGAIN = 1, 2
 LATE = "20 minutes pass"
 HANG = "20 minutes pass, and whoever holds the claim only hangs"
@@ -97,8 +97,8 @@ class World:
     tagged: int = 0
     lease: int = EXPIRED
     paused: int = 0
-    claim: int = NOBODY
-    crashed: int = NOBODY
+    claim: int = NO_SWEEP
+    crashed: int = NO_SWEEP
     late: bool = False
     trouble: bool = False
     spent: int = 0
@@ -138,7 +138,7 @@ class Ending:
     @cached_property
     def start(self) -> World:
         """No invocation has begun. One more invocation waits for the calm at the end."""
-        runs = tuple(Run() for _ in (*self.ids, NOBODY))
+        runs = tuple(Run() for _ in (*self.ids, NO_SWEEP))
         return World(runs=runs, written=((0, 0),) * (2 * (max(self.ids) + 2)))
 
     # What happens next.
@@ -168,7 +168,7 @@ class Ending:
         for k in alone[:1] or at_work:
             for did, after in self.step(world, k):
                 yield f"{self.names[k]}: {did}", after
-            if world.crashed == NOBODY and world.runs[k].at in CRASHES and "crash" in self.events:
+            if world.crashed == NO_SWEEP and world.runs[k].at in CRASHES and "crash" in self.events:
                 step = f"{self.names[k]}: crashes before {world.runs[k].at}"
                 yield step, self.crash(world, k)
         if not alone:
@@ -213,25 +213,25 @@ class Ending:
         if "pause" in self.events and world.paused < OFF_AGAIN:
             word = "released" if world.paused else "thrown"
             yield f"the pause switch is {word}", changed(world, paused=world.paused + 1)
-        if not world.late and world.crashed != NOBODY:
+        if not world.late and world.crashed != NO_SWEEP:
             yield LATE, self.lateness(world)
         if "hang" in self.events and not world.late and any(r.at == "order" for r in world.runs):
-            after = changed(world, late=True, claim=NOBODY)
+            after = changed(world, late=True, claim=NO_SWEEP)
             yield HANG, after
 
     def crash(self, world: World, k: int) -> World:
         return _at(changed(world, crashed=k), k, Run(at=DEAD))
 
     def lateness(self, world: World) -> World:
-        mine = world.crashed != NOBODY and world.claim == self.id(world.crashed)
+        mine = world.crashed != NO_SWEEP and world.claim == self.id(world.crashed)
         frees = mine and "claim runs out" not in self.without
-        return changed(world, late=True, claim=NOBODY if frees else world.claim)
+        return changed(world, late=True, claim=NO_SWEEP if frees else world.claim)
 
     def renewal(self, world: World) -> tuple[str, World]:
         """``fleets.renew``: one write, on the condition that no claim runs and that the fleet has not ended."""
-        claimed = world.claim != NOBODY and "claim blocks renewals" not in self.without
+        claimed = world.claim != NO_SWEEP and "claim blocks renewals" not in self.without
         if claimed or world.ended == BOTH:
-            return "the owner renews, and is told no", changed(world, lease=TOLD_NO)
+            return "the owner renews, and is told no", changed(world, lease=ANSWERED_NO)
         after = changed(world, lease=RENEWED)
         if not world.running:
             after = self.blame(after, "hollow", "a renewal is answered yes, and nothing is left")
@@ -280,7 +280,7 @@ class Ending:
                     _at(world, k, changed(run, at="settle", due=seen)),
                 )
             case "settle":
-                yield "settles them", self._settle(world, k)
+                yield "settles them", self._resolve(world, k)
             case "reserve":
                 yield self._reserve(world, k)
             case "batch" | "pause-intents" | "pause-order":
@@ -314,7 +314,7 @@ class Ending:
                 )
             case "unclaim":
                 mine = world.claim == self.id(k) and "unclaim" not in self.without
-                after = changed(world, claim=NOBODY if mine else world.claim)
+                after = changed(world, claim=NO_SWEEP if mine else world.claim)
                 yield "lets go of the fleet", _at(after, k, _over(run))
             case "complete":
                 time = self._time(k)
@@ -385,7 +385,7 @@ class Ending:
     def _claim(self, world: World, k: int) -> tuple[str, World]:
         """``fleets.claim``: one write, if the lease has run out and no other sweep's claim runs."""
         run, me = world.runs[k], self.id(k)
-        free = world.claim in (NOBODY, me) or "claim excludes sweeps" in self.without
+        free = world.claim in (NO_SWEEP, me) or "claim excludes sweeps" in self.without
         expired = world.lease != RENEWED or "claim asks for expiry" in self.without
         if not (free and expired):
             return "claims the fleet, and is told no", _at(
@@ -441,7 +441,7 @@ class Ending:
             if j != k
         )
 
-    def _settle(self, world: World, k: int) -> World:
+    def _resolve(self, world: World, k: int) -> World:
         run = world.runs[k]
         for sweep in range(len(world.written) // 2):
             mine = run.stale >> 2 * sweep & BOTH
@@ -478,7 +478,7 @@ class Ending:
         """The intents without an outcome whose writer is gone, as bits of sweep and instance."""
         if not world.late or "settling" in self.without:
             return 0
-        gone = None if world.crashed == NOBODY else self.id(world.crashed)
+        gone = None if world.crashed == NO_SWEEP else self.id(world.crashed)
         return sum(
             1 << place
             for place, (intents, outcomes) in enumerate(world.written)
@@ -545,7 +545,7 @@ class Ending:
         """If no invocation is at work, one more sweep in the calm after everything, and what is left then."""
         if any(run.at not in (UNBEGUN, DONE, DEAD) for run in world.runs):
             return
-        if world.claim != NOBODY and (world.crashed == NOBODY or world.late):
+        if world.claim != NO_SWEEP and (world.crashed == NO_SWEEP or world.late):
             yield "S25: a claim is left for good"
             return
         if all(run.at == UNBEGUN for run in world.runs):
@@ -557,7 +557,7 @@ class Ending:
             yield "S3: an intent has no outcome after the next sweep"
         elif after.lease != RENEWED and after.running & ~after.tagged:
             yield "liveness: an expired fleet is still there after the next sweep"
-        elif after.claim != NOBODY:
+        elif after.claim != NO_SWEEP:
             yield "S25: a claim is left for good"
         else:
             yield after.running, after.tagged, after.lease
@@ -566,7 +566,7 @@ class Ending:
         """The next day: nothing goes wrong any more, what has to run out has, and one sweep comes."""
         done = tuple(run if run.at == DEAD else Run(at=DONE) for run in world.runs[:-1])
         world = changed(
-            self.lateness(world) if world.crashed != NOBODY else world,
+            self.lateness(world) if world.crashed != NO_SWEEP else world,
             runs=(*done, Run()), paused=0, spent=0, trouble=True,
         )  # fmt: skip
         if world not in self.calm:

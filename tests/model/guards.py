@@ -38,7 +38,7 @@ def _claim_at_any_time(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-def _claim_from_anybody(patch: pytest.MonkeyPatch) -> None:
+def _claim_from_any_sweep(patch: pytest.MonkeyPatch) -> None:
     claim = MemoryFleets.claim
 
     def taken(self: MemoryFleets, fleet: str, *args: Any, **more: Any) -> bool:
@@ -111,7 +111,7 @@ REMOVED: dict[str, Disable] = {
     "claim": _no_claim,
     "claim asks for expiry": _claim_at_any_time,
     "claim blocks renewals": _renewed_in_spite_of_claims,
-    "claim excludes sweeps": _claim_from_anybody,
+    "claim excludes sweeps": _claim_from_any_sweep,
     "claim runs out": _claimed_for_good,
     "unclaim": returning(MemoryFleets, "unclaim", None),
     "look": _first_look,

@@ -46,7 +46,7 @@ ASKED = 2
 ORDER = LaunchSpec(
     launch_id="op", target=HERE, image="ami-08111162", count=ASKED, tags={}, instance_types=("a", "b")
 )  # fmt: skip
-NOBODY = -1
+NO_WORKER = -1
 UNBEGUN, DONE, DEAD = "begin", "done", "dead"
 # Straight after a write of each.
 CRASHES = frozenset(("keep", "read", "find", "hold", "call", "record", "settle", "find-empty"))
@@ -59,7 +59,7 @@ class Worker:
     at: str = UNBEGUN
     attempt: int = -1
     doubtful: bool = False
-    born: int = 0
+    launched_count: int = 0
     answer: AttemptResult = AttemptResult.OPEN
     step: Phase = Phase.LAUNCHING
     planned: Attempt | None = None
@@ -72,12 +72,12 @@ class World:
     workers: tuple[Worker, ...]
     capacity: tuple[int, int]
     changes: int | None
-    lock: int = NOBODY
+    lock: int = NO_WORKER
     lapsed: bool = False
     attempts: tuple[Attempt, ...] = ()
-    born: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
+    launched_count: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
     recorded: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
-    flying: int = NOBODY
+    flying: int = NO_WORKER
     lost: bool = False
     crashed: bool = False
     claimed: bool = False
@@ -119,7 +119,7 @@ class Launch:
             if "crash" in self.events and not world.crashed and worker.at in CRASHES:
                 crashed = changed(world, crashed=True)
                 yield f"{name}: crashes before {worker.at}", _at(crashed, k, Worker(at=DEAD))
-        held = world.lock != NOBODY and not world.lapsed
+        held = world.lock != NO_WORKER and not world.lapsed
         if held and self._may_hang(world.workers[world.lock]):
             yield "the lock runs out", changed(world, lapsed=True)
         if "capacity" in self.events and world.changes is not None:
@@ -128,10 +128,10 @@ class Launch:
             yield word, changed(world, capacity=capacity, changes=None)
         if "claim" in self.events and not world.claimed and not world.step.finished:
             yield "the owner gives the fleet up", changed(world, claimed=True)
-        if world.flying != NOBODY:
-            after = changed(world, flying=NOBODY)
+        if world.flying != NO_WORKER:
+            after = changed(world, flying=NO_WORKER)
             if self._room(world, world.flying):
-                after, _ = self._birth(after, world.flying)
+                after, _ = self._launch_effect(after, world.flying)
             yield "the call whose answer was lost arrives", after
 
     def _may_hang(self, worker: Worker) -> bool:
@@ -140,7 +140,7 @@ class Launch:
             return True
         if worker.at == "call":
             return "hang before the call" in self.events
-        if worker.at == "find-empty" or (worker.at == "settle" and not worker.born):
+        if worker.at == "find-empty" or (worker.at == "settle" and not worker.launched_count):
             return "hang after the call" in self.events
         return "hang elsewhere" in self.events
 
@@ -158,7 +158,7 @@ class Launch:
                 mine = world.claimed and self._mine(world, k)
                 had = sum(attempt.launched for attempt in world.attempts)
                 phase = Phase.PARTIAL if had else Phase.FAILED
-                after = changed(world, step=phase, lock=NOBODY, lapsed=False) if mine else world
+                after = changed(world, step=phase, lock=NO_WORKER, lapsed=False) if mine else world
                 yield "breaks off", _at(after, k, Worker(at=DONE))
             case "find" | "find-empty":
                 yield from self._find(world, k)
@@ -167,7 +167,7 @@ class Launch:
             case "record":
                 then = "keep" if "record first" in self.without else "settle"
                 yield (
-                    f"records {worker.born}",
+                    f"records {worker.launched_count}",
                     _at(self._recorded(world, k), k, self._on(worker, then)),
                 )
             case "settle":
@@ -175,7 +175,7 @@ class Launch:
             case "advance" | "let-go":
                 phase = worker.step if worker.at == "advance" else Phase.LAUNCHING
                 mine = self._mine(world, k)
-                after = changed(world, step=phase, lock=NOBODY, lapsed=False) if mine else world
+                after = changed(world, step=phase, lock=NO_WORKER, lapsed=False) if mine else world
                 yield f"lets go: the launch is {phase}", _at(after, k, Worker(at=DONE))
             case _:
                 raise AssertionError(worker.at)
@@ -191,7 +191,9 @@ class Launch:
         onward = {"begin": "keep", "keep": "read", "hold": "call"}[worker.at]
         mine = world.lock == k
         takes = worker.at == "begin" or "keep only" not in self.fences
-        free = mine or "lock" in self.without or (takes and (world.lapsed or world.lock == NOBODY))
+        free = (
+            mine or "lock" in self.without or (takes and (world.lapsed or world.lock == NO_WORKER))
+        )
         if free and not world.step.finished:
             return "takes or keeps the lock", _at(
                 changed(world, lock=k, lapsed=False), k, self._on(worker, onward)
@@ -239,9 +241,11 @@ class Launch:
 
     def _find(self, world: World, k: int) -> Iterator[tuple[str, World]]:
         worker = world.workers[k]
-        seen = 0 if "token" in self.without else world.born[worker.attempt]
+        seen = 0 if "token" in self.without else world.launched_count[worker.attempt]
         if seen:
-            after = changed(worker, at=self._first(), born=seen, answer=AttemptResult.LAUNCHED)
+            after = changed(
+                worker, at=self._first(), launched_count=seen, answer=AttemptResult.LAUNCHED
+            )
             yield f"finds {seen} by the token", _at(world, k, after)
         if not seen or ("blind" in self.events and k < len(self.names)):
             if worker.at == "find":
@@ -254,7 +258,7 @@ class Launch:
         return "settle" if "record first" in self.without else "record"
 
     def _room(self, world: World, attempt: int) -> bool:
-        known = world.born[attempt] and "token" not in self.without
+        known = world.launched_count[attempt] and "token" not in self.without
         return bool(known or world.capacity[self._asked(world, attempt).pool])
 
     def _asked(self, world: World, attempt: int) -> Attempt:
@@ -264,19 +268,23 @@ class Launch:
         assert isinstance(planned, Attempt)
         return planned
 
-    def _birth(self, world: World, attempt: int) -> tuple[World, int]:
+    def _launch_effect(self, world: World, attempt: int) -> tuple[World, int]:
         """The cloud launches what there is room for, once for a token."""
-        asked, known = self._asked(world, attempt), world.born[attempt]
+        asked, known = self._asked(world, attempt), world.launched_count[attempt]
         if known and "token" not in self.without:
             return world, known
         had = min(asked.count, world.capacity[asked.pool])
         capacity = list(world.capacity)
         capacity[asked.pool] -= had
-        launched = (*world.born[:attempt], known + had, *world.born[attempt + 1 :])
+        launched = (
+            *world.launched_count[:attempt],
+            known + had,
+            *world.launched_count[attempt + 1 :],
+        )
         wrong = world.wrong
         if sum(launched) > ASKED:
             wrong = wrong or f"S15: {sum(launched)} are launched, and {ASKED} were asked for"
-        return changed(world, capacity=tuple(capacity), born=launched, wrong=wrong), had
+        return changed(world, capacity=tuple(capacity), launched_count=launched, wrong=wrong), had
 
     def _call(self, world: World, k: int) -> Iterator[tuple[str, World]]:
         worker = world.workers[k]
@@ -284,15 +292,17 @@ class Launch:
         word = f"asks pool {asked.pool + 1} for {asked.count}"
         doubtful = changed(worker, at="find", doubtful=True)
         if self._room(world, worker.attempt):
-            after, had = self._birth(world, worker.attempt)
-            told = changed(worker, at=self._first(), born=had, answer=AttemptResult.LAUNCHED)
-            yield f"{word}, and has {had}", _at(after, k, told)
+            after, had = self._launch_effect(world, worker.attempt)
+            answered = changed(
+                worker, at=self._first(), launched_count=had, answer=AttemptResult.LAUNCHED
+            )
+            yield f"{word}, and has {had}", _at(after, k, answered)
             if "lost" in self.events and not world.lost:
                 yield f"{word}; the answer is lost", _at(changed(after, lost=True), k, doubtful)
         else:
             at = "find-empty" if worker.doubtful else "settle"
-            told = changed(worker, at=at, answer=AttemptResult.EMPTY)
-            yield f"{word}, and there is no capacity", _at(world, k, told)
+            answered = changed(worker, at=at, answer=AttemptResult.EMPTY)
+            yield f"{word}, and there is no capacity", _at(world, k, answered)
         if "lost" in self.events and not world.lost:
             yield f"{word}; the call is lost", _at(changed(world, lost=True), k, doubtful)
         if "late effect" in self.events and not world.lost:
@@ -302,8 +312,12 @@ class Launch:
     def _recorded(self, world: World, k: int) -> World:
         worker = world.workers[k]
         at = worker.attempt
-        recorded = world.recorded[at] + worker.born if "token" in self.without else worker.born
-        recorded = min(recorded, world.born[at])
+        recorded = (
+            world.recorded[at] + worker.launched_count
+            if "token" in self.without
+            else worker.launched_count
+        )
+        recorded = min(recorded, world.launched_count[at])
         return changed(world, recorded=(*world.recorded[:at], recorded, *world.recorded[at + 1 :]))
 
     def _settle(self, world: World, k: int) -> tuple[str, World]:
@@ -312,11 +326,13 @@ class Launch:
         if worker.attempt == len(attempts):  # only without "attempt first"
             attempts.append(self._asked(world, worker.attempt))
         there = attempts[worker.attempt]
-        fenced = "settle under lock" in self.fences and not worker.born and world.lock != k
+        fenced = (
+            "settle under lock" in self.fences and not worker.launched_count and world.lock != k
+        )
         if there.result is AttemptResult.OPEN and not fenced:
-            attempts[worker.attempt] = changed_attempt(there, worker.answer, worker.born)
+            attempts[worker.attempt] = changed_attempt(there, worker.answer, worker.launched_count)
         after = changed(world, attempts=tuple(attempts))
-        then = "record" if "record first" in self.without and worker.born else "keep"
+        then = "record" if "record first" in self.without and worker.launched_count else "keep"
         return f"settles attempt {worker.attempt + 1}: {worker.answer}", _at(
             after, k, self._on(worker, then)
         )
@@ -330,15 +346,15 @@ class Launch:
         """If no worker is at work, one more worker in the calm after everything, and what is there then."""
         if any(worker.at not in (UNBEGUN, DONE, DEAD) for worker in world.workers):
             return
-        if world.flying != NOBODY:
+        if world.flying != NO_WORKER:
             return
         after = self.calmed(world)
-        had = sum(after.born)
+        had = sum(after.launched_count)
         if after.wrong:
             yield after.wrong
         elif not after.step.finished:
             yield "liveness: the launch has no end"
-        elif after.born != after.recorded:
+        elif after.launched_count != after.recorded:
             yield f"S16: {had} are launched, and {sum(after.recorded)} are recorded"
         elif sum(attempt.launched for attempt in after.attempts) != had:
             yield f"S16: {had} are launched, and the attempts say otherwise"
@@ -350,7 +366,7 @@ class Launch:
     def calmed(self, world: World) -> World:
         """Nothing goes wrong any more, the lock has run out, and one more worker comes."""
         done = tuple(w if w.at == DEAD else Worker(at=DONE) for w in world.workers[:-1])
-        world = changed(world, workers=(*done, Worker()), lost=True, lapsed=world.lock != NOBODY)
+        world = changed(world, workers=(*done, Worker()), lost=True, lapsed=world.lock != NO_WORKER)
         if world not in self.calm:
             after, k = world, len(self.names)
             while after.workers[k].at != DONE:

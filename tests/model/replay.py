@@ -26,7 +26,7 @@ from curfew.sweep.executor import act
 from curfew.sweep.planner import plan
 from tests.builders import HERE, NO_LIMITS, NOW, a_policy, a_selector, an_id, an_instance
 from tests.cloud import SimulatedEc2
-from tests.model.ending import DEAD, DONE, HANG, LATE, NOBODY, RENEWED, UNBEGUN, Ending, World
+from tests.model.ending import DEAD, DONE, HANG, LATE, NO_SWEEP, RENEWED, UNBEGUN, Ending, World
 from tests.model.stage import ClientObserver
 from tests.night import Night, leased
 
@@ -219,7 +219,7 @@ class Replay:
     def _claim(self) -> int:
         fleet = self._fleet()
         claimed = fleet.claimed(self.night.time.now())
-        return int(fleet.claimed_by.removeprefix("sweep-")) if claimed else NOBODY
+        return int(fleet.claimed_by.removeprefix("sweep-")) if claimed else NO_SWEEP
 
     def _open(self) -> set[tuple[int, int]]:
         entries = self.ledger.open_intents(HERE)

@@ -104,7 +104,7 @@ class LaunchReplay:
     def compare(self, world: World, step: str) -> None:
         """What there is, in the model and in truth."""
         fleets = self.ledger.fleets
-        assert len(self.launched) == sum(world.born), step
+        assert len(self.launched) == sum(world.launched_count), step
         assert len(fleets.members("op")) == sum(world.recorded), step
         attempts = tuple(replace(attempt, problem="") for attempt in fleets.attempts("op"))
         assert attempts == world.attempts, step

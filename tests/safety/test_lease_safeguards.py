@@ -67,7 +67,7 @@ def a_renewal_after_the_look_saves_the_fleet() -> None:
     assert answers == [True]
 
 
-def a_renewal_that_comes_too_late_is_told_so() -> None:
+def a_renewal_that_comes_too_late_is_refused() -> None:
     a_promise_is_kept(*renewed_at("TerminateInstances"))
 
 
@@ -163,7 +163,7 @@ def two_at_once_launch_once() -> None:
     never_more(there)
 
 
-def whoever_is_born_has_a_lease() -> None:
+def every_launched_instance_has_a_lease() -> None:
     there = Launching()
     there.go()
     never_more(there)
@@ -196,7 +196,7 @@ def interrupted(there: Launching) -> Iterator[None]:
         ledger.fleets.record = record
 
 
-def given_up_nothing_more_is_launched() -> None:
+def terminated_early_nothing_more_is_launched() -> None:
     there = Launching()
     there.cloud.capacity.update({FIRST: 3, SECOND: 100})
     begun = there.begin()
@@ -210,7 +210,7 @@ def given_up_nothing_more_is_launched() -> None:
     assert len(there.launched) == 3
 
 
-def a_mismatch_is_not_asked_anew() -> None:
+def a_mismatch_is_not_retried() -> None:
     there = Launching()
     there.cloud.fail("RunInstances", LOST)
     there.cloud.fail("RunInstances", refusal("IdempotentParameterMismatch"), on=2)
@@ -261,7 +261,7 @@ def a_kept_plan_is_the_plan_that_was_made() -> None:
 SCENARIOS = [
     Scenario("renewed-after-the-plan", a_renewal_after_the_plan_saves_the_fleet, "renewals"),
     Scenario("renewed-after-the-look", a_renewal_after_the_look_saves_the_fleet, "no-claim"),
-    Scenario("renewed-too-late", a_renewal_that_comes_too_late_is_told_so, "claim"),
+    Scenario("renewed-too-late", a_renewal_that_comes_too_late_is_refused, "claim"),
     Scenario("membership", only_what_was_launched_is_ended),
     Scenario("fleet-tag", only_what_carries_the_tag_is_ended, "selector"),
     Scenario(
@@ -275,10 +275,10 @@ SCENARIOS = [
     Scenario("token", a_lost_answer_launches_once),
     Scenario("no-fallback-on-doubt", a_lost_answer_leads_to_no_other_pool),
     Scenario("lock", two_at_once_launch_once),
-    Scenario("record", whoever_is_born_has_a_lease),
+    Scenario("record", every_launched_instance_has_a_lease),
     Scenario("found-by-token", killed_after_the_call_it_is_found_again),
-    Scenario("given-up", given_up_nothing_more_is_launched, "claim"),
-    Scenario("mismatch", a_mismatch_is_not_asked_anew),
+    Scenario("given-up", terminated_early_nothing_more_is_launched, "claim"),
+    Scenario("mismatch", a_mismatch_is_not_retried),
     Scenario(
         "plan-expiry",
         lambda: refused(a_record(), after=run_state.SHELF_LIFE + timedelta(seconds=1)),

@@ -192,7 +192,7 @@ def nothing_is_done_while_paused() -> None:
     untouched(night)
 
 
-def a_stale_plan_is_not_carried_out() -> None:
+def a_stale_plan_is_not_applied() -> None:
     night = Night(cloud=SimulatedEc2(a_machine(id=ONE), a_machine(id=TWO, zone="eu-central-1b")))
     night.cloud.before("TerminateInstances", lambda: night.time.sleep(3_600))
     night.sweep()
@@ -317,7 +317,7 @@ SCENARIOS = [
     Scenario("limits", a_plan_over_a_limit_is_refused),
     Scenario("day-budget", the_days_budget_is_kept),
     Scenario("pause", nothing_is_done_while_paused),
-    Scenario("stale-plan", a_stale_plan_is_not_carried_out),
+    Scenario("stale-plan", a_stale_plan_is_not_applied),
     Scenario("deadline", no_batch_begins_out_of_time),
     Scenario("zone", batches_keep_to_a_zone, "zone-wise-batch"),
     Scenario("batch-size", batches_are_small),

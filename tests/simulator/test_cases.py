@@ -262,8 +262,8 @@ def test_the_next_sweep_resolves_the_intents_of_a_killed_one(house: House, *, la
     assert house.world.history.of(Change.TERMINATED) == dict.fromkeys(ids, 1)
     entries = list(house.ledger.entries(HERE))
     assert broken(entries) is None
-    told = [e.draft for e in entries if e.draft.body.get("result") == "verified"]
-    assert sorted(draft.instance_id for draft in told) == sorted(ids)
+    drafts = [e.draft for e in entries if e.draft.body.get("result") == "verified"]
+    assert sorted(draft.instance_id for draft in drafts) == sorted(ids)
 
 
 @pytest.mark.parametrize("on", range(1, 5))

@@ -200,12 +200,12 @@ def meddle(region: Region) -> Callable[[object], None]:
     """An operator that now and then, in the middle of a sweep, tags a machine to be kept."""
     rng = region.rng.of("meddling")
 
-    def somebody(_: object) -> None:
+    def a_person(_: object) -> None:
         alive = sorted(machine.id for machine in region.alive())
         if alive and rng.random() < 0.03:
             region.tag(rng.choice(alive), **{rng.choice(["curfew:keep", "CURFEW:Keep"]): ""})
 
-    return somebody
+    return a_person
 
 
 def spared(machine: Machine) -> bool:

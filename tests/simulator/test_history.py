@@ -101,7 +101,7 @@ def test_worlds_that_do_not_end_are_named_and_end_their_process(
     monkeypatch.setattr("os._exit", ended.append)
     monkeypatch.setattr("faulthandler.dump_traceback", lambda: None)
 
-    runner._give_up([7, 8, 9])
+    runner._abort([7, 8, 9])
 
     assert ended == [1]
     assert "worlds 7 to 9" in capsys.readouterr().err

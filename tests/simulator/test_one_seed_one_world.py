@@ -20,15 +20,15 @@ def story(reach: Reach) -> tuple[list[str], World]:
     populate(world.region(), 40)
     world.tables().make("t")
     ec2, db = reach.client("ec2"), reach.client("dynamodb")
-    told: list[str] = []
+    answers: list[str] = []
 
     def tell(call: Any) -> None:
         try:
             answer = call()
             answer.pop("ResponseMetadata", None)
-            told.append(repr(answer))
+            answers.append(repr(answer))
         except Exception as error:  # noqa: BLE001
-            told.append(repr(error).partition("endpoint")[0])
+            answers.append(repr(error).partition("endpoint")[0])
 
     for number in range(25):
         every = [m.id for m in world.region().alive()]
@@ -38,7 +38,7 @@ def story(reach: Reach) -> tuple[list[str], World]:
         tell(partial(db.put_item, TableName="t", Item={**KEY, "n": {"N": str(number)}}))
         tell(partial(db.get_item, TableName="t", Key=KEY))
         world.clock.sleep(17)
-    return told, world
+    return answers, world
 
 
 @pytest.mark.parametrize("faults", ["calm", "rough", "harsh"])
@@ -58,9 +58,9 @@ def test_another_seed_is_another_world(at: Any) -> None:
 
 
 def test_the_transport_makes_no_difference(both: Reach, at: Any) -> None:
-    told, world = story(both)
+    answers, world = story(both)
     again, other = story(at(World(seed=1, pace=world.pace)))
-    assert told == again
+    assert answers == again
     assert world.history.effects == other.history.effects
 
 

@@ -12,7 +12,7 @@ from tests.template.test_rights import (
     BY_LAMBDA,
     NEEDS,
     SOURCE,
-    WITH_A_LOAN,
+    WITH_SCOPED_CREDENTIALS,
     WITHOUT_RIGHT,
     allowed,
     calls,
@@ -77,7 +77,7 @@ def test_the_list_is_what_the_code_calls() -> None:
 
 def test_the_list_is_what_the_roles_allow() -> None:
     needed = set[str]().union(*(NEEDS.get(call, {call}) for call in LISTED - WITHOUT_RIGHT))
-    assert allowed() - BY_LAMBDA - WITH_A_LOAN == needed
+    assert allowed() - BY_LAMBDA - WITH_SCOPED_CREDENTIALS == needed
 
 
 @pytest.mark.parametrize("scope", CLIENT_SCOPES, ids=lambda purpose: purpose.name)

@@ -9,7 +9,7 @@ from tests.template.reading import ROOT, Statement, Template
 
 TEMPLATE = Template.read(ROOT / "spoke.yaml")
 INSTANCE = "arn:${AWS::Partition}:ec2:*:${AWS::AccountId}:instance/*"
-BORN = {"instance", "network-interface", "spot-instances-request", "volume"}
+LAUNCHED = {"instance", "network-interface", "spot-instances-request", "volume"}
 
 
 def kinds(statement: Statement) -> set[str]:
@@ -46,7 +46,7 @@ def test_launch_role_reaches_only_what_it_needs_in_its_account() -> None:
         for resource in one.resources
     }
 
-    ours = BORN | {"key-pair", "security-group", "subnet"}
+    ours = LAUNCHED | {"key-pair", "security-group", "subnet"}
     assert reached == {
         *(f"arn:${{AWS::Partition}}:ec2:*:${{AWS::AccountId}}:{kind}/*" for kind in ours),
         "arn:${AWS::Partition}:ec2:*::image/*",
@@ -54,7 +54,7 @@ def test_launch_role_reaches_only_what_it_needs_in_its_account() -> None:
     }
 
 
-AT_BIRTH = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
+AT_LAUNCH = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
 LEASE_OF_OURS = {
     "ForAllValues:StringEquals": {"aws:TagKeys": "curfew:lease"},
     "Null": {"aws:TagKeys": "false", "aws:ResourceTag/curfew:launch-id": "false"},
@@ -65,11 +65,11 @@ def test_tags_are_set_at_a_launch_and_later_only_the_lease_of_what_was_launched(
     setting = [one for _, one in TEMPLATE.allowing("ec2:CreateTags")]
 
     assert {json.dumps(one.condition, sort_keys=True) for one in setting} == {
-        json.dumps(condition, sort_keys=True) for condition in (AT_BIRTH, LEASE_OF_OURS)
+        json.dumps(condition, sort_keys=True) for condition in (AT_LAUNCH, LEASE_OF_OURS)
     }
     for one in setting:
         assert one.actions == {"ec2:CreateTags"}
-        assert kinds(one) == (BORN if one.condition == AT_BIRTH else {"instance"})
+        assert kinds(one) == (LAUNCHED if one.condition == AT_LAUNCH else {"instance"})
         assert all(":${AWS::AccountId}:" in resource["Fn::Sub"] for resource in one.resources)
 
 

@@ -26,7 +26,7 @@ NEEDS = {
 # What Lambda itself calls, as the role: it reads the queue, and writes dead letters.
 BY_LAMBDA = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
 # A source identity is set with each scoped call, and no caller can be denied to ask for its own.
-WITH_A_LOAN = {"sts:SetSourceIdentity"}
+WITH_SCOPED_CREDENTIALS = {"sts:SetSourceIdentity"}
 WITHOUT_RIGHT = {"sts:GetCallerIdentity"}
 DEAD_LETTERS = {"Fn::GetAtt": "DeadLetterQueue.Arn"}
 
@@ -66,4 +66,4 @@ def test_the_functions_are_allowed_exactly_what_their_code_calls() -> None:
     called = set[str]().union(*(calls(service) for service in SERVICES))
 
     needed = set[str]().union(*(NEEDS.get(call, {call}) for call in called - WITHOUT_RIGHT))
-    assert needed == allowed() - BY_LAMBDA - WITH_A_LOAN
+    assert needed == allowed() - BY_LAMBDA - WITH_SCOPED_CREDENTIALS

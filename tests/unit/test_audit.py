@@ -398,6 +398,8 @@ def test_an_event_settles_no_intent() -> None:
     plan = decide([an_instance()], a_policy(), NOW)
     (intent,) = intents(plan.actions, plan, sweep_id="op-1", at=NOW)
     first = link(intent, number=1, previous=GENESIS)
-    birth = event("instance-launched", intent.instance_id, launch_id="op-1", by="kim", at=NOW)
+    launch_event = event(
+        "instance-launched", intent.instance_id, launch_id="op-1", by="kim", at=NOW
+    )
 
-    assert open_intents([first, link(birth, number=2, previous=first.hash)]) == (first,)
+    assert open_intents([first, link(launch_event, number=2, previous=first.hash)]) == (first,)

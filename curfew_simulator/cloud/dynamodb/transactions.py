@@ -18,7 +18,7 @@ from .values import Item, invalid
 
 MOST_ACTIONS = 100
 LARGEST = 4 * 1024 * 1024
-REMEMBERED = timedelta(minutes=10)
+TOKEN_LIFETIME = timedelta(minutes=10)
 
 type Reason = dict[str, Any]
 
@@ -90,7 +90,7 @@ def _done_before(tables: Tables, call: ApiCall) -> bool:
     """Whether the token has done this already. Raises ApiError if it has done something else."""
     token = call.arguments.get("ClientRequestToken", "")
     at, fingerprint = tables.tokens.get(token, (None, ""))
-    if at is None or tables.clock.now() - at > REMEMBERED:
+    if at is None or tables.clock.now() - at > TOKEN_LIFETIME:
         return False
     if fingerprint != _fingerprint(call):
         said = "Request has the same ClientRequestToken as an earlier one, but other parameters"

@@ -25,7 +25,7 @@ TAGGABLE = ("instance", "volume", "network-interface", "spot-instances-request")
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class EarlierLaunch:
     """What a token launched, and what was asked for with it."""
 
     asked: str
@@ -53,9 +53,9 @@ def run_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
     # With a zone, the memory is the zone's own: the same token launches again in the next.
     place = (zone or "", token)
     said = repr(sorted((k, v) for k, v in arguments.items() if k not in {"ClientToken", "DryRun"}))
-    if token and (remembered := region.launches.get(place)):
-        _check_memory(region, remembered, said)
-        return _answer(region, remembered)
+    if token and (earlier := region.launches.get(place)):
+        _check_memory(region, earlier, said)
+        return _answer(region, earlier)
     zone = zone or max(
         region.zones, key=lambda z: region.limits.capacity.get((blueprint.type, z), 10**6)
     )
@@ -68,21 +68,21 @@ def run_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
         _launched(region, replace(blueprint, index=index), arguments, wanted)
         for index in range(number)
     )
-    remembered = Remembered(said, ids, blueprint.reservation)
+    earlier = EarlierLaunch(said, ids, blueprint.reservation)
     if token:
-        region.launches[place] = remembered
-    return _answer(region, remembered)
+        region.launches[place] = earlier
+    return _answer(region, earlier)
 
 
-def _check_memory(region: Region, remembered: Remembered, asked: str) -> None:
+def _check_memory(region: Region, earlier: EarlierLaunch, asked: str) -> None:
     """Raise ApiError if a token was used for something else, or for an instance that has ended since.
 
     Recorded: rust-lang/bors#830 has the one answer, boto/boto3#4406 the other.
     """
-    if remembered.asked != asked:
+    if earlier.asked != asked:
         said = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
         raise ApiError("IdempotentParameterMismatch", said)
-    if any(region.last(id_).state is State.TERMINATED for id_ in remembered.ids):
+    if any(region.last(id_).state is State.TERMINATED for id_ in earlier.ids):
         said = "The client token you have provided is associated with a terminated instance."
         raise ApiError(
             "IdempotentInstanceTerminated", f"{said} Please use a different client token."
@@ -126,11 +126,11 @@ def _blueprint(region: Region, arguments: Mapping[str, Any]) -> Machine:
         raise ApiError("InvalidAMIID.Malformed", f'Invalid id: "{image}" (expecting "ami-...")')
     if not SIZE.fullmatch(type_):
         raise errors.invalid(f"Invalid value '{type_}' for InstanceType.")
-    shielded = arguments.get("DisableApiTermination") == "true"
+    protected = arguments.get("DisableApiTermination") == "true"
     unstoppable = arguments.get("DisableApiStop") == "true"
     spot = _spot(arguments)
     if spot is not None:
-        _check_spot(spot, shielded=shielded or unstoppable)
+        _check_spot(spot, protected=protected or unstoppable)
     options = arguments.get("MetadataOptions", {})
     return Machine(
         id="",
@@ -143,7 +143,7 @@ def _blueprint(region: Region, arguments: Mapping[str, Any]) -> Machine:
         http_tokens=options.get("HttpTokens", "optional"),
         hop_limit=int(options.get("HttpPutResponseHopLimit", 1)),
         shutdown_behavior=arguments.get("InstanceInitiatedShutdownBehavior", "stop"),
-        termination_protected=shielded,
+        termination_protected=protected,
         stop_protected=unstoppable,
     )
 
@@ -157,9 +157,9 @@ def _volumes(arguments: Mapping[str, Any]) -> tuple[Volume, ...]:
     return tuple(devices.values())
 
 
-def _check_spot(spot: Mapping[str, str], *, shielded: bool) -> None:
+def _check_spot(spot: Mapping[str, str], *, protected: bool) -> None:
     """Raise ApiError for what Spot Instances cannot have."""
-    if shielded:
+    if protected:
         said = "Termination and stop protection cannot be enabled for Spot Instances."
         raise ApiError("InvalidParameterCombination", said)
     lasting = spot.get("InstanceInterruptionBehavior") in {"stop", "hibernate"}
@@ -254,9 +254,9 @@ def _authorise(
             call.principal.demand("ec2:CreateTags", arn, context)
 
 
-def _answer(region: Region, remembered: Remembered) -> Mapping[str, Any]:
-    members = [render.machine(region, region.last(id_)) for id_ in remembered.ids]
-    return render.reservation(region, remembered.reservation, members)
+def _answer(region: Region, earlier: EarlierLaunch) -> Mapping[str, Any]:
+    members = [render.machine(region, region.last(id_)) for id_ in earlier.ids]
+    return render.reservation(region, earlier.reservation, members)
 
 
 def _subnet_of(region: Region, zone: str) -> str:

@@ -21,13 +21,13 @@ def terminate_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
     """
     machines = _ordered(region, call, "ec2:TerminateInstances")
-    shielded = [m for m in machines if m.protected and not m.state.ended]
-    closed = {m.zone for m in shielded}
+    protected = [m for m in machines if m.protected and not m.state.ended]
+    closed = {m.zone for m in protected}
     open_to_it = [m for m in machines if m.zone not in closed]
     changes = _carry_out(region, call, open_to_it, State.SHUTTING_DOWN, lifecycle.terminate)
-    if shielded:
-        which = "disableApiTermination" if shielded[0].termination_protected else "disableApiStop"
-        raise _protected(shielded[0], "terminated", which)
+    if protected:
+        which = "disableApiTermination" if protected[0].termination_protected else "disableApiStop"
+        raise _protected(protected[0], "terminated", which)
     return {"instancesSet": changes}
 
 

@@ -35,7 +35,7 @@ from ..schemas.templates import CloudFleetEntry, FleetEntry
 SHORTEST = timedelta(minutes=1)
 # An instance that cannot be seen so long after the end of its lease has ended: EC2 shows a terminated instance for
 # about an hour.
-GONE = timedelta(days=1)
+UNSEEN_MEANS_ENDED = timedelta(days=1)
 RETRY_AFTER = 30  # seconds: when a caller may try again after a conflict
 
 
@@ -234,7 +234,7 @@ def _bounded(expires_at: datetime, longest: timedelta, now: datetime) -> None:
 
 def _is_over(instance: Instance | None, fleet: Fleet, now: datetime) -> bool:
     if instance is None:
-        return now - fleet.expires_at > GONE
+        return now - fleet.expires_at > UNSEEN_MEANS_ENDED
     return instance.state is State.TERMINATED
 
 

@@ -75,15 +75,15 @@ def launch_fleet(
     key_parts = Key.of(context.caller.id, "POST /fleets", key, body=body.model_dump(mode="json"))
     known = register.recall(key_parts)
     begun = known or _begun(context, body, key_parts)
-    carried = begun
+    continued = begun
     if not begun.phase.finished:
-        carried = launches.launch(app, begun, deadline=context.within(IN_TIME))
-    logger.info(f'the launch of "{carried.name}" is {carried.phase}', extra=about(carried))
+        continued = launches.launch(app, begun, deadline=context.within(IN_TIME))
+    logger.info(f'the launch of "{continued.name}" is {continued.phase}', extra=about(continued))
     status = HTTPStatus.OK if known else HTTPStatus.CREATED
-    if not carried.phase.finished:
+    if not continued.phase.finished:
         status = HTTPStatus.ACCEPTED
-    location = "" if status is HTTPStatus.OK else f"/fleets/{carried.name}"
-    return json_answer(_seen(context, carried), status, location=location)
+    location = "" if status is HTTPStatus.OK else f"/fleets/{continued.name}"
+    return json_answer(_seen(context, continued), status, location=location)
 
 
 def _begun(context: RequestContext, body: LaunchBody, key: Key) -> Fleet:

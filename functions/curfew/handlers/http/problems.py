@@ -109,7 +109,7 @@ def problem(error: Exception, request_id: str, known: Collection[str] = ()) -> R
     )
     faults = _faults(error.errors(), known) if isinstance(error, RequestValidationError) else ()
     _log(problem_type, error)
-    told = Problem(
+    details = Problem(
         type=f"urn:curfew:problem:{problem_type.name}",
         title=problem_type.title,
         status=problem_type.status,
@@ -121,7 +121,7 @@ def problem(error: Exception, request_id: str, known: Collection[str] = ()) -> R
         status_code=problem_type.status,
         content_type=PROBLEM_JSON,
         headers=_headers(problem_type, error),
-        body=json.dumps(told.model_dump(mode="json", exclude_defaults=True)),
+        body=json.dumps(details.model_dump(mode="json", exclude_defaults=True)),
     )
 
 
