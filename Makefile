@@ -68,7 +68,7 @@ test: .venv/.ready $(BUILT) ## Run the whole test suite, on two workers
 	$(PYTHON) -m pytest -n 2 --dist worksteal
 
 .PHONY: test-fast
-test-fast: .venv/.ready ## Run the unit, contract and safety tests, in under a minute
+test-fast: .venv/.ready ## Run the unit, contract and safety tests that are fast, in under a minute
 	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not slow" tests/unit tests/contract tests/safety
 
 .PHONY: build

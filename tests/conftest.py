@@ -7,10 +7,12 @@ No test waits for the rate limit either: where Curfew sleeps, only its own clock
 import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
 import hypothesis
 import pytest
+from botocore.loaders import JSONFileLoader, Loader
 
 from curfew import bootstrap
 from tests import calls
@@ -42,6 +44,21 @@ pytest_plugins = ["tests.executed"]
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 MADE = calls.watch()
+
+
+class CachedFiles(JSONFileLoader):
+    """Reads each of the SDK's models once for all sessions: they are megabytes, and tests make hundreds of sessions."""
+
+    def load_file(self, file_path: str) -> Any:
+        return _read(file_path)
+
+
+@cache
+def _read(path: str) -> Any:
+    return JSONFileLoader().load_file(path)
+
+
+Loader.FILE_LOADER_CLASS = CachedFiles
 
 
 class Clock:

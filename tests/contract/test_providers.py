@@ -190,7 +190,7 @@ def openstack(request: pytest.FixtureRequest) -> Iterator[Case]:
 
 
 @pytest.fixture(
-    params=[memory, simulated, moto, openstack],
+    params=[memory, simulated, pytest.param(moto, marks=pytest.mark.slow), openstack],
     ids=["memory", "ec2-simulated", "ec2-moto", "openstack"],
 )
 def case(request: pytest.FixtureRequest) -> Iterator[Case]:

@@ -17,6 +17,8 @@ from curfew.config.settings import SHIPPED_POLICIES
 from demo import world
 from tests.demo_world import demo_world, ledger_items
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = str(SHIPPED_POLICIES)
 DOOMED = {"forgotten": 3, "(tutorial)": 2}
 # The shipped policies with one thing changed.

@@ -23,6 +23,8 @@ from curfew_simulator.rehearsal.outcome import Outcome
 from curfew_simulator.rehearsal.promises import PROMISES, judged
 from curfew_simulator.rehearsal.runner import Rehearsal
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SHIPPED = str(SHIPPED_POLICIES)
 WHIMSICAL = """

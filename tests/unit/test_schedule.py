@@ -88,6 +88,7 @@ def a_year(name: str, at: time) -> tuple[list[datetime], list[datetime]]:
     return swept, lapsed
 
 
+@pytest.mark.slow
 def test_no_zone_is_left_out_of_the_year() -> None:
     names = [name for same in zones() for name in same]
     assert len(names) == len(set(names))
@@ -101,6 +102,7 @@ def test_no_zone_is_left_out_of_the_year() -> None:
     assert len(apart) == len(zones()) > 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [time(0, 0), time(2, 30), time(23, 45)], ids=str)
 def test_in_a_year_no_night_is_lost_and_none_doubled_in_any_zone(at: time) -> None:
     """The nights of a zone follow from its offsets, so one of those that have the same in that year is enough."""
