@@ -278,14 +278,15 @@ def test_next_scheduled_sweep_finds_everything_after_any_crash(
     def crash() -> None:
         raise Crash
 
+    end = first_order(whole(policies)) + 10
     stack = Stack(policies)
-    stack.at[first_order(whole(policies)) + 10] = stack.leave(40)
+    stack.at[end] = stack.leave(40)
     assert stack.sweep()
     assert stack.names[-1] == "send"
     calls, reached = len(stack.names), 0
     for cut in range(first_order(stack.names), calls + 1):
         stack = Stack(policies)
-        stack.at[first_order(whole(policies)) + 10] = stack.leave(40)
+        stack.at[end] = stack.leave(40)
         stack.at[cut] = crash
         with pytest.raises(Crash):
             stack.sweep()
