@@ -268,7 +268,7 @@ def test_template_alone_decides_on_which_cloud_a_fleet_runs(api: Service) -> Non
     )
     refused = api.launch("two", name="lab2", region="eu-west-1")
     assert refused.status >= 400
-    assert "it says where" in refused.text
+    assert "is for the cloud lab: send no region with it" in refused.text
 
 
 def test_unswept_account_does_not_prevent_a_launch_on_a_cloud() -> None:
