@@ -3,8 +3,8 @@
 python -m tools.plain_english [path ...]
 
 The words are in plain_english.toml. Checked are docstrings and comments of Python files, names of tests, string
-literals outside of tests/, Markdown without its code, and every YAML, TOML, shell and make file. Code between
-backticks is not checked. Without paths, all files that git knows are checked.
+literals outside of tests/ and in tests/e2e (``make`` prints those), Markdown without its code, and every YAML, TOML,
+shell and make file. Code between backticks is not checked. Without paths, all files that git knows are checked.
 """
 
 import ast
@@ -45,7 +45,7 @@ def problems(path: Path, banned: dict[re.Pattern[str], str]) -> Iterator[tuple[i
     if path.suffix == ".py":
         tests = [node for node in ast.walk(ast.parse(source)) if _is_test(node)]
         texts = [(node.lineno, node.name.replace("_", " ")) for node in tests]
-        texts += _prose(source, literals="tests" not in path.parts)
+        texts += _prose(source, literals="tests" not in path.parts or "e2e" in path.parts)
         for node in tests:
             if len(node.name) > LONGEST:
                 yield node.lineno, f"{node.name}: {len(node.name)} characters, {LONGEST} at most"

@@ -89,7 +89,7 @@ def by_itself(cloud: Cloud, stack: Stack, gone: list[str], kept: set[str]) -> No
     )
     states = cloud.states()
     check(
-        "who is protected, and who is nobody's business, still runs",
+        "every protected instance, and every instance of other owners, still runs",
         all(states[i] == "running" for i in kept),
     )
 
@@ -118,7 +118,7 @@ def put_off(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
     api = Api(cloud, stack)
     wanted = {"template": "pair", "name": "crowd", "count": CROWD}
     status, _ = api.ask("POST", "/fleets", wanted, key="two")
-    check(f"POST /fleets for {CROWD}: {status}, carried on by message", status == 202)
+    check(f"POST /fleets for {CROWD}: {status}, continued by a job", status == 202)
     members: set[str] = set()
 
     def launched() -> bool:
@@ -126,10 +126,10 @@ def put_off(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
         members.update(one["id"] for one in fleet["instances"])
         return bool(fleet["phase"] == "launched")
 
-    until("the message is worked off: the launch is complete", launched)
+    until("the job is done: the launch is complete", launched)
     check(f"{len(members)} instances, none twice", len(members) == CROWD)
     status, _ = api.ask("DELETE", "/fleets/crowd")
-    check(f"DELETE /fleets/crowd: {status}, put off to the work queue", status == 202)
+    check(f"DELETE /fleets/crowd: {status}, left to a job", status == 202)
     until(
         f"the message is worked off: all {len(members)} are gone",
         lambda: all(cloud.states()[id_] == "terminated" for id_ in members),
@@ -138,7 +138,9 @@ def put_off(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
         "the work queue is empty",
         lambda: waiting(cloud.client("sqs"), stack.outputs["WorkQueueUrl"]) == 0,
     )
-    check("and nobody else was touched", all(cloud.states()[id_] == "running" for id_ in kept))
+    check(
+        "and no other instance was touched", all(cloud.states()[id_] == "running" for id_ in kept)
+    )
 
 
 def by_message(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
@@ -157,7 +159,7 @@ def by_message(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
         lambda: cloud.states()[late] == "terminated",
     )
     stale = message | {"asked_at": (datetime.now(UTC) - timedelta(days=7)).isoformat()}
-    spared = cloud.launch("spared", env="prod")
+    other = cloud.launch("kept", env="prod")
     for name, body in (
         ("WorkQueue", '{"work": "no such thing"}'),
         ("TargetQueue", json.dumps(stale)),
@@ -170,7 +172,7 @@ def by_message(cloud: Cloud, stack: Stack, kept: set[str]) -> None:
         url = outputs[f"{name}LetterQueueUrl"]
         until(f"{what} is a dead letter", lambda url=url: waiting(sqs, url) == 1)  # type: ignore[misc]
     states = cloud.states()
-    check("and nobody was touched", all(states[id_] == "running" for id_ in {*kept, spared}))
+    check("and no instance was touched", all(states[id_] == "running" for id_ in {*kept, other}))
 
 
 def side_by_side(cloud: Cloud, first: Stack, second: Stack) -> list[str]:
