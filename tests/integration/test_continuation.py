@@ -21,8 +21,7 @@ from curfew.ledger.memory.ledger import MemoryLedger
 from curfew.ledger.records import Pause
 from curfew.orchestration import jobs
 from curfew.orchestration.queueing import JobResult
-from curfew.orchestration.sweeps import sweeps
-from curfew.orchestration.targets import TargetResolver
+from curfew.orchestration.targets import TargetResolver, sweeps
 from curfew.providers.memory import MemoryProvider
 from curfew.schemas.messages import Job, SweepRequest
 from curfew.sweep import continuation, execution

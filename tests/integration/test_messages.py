@@ -25,6 +25,8 @@ from curfew.ledger.records import Key, PlanPhase, StoredPlan
 from curfew.orchestration import launches, plans
 from curfew.orchestration.queueing import MOST_AT_ONCE
 from curfew.orchestration.terminations import terminate
+from curfew.providers.base import Provider
+from curfew.schemas.messages import Job
 from curfew.sweep.run_state import SHELF_LIFE
 from demo import world
 from demo.__main__ import Context
@@ -173,6 +175,23 @@ def test_large_fleet_is_terminated_at_once_if_the_queue_fails(app: App) -> None:
 
     assert report is not None
     assert running() == 0
+
+
+def test_termination_is_accepted_before_the_cloud_is_asked(app: App) -> None:
+    def unreachable(region: str, account: str = "") -> Provider:
+        raise AssertionError(f"asked for {account} {region}")
+
+    sent: list[Job] = []
+    lab = launched(app, a_fleet(app, count=MOST_AT_ONCE + 1))
+    away = replace(app, provider=unreachable, enqueue=sent.append)
+
+    sweep_id, report = terminate(away, lab, caller=KIM, deadline=None)
+
+    assert report is None
+    assert [job.id for job in sent] == [sweep_id]
+    claimed = app.ledger.fleets.get(lab.name)
+    assert claimed is not None
+    assert claimed.claimed_by == sweep_id
 
 
 def test_lease_sweep_covers_every_region_with_a_fleet(app: App) -> None:

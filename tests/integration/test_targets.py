@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from curfew.app import App
+from curfew.aws.rate_limit import RateLimiter
 from curfew.config import policy_file
 from curfew.config.settings import Settings
 from curfew.core.errors import LedgerError, ProviderError, RequestError, SweepFailedError
@@ -382,6 +383,24 @@ class TestMessages:
         assert estate.deliver(message)
         assert not estate.ended
         assert counted(capsys.readouterr().out)["Troubled"] == 1
+
+
+def test_limiter_has_the_deadline_before_targets_are_resolved(estate: Estate) -> None:
+    """The process may have served an earlier invocation, whose deadline is past."""
+    estate.targets = f'{{ accounts: ["{OTHER}"], regions: all }}'
+    limiter = RateLimiter(100, now=estate.time.now, sleep=estate.time.sleep)
+    limiter.set_deadline(NIGHT - timedelta(hours=1))
+    had_time: list[bool] = []
+
+    def regions(account: str = "") -> frozenset[str]:
+        had_time.append(limiter.has_time(60))
+        return estate.regions(account)
+
+    app = replace(estate.app, rate_limiter=limiter, regions=regions)
+    request = SweepRequest(policy="nightly", mode=Mode.REPORT)
+    sweep.sweep(request, Context(), app)  # type: ignore[arg-type]
+
+    assert had_time == [True]
 
 
 class TestNever:

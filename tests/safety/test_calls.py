@@ -38,8 +38,7 @@ from curfew.core.target import Mode
 from curfew.handlers import sweep
 from curfew.ledger.records import PlanPhase, StoredPlan
 from curfew.orchestration import jobs, plans
-from curfew.orchestration.sweeps import sweeps
-from curfew.orchestration.targets import TargetResolver
+from curfew.orchestration.targets import TargetResolver, sweeps
 from curfew.providers.base import LaunchCall
 from curfew.providers.ec2.provider import Ec2Provider
 from curfew.schemas.messages import Job, SweepRequest

@@ -24,8 +24,7 @@ from ..core.report import Report
 from ..core.target import Mode
 from ..ledger.protocols import Ledger
 from ..ledger.records import Pause
-from ..orchestration.sweeps import sweeps
-from ..orchestration.targets import TargetResolver
+from ..orchestration.targets import TargetResolver, sweeps
 from ..reporting import render
 from ..schemas.messages import SweepRequest
 from ..schemas.policy_file import File

@@ -118,7 +118,7 @@ class FleetLifecycle:
         opened = self.ledger.fleets.open(fleet, launch_spec, spec.key)
         if opened.launch_id == fleet.launch_id:
             until = format_utc(spec.expires_at)
-            self._audit(opened, "launch", by=spec.owner, now=now, count=count, until=until)
+            _audit(self.ledger, opened, "launch", by=spec.owner, now=now, count=count, until=until)
         return opened
 
     def view(self, fleet: Fleet) -> View:
@@ -140,7 +140,7 @@ class FleetLifecycle:
         if ended:
             self.ledger.fleets.end(fleet.target, ended, now=now)
             members = self.ledger.fleets.members(fleet.launch_id)
-            fleet = self._current(fleet)
+            fleet = _current(self.ledger, fleet)
         return View(fleet=fleet, members=members, instances=seen)
 
     def renew(self, fleet: Fleet, expires_at: datetime, *, caller: Caller) -> tuple[Fleet, str]:
@@ -156,10 +156,10 @@ class FleetLifecycle:
         with suppress(ProviderError):  # an instance that cannot be seen may run
             self.view(fleet)
         if not self.ledger.fleets.renew(fleet, expires_at, now=now):
-            raise _too_late(self._current(fleet))
+            raise _too_late(_current(self.ledger, fleet))
         renewed = replace(fleet, expires_at=expires_at)
         before, until = format_utc(fleet.expires_at), format_utc(expires_at)
-        self._audit(fleet, "lease", by=caller.id, now=now, before=before, until=until)
+        _audit(self.ledger, fleet, "lease", by=caller.id, now=now, before=before, until=until)
         try:
             members = self.ledger.fleets.members(fleet.launch_id)
             alive = [member.instance_id for member in members if not member.ended_at]
@@ -168,34 +168,17 @@ class FleetLifecycle:
             return renewed, f"the lease is set, but the tags could not be written: {error}"
         return renewed, ""
 
-    def terminate(self, fleet: Fleet, *, caller: Caller, by: str) -> None:
-        """Claim the fleet for the sweep ``by``, which ends it: from now on it is neither launched further nor renewed.
 
-        Raises ForbiddenError, ConflictError if it has ended, is being ended or is being launched, LedgerError.
-        """
-        only_owner(caller, fleet)
-        now = self.clock.now()
-        if not self.ledger.fleets.claim(fleet.name, fleet.launch_id, by, now=now, expired=False):
-            raise _too_late(self._current(fleet))
-        self._audit(fleet, "terminate-requested", by=caller.id, now=now, sweep=by)
+def claim(fleet: Fleet, *, caller: Caller, by: str, ledger: Ledger, now: datetime) -> None:
+    """Claim the fleet for the sweep ``by``, which ends it: from now on it is neither launched further nor renewed.
 
-    def _current(self, fleet: Fleet) -> Fleet:
-        current = self.ledger.fleets.get(fleet.name)
-        return current if current and current.launch_id == fleet.launch_id else fleet
-
-    def _audit(
-        self, fleet: Fleet, action: str, *, by: str, now: datetime, **details: str | int
-    ) -> None:
-        draft = audit.event(
-            action,
-            fleet.name,
-            launch_id=fleet.launch_id,
-            by=by,
-            at=now,
-            fleet=fleet.name,
-            **details,
-        )
-        self.ledger.append(fleet.target, [draft])
+    It needs no provider: an accepted termination is recorded before the cloud is asked for anything. Raises
+    ForbiddenError, ConflictError if the fleet has ended, is being ended or is being launched, LedgerError.
+    """
+    only_owner(caller, fleet)
+    if not ledger.fleets.claim(fleet.name, fleet.launch_id, by, now=now, expired=False):
+        raise _too_late(_current(ledger, fleet))
+    _audit(ledger, fleet, "terminate-requested", by=caller.id, now=now, sweep=by)
 
 
 def termination_policy(
@@ -238,6 +221,11 @@ def _is_over(instance: Instance | None, fleet: Fleet, now: datetime) -> bool:
     return instance.state is State.TERMINATED
 
 
+def _current(ledger: Ledger, fleet: Fleet) -> Fleet:
+    current = ledger.fleets.get(fleet.name)
+    return current if current and current.launch_id == fleet.launch_id else fleet
+
+
 def _too_late(fleet: Fleet) -> ConflictError:
     if fleet.ended_at:
         return ConflictError(f'the fleet "{fleet.name}" ended at {format_utc(fleet.ended_at)}')
@@ -245,3 +233,12 @@ def _too_late(fleet: Fleet) -> ConflictError:
         f'the fleet "{fleet.name}" is being ended by the sweep {fleet.claimed_by}',
         retry_after=RETRY_AFTER,
     )
+
+
+def _audit(
+    ledger: Ledger, fleet: Fleet, action: str, *, by: str, now: datetime, **details: str | int
+) -> None:
+    draft = audit.event(
+        action, fleet.name, launch_id=fleet.launch_id, by=by, at=now, fleet=fleet.name, **details
+    )
+    ledger.append(fleet.target, [draft])

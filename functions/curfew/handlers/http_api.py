@@ -48,12 +48,14 @@ def answer(event: dict[str, Any], context: LambdaContext, app: App) -> dict[str,
             raise UnauthenticatedError("no caller was authenticated: sign the request")
         logger.append_keys(caller=caller.id)
         now = app.now()
+        cut_off = deadline_of(now, context)
+        app.clock(cut_off)  # from here on, the rate limiter waits no longer than that
         api.append_context(  # type: ignore[no-untyped-call]
             request_context=RequestContext(
                 app=app,
                 caller=caller,
                 at=now.replace(microsecond=0),
-                cut_off=deadline_of(now, context),
+                cut_off=cut_off,
             )
         )
         found = api.resolve(event, context)

@@ -42,7 +42,7 @@ def fan_out(
     if app.fan_out is None or len(resolved) < 2 or resolved.outside_config:
         return None
     completed = _completed(app, request)
-    wanted = [target for target in resolved.targets if target not in completed]
+    wanted = [one for one in resolved.targets if (one.account, one.region) not in completed]
     unsent = app.fan_out(
         [
             TargetRequest(
@@ -76,6 +76,7 @@ def sweep_target(app: App, request: TargetRequest, *, deadline: datetime) -> Rep
     mode = effective_mode(app.settings.mode, request.mode)
     if mode is Mode.REPORT:
         app = app.in_report_mode()
+    app.clock(deadline)  # from here on, the rate limiter waits no longer than that
     policy = app.policies.policy(request.policy)
     resolver = TargetResolver(app)
     target = resolver.target(request.account, request.region)
@@ -114,11 +115,12 @@ def _reject_untimely(request: TargetRequest, now: datetime) -> None:
         )
 
 
-def _completed(app: App, request: SweepRequest) -> frozenset[Target]:
-    """Return the targets that have completed the window. Raises LedgerError."""
+def _completed(app: App, request: SweepRequest) -> frozenset[tuple[str, str]]:
+    """Return account and region of the targets that have completed the window. Raises LedgerError."""
     if app.settings.mode is not Mode.ACT or request.scheduled_at is None:
         return frozenset()
     configured = {(schedule.name, schedule.policy) for schedule in app.policies.schedules()}
     if (request.schedule, request.policy) not in configured:
         return frozenset()
-    return app.ledger.completed_targets(request.schedule, request.scheduled_at)
+    completed = app.ledger.completed_targets(request.schedule, request.scheduled_at)
+    return frozenset((target.account, target.region) for target in completed)

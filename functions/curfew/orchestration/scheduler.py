@@ -52,7 +52,9 @@ def next_due(app: App, schedule: Schedule, now: datetime) -> DueSweep | None:
     )
     if not app.ledger.begin_schedule_run(run, after=last):
         return None
-    return DueSweep(request=request, resolved=resolved or TargetResolver(app).resolve(request))
+    if resolved is None:
+        resolved = TargetResolver(app).resolve(request)
+    return DueSweep(request=request, resolved=resolved)
 
 
 def _may_retry(app: App, last: ScheduleRun, now: datetime) -> bool:
@@ -63,5 +65,9 @@ def _may_retry(app: App, last: ScheduleRun, now: datetime) -> bool:
 
 
 def _is_complete(app: App, resolved: ResolvedTargets, last: ScheduleRun) -> bool:
-    completed = app.ledger.completed_targets(last.schedule, last.window)
-    return completed.issuperset((*resolved.targets, *resolved.unreadable))
+    completed = {
+        (one.account, one.region)
+        for one in app.ledger.completed_targets(last.schedule, last.window)
+    }
+    wanted = (*resolved.targets, *resolved.unreadable)
+    return completed.issuperset((one.account, one.region) for one in wanted)

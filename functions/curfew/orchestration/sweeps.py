@@ -1,23 +1,20 @@
 """*trigger*: one sweep request: resolve its targets once, then fan them out or sweep them in place."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from ..app import App
-from ..core.errors import CurfewError, ProviderError, SweepFailedError
+from ..core.errors import CurfewError, SweepFailedError
 from ..core.target import Mode
-from ..providers.base import Unreachable
 from ..reporting import render
 from ..reporting.telemetry import logger, publish
 from ..schemas.messages import SweepRequest
-from ..sweep.context import Sweep
 from ..sweep.continuation import schedule_continuation
 from ..sweep.executor import run_sweep
 from .admission import effective_mode
 from .fan_out import FannedOut, fan_out
 from .launches import continue_interrupted
-from .targets import ResolvedTargets, TargetResolver
+from .targets import ResolvedTargets, TargetResolver, sweeps
 
 
 def sweep(
@@ -36,7 +33,9 @@ def sweep(
     mode = effective_mode(app.settings.mode, request.mode)
     if mode is Mode.REPORT:
         app = app.in_report_mode()
-    resolved = resolved or TargetResolver(app).resolve(request)
+    app.clock(deadline)  # from here on, the rate limiter waits no longer than that
+    if resolved is None:
+        resolved = TargetResolver(app).resolve(request)
     fanned_out = fan_out(app, request, resolved, now=now)
     reports = []
     for one in () if fanned_out else sweeps(app, request, resolved, deadline=deadline):
@@ -50,28 +49,6 @@ def sweep(
     if failed := [report for report in reports if report.failed]:
         raise SweepFailedError("; ".join(map(render.sentence, failed)))
     return render.answer(reports)
-
-
-def sweeps(
-    app: App,
-    request: SweepRequest,
-    resolved: ResolvedTargets,
-    *,
-    deadline: datetime | None = None,
-) -> tuple[Sweep, ...]:
-    """Return one sweep for each target. The sweep of an account whose regions cannot be read fails and says so."""
-    reachable = [app.sweep(resolved.policy, one, deadline) for one in resolved.targets]
-    unreadable = [
-        replace(
-            app.sweep(resolved.policy, target, deadline),
-            provider=Unreachable(target, ProviderError(problem)),
-        )
-        for target, problem in resolved.unreadable.items()
-    ]
-    return tuple(
-        replace(one, schedule=request.schedule, scheduled_at=request.scheduled_at)
-        for one in (*unreadable, *reachable)
-    )
 
 
 def tend_launches(app: App, deadline: datetime | None) -> None:

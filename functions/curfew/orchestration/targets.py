@@ -3,8 +3,10 @@ and the ledger's fleets. A cloud counts as an account with its own regions.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Literal
 
 from ..app import App
@@ -12,9 +14,10 @@ from ..core.errors import ProviderError, RequestError
 from ..core.lease import Fleet
 from ..core.policy import Policy
 from ..core.target import Target
-from ..providers.base import Provider
+from ..providers.base import Provider, Unreachable
 from ..schemas.messages import SweepRequest
 from ..schemas.templates import CloudFleetEntry
+from ..sweep.context import Sweep
 
 FLEETS_PER_PAGE = 100
 
@@ -40,13 +43,15 @@ class TargetResolver:
     """Resolves the targets of a request. Create one for each trigger."""
 
     def __init__(self, app: App) -> None:
-        """Raise ProviderError if AWS does not say which account is the deployment's own."""
         self._app = app
         self._configured = app.policies.content.targets
-        # A policy file with clouds alone needs no AWS account.
-        self.account = (
-            "" if self._configured.only_clouds else app.provider(app.settings.region).target.account
-        )
+
+    @cached_property
+    def account(self) -> str:
+        """The deployment's own account; empty with clouds alone, which need none. Raises ProviderError."""
+        if self._configured.only_clouds:
+            return ""
+        return self._app.provider(self._app.settings.region).target.account
 
     def resolve(self, request: SweepRequest) -> ResolvedTargets:
         """Return the targets that the request, the policy or else the policy file names.
@@ -84,6 +89,8 @@ class TargetResolver:
 
     def contains(self, target: Target, policy: Policy) -> bool:
         """Return whether a sweep by the policy may cover the target. Raises ProviderError, LedgerError."""
+        if self.is_excluded(target.account):
+            return False
         if target.account in self._configured_accounts():
             if cloud := self._configured.clouds.get(target.account):
                 configured = not policy.selector.regions and target.region in cloud.regions
@@ -175,6 +182,28 @@ class TargetResolver:
         if self._configured.clouds and (request.regions or policy.selector.regions):
             return "only AWS regions can be named, and only clouds are configured: name no region"
         return "the units have no account, or `without` or `never` excludes every one"
+
+
+def sweeps(
+    app: App,
+    request: SweepRequest,
+    resolved: ResolvedTargets,
+    *,
+    deadline: datetime | None = None,
+) -> tuple[Sweep, ...]:
+    """Return one sweep for each target. The sweep of an account whose regions cannot be read fails and says so."""
+    reachable = [app.sweep(resolved.policy, one, deadline) for one in resolved.targets]
+    unreadable = [
+        replace(
+            app.sweep(resolved.policy, target, deadline),
+            provider=Unreachable(target, ProviderError(problem)),
+        )
+        for target, problem in resolved.unreadable.items()
+    ]
+    return tuple(
+        replace(one, schedule=request.schedule, scheduled_at=request.scheduled_at)
+        for one in (*unreadable, *reachable)
+    )
 
 
 def running_fleets(app: App) -> Iterator[Fleet]:

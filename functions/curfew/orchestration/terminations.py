@@ -8,7 +8,7 @@ from ..core.access import Caller
 from ..core.errors import ConflictError
 from ..core.lease import Fleet
 from ..core.report import Report
-from ..fleets.lifecycle import RETRY_AFTER, termination_policy
+from ..fleets.lifecycle import RETRY_AFTER, claim, termination_policy
 from ..schemas.messages import Job
 from ..schemas.policy_file import SweepLimits
 from ..sweep.executor import act
@@ -27,8 +27,7 @@ def terminate(
     """
     require_act_mode(app)
     sweep_id = app.new_id()
-    provider = app.provider_or_unreachable(fleet.target)
-    app.fleets(provider, app.clock(deadline)).terminate(fleet, caller=caller, by=sweep_id)
+    claim(fleet, caller=caller, by=sweep_id, ledger=app.ledger, now=app.now())
     job = Job(work="terminate", id=sweep_id, fleet=fleet.name)
     if fleet.count > MOST_AT_ONCE and enqueued(app, job):
         return sweep_id, None

@@ -18,6 +18,7 @@ def tick(app: App, *, deadline: datetime | None) -> dict[str, Any]:
     after the last sweep, with the error of each that failed.
     """
     answers: dict[str, Any] = {}
+    app.clock(deadline)  # from here on, the rate limiter waits no longer than that
     if app.settings.mode is Mode.ACT and app.ledger.paused():
         tend_launches(app, deadline)
         return {"due": answers}

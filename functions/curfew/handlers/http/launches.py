@@ -19,10 +19,9 @@ from ...reporting.telemetry import logger
 from .presenters import about, fleets_at, to_the_second, view_response
 from .request_bodies import LaunchBody
 from .responses import FleetView
-from .router import RequestContext, answers, example, json_answer, request_context, routes
+from .router import IN_TIME, RequestContext, answers, example, json_answer, request_context, routes
 
 router = routes()
-IN_TIME = 20  # seconds; API Gateway waits for 30
 LAUNCHES = {
     "pair": example("A pair, with the defaults of its template", template="t2-pair"),
     "more": example(

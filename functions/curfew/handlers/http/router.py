@@ -47,6 +47,7 @@ MEANING: Mapping[int, str] = {
     502: "The cloud refused, or did not answer.",
     503: "The cloud, the ledger or the queue cannot be used now.",
 }
+IN_TIME = 20  # seconds for the cloud; API Gateway waits for 30
 ALWAYS = (401, 422, 500, 503)
 WITH_BODY = (400, 413, 415)
 WHOLE = re.compile("[0-9]{1,9}", re.ASCII)
@@ -94,7 +95,7 @@ class RequestContext:
     @property
     def clock(self) -> Clock:
         """The clock of the fleets' use cases. It shows when the request came."""
-        return self.app.clock(self.cut_off).stopped_at(self.at)
+        return self.app.clock(self.within(IN_TIME)).stopped_at(self.at)
 
     def within(self, seconds: int) -> datetime:
         """Return when to defer the rest: ``seconds`` after the request, or without a queue at the function's end."""
