@@ -1,1 +1,1 @@
-"""What a sweep costs, beside its peers on the same work: `make bench`."""
+"""`make bench`: measure the costs of a sweep and of other tools that do the same work."""

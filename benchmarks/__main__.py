@@ -21,7 +21,7 @@ LATENCY = 80
 
 
 def main() -> None:
-    """Measure the parts that were asked for, and show all that is there."""
+    """Measure the requested parts, and print all results, including those of earlier runs."""
     options = _options()
     CACHE.mkdir(parents=True, exist_ok=True)
     file = CACHE / "results.json"
@@ -29,7 +29,7 @@ def main() -> None:
     found: dict[str, Any] = {} if whole or not file.exists() else json.loads(file.read_text())
     for part in options.parts:
         log(f"{part}:")
-        when = _when()  # what is measured is the code as it is here now
+        when = _when()  # the date and commit of this measurement
         MEASURES[part](options, found)
         for name in [f"{size:,}" for size in options.sizes] if part == "work" else [part]:
             found.setdefault("when", {})[name] = when
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def log(line: str) -> None:
-    """What is going on, apart from the tables."""
+    """Print progress to standard error, so that standard output has only the tables."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -143,7 +143,7 @@ MEASURES: dict[str, Callable[[argparse.Namespace, dict[str, Any]], None]] = {
 
 
 def _text(found: dict[str, Any]) -> tuple[str, list[str]]:
-    """All tables, and what was wrong."""
+    """Return all tables, and a line for each wrong selection."""
     work = {int(size): _series(CASES, runs) for size, runs in found.get("work", {}).items()}
     act = _series(CASES, found["act"]["runs"]) if "act" in found else None
     regions = _series(across(REGIONS), found["regions"]) if "regions" in found else None

@@ -1,4 +1,4 @@
-"""Who is measured: the command of each peer, what it is called, and how to tell that it chose the right instances."""
+"""The measured programs: their commands, their labels, and a check that each selected the right instances."""
 
 import json
 import sys
@@ -16,11 +16,11 @@ REFUSED = 3  # Curfew's exit code for a plan over a limit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One peer on one kind of work.
+    """One program on one kind of work.
 
-    ``{out}`` in the command is a folder that is there for this run alone. ``before`` is run first, and not measured.
-    ``kind`` says what it leaves behind: everything ``ended``, a ``report`` on standard output, or a ``refused`` one;
-    what has none is not looked at.
+    ``{out}`` in the command becomes a folder for this run only. ``before`` is a command that runs first, unmeasured.
+    ``kind`` is the expected result: ``ended`` (it terminates all due instances), ``report`` (a report on standard
+    output) or ``refused`` (a report over a limit). An empty ``kind`` skips the check of the selection.
     """
 
     name: str
@@ -32,24 +32,24 @@ class Case:
 
 
 def curfew(policy: str, *more: str) -> tuple[str, ...]:
-    """Curfew's own terminal, which does not wait for its rate."""
+    """Return the command of Curfew's CLI, without waits for the rate limit."""
     program = (sys.executable, str(ROOT / "benchmarks" / "without_rate_limit.py"))
     return (*program, "sweep", "--json", "--file", str(POLICIES), "--policy", policy, *more)
 
 
 def custodian(name: str, *more: str) -> tuple[str, ...]:
-    """Cloud Custodian, without its cache: a nightly run has none."""
+    """Return the command of Cloud Custodian, without its cache, since a nightly run has none."""
     program = str(ROOT / ".peers" / "bin" / "custodian")
     return (program, "run", "-s", "{out}", "--cache-period", "0", *more, str(PEERS / name))
 
 
 def peer(name: str, *more: str) -> tuple[str, ...]:
-    """A peer of one file, with the libraries that Curfew has."""
+    """Return the command of a peer that is one file and uses Curfew's libraries."""
     return (sys.executable, str(PEERS / name), *more)
 
 
 ACT = curfew("filtered", "--act", "--yes", "--table", TABLE)
-# The night before, which wrote down the first sights. What it would do, it need not find out.
+# The report of the previous night, which recorded when Curfew first saw each instance. The limit stops it early.
 REPORT_SEEN = curfew("limited", "--table", TABLE)
 CASES = (
     Case(name="custodian", label="Cloud Custodian", command=custodian("custodian.yml"), slow=True),
@@ -104,7 +104,7 @@ BY_NAME = {case.name: case for case in CASES}
 
 
 def across(regions: tuple[str, ...]) -> tuple[Case, ...]:
-    """The peers on several regions."""
+    """Return the cases for several regions."""
     custodians = tuple(word for region in regions for word in ("--region", region))
     return (
         Case(
@@ -137,7 +137,7 @@ def across(regions: tuple[str, ...]) -> tuple[Case, ...]:
 def wrong(
     case: Case, *, code: int, out: str, stats: Mapping[str, Any], due: Mapping[str, Any]
 ) -> str:
-    """What is wrong with what a run chose, by the endpoint's own answer; empty if nothing is."""
+    """Return what is wrong with a run's selection according to the endpoint, or an empty text."""
     if code != (REFUSED if case.kind == "refused" else 0):
         return f"exit code {code}"
     if not case.kind:

@@ -1,4 +1,7 @@
-"""Where the CPU of a sweep goes: one profiled run, its own time by whose code it is. The profiler slows calls down."""
+"""Where a sweep spends CPU time: the own time of functions in one profiled run, by the code's owner.
+
+The profiler makes calls slower.
+"""
 
 import pstats
 import subprocess
@@ -10,7 +13,7 @@ from pathlib import Path
 
 from .measure import Endpoint
 
-# The first that fits; by a part of the file's name, or of the function's where there is no file.
+# The first match is the owner: a part of the file's name, or of the function's if there is no file.
 OWNERS = (
     ("Curfew", ("/curfew/",)),
     ("botocore's parser", ("botocore/parsers.py", "dateutil", "xml/etree", "ElementTree", "XMLParser", "pyexpat")),
@@ -23,7 +26,7 @@ CONTINUATION = "the interpreter and others"
 
 
 def profile(command: Sequence[str], at: Endpoint) -> dict[str, float]:
-    """Each owner's share of the time, the largest first, of a command that begins with the interpreter's name."""
+    """Profile a command that begins with the interpreter. Return each owner's share of the time, largest first."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "profile"
         at.ask("reset")

@@ -1,7 +1,7 @@
-"""The part of EC2 and STS that the benchmark's sweeps ask, answered from pages that are made once.
+"""The part of EC2 and STS that the benchmark's sweeps call. It renders each page once.
 
-It is fast, and agreeable: it measures clients, and proves nothing about safety. `curfew_simulator/` is for that, whose
-code writes the answers.
+It is fast and has no faults: it serves to measure clients, and proves nothing about safety. `curfew_simulator/` does
+that; its code renders the responses here.
 """
 
 import base64
@@ -20,7 +20,7 @@ type Filters = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class RefusedError(Exception):
-    """What EC2 answers with an error: ``code`` and the message."""
+    """An error of EC2, with its ``code`` and message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class RefusedError(Exception):
 
 
 class Region:
-    """One account's instances in one region. ``ended`` is what was terminated since the last reset."""
+    """One account's instances in one region. ``ended`` has the ids terminated since the last reset."""
 
     def __init__(self, size: int, *, account: str, name: str, now: datetime) -> None:
         self.name = name
@@ -39,7 +39,7 @@ class Region:
         self._pages: dict[tuple[Filters, int, int], bytes] = {}
 
     def page(self, filters: Filters, start: int, size: int) -> bytes:
-        """One page. Those of the untouched fleet are kept."""
+        """Return one page of DescribeInstances. Pages are cached until an instance is terminated."""
         key = filters, start, size
         if not self.ended and key in self._pages:
             return self._pages[key]
@@ -52,7 +52,7 @@ class Region:
         return made
 
     def state(self, machine: Machine) -> str:
-        """As it is now."""
+        """Return a machine's present state."""
         return "terminated" if machine.id in self.ended else machine.state
 
     def _choose(self, filters: Filters) -> list[Machine]:
@@ -83,7 +83,7 @@ class Region:
 
 
 class Ec2:
-    """Every account and region, each made when it is first asked for."""
+    """All accounts and regions. A region is created at its first call."""
 
     def __init__(self, size: int, *, regions: int, now: datetime) -> None:
         self.size = size
@@ -100,14 +100,14 @@ class Ec2:
         }
 
     def answer(self, params: Params, account: str, region: str) -> bytes:
-        """The body of an answer. Raises RefusedError."""
+        """Return the body of a response. Raise RefusedError for an error of EC2."""
         name = params.get("Action", "")
         if name not in self._actions:
             raise RefusedError("InvalidAction", f"The action {name} is not valid here")
         return self._actions[name](params, account, region)
 
     def region(self, account: str, name: str) -> Region:
-        """One account's instances in one region."""
+        """Return one account's instances in one region."""
         if (account, name) not in self._regions:
             self._regions[account, name] = Region(
                 self.size, account=account, name=name, now=self.now
@@ -115,12 +115,12 @@ class Ec2:
         return self._regions[account, name]
 
     def reset(self) -> None:
-        """Everybody lives again."""
+        """Undo all terminations."""
         for region in self._regions.values():
             region.ended.clear()
 
     def ended(self) -> set[str]:
-        """Who was terminated, wherever."""
+        """Return the ids of all terminated instances, in all accounts and regions."""
         return {id_ for region in self._regions.values() for id_ in region.ended}
 
     def due(self) -> set[str]:
@@ -133,7 +133,7 @@ class Ec2:
         }
 
     def tagged(self, states: Sequence[str]) -> int:
-        """How many in these states have the tag, of whatever age, in all regions of the first account."""
+        """Return how many instances in these states have the tag, of any age, in all regions of the first account."""
         return sum(
             machine.state in states and machine.tags.get(TAG) == VALUE
             for name in self.names
@@ -146,7 +146,7 @@ class Ec2:
             raise RefusedError(
                 "InvalidParameterValue", f"Value ( {size} ) for maxResults is invalid"
             )
-        filters = tuple(sorted(_filters(params)))  # in whatever order they are named
+        filters = tuple(sorted(_filters(params)))  # the order of the filters does not matter
         if ids := _listed(params, "InstanceId"):
             filters = (*filters, ("instance-id", ids))
         return self.region(account, region).page(filters, _start(params), size)
@@ -209,7 +209,7 @@ class Ec2:
 
 
 def digest(ids: set[str]) -> str:
-    """A fingerprint of a selection."""
+    """Return a fingerprint of a selection."""
     return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:16]
 
 

@@ -1,15 +1,15 @@
-"""``python -m benchmarks.endpoint``: the endpoint of a benchmark on the loopback, in a process of its own.
+"""``python -m benchmarks.endpoint``: serve the benchmark's endpoint on the loopback, in a separate process.
 
-One port serves EC2 and STS (``ec2``), and DynamoDB from the simulated cloud on a calm day, for the ledger. Every answer
-waits for ``--latency-ms`` first, without holding up another. A request says in its signature which account, region
-and service it is for; signatures are not checked. Beside them, for the benchmark:
+One port serves EC2 and STS (``ec2``), and, for the ledger, DynamoDB from the simulated cloud without faults. Each
+response waits for ``--latency-ms`` first, and delays no other. The signature of a request names its account, region
+and service; the endpoint does not verify signatures. The benchmark itself uses these paths:
 
-    GET /_reset          everybody lives, the ledger is empty, the counters are zero
-    GET /_zero           the counters alone
-    GET /_stats          calls by kind, the most at once, who was terminated
-    GET /_due            who has to be terminated, worked out by code of its own
-    GET /_latency?ms=80  from now on
-    GET /_quit
+    GET /_reset          restore all instances, empty the ledger, set the counters to zero
+    GET /_zero           set only the counters to zero
+    GET /_stats          return calls by kind, the most at once, and the terminated instances
+    GET /_due            return the instances to terminate, which independent code determines
+    GET /_latency?ms=80  set the latency from now on
+    GET /_quit           stop
 """
 
 import argparse
@@ -38,7 +38,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Endpoint:
-    """What is behind the port."""
+    """The state of the endpoint: EC2, the ledger's DynamoDB, and the counters."""
 
     def __init__(self, ec2: Ec2, *, latency: float) -> None:
         self.ec2 = ec2
@@ -52,7 +52,7 @@ class Endpoint:
         self.reset()
 
     def reset(self) -> None:
-        """Begin again."""
+        """Restore all instances, empty the ledger, and set the counters to zero."""
         self.ec2.reset()
         self.world = World()
         for region in self.ec2.names:
@@ -60,12 +60,12 @@ class Endpoint:
         self.zero()
 
     def zero(self) -> None:
-        """Count from zero."""
+        """Set the counters to zero."""
         self.calls, self.calls_by_region, self.units = Counter(), {}, Counter()
         self.most_at_once = 0
 
     def answer(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str, bytes]:
-        """Status, kind and body of an answer to an API call."""
+        """Return the status, content type and body of the response to an API call."""
         signed = _CREDENTIAL.search(headers.get("authorization", ""))
         key, region = (signed[1], signed[2]) if signed else (ACCOUNT, "us-east-1")
         if "x-amz-target" in headers:
@@ -121,7 +121,7 @@ class Endpoint:
 
 
 def units(target: str, body: bytes, answer: bytes) -> dict[str, int]:
-    """What DynamoDB would charge: a unit a KB written, two in a transaction; a unit for 4 KB read consistently.
+    """Return the units that DynamoDB charges: one per KB written, two in a transaction; one per 4 KB read consistently.
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
     """
@@ -140,7 +140,7 @@ def units(target: str, body: bytes, answer: bytes) -> dict[str, int]:
 
 
 class Connection(asyncio.Protocol):
-    """One kept connection: whole requests in, whole answers out, one after the other."""
+    """One connection that stays open. It answers complete requests, one after the other."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -148,12 +148,12 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Store the transport for the responses."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  for the types: TCP has no other
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; answer each request once it is whole."""
+        """Buffer the data, and answer each request as soon as it is complete."""
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             head = bytes(self._buffer[:end])
@@ -198,7 +198,7 @@ async def serve(options: argparse.Namespace) -> None:
     """Serve until a request or a signal stops it."""
     ec2 = Ec2(options.size, regions=options.regions, now=datetime.now(UTC).replace(microsecond=0))
     due = ec2.due()
-    gc.freeze()  # the fleet stays; the collector need not look through it again
+    gc.freeze()  # the fleet stays in memory; the garbage collector can skip it
     endpoint = Endpoint(ec2, latency=options.latency_ms / 1_000)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(

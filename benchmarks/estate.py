@@ -1,7 +1,7 @@
-"""Measures targets for the simulation: what one account and region of 200 instances costs, in a calm and a busy night.
+"""Measure the targets of the simulation: the cost of one account and region of 200 instances, on each kind of night.
 
-The calls, the units of the ledger and the CPU are those of real sweeps of 17 regions, one process for each region.
-Start-up is taken off: it is what the same program needs for a region of which nothing is asked.
+The calls, the units of the ledger and the CPU time are from real sweeps of 17 regions, one process for each region.
+The CPU time excludes start-up, which is the time of the same program for a region without instances.
 """
 
 import re
@@ -19,7 +19,7 @@ from .simulation import Estate, Night, Target, night
 SIZE = 200
 LATENCY = 80
 ACCOUNTS = 500
-SAMPLED = 3  # targets whose waiting is measured with real latency
+SAMPLED = 3  # number of targets measured with real latency
 NIGHTS = {
     "quiet": ("act mode, nothing is due", "quiet", ("--act", "--yes")),
     "report": ("report mode, a tenth is due", "filtered", ()),
@@ -31,7 +31,7 @@ MEMORY = re.compile(r"MemorySize: (\d+)")
 def measure(
     *, regions: int, cold_start: float, log: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
-    """Each kind of night: its targets, how the estate's night went, and what a month of it costs."""
+    """Return, for each kind of night, the measured targets, the estate's simulated night, and the price of a month."""
     found: dict[str, dict[str, Any]] = {}
     memory = int((MEMORY.search((ROOT / "template.yaml").read_text()) or ["", "512"])[1])
     estate = Estate(
@@ -78,7 +78,7 @@ def _targets(policy: str, more: tuple[str, ...], *, regions: int) -> list[Target
     with endpoint(size=0, regions=len(REGIONS)) as at:
         empty = [_run(at, policy, more, REGIONS[0]).cpu for _ in range(SAMPLED)]
     startup = median(empty)
-    # Waiting is what latency adds; in calls, it tells how many are made one after the other.
+    # The time that latency adds, divided by the latency, is the number of calls made one after the other.
     shares = [
         (slow.wall - fast.wall) / (LATENCY / 1_000) / sum(fast.calls.values())
         for fast, slow in zip(runs, waiting, strict=False)

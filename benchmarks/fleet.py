@@ -1,11 +1,11 @@
-"""The fleet that everybody sweeps: the same in every run, made from nothing but its size.
+"""The fleet that all programs sweep. It depends only on its size, account, region and the time.
 
-The work: terminate what is running, has the tag ``janitor=ephemeral`` and is older than seven days. That is one in
-ten. No instance is within half a day of the seven, so the answer does not change while a benchmark lasts. Instances
-that have the tag and do not run are young, so a peer that reads every instance and judges by tag and age alone
+The work: terminate the instances that run, have the tag ``janitor=ephemeral`` and are older than seven days. That is
+one in ten. The age of every instance differs from seven days by at least half a day, so the selection does not change
+during a benchmark. Instances that have the tag and do not run are young, so a peer that selects by tag and age alone
 selects the same ones.
-Nothing is protected or managed by a service, so that all peers have the same answer as Curfew, whose rules would
-spare such instances and theirs would not.
+No instance is protected or managed by a service: Curfew's rules would keep such instances and those of the peers
+would not, so that the selections would differ.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ STAGES = ("dev", "test", "staging", "demo")
 
 @dataclass(slots=True)
 class Machine:
-    """One instance, as far as a peer asks; ``digest`` is where the rest of its description comes from."""
+    """One instance with the attributes that programs select by. The rest of its description derives from ``digest``."""
 
     id: str
     account: str
@@ -53,13 +53,13 @@ class Machine:
     zone: str
 
     def due(self, now: datetime) -> bool:
-        """Whether the sweep has to end it."""
+        """Return whether a sweep has to terminate it."""
         old = now - self.launched > timedelta(days=DAYS)
         return self.state == "running" and self.tags.get(TAG) == VALUE and old
 
 
 def fleet(size: int, *, account: str, region: str, now: datetime) -> list[Machine]:
-    """That many instances, in the order in which they are listed."""
+    """Return ``size`` instances, in the order of the listing."""
     return [_machine(number, account, region, now) for number in range(size)]
 
 

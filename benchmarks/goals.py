@@ -1,4 +1,4 @@
-"""What the sweep has to reach, as ratios within the rounds of one run, and whether it does."""
+"""The performance goals of a sweep, as ratios within the rounds of one run, and whether it meets them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ LARGE, SMALL = 100_000, 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """One goal: what is compared, the most it may be, what it is, and what has to be known beside it."""
+    """One goal: what it compares, its upper bound, the measured ratio, and a note."""
 
     what: str
     most: float
@@ -22,7 +22,7 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """In a word or two."""
+        """Return "met", "not met" or "not measured"."""
         if self.measured is None:
             return "not measured"
         return "met" if self.measured <= self.most else "not met"
@@ -35,7 +35,7 @@ def goals(
     regions: Series | None,
     startup: dict[str, Any] | None,
 ) -> list[Goal]:
-    """All goals, measured as far as this run went: at the largest size, against the smallest."""
+    """Return all goals, measured at the largest size of this run; growth is relative to the smallest."""
     return [
         *_of_work(work),
         *_of_act(act),

@@ -1,7 +1,7 @@
-"""Runs the peers as whole processes against one endpoint, in rounds, and takes medians of what the kernel says.
+"""Run the programs as processes against one endpoint, in rounds, and compute medians of the kernel's measurements.
 
-Every round runs every case once, in the same order. Ratios are taken within a round, so that a machine that is slow
-for a while does not bend them.
+Every round runs every case once, in the same order. Ratios compare runs of one round, so that a machine that is slow
+for a while does not distort them.
 """
 
 import json
@@ -21,13 +21,13 @@ from urllib.request import urlopen
 from .cases import ROOT, Case, wrong
 
 PATIENCE = 3_600
-# Of the caller's environment nothing more: no credentials, no configuration, no proxies.
+# The only inherited environment variables: no credentials, no configuration, no proxies.
 KEPT = ("HOME", "LANG", "PATH", "TMPDIR")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run: seconds, megabytes, calls by kind, the ledger's units; ``wrong`` says what it chose amiss."""
+    """One run: seconds, megabytes, calls by kind, the ledger's units; ``wrong`` describes a wrong selection."""
 
     wall: float
     cpu: float
@@ -47,52 +47,52 @@ class Series:
     runs: dict[str, list[Run]] = field(default_factory=dict)
 
     def has(self, name: str) -> bool:
-        """Whether the case was run."""
+        """Return whether the case ran."""
         return bool(self.runs.get(name))
 
     def middle(self, name: str, what: str) -> float:
-        """The median over the rounds."""
+        """Return the median over the rounds."""
         return float(median(getattr(run, what) for run in self.runs[name]))
 
     def ratio(self, name: str, to: str, what: str) -> float:
-        """The median of the ratios within the rounds that have both."""
+        """Return the median of the ratios of the rounds that have both cases."""
         pairs = zip(self.runs[name], self.runs[to], strict=False)
         return float(median(getattr(a, what) / getattr(b, what) for a, b in pairs))
 
     @property
     def rounds(self) -> str:
-        """How often each was run, in words."""
+        """Return the number of rounds, in words."""
         counts = [len(runs) for runs in self.runs.values()]
         most, least = max(counts), min(counts)
         words = f"{most} round{'s' * (most > 1)}"
         return words if most == least else f"{words}, the slow ones {least}"
 
     def wrong(self) -> list[str]:
-        """What was wrong, a line each."""
+        """Return a line for each wrong run."""
         return [
             f"{name}: {run.wrong}" for name, runs in self.runs.items() for run in runs if run.wrong
         ]
 
     def plain(self) -> dict[str, list[dict[str, Any]]]:
-        """For a file."""
+        """Return the runs as data for a JSON file."""
         return {name: [asdict(run) for run in runs] for name, runs in self.runs.items()}
 
 
 class Endpoint:
-    """The endpoint's process, seen from here."""
+    """A client of the endpoint's process. ``weight`` is the average size of an instance in bytes."""
 
     def __init__(self, port: int, weight: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.weight = weight
 
     def ask(self, path: str) -> dict[str, Any]:
-        """Ask one of its control paths."""
-        with urlopen(f"{self.url}/_{path}", timeout=PATIENCE) as answer:  # noqa: S310  its own address
+        """Request a control path, and return its response."""
+        with urlopen(f"{self.url}/_{path}", timeout=PATIENCE) as answer:  # noqa: S310  the endpoint's address
             found: dict[str, Any] = json.load(answer)
             return found
 
     def environment(self, **more: str) -> dict[str, str]:
-        """What a process needs to take it for AWS."""
+        """Return the environment variables with which a process uses the endpoint as AWS."""
         return {name: os.environ[name] for name in KEPT if name in os.environ} | {
             "AWS_ACCESS_KEY_ID": "123456789012",
             "AWS_CONFIG_FILE": os.devnull,
@@ -110,7 +110,7 @@ class Endpoint:
 
 @contextmanager
 def endpoint(*, size: int, regions: int = 1, latency_ms: float = 0) -> Iterator[Endpoint]:
-    """Serve a fleet until the end of the block."""
+    """Serve a fleet in a new process until the block ends."""
     options = ["--size", str(size), "--regions", str(regions), "--latency-ms", str(latency_ms)]
     server = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.endpoint", *options],
@@ -119,7 +119,7 @@ def endpoint(*, size: int, regions: int = 1, latency_ms: float = 0) -> Iterator[
         text=True,
     )
     try:
-        assert server.stdout is not None  # noqa: S101  a pipe was asked for
+        assert server.stdout is not None  # noqa: S101  Popen has a pipe
         ready = json.loads(server.stdout.readline())
         yield Endpoint(ready["port"], ready["bytes"])
     finally:
@@ -138,10 +138,10 @@ def series(
     log: Callable[[str], None],
     environment: Mapping[str, str] | None = None,
 ) -> Series:
-    """Run all cases in rounds, ``slow`` ones in fewer.
+    """Run all cases in rounds, slow ones in ``slow_rounds``, and return the runs.
 
-    What is not slow is run once before, which counts for nothing: it brings files into memory, and has the endpoint
-    make its pages.
+    Each case that is not slow runs once before, unmeasured, to load files into memory and let the endpoint render its
+    pages.
     """
     found = Series(cases=cases, runs={case.name: [] for case in cases})
     due = at.ask("due")
@@ -169,7 +169,7 @@ def one(
     due: Mapping[str, Any],
     environment: Mapping[str, str] | None = None,
 ) -> Run:
-    """Run one case on a fleet that is whole."""
+    """Run one case on a fleet without terminated instances."""
     env = at.environment(**(environment or {}))
     at.ask("reset")
     if case.before:
@@ -197,7 +197,7 @@ def one(
 def process(
     command: Sequence[str], *, env: Mapping[str, str], folder: Path
 ) -> tuple[float, float, float, int, str]:
-    """Wall and CPU seconds, peak memory in MB, exit code and output of a process with its children."""
+    """Run a command. Return its wall and CPU seconds, peak memory in MB, exit code and output, children included."""
     words = [str(folder / "out") if word == "{out}" else word for word in command]
     output, errors = folder / "stdout", folder / "stderr"
     with output.open("wb") as out, errors.open("wb") as err:

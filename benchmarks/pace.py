@@ -1,7 +1,7 @@
-"""How long calls take that keep to a share of EC2's rate, by Curfew's own table of it, without waiting for them.
+"""Compute how long calls take within a share of EC2's rate, from Curfew's own table of EC2's limits.
 
-What is in the bucket already is not waited for. That EC2 counts instances as well is left out, so it takes as long at
-least.
+Tokens that are already in the bucket cost no time. The computation ignores EC2's limits on instances, so that the
+result is a lower bound.
 """
 
 from collections import Counter
@@ -13,12 +13,12 @@ ELSEWHERE = ("DynamoDB", "AssumeRole", "GetCallerIdentity")
 
 
 def seconds(calls: Mapping[str, int], *, percent: float) -> float:
-    """The least that a sweep with these calls takes in one account and region: that of its busiest bucket."""
+    """Return the least seconds for these calls in one account and region, which its busiest bucket determines."""
     share = percent / 100
     counts: Counter[str] = Counter()
     for action, count in calls.items():
         if not action.startswith(ELSEWHERE):
-            looks = action.startswith("Describe")  # all from one bucket
+            looks = action.startswith("Describe")  # all use one bucket
             counts["Describe" if looks else action] += count
     least = 0.0
     for action, count in counts.items():

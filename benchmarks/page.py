@@ -1,4 +1,4 @@
-"""Writes what was measured into `docs/performance.md`, between its two marks."""
+"""Write the results into `docs/performance.md`, between its two marks."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ BEGIN, END = "<!-- measured: `make bench PUBLISH=1` writes from here -->", "<!--
 
 
 def publish(text: str, picture: Path) -> None:
-    """Put the tables and the picture where people read them."""
+    """Copy the tables and the picture into the documentation."""
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -24,7 +24,7 @@ def publish(text: str, picture: Path) -> None:
 
 
 def machine() -> str:
-    """What it was measured on and with, in a line."""
+    """Return a line that describes the machine and the versions of the measured software."""
     peers = subprocess.run(
         [
             str(ROOT / ".peers" / "bin" / "python"),
@@ -43,7 +43,7 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """The commit that was measured; empty outside of a clone."""
+    """Return the present commit, or an empty text outside of a clone."""
     found = subprocess.run(
         ["git", "describe", "--always", "--dirty=+"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Draws `performance.svg` from a file of results. It runs where the peers are installed: only they need matplotlib."""
+"""Draw `performance.svg` from a file of results. It runs in the peers' environment, the only one with matplotlib."""
 
 import json
 import sys
@@ -19,9 +19,9 @@ mpl.rcParams.update(
         "font.size": 10,
     }
 )
-from matplotlib import pyplot as plt  # noqa: E402  the backend comes first
+from matplotlib import pyplot as plt  # noqa: E402  the backend is set first
 
-# Curfew's lines are dark and thick, its peers' light; dashes are what the server filtered.
+# Curfew's lines are dark and thick, those of the peers light; a dashed line means server filters.
 LINES = {
     "custodian": ("Cloud Custodian", "#c2410c", "-", 1.6),
     "naive": ("tutorial's boto3", "#a16207", "-", 1.6),
@@ -35,7 +35,7 @@ LINES = {
 
 
 def main() -> None:
-    """Read the results, write the picture."""
+    """Read the results and write the picture."""
     source, target = map(Path, sys.argv[1:])
     work = {int(size): runs for size, runs in json.loads(source.read_text())["work"].items()}
     sizes = sorted(work)
@@ -66,7 +66,7 @@ def _plain(value: float, _position: int) -> str:
 
 
 def _draw(axis: Any, work: dict[int, Any], sizes: list[int], what: str) -> dict[str, float]:
-    """The lines, and where each ends."""
+    """Draw the lines, and return the last value of each."""
     ends = {}
     for name, (_, colour, dash, width) in LINES.items():
         points = [
@@ -84,7 +84,7 @@ def _draw(axis: Any, work: dict[int, Any], sizes: list[int], what: str) -> dict[
 
 
 def _label(axis: Any, ends: dict[str, float], last: int) -> None:
-    """Names at the ends of the lines, in their colours, moved apart where they would meet."""
+    """Write a name at the end of each line, in its colour, and move names apart that would overlap."""
     low, high = map(log10, axis.get_ylim())
     names = sorted(ends, key=ends.__getitem__)
     places = _apart([log10(ends[name]) for name in names], step=(high - low) / 18, most=high)
@@ -103,7 +103,7 @@ def _label(axis: Any, ends: dict[str, float], last: int) -> None:
 
 
 def _apart(places: list[float], *, step: float, most: float) -> list[float]:
-    """The places with at least a step between them, each moved as little as the others allow."""
+    """Return the positions with at least ``step`` between them, each moved as little as possible."""
     moved = list(places)
     for _ in range(200):
         for at in range(len(moved) - 1):

@@ -1,7 +1,7 @@
-"""EC2's answers, as the simulator writes them, with what it leaves out: an instance weighs what a real one does (5 KB).
+"""Render EC2's responses with the simulator's code, plus the elements that it omits.
 
-The simulator writes an instance in each state once, with names in braces for what differs; each further instance is
-that text with its own values, which takes microseconds.
+An instance has the size of a real one, 5 KB. The simulator renders a template of an instance in each state once, with
+names in braces for the values that differ; to fill in the values of one instance takes microseconds.
 Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html
 """
 
@@ -60,7 +60,7 @@ _INTERFACE = {
     "interfaceType": "interface",
     "operator": {"managed": False},
 }
-# What EC2 says of an instance and the simulator does not, in this order.
+# The elements of an instance that EC2 returns and the simulator does not, in this order.
 _MORE: dict[str, Any] = {
     "privateDnsName": "{private_name}",
     "dnsName": "{public_name}",
@@ -97,7 +97,7 @@ _MORE: dict[str, Any] = {
 
 
 def _written(state: State) -> str:
-    """An instance in a state, with names in braces."""
+    """Return the template of an instance in a state, with names in braces."""
     blueprint = simulated.Machine(
         id="{id}",
         zone="{zone}",
@@ -105,7 +105,7 @@ def _written(state: State) -> str:
         type="{type}",
         image="ami-0{h16}",
         started_at=_LAUNCHED,
-        client_token="{h16}-{h4}-launch",  # noqa: S106  of a launch
+        client_token="{h16}-{h4}-launch",  # noqa: S106  the token of a launch
         subnet="subnet-0{h16}",
         volumes=(
             Volume(id="vol-0{h16}"),
@@ -126,7 +126,7 @@ _RESERVATION = protocols.xml(
 
 
 def instance(machine: Machine, state: str) -> str:
-    """One instance in the state in which it is."""
+    """Return one instance as XML, in its present state."""
     d = machine.digest
     a, b, c = (int(d[at : at + 2], 16) for at in (0, 2, 4))
     tags = "".join(
@@ -144,7 +144,7 @@ def instance(machine: Machine, state: str) -> str:
 
 
 def page(machines: Sequence[tuple[Machine, str]], token: str) -> bytes:
-    """One page of DescribeInstances; each instance has a reservation of its own."""
+    """Return one page of DescribeInstances. Each instance has its own reservation."""
     items = [
         Xml(_RESERVATION.format(account=m.account, id=m.digest[32:48], instance=instance(m, state)))
         for m, state in machines
@@ -153,13 +153,13 @@ def page(machines: Sequence[tuple[Machine, str]], token: str) -> bytes:
 
 
 def change(machine: Machine, before: str) -> Mapping[str, Any]:
-    """What TerminateInstances says of an instance: the state before, and the one after."""
+    """Return an instance's state before and after TerminateInstances."""
     ended = simulated.Machine(id=machine.id, zone=machine.zone, state=State.SHUTTING_DOWN)
     return render.change(ended, State(before))
 
 
 def answer(action: str, content: Mapping[str, Any], *, service: str = "ec2") -> bytes:
-    """A good answer of EC2 or STS."""
+    """Return the response of EC2 or STS to a successful call."""
     message = Message(
         access_key="", token="", region="", service=service, operation=action, arguments={}
     )
@@ -167,5 +167,5 @@ def answer(action: str, content: Mapping[str, Any], *, service: str = "ec2") -> 
 
 
 def error(code: str, message: str) -> bytes:
-    """An error of EC2."""
+    """Return an error response of EC2."""
     return protocols.refused("ec2", protocols.ApiError(code, message), REQUEST).body

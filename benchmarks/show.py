@@ -1,4 +1,4 @@
-"""The tables, as text that is read in a terminal and as Markdown alike."""
+"""The tables, as text that is readable in a terminal and valid Markdown."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -13,7 +13,7 @@ SHORT = {"Describe": "", "Instances": "List", "InstanceAttribute": "Attribute", 
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose columns are as wide as they have to be; all but the first and the last are numbers."""
+    """Return a table. Columns are as wide as necessary; all except the first and the last contain numbers."""
     widths = [max(len(row[at]) for row in [columns, *rows]) for at in range(len(columns))]
     texts = {0, len(columns) - 1}
 
@@ -31,7 +31,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def work(series: Series) -> str:
-    """The same work on the same endpoint, by everybody."""
+    """Return the table of all programs that do the same work on the same endpoint."""
     columns = (
         "",
         "wall s",
@@ -62,7 +62,7 @@ def work(series: Series) -> str:
 
 
 def waits(series: Series, *, regions: int = 1) -> str:
-    """Wall-clock time against Custodian, and where a rate bounds it, which each region has for itself."""
+    """Return the table of wall-clock times relative to Custodian, with the rate limit's lower bound per region."""
     columns = (
         "",
         "wall s",
@@ -92,7 +92,7 @@ def waits(series: Series, *, regions: int = 1) -> str:
 
 
 def startup(measured: Mapping[str, Any]) -> str:
-    """Start-up beside a typical function."""
+    """Return the table of start-up times of Curfew and of a typical function."""
     cpu, cold = measured["cpu"], measured["cold"]
     rows = [
         (
@@ -118,7 +118,7 @@ def startup(measured: Mapping[str, Any]) -> str:
 
 
 def estate(measured: Mapping[str, Mapping[str, Any]]) -> str:
-    """The simulated nights of a large estate."""
+    """Return the table of a large estate's simulated nights."""
     columns = (
         "a night of 500 accounts × 17 regions × 200 instances",
         "done in",
@@ -151,7 +151,7 @@ def estate(measured: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def shares(profiles: Mapping[str, Mapping[str, float]]) -> str:
-    """Where the CPU goes, in per cent."""
+    """Return the table of each owner's share of the CPU time, in per cent."""
     owners = sorted({owner for one in profiles.values() for owner in one})
     first = next(iter(profiles.values()))
     owners.sort(key=lambda owner: -first.get(owner, 0))
@@ -163,7 +163,7 @@ def shares(profiles: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def reached(goals: Sequence[Goal]) -> str:
-    """The goals, each with what was measured."""
+    """Return the table of goals and measured ratios."""
     rows = [
         (
             goal.what,
@@ -178,12 +178,12 @@ def reached(goals: Sequence[Goal]) -> str:
 
 
 def number(value: float) -> str:
-    """Seconds with as many digits as mean something."""
+    """Return seconds with two decimals, or none from 100 s."""
     return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
 def calls(counted: Mapping[str, int]) -> str:
-    """Calls by kind, in short: D: is the ledger's DynamoDB."""
+    """Return the counts of calls by kind, with short names: "D:" means the ledger's DynamoDB."""
 
     def short(name: str) -> str:
         for long, word in SHORT.items():
@@ -196,7 +196,7 @@ def calls(counted: Mapping[str, int]) -> str:
 
 
 def mark(series: Series, name: str) -> str:
-    """WRONG, where a run chose others than the endpoint did."""
+    """Return " WRONG" if the selection of any run was wrong, or an empty text."""
     return " WRONG" if any(run.wrong for run in series.runs[name]) else ""
 
 

@@ -1,7 +1,7 @@
-"""A night of a large estate, event by event: a queue, a limited number of functions, targets like those measured.
+"""Simulate a night of a large estate, event by event: a queue, a limited number of functions, and measured targets.
 
-Pure: the profiles of targets come in, the night comes out. Nothing is assumed of a target that was not measured, but
-for the three inputs of ``Estate`` that stand for AWS.
+The simulation is a pure function of the targets. All its numbers are measured, except the inputs in ``Estate`` that
+describe AWS.
 """
 
 import heapq
@@ -12,10 +12,11 @@ from random import Random
 
 from .pace import seconds as paced
 
-# How many run at first, and how many more every second, for a queue that triggers a function.
+# How many functions Lambda runs at first for a queue, and how many more it starts each second.
 # Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 FIRST, MORE = 5, 300 / 60
-# A vCPU for so many MB. Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+# Lambda gives a function one vCPU for this many MB.
+# Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 MB_PER_CPU = 1_769
 SENT_AT_ONCE = 10
 
@@ -24,7 +25,7 @@ SENT_AT_ONCE = 10
 class Target:
     """One measured sweep of one account and region.
 
-    ``in_a_row`` is how many calls it waits for one after the other: fewer than all where some are made side by side.
+    ``in_a_row`` is how many calls it makes one after the other: fewer than all if it makes some in parallel.
     """
 
     calls: Mapping[str, int]
@@ -36,7 +37,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estate:
-    """How much there is, and what AWS gives: seconds a call, functions at once, MB of each, a cold start's seconds."""
+    """The number of targets, and the inputs for AWS.
+
+    ``latency`` is the seconds of a call, ``at_once`` the number of concurrent functions, ``memory`` the MB of each, and
+    ``cold_start`` the seconds of one. ``percent`` is Curfew's share of EC2's rate, None for no rate limit.
+    """
 
     targets: int
     latency: float = 0.08
@@ -48,7 +53,7 @@ class Estate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """How it went: seconds until the last target was done, and everything that it used."""
+    """The result of a night: seconds until the last target was done, and the resources used."""
 
     seconds: float
     busy: float
@@ -60,7 +65,7 @@ class Night:
 
 
 def lasts(target: Target, estate: Estate) -> float:
-    """How long one target takes in a warm function: its waits and its CPU, or its rate where that is slower."""
+    """Return the seconds for one target in a warm function: its waits and CPU time, or the rate limit's if longer."""
     working = target.in_a_row * estate.latency + target.cpu * MB_PER_CPU / estate.memory
     if estate.percent is None:
         return working
@@ -68,9 +73,9 @@ def lasts(target: Target, estate: Estate) -> float:
 
 
 def night(estate: Estate, targets: Sequence[Target], *, seed: int = 0) -> Night:
-    """Send one message a target, and let functions take them as they become free."""
+    """Simulate a night: send one message for each target, and let free functions process them."""
     chance = Random(seed)  # noqa: S311  a simulation
-    free: list[float] = []  # when each function that has started is free again
+    free: list[float] = []  # when each started function becomes free
     calls: Counter[str] = Counter()
     end = busy = reads = writes = longest = 0.0
     cold = 0
@@ -81,7 +86,7 @@ def night(estate: Estate, targets: Sequence[Target], *, seed: int = 0) -> Night:
             begins, extra = max(sent, heapq.heappop(free)), 0.0
         else:
             begins, extra = max(sent, (len(free) - FIRST + 1) / MORE), estate.cold_start
-            if free and free[0] <= begins:  # one is free before another would be started
+            if free and free[0] <= begins:  # a function is free before another one starts
                 begins, extra = max(sent, heapq.heappop(free)), 0.0
         cold += extra > 0
         took = lasts(target, estate) + extra

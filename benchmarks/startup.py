@@ -1,7 +1,7 @@
-"""Start-up: what it costs to import and to have the first client, and a cold start under Lambda's runtime emulator.
+"""Measure start-up: imports and the first client, and a cold start under Lambda's runtime emulator.
 
-Beside a typical function of Powertools and boto3, both as their builds leave them. ``/var/task`` is read-only in
-Lambda, so nothing that is compiled here is kept either.
+Compare Curfew to a typical function with Powertools and boto3, both as `sam build` leaves them. ``/var/task`` is
+read-only in Lambda, so this measurement stores no compiled files either.
 """
 
 import json
@@ -30,7 +30,7 @@ EVENT = {"policy": "filtered", "mode": "report"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """One function as it is built: its folder, its handler, and a program that goes as far as its first client."""
+    """A built function: its folder, its handler, and a program that runs until it has its first client."""
 
     name: str
     label: str
@@ -57,7 +57,7 @@ USUAL = Function(
 
 
 def build(log: Callable[[str], None]) -> None:
-    """Build the typical function with `sam build`, once for each of its locks."""
+    """Build the typical function with `sam build`, unless the build has the present requirements."""
     source = ROOT / "benchmarks" / "typical"
     if (USUAL.folder / "app.py").exists():
         lock = (source / "requirements.txt").read_bytes()
@@ -76,7 +76,7 @@ def build(log: Callable[[str], None]) -> None:
 
 
 def first_client(at: Endpoint, *, rounds: int) -> dict[str, list[float]]:
-    """CPU seconds from nothing to the first client, in rounds; the interpreter's own are among them."""
+    """Return the CPU seconds until the first client for each program and round, the interpreter's included."""
     found: dict[str, list[float]] = {one.name: [] for one in (NOTHING, CURFEW, USUAL)}
     env = at.environment(**_settings())
     for number in range(rounds + 1):
@@ -93,9 +93,9 @@ def first_client(at: Endpoint, *, rounds: int) -> dict[str, list[float]]:
 
 
 def cold_starts(at: Endpoint, *, rounds: int, log: Callable[[str], None]) -> dict[str, list[float]]:
-    """Seconds from the request to the answer of a first invocation, each in a container of its own.
+    """Return the seconds from request to response of first invocations, each in a new container.
 
-    Each lists the endpoint's instances once. Empty where there is no Docker, or no runtime image.
+    Each lists the endpoint's instances once. The result is empty without Docker, the runtime image or the emulator.
     """
     if problem := _missing():
         log(f"no cold starts are measured: {problem}")
@@ -111,12 +111,12 @@ def cold_starts(at: Endpoint, *, rounds: int, log: Callable[[str], None]) -> dic
 
 
 def over_nothing(cpu: dict[str, list[float]], name: str) -> float:
-    """The median of what a function costs over an interpreter that does nothing."""
+    """Return the median of a function's CPU seconds minus those of an interpreter that does nothing."""
     return median(a - b for a, b in zip(cpu[name], cpu["nothing"], strict=True))
 
 
 def ratio(measured: dict[str, list[float]], *, base: str = "") -> float:
-    """Curfew's to the typical one's, within the rounds."""
+    """Return the median ratio of Curfew to the typical function within the rounds, each minus ``base`` if given."""
     less = measured[base] if base else [0.0] * len(measured["curfew"])
     each = zip(measured["curfew"], measured["typical"], less, strict=True)
     return median((ours - zero) / (theirs - zero) for ours, theirs, zero in each)
@@ -166,7 +166,7 @@ def _cold_start(function: Function, at: Endpoint) -> float:
         if name not in {"HOME", "PATH", "TMPDIR"}
         for word in ("--env", f"{name}={value}")
     ]
-    # On the host's network: the endpoint listens on the loopback alone, and so do both ports of the emulator.
+    # On the host's network, since the endpoint and both ports of the emulator listen only on the loopback.
     started = _docker(
         "run", "--detach", "--rm", "--network", "host", *words, "--entrypoint", "/rie", IMAGE,
         "--log-level", "error",
@@ -198,7 +198,7 @@ def _invoked(port: int, function: Function) -> float:
     time.sleep(0.2)
     begun = time.monotonic()
     try:
-        with urlopen(request, timeout=60) as answer:  # noqa: S310  the loopback
+        with urlopen(request, timeout=60) as answer:  # noqa: S310  the loopback address
             said = answer.read().decode()
     except URLError as error:
         raise RuntimeError(f"{function.label}: {error}") from None

@@ -1,6 +1,6 @@
-"""`curfew`, which keeps count of its calls to EC2 as ever, and never waits for its rate.
+"""Run `curfew` without waits for its rate limit. It still counts its calls to EC2.
 
-Only the benchmark's endpoint is called like this: at a quarter of EC2's rate, a clock would measure EC2's limits alone.
+Only the benchmark uses this, on its own endpoint: with waits, it would measure only a quarter of EC2's rate limit.
 """
 
 from typing import Any
@@ -13,12 +13,12 @@ PERCENT = 1_000_000_000
 
 
 class Unlimited(RateLimiter):
-    """Buckets that are never empty."""
+    """A rate limiter whose buckets are never empty."""
 
     def __init__(self, _percent: int, **more: Any) -> None:
         super().__init__(PERCENT, **more)
 
 
 if __name__ == "__main__":
-    setattr(bootstrap, "RateLimiter", Unlimited)  # noqa: B010  it is no export of bootstrap's
+    setattr(bootstrap, "RateLimiter", Unlimited)  # noqa: B010  bootstrap does not export it
     commands.main()

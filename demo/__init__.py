@@ -1,1 +1,1 @@
-"""Curfew on an embedded cloud: `python -m demo` shows a night, `python -m demo.local` serves one to `sam local`."""
+"""Curfew on an emulated cloud: `python -m demo` shows one night, `python -m demo.local` serves one to `sam local`."""

@@ -1,4 +1,4 @@
-"""`make demo`: the life of a fleet, and one night, through the real handlers in one process."""
+"""`make demo`: run the life of a fleet and one nightly sweep through the real handlers, in one process."""
 
 import io
 import json
@@ -25,7 +25,7 @@ THERE = frozenset(State) - {State.TERMINATED, State.UNKNOWN}
 
 
 class Context(LambdaContext):
-    """What Lambda would hand in."""
+    """The context that Lambda would pass to a handler."""
 
     _function_name = "SweepFunction"
     _memory_limit_in_mb = 512
@@ -38,13 +38,13 @@ class Context(LambdaContext):
 
 
 def main() -> None:
-    """A fleet's life, then a night, each on a cloud of its own."""
+    """Show a fleet's life, then a nightly sweep, each on a new emulated cloud."""
     os.environ.update(
         AWS_REGION=world.REGION,
         AWS_DEFAULT_REGION=world.REGION,
         CURFEW_MODE="act",
         CURFEW_TABLE=world.TABLE,
-        CURFEW_RATE_PERCENT="100",  # no one else calls this cloud
+        CURFEW_RATE_PERCENT="100",  # nothing else calls this cloud
     )
     for real in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "CURFEW_POLICIES"):
         os.environ.pop(real, None)
@@ -57,11 +57,11 @@ def main() -> None:
 
 
 def _show_night() -> None:
-    """Sweep, and show what became of each instance."""
+    """Run a sweep, and show what it did with each instance."""
     event = json.loads(EVENT.read_text())
 
-    with redirect_stdout(io.StringIO()):  # the handler's JSON lines, which CloudWatch would keep
-        # Imported here, since the logger keeps the stdout that it finds.
+    with redirect_stdout(io.StringIO()):  # hides the handler's JSON log lines
+        # Imported here, since the logger keeps the stdout of its import.
         from curfew import bootstrap  # noqa: PLC0415
         from curfew.handlers.sweep import handler  # noqa: PLC0415
 

@@ -1,6 +1,6 @@
-"""The life of a fleet: launched over HTTP with a lease, renewed, run out, terminated by the sweep.
+"""The life of a fleet: launched over HTTP with a lease, renewed, and terminated by a sweep after the lease expires.
 
-Requests and events go through the real handlers; only the hours between them are not waited for.
+Requests and events go through the real handlers; the demo sets the clock forward instead of waiting for hours.
 """
 
 import json
@@ -18,7 +18,7 @@ LAB = {"template": "t2-pair", "name": "lab", "ttl": "2h"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """Something that happened: when, what was asked, and what came of it."""
+    """One step of the demo: its time, the request, and the result."""
 
     at: datetime
     asked: str
@@ -26,7 +26,7 @@ class Moment:
 
 
 def life(context: LambdaContext) -> Iterator[Moment]:
-    """One moment after the other. Wants moto in charge of this process, and a ledger's table."""
+    """Yield the steps of a fleet's life. Requires active moto and the ledger's table."""
     began = datetime.now(UTC).replace(microsecond=0)
     key = {"idempotency-key": "lecture-7"}
 
@@ -53,7 +53,7 @@ def life(context: LambdaContext) -> Iterator[Moment]:
 def request(
     context: LambdaContext, method: str, path: str, body: Any = None, **headers: str
 ) -> tuple[int, dict[str, Any]]:
-    """What API Gateway would hand over, put to the FleetsFunction."""
+    """Invoke the FleetsFunction with a request as API Gateway sends it. Return the status and the body."""
     from curfew.handlers.http_api import handler  # noqa: PLC0415  the logger keeps the stdout that it finds
 
     event: dict[str, Any] = {

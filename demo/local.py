@@ -1,7 +1,7 @@
-"""`make local`: the demo's fleets behind a real port, for `sam local invoke` in another terminal.
+"""`make local`: serve the demo's fleets on a real port, for `sam local invoke` in another terminal.
 
-It listens on loopback and, where Docker has its bridge here, on the bridge's address as well: that is what a
-container reaches as host.docker.internal. Nothing else can reach it.
+The server listens on loopback and, if Docker has its bridge on this machine, on the bridge's address as well: a
+container reaches that address as host.docker.internal. Nothing else can reach the server.
 """
 
 import argparse
@@ -21,14 +21,14 @@ IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
 
 
 def main() -> None:
-    """Serve until a signal comes."""
+    """Serve until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=PORT)
     port = parser.parse_args().port
     cloud = mock_aws()
     cloud.start()
     world.build()
-    cloud.stop(remove_data=False)  # what it holds is what the servers serve
+    cloud.stop(remove_data=False)  # the servers serve this data
     addresses = _addresses()
     servers = [
         ThreadedMotoServer(ip_address=address, port=port, verbose=False) for address in addresses
@@ -48,7 +48,7 @@ def _addresses() -> list[str]:
 
 
 def _bridge() -> list[str]:
-    """The first address of the bridge's network, which Docker gives to this machine."""
+    """Return the first address of each network of the bridge, which Docker assigns to this machine."""
     asked = _docker(
         "network", "inspect", "bridge", "--format", "{{range .IPAM.Config}}{{.Subnet}} {{end}}"
     )

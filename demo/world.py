@@ -1,7 +1,7 @@
-"""The fleets of the demo: the tutorial's pair and a dozen others, each there for one reason.
+"""The fleets of the demo: the tutorial's pair and a dozen other instances, each of which shows one rule.
 
-They are made through the API, as people make them, each at its own time: moto takes the time from the clock, and the
-clock is set back for them.
+The demo creates them through the API, as users do, each at its own time: it sets back the clock from which moto takes
+the time.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ LONG_AGO = timedelta(hours=9)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Other:
-    """A machine beside the tutorial's pair; one with tags carries its name as well."""
+    """One or more equal instances beside the tutorial's pair. Those with tags have a Name tag as well."""
 
     name: str
     tags: dict[str, str]
@@ -48,7 +48,7 @@ OTHERS = (
 
 
 def build() -> None:
-    """Make the ledger's table and every fleet. Wants moto in charge of this process."""
+    """Create the ledger's table and every fleet. Requires active moto."""
     make_table()
     ec2 = boto3.client("ec2", REGION)
     now = datetime.now(UTC)
@@ -70,7 +70,7 @@ def build() -> None:
 
 
 def _tutorial() -> None:
-    """The pair of the policy file's own template, with a lease of eight hours."""
+    """Launch a pair from the policy file's template with Curfew, with the template's default lease of eight hours."""
     app = bootstrap.build(
         Settings(
             region=REGION,
@@ -78,7 +78,7 @@ def _tutorial() -> None:
             table=TABLE,
             roles="curfew",
             external_id="curfew",
-            rate_percent=100,  # no one else calls this cloud
+            rate_percent=100,  # nothing else calls this cloud
         )
     )
     now, provider = app.now(), app.provider(REGION)
@@ -97,7 +97,7 @@ def _tutorial() -> None:
 
 
 def _launched(ec2: Any, other: Other) -> list[str]:
-    """Launch without Curfew, as people do: with the tags one thinks of, or none."""
+    """Launch instances without Curfew, with the given tags or none, and return their ids."""
     named = {"Name": other.name, **other.tags} if other.tags else {}
     tags = [{"Key": key, "Value": value} for key, value in named.items()]
     tagged = {"TagSpecifications": [{"ResourceType": "instance", "Tags": tags}]} if tags else {}
@@ -113,7 +113,7 @@ def _launched(ec2: Any, other: Other) -> list[str]:
 
 
 def make_table() -> None:
-    """The ledger's table, keyed as template.yaml has it."""
+    """Create the ledger's table with the key schema of template.yaml."""
     boto3.client("dynamodb", REGION).create_table(
         TableName=TABLE,
         AttributeDefinitions=[

@@ -1,4 +1,4 @@
-"""Answers of EC2, made up from the SDK's own model: some with every member there is, some as chance has it.
+"""Generate responses of EC2 from the SDK's own model: some with every member, some random.
 
 say(shape, "DescribeInstancesResponse")              # everything once
 Chance(random).say(shape, "DescribeInstancesResponse")
@@ -20,26 +20,26 @@ NUMBERS = ("0", "16", "-1", "80")
 
 
 class Everything:
-    """Every member once, every list with two items; each value its own."""
+    """Generates every member once, every list with two items, and distinct values."""
 
     def __init__(self) -> None:
         self._said = 0
 
     def say(self, shape: Any, name: str) -> str:
-        """The element of a shape, as an answer."""
+        """Return the response for a shape, as XML."""
         inside = f'<{name} xmlns="{NAMESPACES["ec2"]}">{self._inside(shape)}</{name}>'
         return f'<?xml version="1.0" encoding="UTF-8"?>{inside}'
 
     def wants(self, shape: Any, member: str) -> bool:
-        """Whether the member is in the answer."""
+        """Return whether the response has the member."""
         return True
 
     def count(self) -> int:
-        """How many items a list has."""
+        """Return the number of items for a list."""
         return 2
 
     def value(self, kind: str) -> str:
-        """A value of a kind."""
+        """Return a value for a type of the model."""
         self._said += 1
         if kind == "timestamp":
             return f"2026-03-04T05:06:{self._said % 60:02}.000Z"
@@ -66,7 +66,7 @@ class Everything:
 
 
 class Rng(Everything):
-    """Some members, lists of any length, and values that are like the ones which matter."""
+    """Generates random members, lists of random length, and values similar to those that Curfew reads."""
 
     def __init__(self, random: Random) -> None:
         super().__init__()

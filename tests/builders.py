@@ -1,4 +1,4 @@
-"""Data for tests: each builder gives something ordinary, and takes what the test is about."""
+"""Build data for tests. Each builder has ordinary defaults, and takes the values that a test is about."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ NO_LIMITS = Limits(per_sweep=1_000_000, percent=100, per_day=1_000_000)
 
 
 def an_id(number: int = 1) -> str:
-    """An instance id, the same for the same number."""
+    """Return an instance id, which depends only on the number."""
     return f"i-{number:017x}"
 
 
@@ -26,7 +26,7 @@ def an_instance(
     tags: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Instance:
-    """A sandbox instance that the nightly policy would terminate."""
+    """Return a sandbox instance that the nightly policy would terminate."""
     ordinary: dict[str, Any] = {
         "id": an_id(number),
         "target": HERE,
@@ -40,13 +40,13 @@ def an_instance(
 
 
 def a_selector(**more: Any) -> Selector:
-    """Running sandboxes."""
+    """Return a selector for running sandboxes."""
     ordinary: dict[str, Any] = {"states": frozenset({State.RUNNING}), "tags": (SANDBOX,)}
     return Selector(**(ordinary | more))
 
 
 def a_policy(**more: Any) -> Policy:
-    """The nightly policy, without limits."""
+    """Return the nightly policy, without limits."""
     ordinary: dict[str, Any] = {
         "name": "nightly",
         "selector": a_selector(),

@@ -1,8 +1,8 @@
 """Compare each call that Curfew makes in a test with the allow-list and the call's session policy.
 
-A call is Curfew's if its code made it, through whatever client, or if the client is one of its own. What tests and the
-demo call for themselves, to set up a cloud and to look at it, is not. A call that changes something with
-scoped credentials has to name what their session policy names, no more and no less.
+A call is Curfew's if Curfew's code made it, through any client, or if the client is Curfew's. The calls of tests and
+the demo themselves, which set up and read a cloud, are not. A call that changes something with scoped credentials has
+to name exactly the resources that their session policy names.
 """
 
 import json
@@ -21,10 +21,10 @@ from curfew.aws.allowed_calls import ACT, CLIENT_SCOPES
 from curfew.providers.ec2 import scoped_credentials
 
 ROOT = Path(__file__).parent.parent
-PRODUCT = str(Path(curfew.__file__).parent)  # which the mutants have in another place
+PRODUCT = str(Path(curfew.__file__).parent)  # mutants are in another folder
 OTHERS = (str(ROOT / "tests"), str(ROOT / "demo"))
 ACTING = {call.operation for call in ACT.changes}
-# What a call names, and what it is about that no session policy has to name.
+# The parameters with ids that the session policy has to name.
 NAMED = (
     "InstanceId.", "ResourceId.", "SpotInstanceRequestId.", "SecurityGroupId.", "ImageId", "SubnetId", "KeyName",
 )  # fmt: skip
@@ -34,19 +34,17 @@ LISTED = {str(call) for scope in CLIENT_SCOPES for call in (*scope.reads, *scope
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A call that went through the guard, just before it was signed; and where in the code it was made."""
+    """A call that passed the guard, just before it is signed, and the place in the code that made it."""
 
     name: str
     where: str
-    beyond: tuple[
-        str, ...
-    ] = ()  # what either the call or its session policy names, and not the other
+    beyond: tuple[str, ...] = ()  # ids that only the call or only its session policy names
 
 
 def watch() -> list[Made]:
-    """Write down Curfew's calls from now on, of every session that is made."""
+    """Record Curfew's calls of every session created from now on. Return the list, which grows."""
     made: list[Made] = []
-    # By thread and access key: in the middle of a call, another whole invocation may get its own credentials.
+    # By thread and access key: during a call, another invocation may get its own credentials.
     policies: dict[tuple[int, str], str] = {}
 
     def note(*, model: Any, params: Any, context: Any, **_: Any) -> None:
@@ -80,7 +78,7 @@ def watch() -> list[Made]:
 
 
 def strays(made: list[Made]) -> list[Made]:
-    """Return the calls that are not on the list, or beyond what their session policy names."""
+    """Return the calls that are not on the allow-list, or whose ids differ from those in their session policy."""
     return [call for call in made if call.name not in LISTED or call.beyond]
 
 
@@ -89,7 +87,7 @@ def _ids(body: dict[str, str]) -> set[str]:
 
 
 def _named(policy: str) -> set[str]:
-    """Return the ids that a session policy names; what is yet to be launched has none."""
+    """Return the ids that a session policy names. Resources that are not launched yet have none."""
     return {
         arn.rpartition("/")[2]
         for statement in json.loads(policy)["Statement"]
@@ -99,7 +97,7 @@ def _named(policy: str) -> set[str]:
 
 
 def _caller() -> tuple[str, str]:
-    """The innermost frame that is neither the SDK's nor this module's. Where there is none, it counts as Curfew's."""
+    """Return the file and line of the innermost frame in Curfew, tests or demo. An empty file counts as Curfew's."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename

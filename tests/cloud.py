@@ -1,4 +1,4 @@
-"""EC2 for the tests: the simulator behind the real clients and the real provider, with everything at once and at hand.
+"""EC2 for the tests: the simulator behind the real clients and the real provider, with immediate state changes.
 
 cloud = SimulatedEc2(a_machine(id=an_id(1)))
 cloud.fail("TerminateInstances", LOST)
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 ROLES, EXTERNAL_ID = "curfew", "between-two"
 ALWAYS = 1_000  # more calls than a test makes
-YEARS = (10**9, 10**9)  # what is terminated stays in the listings, so that a test can look at it
+YEARS = (10**9, 10**9)  # terminated instances stay in the listings, so that a test can read them
 PACE = Pace(
     pending=NONE, stopping=NONE, shutting_down=NONE, relaunch=NONE, replacement=NONE,
     visible=YEARS, tags_go=YEARS,
@@ -52,20 +52,20 @@ ORDERS = frozenset(
     }
 )
 
-LOST = Fault(kind=FaultKind.CUT_AFTER)  # the effect, and then no answer
-NOTHING = Fault(kind=FaultKind.CUT)  # no effect, and no answer
+LOST = Fault(kind=FaultKind.CUT_AFTER)  # an effect without a response
+NOTHING = Fault(kind=FaultKind.CUT)  # no effect and no response
 THROTTLED = Fault(kind=FaultKind.ERROR, code="RequestLimitExceeded", status=503)
 BROKEN = Fault(kind=FaultKind.ERROR, code="InternalError", status=500)
-UNSEEN = Fault(kind=FaultKind.STALE, seconds=10**6)  # what was launched since does not show
+UNSEEN = Fault(kind=FaultKind.STALE, seconds=10**6)  # listings omit recent launches
 
 
 def refusal(code: str, status: int = 400) -> Fault:
-    """A call that the service refuses."""
+    """Return the fault of a call that the service refuses."""
     return Fault(kind=FaultKind.ERROR, code=code, status=status, message="made to fail")
 
 
-def a_machine(*, id: str, **more: Any) -> Machine:  # noqa: A002  its field has this name
-    """A running sandbox of nine hours. One with a Spot request is a Spot Instance."""
+def a_machine(*, id: str, **more: Any) -> Machine:  # noqa: A002  the name of its field
+    """Return a sandbox that has run for nine hours. One with a Spot request is a Spot Instance."""
     ordinary: dict[str, Any] = {
         "zone": "eu-central-1a",
         "tags": {"env": "dev"},
@@ -76,9 +76,9 @@ def a_machine(*, id: str, **more: Any) -> Machine:  # noqa: A002  its field has 
 
 
 class SimulatedEc2:
-    """One region. Give it machines; ask it afterwards what runs and which calls arrived.
+    """One simulated region, with the machines in it and the calls that arrived.
 
-    ``now`` is the time that the world's clock follows. EC2 chooses the first zone if a launch names none.
+    The world's clock follows ``now``. EC2 chooses the first zone if a launch names none.
     """
 
     def __init__(self, *machines: Machine, page_size: int = 1_000) -> None:
@@ -96,39 +96,39 @@ class SimulatedEc2:
 
     @property
     def machines(self) -> dict[str, Machine]:
-        """The instances by id, each as it is now; a change is a new version."""
+        """Return the present version of each instance, by id."""
         self._catch_up()
         return self.region.machines
 
     @property
     def capacity(self) -> dict[tuple[str, str], int]:
-        """What is left, by type and zone; no entry is plenty."""
+        """Return the number of instances that EC2 has left by type and zone. No entry means no limit."""
         return self.region.limits.capacity
 
     @property
     def spot_requests(self) -> dict[str, SpotRequest]:
-        """The Spot requests by id."""
+        """Return the Spot requests by id."""
         return self.region.spot_requests
 
     def add(self, *machines: Machine) -> None:
-        """Put machines there, as if they had long been."""
+        """Add machines that exist since their start time."""
         for machine in machines:
             self.region.put(machine, since=machine.started_at)
 
     def change(self, id_: str, **fields: Any) -> None:
-        """Change an instance from outside."""
+        """Change an instance as another principal would."""
         if "state" in fields:
             fields["state"] = State(fields["state"])
         self.region.change(id_, **fields)
 
     def tag(self, id_: str, **tags: str) -> None:
-        """Give an instance more tags from outside; ``__`` in a key is a colon."""
+        """Add tags to an instance as another principal would; ``__`` in a key means a colon."""
         self.region.tag(id_, **{key.replace("__", ":"): value for key, value in tags.items()})
 
     def request_spot(
         self, id_: str, machine: str, *, persistent: bool = True, state: str = "active"
     ) -> None:
-        """Make the Spot request of an instance."""
+        """Create the Spot request of an existing instance."""
         blueprint = self.machines[machine]
         self.region.spot_requests[id_] = SpotRequest(
             id=id_, blueprint=blueprint, created_at=blueprint.started_at, instance=machine,
@@ -136,7 +136,7 @@ class SimulatedEc2:
         )  # fmt: skip
 
     def deny(self, *ids: str) -> None:
-        """Let IAM deny the end of these instances, and of no others."""
+        """Make IAM deny the termination and stop of exactly these instances."""
         allowed = {"Effect": "Allow", "Action": "*", "Resource": "*"}
         denied = {
             "Effect": "Deny",
@@ -148,25 +148,25 @@ class SimulatedEc2:
             self.world.role(arn, {"Statement": [allowed, denied]}, external_id=EXTERNAL_ID)
 
     def before(self, action: str, change: Callable[[], object], *, on: int = 1) -> None:
-        """Change the world just before the ``on``-th call of an action."""
+        """Run ``change`` just before the ``on``-th call of an action."""
         self.world.before(action, lambda _: change(), on=on)
 
     def always(self, kind: FaultKind, *actions: str, **more: Any) -> None:
-        """Bend every call of some actions."""
+        """Add a fault to every call of the given actions."""
         for action in actions:
             self.fail(action, Fault(kind=kind, **more), times=ALWAYS)
 
     def client(
         self, scope: ClientScope = allowed_calls.LOOK, *, attempts: int = 1, session: Any = None
     ) -> EC2Client:
-        """A client as Curfew makes them, guarded; it talks to this cloud."""
+        """Return a client of this cloud, restricted to a scope as in Curfew."""
         client: EC2Client = self._client("ec2", scope, session, attempts)
         if scope is allowed_calls.LOOK:
             page_parser.install_page_parser(client)
         return client
 
     def provider(self, mode: Mode = Mode.ACT) -> Ec2Provider:
-        """The real provider on this cloud, with the clients of the mode."""
+        """Return the real provider on this cloud, with the clients for the mode."""
         if mode is not Mode.ACT:
             return Ec2Provider(target=HERE, read=self.client(), ssm=self.ssm)
         session = scoped_session(HERE.region)
@@ -182,50 +182,50 @@ class SimulatedEc2:
         return Ec2Provider(target=HERE, read=self.client(), act=act, broker=broker, ssm=self.ssm)
 
     def ssm(self) -> "SSMClient":
-        """A client that reads the parameters."""
+        """Return a client that may read parameters."""
         client: SSMClient = self._client("ssm", allowed_calls.PARAMETERS)
         return client
 
     def adopt(self, client: Any) -> None:
-        """Take a client into this cloud, whose clock follows the test's at each call."""
+        """Connect a client to this cloud, and let the cloud's clock follow the test's at each call."""
         self._wire.adopt(client)
         name = client.meta.service_model.service_id.hyphenize()
         client.meta.events.register_first(f"before-send.{name}", self._catch_up)
 
     def ids(self, state: str) -> set[str]:
-        """Which instances are in a state."""
+        """Return the ids of the instances in a state."""
         self._catch_up()
         return self.region.ids(state)
 
     @property
     def calls(self) -> list[tuple[str, tuple[str, ...]]]:
-        """The calls of EC2 and Systems Manager that arrived, and what each is about."""
+        """Return the calls of EC2 and Systems Manager that arrived, each with the names in it."""
         journal = self.world.history.calls
         arrived = [call for call in journal if call.service in {"ec2", "ssm"} and call.account]
         return [(call.operation, _about(call.arguments)) for call in arrived]
 
     @property
     def orders(self) -> list[tuple[str, tuple[str, ...]]]:
-        """The calls that meant to change something."""
+        """Return the calls that request a change."""
         return [call for call in self.calls if call[0] in ORDERS]
 
     @property
     def asked(self) -> list[dict[str, Any]]:
-        """What each RunInstances asked for, whatever came of it."""
+        """Return the arguments of each RunInstances call, with any result."""
         return [dict(call.arguments) for call in self.made("RunInstances") if call.account]
 
     @property
     def credential_requests(self) -> list[dict[str, Any]]:
-        """The requests for scoped credentials that were granted."""
+        """Return the arguments of the successful AssumeRole calls."""
         return [dict(call.arguments) for call in self.made("AssumeRole") if not call.code]
 
     @property
     def policies(self) -> list[dict[str, Any]]:
-        """The session policies of the scoped credentials."""
+        """Return the session policies of the scoped credentials."""
         return [json.loads(request["Policy"]) for request in self.credential_requests]
 
     def named(self, token: str) -> set[str]:
-        """The ids that the scoped credentials with this session token are for."""
+        """Return the ids in the session policy of the scoped credentials with this session token."""
         sessions = self.world.identities.sessions.values()
         (session,) = [session for session in sessions if session.token == token]
         statements = session.session_policy or ()
@@ -246,24 +246,24 @@ class SimulatedEc2:
         return self.world.clock.now()
 
     def _catch_up(self, **_: Any) -> None:
-        """Let the world's time be the test's, and everything happen that is due."""
+        """Advance the world's clock to the test's, and run everything that is due."""
         with self.world.lock:
             self.world.clock.advance(max(self.now() - self.world.clock.now(), timedelta()))
 
 
 def reply(request: AWSPreparedRequest, status: int, body: bytes) -> AWSResponse:
-    """An answer to a request of botocore, whatever it asks for."""
+    """Return a response to any botocore request."""
     headers = {"content-type": "text/xml"}
     return transport.answered(request, Response(status=status, headers=headers, body=body))
 
 
 def asked(request: AWSPreparedRequest) -> dict[str, Any]:
-    """What a signed request asks for."""
+    """Return the arguments of a signed request."""
     return protocols.read(transport.received(request)).arguments
 
 
 def tags_of(launch: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """The tags that a launch gives, by the type of the resource."""
+    """Return the tags in a launch call, by type of resource."""
     return {
         one["ResourceType"]: {tag["Key"]: tag["Value"] for tag in one["Tag"]}
         for one in launch.get("TagSpecification", ())
@@ -271,7 +271,7 @@ def tags_of(launch: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def _about(arguments: Any) -> tuple[str, ...]:
-    """What a call names: its instances, the token that it launches with, or the parameter that it reads."""
+    """Return the names in a call: its instances, its client token, or the parameter that it reads."""
     named: str | Iterable[str] = next(
         (arguments[name] for name in ("InstanceId", "ResourceId", "ClientToken", "Name") if name in arguments), ()
     )  # fmt: skip

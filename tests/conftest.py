@@ -1,7 +1,8 @@
-"""No test reaches a real cloud: sockets are loopback only (pytest-socket), and whatever credentials this machine has
-are hidden behind invented ones. And no test passes in which Curfew makes a call that is not on the allow-list.
+"""Isolate all tests, and check the calls that Curfew makes in them.
 
-No test waits for the rate limit either: where Curfew sleeps, only its own clock goes on.
+No test reaches a real cloud: sockets are loopback only (pytest-socket), and invented credentials hide those of this
+machine. A test fails if Curfew makes a call in it that is not on the allow-list.
+No test waits for the rate limit: where Curfew sleeps, only its own clock advances.
 """
 
 import os
@@ -28,8 +29,8 @@ INVENTED = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
 
-# For `make mutants`: what a property does not find in so few examples, a test has to say.
-# The counterexample is not read, so none is shrunk.
+# For `make mutants`: a test by example has to find what a property misses in so few examples.
+# The gate does not read the counterexample, so hypothesis shrinks none.
 hypothesis.settings.register_profile(
     "few",
     derandomize=True,
@@ -40,14 +41,14 @@ hypothesis.settings.register_profile(
 
 pytest_plugins = ["tests.executed"]
 
-# moto makes hundreds of images each time that it starts, and no test needs one of them.
+# moto creates hundreds of images each time that it starts, and no test needs them.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 MADE = calls.watch()
 
 
 class CachedFiles(JSONFileLoader):
-    """Reads each of the SDK's models once for all sessions: they are megabytes, and tests make hundreds of sessions."""
+    """Reads each of the SDK's models once for all sessions: they have megabytes, and tests create many sessions."""
 
     def load_file(self, file_path: str) -> Any:
         return _read(file_path)
@@ -62,7 +63,7 @@ Loader.FILE_LOADER_CLASS = CachedFiles
 
 
 class Clock:
-    """The time of the applications that a test builds as a function does: that of the machine, and what they slept."""
+    """The clock of applications that a test builds as a function does: the machine's time plus the time slept."""
 
     slept = timedelta()
 
@@ -78,13 +79,13 @@ bootstrap.build = partial(bootstrap.build, now=CLOCK.now, sleep=CLOCK.sleep)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where the contract of OpenStack is tried: tests/contract/openstack.py says how."""
+    """Add the option that selects the OpenStack of the contract tests; see tests/contract/openstack.py."""
     parser.addoption("--openstack", choices=("replay", "record", "live"), default="replay")
 
 
 @pytest.fixture(autouse=True)
 def made() -> Iterator[list[calls.Made]]:
-    """The calls that Curfew has made so far in this test, or in what was set up for it."""
+    """Yield the calls that Curfew has made so far in this test or its fixtures. Fail the test if one is a stray."""
     yield MADE
     strays = calls.strays(MADE)
     MADE.clear()

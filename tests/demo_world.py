@@ -1,4 +1,4 @@
-"""The demo's fleets on moto, built once for the tests of a module, and again after a test that changed one."""
+"""The demo's fleets on moto, which are built once for a module's tests, and again after a test that changes one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,13 +10,13 @@ from moto import mock_aws
 
 from demo import world
 
-# Seconds. One of the instances is four minutes old when it is built, and a minute later five.
+# Seconds. One of the instances is four minutes old at first, and five a minute later.
 LONGEST = 45
 
 
 @contextmanager
 def demo_world() -> Iterator[Callable[[], None]]:
-    """Yield a function that every test calls first: then the fleets and the ledger are as they were built."""
+    """Yield a function that every test calls first. It restores the fleets and the ledger to their first state."""
     with ExitStack() as cloud:
         built_at = 0.0
         fleets: list[Any] = []
@@ -26,7 +26,7 @@ def demo_world() -> Iterator[Callable[[], None]]:
             nonlocal built_at, fleets, ledger
             if not fleets or monotonic() - built_at > LONGEST or fleets != _reservations():
                 cloud.close()
-                # Without moto's credentials, which would outlast the test: it has invented ones.
+                # Without moto's credentials, which would remain after the test: tests have invented ones.
                 cloud.enter_context(mock_aws(config={"core": {"mock_credentials": False}}))
                 world.build()
                 built_at, fleets, ledger = monotonic(), _reservations(), ledger_items()
@@ -37,7 +37,7 @@ def demo_world() -> Iterator[Callable[[], None]]:
 
 
 def ledger_items() -> list[dict[str, Any]]:
-    """Everything in the ledger's table."""
+    """Return all items in the ledger's table."""
     found: list[dict[str, Any]] = boto3.client("dynamodb", world.REGION).scan(
         TableName=world.TABLE
     )["Items"]
@@ -53,6 +53,6 @@ def _replace_ledger(items: list[dict[str, Any]]) -> None:
 
 
 def _reservations() -> list[Any]:
-    """The instances with their states and tags."""
+    """Return all reservations, which contain the instances with their states and tags."""
     pages = boto3.client("ec2", world.REGION).get_paginator("describe_instances").paginate()
     return [reservation for page in pages for reservation in page["Reservations"]]

@@ -1,4 +1,4 @@
-"""Requests as API Gateway hands them over, put to the real handler with an application in memory."""
+"""Send requests in API Gateway's format to the real handler, with an application in memory."""
 
 import base64
 import gzip
@@ -63,14 +63,14 @@ POLICIES: dict[str, Any] = {
 
 
 def policies(version: str = "v1", **more: Any) -> PolicyFile:
-    """A policy file that no disk has."""
+    """Return a policy file that exists only in memory."""
     return PolicyFile(
         path=Path("curfew.yaml"), version=version, content=File.model_validate(POLICIES | more)
     )
 
 
 class Context:
-    """What Lambda hands over beside the event."""
+    """The context that Lambda passes with an event."""
 
     function_name = "fleets"
     memory_limit_in_mb = 512
@@ -92,9 +92,9 @@ def event(
     caller: str = OWNER,
     encoded: bool = False,
 ) -> dict[str, Any]:
-    """A request in the payload format 2.0 of an HTTP API. Without a caller, the request is unauthenticated.
+    """Return a request in the payload format 2.0 of an HTTP API. Without a caller, the request is unauthenticated.
 
-    A body that is a text goes as it is, anything else as JSON.
+    A text is sent as the body unchanged, any other value as JSON.
     """
     raw_query = query if isinstance(query, str) else urlencode(list(_pairs(query)))
     text = body if isinstance(body, str) or body is None else json.dumps(body)
@@ -142,7 +142,7 @@ def event(
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back."""
+    """A response of the API."""
 
     status: int
     headers: Mapping[str, str]
@@ -154,13 +154,13 @@ class Reply:
 
     @property
     def kind(self) -> str:
-        """The kind of problem."""
+        """Return the kind of problem."""
         assert self.headers["Content-Type"] == "application/problem+json"
         return str(self.json["type"]).removeprefix("urn:curfew:problem:")
 
 
 def reply(answer: Mapping[str, Any]) -> Reply:
-    """An answer to API Gateway, as a client has it."""
+    """Return a response to API Gateway as a client receives it, decoded and decompressed."""
     body = answer["body"]
     if answer["isBase64Encoded"]:
         sent = base64.b64decode(body)
@@ -170,7 +170,7 @@ def reply(answer: Mapping[str, Any]) -> Reply:
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """The API over a cloud and a ledger in memory, with a clock by hand. ``enqueued`` is what the queue was sent."""
+    """The API with a cloud, a ledger and a manual clock in memory. ``enqueued`` has the jobs sent to the queue."""
 
     time: Time = field(default_factory=Time)
     ledger: Ledger = field(default_factory=MemoryLedger)
@@ -188,11 +188,11 @@ class Service:
 
     @property
     def cloud(self) -> MemoryProvider:
-        """The cloud of the deployment's own region."""
+        """Return the cloud of the deployment's own region."""
         return self.clouds[HERE.region]
 
     def add(self, *instances: Instance) -> None:
-        """Put instances into the cloud."""
+        """Add instances to the cloud."""
         self.cloud.instances |= {instance.id: instance for instance in instances}
 
     @property
@@ -214,15 +214,15 @@ class Service:
         )
 
     def ask(self, method: str, path: str, **more: Any) -> Reply:
-        """Put one request to the handler."""
+        """Send one request to the handler, and return the response."""
         return self.put(event(method, path, **more))
 
     def put(self, asked: dict[str, Any]) -> Reply:
-        """Put an event to the handler."""
+        """Send an event to the handler, and return the response."""
         return reply(http_api.answer(asked, Context(), self.app))  # type: ignore[arg-type]
 
     def launch(self, key: str = "one", *, caller: str = OWNER, **body: Any) -> Reply:
-        """Launch a pair, or what the body says."""
+        """Request the launch of a pair, or of the fleet in the body."""
         return self.ask(
             "POST",
             "/fleets",
@@ -232,7 +232,7 @@ class Service:
         )
 
     def orders(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Every call that changed something in a cloud."""
+        """Return every call that changed something in a cloud."""
         return [call for cloud in self.clouds.values() for call in cloud.calls]
 
 
@@ -245,9 +245,9 @@ AUTHORIZATION = "AWS4-HMAC-SHA256 as API Gateway likes it"
 def wsgi(
     service: Callable[[], Service], caller: str
 ) -> Callable[[dict[str, Any], StartResponse], list[bytes]]:
-    """The handler as a WSGI application, for HTTP clients; ``caller`` is who API Gateway says it is.
+    """Return the handler as a WSGI application for HTTP clients; ``caller`` is the caller that API Gateway reports.
 
-    A request without the right Authorization has no caller, as if API Gateway had let it in by mistake.
+    A request without the right Authorization has no caller, as if API Gateway had admitted it by mistake.
     """
 
     def application(environ: dict[str, Any], start: StartResponse) -> list[bytes]:
@@ -255,10 +255,10 @@ def wsgi(
         body: BytesIO = environ["wsgi.input"]
         sent = body.read(length)
         headers = dict(_headers(environ))
-        headers.pop("accept-encoding", None)  # a WSGI client may not decompress what it says it can
+        headers.pop("accept-encoding", None)  # a WSGI client may not decompress what it accepts
         made = event(
             environ["REQUEST_METHOD"],
-            # WSGI has the path decoded, as latin-1; API Gateway hands it over decoded too, as UTF-8.
+            # WSGI decodes the path as latin-1, API Gateway as UTF-8.
             environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace"),
             query=environ.get("QUERY_STRING", ""),
             headers=headers,
@@ -287,5 +287,5 @@ def _pairs(query: Mapping[str, str] | Iterable[tuple[str, str]]) -> Iterator[tup
 
 
 def utc_text(at: datetime) -> str:
-    """An instant as the API writes it."""
+    """Return a time in the API's format."""
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"

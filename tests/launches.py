@@ -1,4 +1,4 @@
-"""One launch on the simulated EC2: the real use case and the real provider, a ledger in memory and a clock by hand."""
+"""One launch on the simulated EC2: the real use case and provider, a ledger in memory and a manual clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ FIRST, SECOND = ("t2.micro", "eu-central-1a"), ("t2.small", "eu-central-1a")
 
 @dataclass(slots=True, kw_only=True)
 class Launching:
-    """A cloud, a template, a ledger and a clock; ``go`` works at the launch as one invocation does."""
+    """A cloud, a template, a ledger and a clock; ``go`` processes a launch as one invocation does."""
 
     cloud: SimulatedEc2 = field(default_factory=SimulatedEc2)
     ledger: Ledger = field(default_factory=MemoryLedger)
@@ -43,7 +43,7 @@ class Launching:
         self.provider = self.cloud.provider()
 
     def wish(self, **more: Any) -> lifecycle.FleetSpec:
-        """What is asked for."""
+        """Return the fleet spec of the launch."""
         ordinary: dict[str, Any] = {
             "name": "lab",
             "template": "pair",
@@ -56,13 +56,13 @@ class Launching:
         return lifecycle.FleetSpec(**(ordinary | more))
 
     def begin(self, **more: Any) -> Fleet:
-        """Open the fleet, or find the one of its key."""
+        """Open the fleet, or return the one that was opened with the same key."""
         clock = Clock(now=self.time.now, sleep=self.time.sleep)
         fleets = lifecycle.FleetLifecycle(provider=self.provider, ledger=self.ledger, clock=clock)
         return fleets.begin(self.wish(**more))
 
     def carry_on(self, begun: Fleet, seconds: float = 900) -> Fleet:
-        """One worker for so many seconds."""
+        """Continue the launch with a new worker, for at most these seconds."""
         self.workers += 1
         deadline = self.time.now() + timedelta(seconds=seconds)
         clock = Clock(now=self.time.now, sleep=self.time.sleep, deadline=deadline)
@@ -75,11 +75,11 @@ class Launching:
         )
 
     def go(self, **more: Any) -> Fleet:
-        """Begin, and continue."""
+        """Begin the launch and continue it."""
         return self.carry_on(self.begin(**more))
 
     def until_finished(self, begun: Fleet) -> Fleet:
-        """Continue as a repeated request or the next sweep would."""
+        """Continue the launch until it finishes, as repeated requests or later sweeps would."""
         current = begun
         for _ in range(20):
             self.time.sleep(launcher.LOCK.total_seconds() + 1)
@@ -90,16 +90,16 @@ class Launching:
 
     @property
     def launched(self) -> set[str]:
-        """Return every instance that was ever launched."""
+        """Return the id of every instance that was ever launched."""
         return {machine.id for machine in self.cloud.machines.values() if machine.client_token}
 
     def leased(self) -> set[str]:
-        """Return the instances that have a lease with an end in the ledger."""
+        """Return the ids of the instances that have a lease in the ledger."""
         leases = self.ledger.fleets.leases(HERE, sorted(self.cloud.machines))
         return {id_ for id_, lease in leases.items() if lease.fleet == "lab"}
 
     def holds(self, *, asked: int) -> None:
-        """What has to be true however a launch goes: not one too many, and none without an entry and an end."""
+        """Assert the invariants of every launch: not one instance too many, and none without a lease in the ledger."""
         assert len(self.launched) <= asked, "more than asked for"
         assert self.launched == self.leased(), "launched without a lease"
         tokens = [asked_["ClientToken"] for asked_ in self.cloud.asked]

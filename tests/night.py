@@ -1,4 +1,4 @@
-"""One night on the simulated EC2: the real use case and the real provider, a ledger in memory and a clock by hand."""
+"""One night on the simulated EC2: the real use case and provider, a ledger in memory and a manual clock."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -54,14 +54,14 @@ class Night:
         self.cloud.now = self.time.now
 
     def sweep(self, mode: Mode = Mode.ACT) -> Report:
-        """Plan, and in act mode carry out."""
+        """Run one sweep: plan, and in act mode execute the plan."""
         self.sweeps += 1
         sweep = self.prepared(mode)
         planned = plan(sweep)
         return act(sweep, planned) if mode is Mode.ACT else planned
 
     def prepared(self, mode: Mode = Mode.ACT) -> Sweep:
-        """One sweep, with nothing done yet."""
+        """Return a sweep that has not begun."""
         return Sweep(
             id=f"sweep-{self.sweeps}",
             policy=self.policy,
@@ -84,7 +84,7 @@ def begun(
     owner: str = "kim",
     target: Target = HERE,
 ) -> Fleet:
-    """Write down that so many instances are being launched as a fleet, with a lease that ends so long after now."""
+    """Open a fleet of ``count`` instances in the ledger, with a lease that ends ``ends_in`` after now."""
     now = night.time.now()
     return night.ledger.fleets.open(
         Fleet(
@@ -111,7 +111,7 @@ def begun(
 
 
 def leased(night: Night, *ids: str, ends_in: timedelta, fleet: str = "lab", **more: Any) -> Fleet:
-    """Write down that these instances were launched as a fleet; ``more`` is as for ``begun``."""
+    """Record these instances in the ledger as a launched fleet; ``more`` is as for ``begun``."""
     register, now = night.ledger.fleets, night.time.now()
     written = begun(night, len(ids), ends_in=ends_in, fleet=fleet, **more)
     assert register.lock(written, "test", now=now, until=now + timedelta(minutes=1))
@@ -121,17 +121,17 @@ def leased(night: Night, *ids: str, ends_in: timedelta, fleet: str = "lab", **mo
 
 
 def fleets_of(night: Night) -> FleetLifecycle:
-    """The use cases of the fleets on the night's cloud."""
+    """Return the use cases of fleets on the night's cloud."""
     clock = Clock(now=night.time.now, sleep=night.time.sleep)
     return FleetLifecycle(provider=night.cloud.provider(), ledger=night.ledger, clock=clock)
 
 
 def results(report: Report) -> dict[str, Result]:
-    """What became of each action, by instance."""
+    """Return the result of each action by instance id."""
     return {outcome.action.instance.id: outcome.result for outcome in report.outcomes}
 
 
 def kept(report: Report) -> dict[str, str]:
-    """The rule that kept each instance."""
+    """Return the rule that kept each instance by instance id."""
     assert report.plan is not None
     return {kept.instance.id: kept.rule for kept in report.plan.kept}

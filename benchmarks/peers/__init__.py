@@ -1,1 +1,1 @@
-"""The peers: what else does the same work."""
+"""The peers: other programs that do the same work."""

@@ -1,8 +1,8 @@
-"""The floor: what the bytes cost at least. A signature, one connection, a parser as the bytes arrive, nothing else.
+"""The floor: the least that the bytes cost. It signs, uses one connection, parses bytes as they arrive, nothing else.
 
-It reads of each instance the id, the state, the launch time and the tags. It checks nothing and trusts everything.
-The parser is ElementTree's pull parser, which is expat and what one would write; with ``--expat``, expat with handlers
-for just these texts, which is too special to maintain. With ``--filtered``, state and tag are filtered by the server.
+It reads the id, state, launch time and tags of each instance, and checks nothing.
+The parser is ElementTree's pull parser, which uses expat and is the usual choice; with ``--expat``, expat with handlers
+for only these texts, which is too special to maintain. With ``--filtered``, the server filters by state and tag.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ LAST = {path[-1] for path in TEXTS} | {"nextToken"}
 
 
 class Pulled:
-    """Instances as a page arrives, each forgotten once it is read."""
+    """Reads instances with the pull parser as a page arrives, and frees each element after it is read."""
 
     def __init__(self) -> None:
         self.found: list[Row] = []
@@ -64,7 +64,7 @@ def _row(one: Element) -> Row:
 
 
 class Handled:
-    """The same by handlers."""
+    """Reads instances with expat handlers."""
 
     def __init__(self) -> None:
         self.found: list[Row] = []
@@ -110,7 +110,10 @@ class Handled:
 
 
 def call(connection: HTTPConnection, pairs: list[tuple[str, str]]) -> HTTPResponse:
-    """One signed call. Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html"""
+    """Make one signed call and return the response.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
+    """
     body = "&".join(f"{k}={quote(v, safe='-_.~')}" for k, v in [*pairs, ("Version", "2016-11-15")])
     now = datetime.now(UTC)
     day, instant = f"{now:%Y%m%d}", f"{now:%Y%m%dT%H%M%SZ}"
@@ -140,7 +143,7 @@ def call(connection: HTTPConnection, pairs: list[tuple[str, str]]) -> HTTPRespon
 
 
 def main() -> None:
-    """List, decide, terminate."""
+    """List the instances, select those that are due, terminate them."""
     url = urlsplit(os.environ["AWS_ENDPOINT_URL"])
     connection = HTTPConnection(url.hostname or "", url.port)
     query = [("Action", "DescribeInstances"), ("MaxResults", "1000")]

@@ -1,6 +1,6 @@
-"""The sweep of the tutorials: every page into one list, then decide, then terminate.
+"""A sweep as in tutorials: read all pages into one list, then select, then terminate.
 
-With regions as arguments it goes through them, one after the other.
+With regions as arguments, it sweeps them one after the other.
 """
 
 import sys
@@ -10,7 +10,7 @@ import boto3
 
 
 def sweep(region: str | None) -> int:
-    """Sweep one region."""
+    """Sweep one region, and return how many instances it terminated."""
     ec2 = boto3.client("ec2", region_name=region)
     instances = [
         instance

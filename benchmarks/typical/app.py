@@ -1,4 +1,4 @@
-"""A typical function: Powertools' logger, metrics and tracer, and a client of boto3, made at import as is usual."""
+"""A typical function: Powertools' logger, metrics and tracer, and a boto3 client, created at import as is usual."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ ec2 = boto3.client("ec2")
 @metrics.log_metrics
 @tracer.capture_lambda_handler
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    """Count the instances."""
+    """Return the number of instances."""
     pages = ec2.get_paginator("describe_instances").paginate()
     count = sum(len(one["Instances"]) for page in pages for one in page["Reservations"])
     metrics.add_metric(name="Instances", unit="Count", value=count)

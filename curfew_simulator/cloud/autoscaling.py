@@ -1,4 +1,4 @@
-"""Auto Scaling, as far as it gets in a janitor's way: groups whose members come back when another principal ends them.
+"""The part of Auto Scaling that affects a janitor: a group replaces its members when another principal ends them.
 
 Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_Operations.html
 """
@@ -17,7 +17,7 @@ from .protocols import ApiError
 
 @dataclass(slots=True, kw_only=True)
 class Group:
-    """A group; every member is launched as its ``blueprint``."""
+    """An Auto Scaling group. It launches each member as its ``blueprint``."""
 
     name: str
     desired: int
@@ -29,7 +29,7 @@ class Group:
 
 
 def create_group(region: Region, name: str, size: int, **tags: str) -> Group:
-    """Make a group of a size, with its members. They come up as fast as any."""
+    """Create a group of ``size`` members, launch them, and return the group."""
     blueprint = Machine(id="", zone=region.zones[0])
     group = Group(name=name, desired=size, zones=region.zones, tags=tags, blueprint=blueprint)
     region.groups[name] = group
@@ -38,7 +38,7 @@ def create_group(region: Region, name: str, size: int, **tags: str) -> Group:
 
 
 def describe_auto_scaling_groups(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """The groups, with their members."""
+    """Return all groups, or the named ones, with their members."""
     call.principal.demand("autoscaling:DescribeAutoScalingGroups", "*", code="AccessDenied")
     names = call.arguments.get("AutoScalingGroupNames", [])
     groups = [group for group in region.groups.values() if not names or group.name in names]
@@ -46,7 +46,7 @@ def describe_auto_scaling_groups(region: Region, call: ApiCall) -> Mapping[str, 
 
 
 def describe_auto_scaling_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """The members of all groups, or those of the ids that are members."""
+    """Return the members of all groups, or those of the given ids that are members."""
     call.principal.demand("autoscaling:DescribeAutoScalingInstances", "*", code="AccessDenied")
     ids = call.arguments.get("InstanceIds", [])
     members = [m for m in region.alive() if m.group and (not ids or m.id in ids)]
@@ -55,7 +55,7 @@ def describe_auto_scaling_instances(region: Region, call: ApiCall) -> Mapping[st
 
 
 def set_desired_capacity(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """How many members there should be; what is missing is launched, what is too much is terminated."""
+    """Set how many members a group should have. Terminate the surplus now; launch missing members after a while."""
     group = _group(region, call.arguments.get("AutoScalingGroupName", ""))
     call.principal.demand(
         "autoscaling:SetDesiredCapacity", _arn(region, group), code="AccessDenied"
@@ -75,7 +75,7 @@ def set_desired_capacity(region: Region, call: ApiCall) -> Mapping[str, Any]:
 
 
 def terminate_instance_in_auto_scaling_group(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """End a member, with its place or without: in a place that stays there is a new member soon."""
+    """Terminate a member. The group replaces it after a while, unless the call also reduces the desired capacity."""
     id_ = call.arguments.get("InstanceId", "")
     machine = region.machines.get(id_)
     if machine is None or machine.group not in region.groups:

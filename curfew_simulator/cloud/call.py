@@ -1,4 +1,4 @@
-"""What a service is handed: a call with its caller and its faults."""
+"""One call as a service receives it, with its caller and its faults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from .iam import Principal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCall:
-    """One call. ``faults`` are those that bend its answer from inside: stale reads, pages, what is left out."""
+    """One call. The service applies the ``faults`` that shape a response: stale reads, odd pages, missing ids."""
 
     operation: str
     arguments: dict[str, Any]

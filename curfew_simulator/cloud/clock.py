@@ -1,4 +1,4 @@
-"""The world's time: it moves when a test moves it or a caller sleeps, and what was due happens on the way."""
+"""The simulated time. It moves when a test advances it or a caller sleeps, and scheduled actions run as it passes."""
 
 import heapq
 from collections.abc import Callable
@@ -9,7 +9,7 @@ DAWN = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 
 
 class Clock:
-    """A clock by hand, with an agenda."""
+    """A clock that moves only when it is advanced, with an agenda of scheduled actions."""
 
     def __init__(self, start: datetime = DAWN) -> None:
         self._now = start
@@ -17,19 +17,19 @@ class Clock:
         self._numbers = count()
 
     def now(self) -> datetime:
-        """The time in this world."""
+        """Return the simulated time."""
         return self._now
 
     def after(self, delay: timedelta, do: Callable[[], object]) -> None:
-        """Put something on the agenda. It happens at its own time, however far a later step goes."""
+        """Schedule ``do`` after a delay. It runs at exactly that time, even if one step goes far past it."""
         heapq.heappush(self._agenda, (self._now + delay, next(self._numbers), do))
 
     def sleep(self, seconds: float) -> None:
-        """Let seconds pass: what is handed to code that waits."""
+        """Advance the clock by some seconds. Tests pass this to code that waits."""
         self.advance(timedelta(seconds=seconds))
 
     def advance(self, by: timedelta) -> None:
-        """Let time pass, and everything happen that is due until then, in order."""
+        """Advance the clock, and run everything that is due by then, in order of time."""
         end = self._now + by
         while self._agenda and self._agenda[0][0] <= end:
             at, _, do = heapq.heappop(self._agenda)

@@ -1,4 +1,4 @@
-"""How answers go wrong: exactly as a test scripts it, or by chance as a profile has it."""
+"""The faults of calls: those that a test scripts for certain calls, and random ones with a profile's probabilities."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from .rng import Rng
 
 
 class FaultKind(StrEnum):
-    """The ways. Those of a page are for listings; "after" is after the effect."""
+    """The kinds of faults. "After" means after the call has its effect. Those in ``PAGES`` apply to listings."""
 
     ERROR = "error"
     ERROR_AFTER = "error-after"
@@ -23,7 +23,7 @@ class FaultKind(StrEnum):
     STALE = "stale"
     EMPTY_PAGE = "empty-page"
     SHORT_PAGE = "short-page"
-    SAME_TOKEN = "same-token"  # noqa: S105  of a page
+    SAME_TOKEN = "same-token"  # noqa: S105  the token of a page
     SHUFFLED = "shuffled"
     TWICE = "twice"
     UNNAMED = "unnamed"
@@ -36,11 +36,11 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One way for a call to go wrong.
+    """One fault of a call.
 
-    ``code``, ``status`` and ``message`` are those of an error, else the service's own; ``seconds`` is how slow, or how
-    stale; ``share`` is the part of what is read that is stale; ``ids`` are those that an answer leaves out, else it is
-    one by chance; ``edit`` changes the body of an answer that is altered.
+    ``code``, ``status`` and ``message`` describe an error; without them, it is the service's usual one. ``seconds`` is
+    the delay of a slow response or the age of a stale read; ``share`` is the part of a read that is stale. ``ids`` are
+    the ids that a response leaves out, a random one if empty. ``edit`` changes the body of an altered response.
     """
 
     kind: FaultKind
@@ -53,7 +53,7 @@ class Fault:
     edit: Callable[[bytes], bytes] | None = None
 
     def error(self, service: str) -> ApiError:
-        """The error as which this fault shows."""
+        """Return the error that the service reports for this fault."""
         causes = TROUBLE if self.kind in {FaultKind.ERROR, FaultKind.ERROR_AFTER} else THROTTLE
         code, status = causes.get(service, causes[""])
         message = "An internal error has occurred" if causes is TROUBLE else "Rate exceeded"
@@ -129,7 +129,7 @@ PROFILES: Mapping[str, Profile] = {"calm": CALM, "rough": ROUGH, "harsh": HARSH}
 
 
 class Faults:
-    """The schedule of a world's faults. What was scripted goes before what chance would have."""
+    """The faults of a world. A call with scripted faults has no random ones."""
 
     def __init__(self, profile: Profile, rng: Rng) -> None:
         self.profile = profile
@@ -138,16 +138,16 @@ class Faults:
         self._scripted: dict[tuple[str, int], dict[FaultKind, Fault]] = {}
 
     def script(self, operation: str, fault: Fault, *, on: int, times: int) -> None:
-        """Bend the ``on``-th call of an operation, and those after it up to ``times``; several faults may meet."""
+        """Add a fault to ``times`` calls of an operation, from the ``on``-th. A call may have several faults."""
         for nth in range(on, on + times):
             self._scripted.setdefault((operation, nth), {})[fault.kind] = fault
 
     def forget(self) -> None:
-        """Let nothing happen any more that was scripted."""
+        """Remove all scripted faults."""
         self._scripted.clear()
 
     def of(self, message: Message, nth: int) -> Mapping[FaultKind, Fault]:
-        """The faults of one call."""
+        """Return the faults of one call, and count them as injected."""
         faults = self._scripted.get((message.operation, nth))
         if faults is None:
             faults = self._drawn(message) if self.profile else {}
@@ -155,7 +155,7 @@ class Faults:
         return faults
 
     def edit(self, operation: str, nth: int) -> Callable[[bytes], bytes] | None:
-        """How the body of one call's answer is altered, if a test scripts it."""
+        """Return the function that edits the body of one call's response, or None if no test scripted one."""
         fault = self._scripted.get((operation, nth), {}).get(FaultKind.ALTERED)
         return fault.edit if fault else None
 
@@ -170,7 +170,7 @@ class Faults:
 
 
 def applies(kind: FaultKind, message: Message) -> bool:
-    """Whether a kind of fault means anything for a call. IDLE, UNFILTERED and ALTERED never come by chance."""
+    """Return whether a kind of fault can occur at random in a call. IDLE, UNFILTERED and ALTERED never do."""
     operation: str = message.operation
     arguments: Mapping[str, Any] = message.arguments
     if kind in PAGES:
@@ -182,7 +182,7 @@ def applies(kind: FaultKind, message: Message) -> bool:
         case FaultKind.STALE:
             return message.service == "ec2" and operation.startswith("Describe")
         case FaultKind.GARBLED:
-            # The SDK takes JSON that it cannot read for an empty answer; TLS keeps such from coming by chance.
+            # The SDK treats unreadable JSON as an empty response; TLS prevents such damage in practice.
             return message.service != "dynamodb"
         case FaultKind.UNNAMED:
             return operation in ENDING_CALLS
@@ -197,6 +197,6 @@ def applies(kind: FaultKind, message: Message) -> bool:
 
 
 def consistent(arguments: Mapping[str, Any]) -> bool:
-    """Whether a read asks for the truth: then it gets it, however hostile the world."""
+    """Return whether a read is strongly consistent. No fault makes such a read stale."""
     tables = arguments.get("RequestItems", {}).values()
     return any(asked.get("ConsistentRead") for asked in (arguments, *tables))

@@ -1,4 +1,4 @@
-"""Processes one call: authentication, authorization, throttling, faults, its effect, and its entry in the history."""
+"""Process one call: authentication, authorization, throttling, faults, its effect, and its record in the history."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from .protocols import ApiError, CutError, Message, Request, Response
 from .world import World
 
 GARBLED = {
-    # A time that is none, in places where clients read times; and JSON that ends too early.
+    # EC2: invalid times where clients read times. The other services: a body that is cut in half.
     "ec2": protocols.Xml(
         "<reservationSet><item><instancesSet><item><launchTime>never</launchTime></item></instancesSet></item>"
         "</reservationSet><instancesSet><item><launchTime>never</launchTime><currentState>?</currentState></item>"
@@ -25,7 +25,7 @@ IDS = ("InstanceId", "SpotInstanceRequestId", "ResourceId", "TableName", "RoleAr
 
 
 def answer(world: World, request: Request) -> Response:
-    """Answer a call on a world. Raises CutError if no answer comes, and whatever a hook raises."""
+    """Return a world's response to a request. Raise CutError for a cut connection, and any exception of a hook."""
     with world.lock:
         asked_at = world.clock.now()
         try:
@@ -108,7 +108,7 @@ def _dispatched(world: World, message: Message, call: ApiCall) -> Mapping[str, A
     operation = message.operation
     here = (call.principal.account, message.region)
     if {message.region, here} & world.opted_out:
-        # A region that is not enabled does not know the account.
+        # In a region that is not enabled, AWS rejects the account's credentials.
         said = "AWS was not able to validate the provided access credentials"
         raise ApiError("AuthFailure", said, 401)
     match message.service:

@@ -1,4 +1,4 @@
-"""What happened in a world: every call that was seen and every change that was made, for invariants to look at."""
+"""The history of a world: every call that it received and every change, for the checkers to read."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Change(StrEnum):
-    """What can become of a thing in a world."""
+    """The kinds of changes to a resource."""
 
     LAUNCHED = "launched"
     STARTED = "started"
@@ -26,9 +26,9 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """One change of one thing. ``before`` is how the thing was when it happened.
+    """One change of one resource. ``before`` is the resource before the change.
 
-    ``call`` is the number of the call that made it, or 0 for what the world did on its own: an Auto Scaling group
+    ``call`` is the number of the call that made the change, or 0 for a change without a call: an Auto Scaling group
     that replaced a member, a Spot request that launched again.
     """
 
@@ -43,9 +43,9 @@ class Effect:
 
 @dataclass(slots=True, kw_only=True)
 class CallRecord:
-    """One call as the world saw it. ``code`` is empty if it was answered well; ``faults`` are how it was bent.
+    """One call as the world received it. ``code`` is the error's, empty on success; ``faults`` are the call's faults.
 
-    ``account`` is empty for a call that a hook broke off before it reached the service.
+    ``account`` is empty for a call that a hook interrupted before it reached the service.
     """
 
     number: int
@@ -66,7 +66,7 @@ class CallRecord:
 
 @dataclass(slots=True)
 class CloudHistory:
-    """All calls and all effects, in order."""
+    """All calls and all effects, in order. ``current`` is the number of the call in progress, 0 for none."""
 
     calls: list[CallRecord] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
@@ -74,13 +74,13 @@ class CloudHistory:
     _counts: Counter[str] = field(default_factory=Counter)
 
     def arrived(self, operation: str) -> int:
-        """Count a call, and return which one of its operation it is, from 1."""
+        """Count a call, and return its number among the calls of its operation, from 1."""
         self._counts[operation] += 1
         return self._counts[operation]
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Count what happens inside to no call, even in the middle of one."""
+        """Attribute the effects inside the block to no call, even while one is in progress."""
         current, self.current = self.current, 0
         yield
         self.current = current
@@ -88,7 +88,7 @@ class CloudHistory:
     def record(
         self, change: Change, id_: str, *, account: str, region: str, at: datetime, before: Any
     ) -> None:
-        """Write an effect down, as one of the current call."""
+        """Record an effect of the current call."""
         effect = Effect(
             change=change, id=id_, account=account, region=region, at=at, before=before,
             call=self.current,
@@ -96,17 +96,17 @@ class CloudHistory:
         self.effects.append(effect)
 
     def of(self, change: Change) -> Counter[str]:
-        """How often each thing was changed so, by a call or by the world: the multiset of effects."""
+        """Return how often each id had this change, by a call or without one."""
         return Counter(effect.id for effect in self.effects if effect.change is change)
 
     def made(self, *operations: str) -> list[CallRecord]:
-        """The calls of some operations."""
+        """Return the calls of the given operations."""
         return [call for call in self.calls if call.operation in operations]
 
     def called(self) -> set[tuple[str, str]]:
-        """Which operations of which services were called at all."""
+        """Return each service and operation that was called."""
         return {(call.service, call.operation) for call in self.calls}
 
     def by_calls(self, change: Change) -> Iterator[Effect]:
-        """The effects of one kind that calls made."""
+        """Yield the effects of one kind that a call made."""
         return (e for e in self.effects if e.change is change and e.call)

@@ -1,7 +1,7 @@
-"""Who may do what: principals, policies, and the judgement over one action on one resource.
+"""IAM: principals, policies, and the evaluation of one action on one resource.
 
-Only what is written here is known: an operator or an element that is not is an error when the policy is made, never a
-silent yes or no.
+A policy with an operator or element that this module does not model is an error when the policy is read, so that it
+never silently allows or denies.
 
 Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html,
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
@@ -24,7 +24,7 @@ _ELEMENTS = frozenset({"Sid", "Effect", "Action", "Resource", "Condition"})
 
 @cache
 def pattern(text: str) -> re.Pattern[str]:
-    """IAM's wildcards, ``*`` and ``?``, which nothing escapes."""
+    """Compile a text with IAM's wildcards ``*`` and ``?``. IAM has no escape for them."""
     special = {"*": ".*", "?": "."}
     return re.compile("".join(special.get(c) or re.escape(c) for c in text), re.DOTALL)
 
@@ -39,7 +39,7 @@ class Statement:
     conditions: tuple[tuple[str, str, tuple[str, ...]], ...]
 
     def concerns(self, action: str, resource: str, context: Context) -> bool:
-        """Whether this statement speaks of the action on the resource."""
+        """Return whether this statement applies to the action on the resource in this context."""
         return (
             any(pattern(a.lower()).fullmatch(action.lower()) for a in self.actions)
             and any(pattern(r).fullmatch(resource) for r in self.resources)
@@ -51,7 +51,7 @@ type Policy = tuple[Statement, ...]
 
 
 def policy(document: str | Mapping[str, Any]) -> Policy:
-    """A policy from its JSON. Raises ValueError for what is malformed or not known here."""
+    """Return a policy from its JSON. Raise ValueError for a malformed document or one with unmodelled parts."""
     read = json.loads(document) if isinstance(document, str) else document
     return tuple(map(_statement, _many(read["Statement"])))
 
@@ -76,7 +76,7 @@ def _statement(raw: Mapping[str, Any]) -> Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """The principal that signed a call. Without ``policies`` it is the whole account's administrator."""
+    """The principal that signed a call. One whose ``policies`` are None is the account's administrator."""
 
     account: str
     arn: str
@@ -91,7 +91,7 @@ class Principal:
 
     @property
     def limited(self) -> bool:
-        """Whether there is a policy to be read at all."""
+        """Return whether any policy restricts this principal."""
         return self.policies is not None or self.session_policy is not None
 
     def demand(
@@ -103,7 +103,7 @@ class Principal:
         code: str = "UnauthorizedOperation",
         status: int = 403,
     ) -> None:
-        """Raise ApiError unless the action is allowed. The context is only asked for when a policy has to be read."""
+        """Raise ApiError unless the action is allowed. Call ``context`` only if a policy has to be evaluated."""
         if not self.limited:
             return
         why = self._objection(action, resource, context())
@@ -131,14 +131,14 @@ class Principal:
 
 
 def holds(operator: str, key: str, values: tuple[str, ...], context: Context) -> bool:
-    """One condition. Keys are in lower case: IAM does not tell their cases apart."""
+    """Return whether one condition holds. Keys are in lower case, since IAM ignores their case."""
     found = context.get(key)
     quantifier, name, if_exists = _operator(operator)
     if name == "Null":
         return (found is None) == (values[0] == "true")
     negated = "Not" in name
     if found is None:
-        # "ForAllValues returns true if there are no keys in the request"; a negation of nothing holds as well.
+        # "ForAllValues returns true if there are no keys in the request"; a negated operator holds as well.
         return if_exists or negated or quantifier == "ForAllValues"
     one = _TESTS[name.replace("Not", "")]
     every = found if isinstance(found, tuple) else (found,)
@@ -169,7 +169,9 @@ _TESTS: Mapping[str, Callable[[str, str], bool]] = {
 
 
 def tagged(prefix: str, tags: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Condition keys of tags. Of two keys that differ only in case IAM sees one, undocumented which: here the first.
+    """Return tags as condition keys. Of two keys that differ only in case, IAM sees one: here the first.
+
+    AWS does not document which one.
 
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """

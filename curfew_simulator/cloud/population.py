@@ -1,4 +1,4 @@
-"""Random populations: ordinary machines, and every kind that Curfew must keep."""
+"""Random populations: ordinary machines, and every kind of machine that Curfew must keep."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -12,7 +12,7 @@ from .ec2.region import Region
 TYPES = ("t2.micro", "t3.small", "t3.large", "m7i.xlarge", "c7g.4xlarge")
 ENVIRONMENTS = ("dev", "sandbox", "prod", "")
 OWNERS = ("kim", "ali", "web", "")
-# Tags are hostile data: each of these has broken some tool.
+# Tags are hostile data: each of these values has broken some tool.
 ODD_VALUES = (
     "", "*", "?", "\\", "a\nb", "=cmd()", "<script>alert(1)</script>", "\N{GRINNING FACE}" * 64, "x" * 256,
     "\N{RIGHT-TO-LEFT OVERRIDE}keep", "true", "2026-13-45",
@@ -22,7 +22,10 @@ type Fields = dict[str, Any]
 
 
 def populate(region: Region, count: int) -> list[str]:
-    """Put machines into a region, the same for the same seed; groups of Auto Scaling come with their members."""
+    """Add at least ``count`` machines to a region, and return their ids. The same seed gives the same machines.
+
+    There may be more, since an Auto Scaling group adds all its members.
+    """
     rng = region.rng.of("scenery")
     made: list[str] = []
     while len(made) < count:
@@ -32,18 +35,18 @@ def populate(region: Region, count: int) -> list[str]:
 
 
 def ordinary(region: Region, rng: Random) -> list[str]:
-    """A machine like most."""
+    """Add an ordinary machine."""
     return [region.add(**_fields(region, rng)).id]
 
 
 def protected(region: Region, rng: Random) -> list[str]:
-    """A machine that is protected by attribute, one way or the other or both."""
+    """Add a machine with termination protection or stop protection."""
     which = rng.choice(({"termination_protected": True}, {"stop_protected": True}))
     return [region.add(**_fields(region, rng) | which).id]
 
 
 def kept(region: Region, rng: Random) -> list[str]:
-    """A machine that a tag keeps, in some case and with some value."""
+    """Add a machine that a keep tag protects, with the key in any case and any value."""
     key = rng.choice(("curfew:keep", "Curfew:Keep", "CURFEW:KEEP"))
     fields = _fields(region, rng)
     fields["tags"] |= {key: rng.choice(ODD_VALUES)}
@@ -51,7 +54,7 @@ def kept(region: Region, rng: Random) -> list[str]:
 
 
 def managed(region: Region, rng: Random) -> list[str]:
-    """A machine that another service runs, and perhaps hides."""
+    """Add a machine that another AWS service manages, sometimes hidden by default."""
     fields = _fields(region, rng) | {
         "managed_by": "eks.amazonaws.com",
         "hidden": rng.random() < 0.3,
@@ -60,7 +63,7 @@ def managed(region: Region, rng: Random) -> list[str]:
 
 
 def claimed(region: Region, rng: Random) -> list[str]:
-    """A machine with a tag of AWS's own: a stack, a cluster or a fleet."""
+    """Add a machine with one of AWS's own tags: of a stack, a cluster or a fleet."""
     key = rng.choice(
         (
             "aws:cloudformation:stack-id", "aws:ec2:fleet-id", "aws:elasticmapreduce:job-flow-id",
@@ -73,20 +76,20 @@ def claimed(region: Region, rng: Random) -> list[str]:
 
 
 def odd(region: Region, rng: Random) -> list[str]:
-    """A machine with tags with unexpected characters."""
+    """Add a machine with unexpected characters in a tag."""
     fields = _fields(region, rng)
     fields["tags"] |= {rng.choice(("env", "Env", "owner", "na me")): rng.choice(ODD_VALUES)}
     return [region.add(**fields).id]
 
 
 def young(region: Region, rng: Random) -> list[str]:
-    """A machine that was launched just now."""
+    """Add a machine that was launched within the last 20 minutes."""
     age = timedelta(seconds=rng.randint(0, 1_200))
     return [region.add(**_fields(region, rng) | {"age": age, "state": State.RUNNING}).id]
 
 
 def spot(region: Region, rng: Random) -> list[str]:
-    """A Spot Instance; that of a persistent request would come back."""
+    """Add a Spot Instance, often of a persistent request, which would launch it again."""
     fields = _fields(region, rng) | {"lifecycle": "spot"}
     request_id = f"sir-{rng.getrandbits(32):08x}"
     machine = region.add(**fields | {"spot_request": request_id})
@@ -103,7 +106,7 @@ def spot(region: Region, rng: Random) -> list[str]:
 
 
 def group(region: Region, rng: Random) -> list[str]:
-    """An Auto Scaling group, whose members come up as time passes."""
+    """Add an Auto Scaling group. Its members start to run as time passes."""
     name = f"group-{len(region.groups)}"
     before = set(region.machines)
     create_group(region, name, rng.randint(1, 4), env=rng.choice(ENVIRONMENTS[:3]))

@@ -1,8 +1,8 @@
-"""The wire protocols: what a client sent, as names and values; and answers, as what a client can read.
+"""The wire protocols: parse a client's request into names and values, and serialize a response.
 
-EC2 and the query protocol differ in how a list and an error look; DynamoDB speaks JSON 1.0, Systems Manager 1.1.
+EC2 and the query protocol differ in their lists and errors; DynamoDB uses JSON 1.0, Systems Manager JSON 1.1.
 Source: https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html, .../aws-query-protocol.html,
-.../aws-json-1_0-protocol.html, .../aws-json-1_1-protocol.html; the shape of an EC2 error is that of
+.../aws-json-1_0-protocol.html, .../aws-json-1_1-protocol.html; the format of an EC2 error is from
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """
 
@@ -21,10 +21,10 @@ NAMESPACES = {
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
     "autoscaling": "http://autoscaling.amazonaws.com/doc/2011-01-01/",
 }
-# The services that speak JSON, and which version of the protocol.
+# The services that use JSON, and their version of the protocol.
 JSON = {"dynamodb": "1.0", "ssm": "1.1"}
 DYNAMODB = "com.amazonaws.dynamodb.v20120810#"
-# Errors that DynamoDB's front door makes have another prefix than its own.
+# Errors from the front end of DynamoDB have other prefixes than DynamoDB's own.
 FRONT_DOOR = {
     "ValidationException": "com.amazon.coral.validate#",
     "AccessDeniedException": "com.amazon.coral.service#",
@@ -38,7 +38,7 @@ _CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/([^/]+)/([^/]+)/aws4_request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What came in, by whichever transport. Names of headers are in lower case."""
+    """A request from either transport. The names of headers are in lower case."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What goes out; ``took`` is how long the client waited for it, by the world's clock."""
+    """A response. ``took`` is how many seconds of simulated time the client waited for it."""
 
     status: int
     headers: Mapping[str, str]
@@ -56,7 +56,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A request, understood: who signed it, for which service and region, and what is asked."""
+    """A parsed request: its access key, service, region, operation and arguments."""
 
     access_key: str
     token: str
@@ -68,7 +68,7 @@ class Message:
 
 @dataclass(slots=True)
 class ApiError(Exception):
-    """An answer that says no. ``more`` goes into the body of a DynamoDB error beside the message."""
+    """An error response. ``more`` has further members for the body of a DynamoDB error."""
 
     code: str
     message: str
@@ -80,17 +80,17 @@ class ApiError(Exception):
 
 
 class CutError(Exception):
-    """The connection ends, and no answer comes."""
+    """The connection closes without a response."""
 
 
 class Xml(str):
-    """XML that is written already."""
+    """Text that is XML already."""
 
     __slots__ = ()
 
 
 def read(request: Request) -> Message:
-    """Understand a request. Raises ApiError for an unsigned one."""
+    """Parse a request. Raise ApiError if it is unsigned."""
     signed = _CREDENTIAL.search(request.headers.get("authorization", ""))
     if not signed:
         raise ApiError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
@@ -112,7 +112,7 @@ def read(request: Request) -> Message:
 
 
 def nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """``Filter.1.Value.2=x`` and its like as lists in dictionaries; of a list's numbers only the order counts."""
+    """Return pairs such as ``Filter.1.Value.2=x`` as nested dictionaries and lists. Numbers only order a list."""
     tree: dict[str, Any] = {}
     for name, value in pairs:
         *path, last = name.split(".")
@@ -134,7 +134,7 @@ def _listed(node: Any) -> Any:
 
 
 def answered(message: Message, answer: Mapping[str, Any] | Xml, request_id: str) -> Response:
-    """A good answer."""
+    """Return the response to a successful call."""
     if message.service in JSON and isinstance(answer, Mapping):
         return _json(message.service, 200, answer, request_id)
     name, namespace = message.operation, NAMESPACES[message.service]
@@ -149,7 +149,7 @@ def answered(message: Message, answer: Mapping[str, Any] | Xml, request_id: str)
 
 
 def refused(service: str, error: ApiError, request_id: str) -> Response:
-    """An error, in the shape that the service gives it."""
+    """Return an error response in the service's format."""
     if service == "dynamodb":
         words = {} if "Message" in error.more else {"message": error.message}
         body = {"__type": FRONT_DOOR.get(error.code, DYNAMODB) + error.code, **words, **error.more}
@@ -173,7 +173,7 @@ def refused(service: str, error: ApiError, request_id: str) -> Response:
 
 
 def xml(value: Any, item: str) -> str:
-    """A value as XML: a mapping as elements, a list as items, and what is None not at all."""
+    """Return a value as XML: a mapping as elements without those that are None, a list as items."""
     match value:
         case Xml():
             return value
@@ -194,7 +194,7 @@ def xml(value: Any, item: str) -> str:
 
 
 def instant(at: datetime) -> str:
-    """A time as EC2 writes it."""
+    """Return a time in EC2's format."""
     return f"{at:%Y-%m-%dT%H:%M:%S}.000Z"
 
 
@@ -209,7 +209,7 @@ def _json(service: str, status: int, value: Mapping[str, Any], request_id: str) 
     headers = {
         "content-type": f"application/x-amz-json-{JSON[service]}",
         "x-amzn-requestid": request_id,
-        # Clients check it, and take an answer that does not fit for no answer.
+        # Clients verify the checksum, and treat a mismatch as a failed response.
         "x-amz-crc32": str(zlib.crc32(body)),
     }
     return Response(status=status, headers=headers, body=body)

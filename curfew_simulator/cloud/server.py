@@ -1,10 +1,10 @@
-"""The world behind a real HTTP server on the loopback: for whatever does not run in this process.
+"""Serve a world over HTTP on the loopback address, for programs outside this process.
 
     with Server(World(seed=7)) as server:
         boto3.client("ec2", endpoint_url=server.url)
 
-One endpoint serves every service, account and region: a request says in its signature which it is for. A slow answer
-takes time on the world's clock alone; one that is cut closes the connection.
+One endpoint serves every service, account and region; the signature of a request names them. A slow response takes
+simulated time only. A cut closes the connection.
 """
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +17,7 @@ from .world import World
 
 
 class Server:
-    """Serves a world until it is closed. Port 0 is any that is free."""
+    """An HTTP server for a world, to use as a context manager. Port 0 means any free port."""
 
     def __init__(self, world: World, *, port: int = 0) -> None:
         self.world = world
@@ -33,7 +33,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """What to give as ``endpoint_url``, or as ``AWS_ENDPOINT_URL``."""
+        """Return the URL for ``endpoint_url`` or ``AWS_ENDPOINT_URL``."""
         return f"http://127.0.0.1:{self._http.server_address[1]}"
 
     def __enter__(self) -> "Server":
@@ -47,16 +47,16 @@ class Server:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection, which is kept for the next call."""
+    """One connection, which stays open for further calls."""
 
     owner: Server
     protocol_version = "HTTP/1.1"
-    # Headers and body go out in two writes; the client must not wait for the second.
+    # Headers and body are two writes; without this, the client would wait for the second.
     disable_nagle_algorithm = True
     wbufsize = -1
 
     def do_POST(self) -> None:
-        """Every call of these services is a POST."""
+        """Answer one call. Every call of these services is a POST."""
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", 0)))
         try:
@@ -64,8 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
         except CutError:
             self.close_connection = True
             return
-        except BaseException as error:  # noqa: BLE001  whatever a hook raises ends this call, not the server
-            # A hook broke off the call, or the world is wrong: the test looks at the problems, the client sees a cut.
+        except BaseException as error:  # noqa: BLE001  an exception of a hook ends this call, not the server
+            # A hook interrupted the call, or the simulator failed: the test reads ``problems``.
             self.owner.problems.append(error)
             self.close_connection = True
             return
@@ -76,5 +76,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(response.body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  its base calls it so
-        """The journal has it."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name in the base class
+        """Log nothing, since the history has every call."""

@@ -1,4 +1,4 @@
-"""Systems Manager, as far as a launch reads it: the value of one parameter.
+"""The part of Systems Manager that a launch uses: read the value of one parameter.
 
 Source: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html
 """
@@ -11,7 +11,7 @@ from .protocols import ApiError
 
 
 def get_parameter(parameters: Mapping[str, str], call: ApiCall) -> Mapping[str, Any]:
-    """One parameter. A name with a version or a label is a key of its own. Raises ApiError."""
+    """Return one parameter. A name with a version or a label is a separate key. Raise ApiError if there is none."""
     name = call.arguments.get("Name", "")
     arn = f"arn:aws:ssm:*:{call.principal.account}:parameter/{name.lstrip('/')}"
     call.principal.demand("ssm:GetParameter", arn, code="AccessDeniedException", status=400)

@@ -1,4 +1,4 @@
-"""STS, and who there is: accounts, roles, and the sessions that AssumeRole gave for them.
+"""STS and its identities: accounts, roles, and the sessions that AssumeRole creates.
 
 Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 """
@@ -23,7 +23,10 @@ ACCOUNT = re.compile(r"\d{12}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """A role, its rights, and who may take it: an ARN with wildcards, and the external id that has to be named."""
+    """A role and its policies. ``trusts`` is the ARN, with wildcards, of the principals that may assume it.
+
+    If ``external_id`` is set, they have to send it. ``longest`` is the maximum duration of a session.
+    """
 
     arn: str
     policies: tuple[iam.Policy, ...]
@@ -33,7 +36,7 @@ class Role:
 
 
 class Identities:
-    """Everybody who can sign a call in one world."""
+    """The roles and sessions of one world."""
 
     def __init__(self, clock: Clock, rng: Rng, account: str) -> None:
         self.clock, self.chance, self.account = clock, rng, account
@@ -41,9 +44,9 @@ class Identities:
         self.sessions: dict[str, iam.Principal] = {}
 
     def of(self, message: Message) -> iam.Principal:
-        """Whose the signature is. Raises ApiError for a session that is over, or a token that is not its own.
+        """Return the principal that signed a request. Raise ApiError for an expired session or a wrong token.
 
-        An unknown key belongs to the administrator of the account that it names, or of the first one.
+        An unknown access key belongs to an administrator: of the account with that number, or else of the first one.
         """
         session = self.sessions.get(message.access_key)
         if session is None:
@@ -59,7 +62,7 @@ class Identities:
         return self._with_current_policies(session)
 
     def _with_current_policies(self, session: iam.Principal) -> iam.Principal:
-        """A session with the policies that its role has now: IAM evaluates them at each request.
+        """Return a session with its role's present policies, since IAM evaluates them at each request.
 
         Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_disable-perms.html
         """
@@ -70,13 +73,13 @@ class Identities:
 
 
 def get_caller_identity(_identities: Identities, call: ApiCall) -> Mapping[str, Any]:
-    """GetCallerIdentity: everybody may, even if a policy says no."""
+    """Return the caller's identity. No policy can deny this call."""
     me = call.principal
     return {"Arn": me.arn, "UserId": me.user_id or me.account, "Account": me.account}
 
 
 def assume_role(identities: Identities, call: ApiCall) -> Mapping[str, Any]:
-    """AssumeRole: what the session may do is what the role may and what the session's policy may."""
+    """Create a session and return its credentials. It may do what both the role and its session policy allow."""
     arguments = call.arguments
     arn, name = arguments.get("RoleArn", ""), arguments.get("RoleSessionName", "")
     source = arguments.get("SourceIdentity", "") or call.principal.source_identity
@@ -168,7 +171,7 @@ def _invalid(what: str, value: str, must: str) -> ApiError:
 
 
 def _credentials(service: str, what: str) -> ApiError:
-    """Each service has its own words for bad credentials."""
+    """Return the error for invalid or expired credentials, which differs between services."""
     expired = what.endswith("expired")
     match service:
         case "ec2":

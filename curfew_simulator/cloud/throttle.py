@@ -1,4 +1,4 @@
-"""EC2's request throttling: token buckets for each account and region, shared by all callers.
+"""EC2's request throttling: token buckets for each account and region, which all callers share.
 
 Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 """
@@ -12,7 +12,7 @@ from .protocols import ApiError, Message
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How much a bucket holds, and how much of it comes back each second."""
+    """The size of a bucket in tokens, and how many tokens it regains each second."""
 
     size: float
     refill: float
@@ -28,7 +28,7 @@ REQUESTS = {
     "CreateTags": Rate(100, 10),
     "DeleteTags": Rate(100, 10),
 }
-# How many instances the calls may name, beside how many calls there may be.
+# A second limit, in addition to that on calls: how many instances the calls may name.
 RESOURCES = {
     "RunInstances": Rate(1000, 2),
     "StartInstances": Rate(1000, 2),
@@ -40,14 +40,14 @@ HALVED = frozenset({"DescribeInstances", "DescribeSpotInstanceRequests"})
 
 @dataclass(slots=True)
 class Bucket:
-    """Tokens, and when they were counted last."""
+    """A bucket's tokens at the time ``at``."""
 
     rate: Rate
     tokens: float
     at: datetime
 
     def takes(self, tokens: float, now: datetime) -> bool:
-        """Take tokens if there are enough."""
+        """Refill the bucket, take tokens if there are enough, and return whether it did."""
         back = (now - self.at).total_seconds() * self.rate.refill
         self.tokens, self.at = min(self.rate.size, self.tokens + back), now
         if tokens > self.tokens:
@@ -57,13 +57,13 @@ class Bucket:
 
 
 class Throttle:
-    """All buckets of a world."""
+    """All token buckets of a world."""
 
     def __init__(self) -> None:
         self._buckets: dict[tuple[str, ...], Bucket] = {}
 
     def admit(self, message: Message, account: str, now: datetime) -> None:
-        """Let an EC2 call pass. Raises ApiError when a bucket is empty."""
+        """Take the tokens of an EC2 call. Raise ApiError if a bucket has too few."""
         name, rate = _requests(message)
         place = (account, message.region)
         if not self._bucket((*place, name), rate, now).takes(1, now):

@@ -1,11 +1,11 @@
-"""The world behind boto3 clients of this process: everything of botocore runs but the socket.
+"""Connect the boto3 clients of this process to a world: all of botocore runs except the socket.
 
     cloud = Cloud(World(seed=7))
     ec2 = cloud.client("ec2")
     ...
-    cloud.world = World(seed=8)   # the same clients, in another world
+    cloud.world = World(seed=8)   # the same clients use another world
 
-Clients cost much, worlds cost nothing. The SDK's waits between its own attempts pass on the world's clock.
+A client is slow to create, a world is cheap. The SDK waits in simulated time between its own attempts.
 """
 
 import io
@@ -32,7 +32,7 @@ HEADERS = ("authorization", "x-amz-target", "x-amz-security-token")
 
 
 class Cloud:
-    """Clients of a world, which can be exchanged for another."""
+    """Creates the clients of a world. Another world can replace it."""
 
     def __init__(self, world: World | None = None) -> None:
         self.world = world or World()
@@ -49,9 +49,9 @@ class Cloud:
         config: Config | None = None,
         session: boto3.Session | None = None,
     ) -> Any:
-        """A boto3 client of this cloud, signed by the given key or by the administrator of the first account.
+        """Return a boto3 client of this cloud that signs with the given key, or as administrator of the first account.
 
-        With a ``session``, it is signed by what that one has.
+        With a ``session``, the client signs with the session's credentials.
         """
         session = session or boto3.Session(
             aws_access_key_id=access_key or self.world.identities.account,
@@ -64,7 +64,7 @@ class Cloud:
         return client
 
     def session_client(self, service: Any, region: str, credentials: Any, **more: Any) -> Any:
-        """A client with the credentials that AssumeRole gave."""
+        """Return a client with the credentials of an AssumeRole response."""
         return self.client(
             service,
             region,
@@ -75,7 +75,7 @@ class Cloud:
         )
 
     def adopt(self, client: Any) -> None:
-        """Take a client that was made elsewhere into this cloud, out of any other."""
+        """Connect a client that other code created to this cloud, and disconnect it from any other."""
         name = client.meta.service_model.service_id.hyphenize()
         timeout = client.meta.config.read_timeout
 
@@ -84,7 +84,7 @@ class Cloud:
 
         retries: Any = client.meta.config.retries or {}
         again = self._retries(retries.get("total_max_attempts", 3)).needs_retry
-        # The SDK asks every handler, so earlier handlers have to go.
+        # The SDK calls every registered handler, so the earlier ones have to be unregistered.
         events, retrying = client.meta.events, f"retry-config-{name}"
         events.unregister(f"before-send.{name}", unique_id="curfew_simulator")
         events.register_first(f"before-send.{name}", send, unique_id="curfew_simulator")
@@ -107,13 +107,13 @@ class Cloud:
 
 
 def answered(request: AWSPreparedRequest, response: Response) -> AWSResponse:
-    """A response as botocore takes it from the socket."""
+    """Return a response as botocore reads it from the socket."""
     headers: Any = dict(response.headers)
     return AWSResponse(request.url, response.status, headers, _Raw(response.body))
 
 
 def received(request: AWSPreparedRequest) -> Request:
-    """A request of botocore as a service receives it."""
+    """Return a botocore request as a service receives it."""
     given: Any = request.headers
     headers = {name: _text(given[name]) for name in HEADERS if name in given}
     body: Any = request.body or b""
@@ -125,7 +125,7 @@ def _text(value: Any) -> str:
 
 
 class _Backoff(BaseRetryBackoff):
-    """Waits on the world's clock, as long as chance has it, and asks the SDK to wait no more."""
+    """Sleeps a random time on the simulated clock, and lets the SDK itself wait 0 seconds."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -138,14 +138,14 @@ class _Backoff(BaseRetryBackoff):
 
 
 class _Quota:
-    """No quota of retries: it would carry over from world to world."""
+    """Always grants a retry, since the SDK's quota would persist from one world to the next."""
 
     def acquire_retry_quota(self, context: Any) -> bool:
         return True
 
 
 class _Raw(io.BytesIO):
-    """A body as botocore reads it."""
+    """A response body as botocore reads it."""
 
     def stream(self, **_: Any) -> Iterator[bytes]:
         yield self.read()

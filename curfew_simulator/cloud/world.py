@@ -1,10 +1,10 @@
-"""A world: accounts, regions and tables, with a clock, a seed and a history.
+"""A simulated cloud: accounts, regions and tables, with a clock, a seed and a history.
 
     world = World(seed=7, faults="harsh")
     region = world.region("123456789012", "eu-central-1")
     machine = region.add(tags={"env": "dev"})
 
-One seed is one world. The same calls on worlds of the same seed have the same answers, faults included.
+Worlds with the same seed give the same responses to the same calls, faults included.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,10 +28,10 @@ ACCOUNT = "123456789012"
 
 
 class World:
-    """Everything that is there, and everything that happened.
+    """The state and the history of one simulated cloud.
 
-    ``faults`` is the name of a profile (calm, rough, harsh) or one of its own; ``throttled`` lets calls empty EC2's
-    token buckets, which fill only while the clock moves.
+    ``faults`` is the name of a profile (calm, rough, harsh) or a profile; with ``throttled``, calls use up EC2's token
+    buckets, which refill only while the clock moves.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class World:
         self.pace = pace or Pace()
         self.faults = Faults(PROFILES[faults] if isinstance(faults, str) else faults, self.rng)
         self.throttle = Throttle() if throttled else None
-        # Regions, and those of one account.
+        # Regions that are not enabled: for all accounts, or (account, region).
         self.opted_out: set[str | tuple[str, str]] = set(OPTED_OUT)
         self.identities = Identities(self.clock, self.rng, account)
         self._regions: dict[tuple[str, str], Region] = {}
@@ -61,7 +61,7 @@ class World:
         self._parameters: dict[tuple[str, str], dict[str, str]] = {}
 
     def region(self, account: str = ACCOUNT, name: str = "eu-central-1") -> Region:
-        """One account's EC2 in one region. Nothing is shared with any other."""
+        """Return one account's EC2 in one region."""
         place = account, name
         if place not in self._regions:
             self._regions[place] = Region(
@@ -72,7 +72,7 @@ class World:
         return self._regions[place]
 
     def tables(self, account: str = ACCOUNT, region: str = "eu-central-1") -> Tables:
-        """One account's DynamoDB in one region."""
+        """Return one account's DynamoDB in one region."""
         place = account, region
         if place not in self._tables:
             self._tables[place] = Tables(
@@ -82,13 +82,13 @@ class World:
         return self._tables[place]
 
     def parameters(self, account: str = ACCOUNT, region: str = "eu-central-1") -> dict[str, str]:
-        """One account's parameters of Systems Manager in one region, by name."""
+        """Return one account's Systems Manager parameters in one region, by name."""
         return self._parameters.setdefault((account, region), {})
 
     def role(
         self, arn: str, *policies: Mapping[str, Any] | str, trusts: str = "*", external_id: str = ""
     ) -> Role:
-        """Make a role with these policies; without one it may do nothing."""
+        """Create a role with these policies, and return it. Without a policy, it may do nothing."""
         role = Role(
             arn=arn,
             policies=tuple(map(iam.policy, policies)),
@@ -99,25 +99,25 @@ class World:
         return role
 
     def fail(self, operation: str, fault: Fault, *, on: int = 1, times: int = 1) -> None:
-        """Bend the ``on``-th call of an operation, and the ones after it up to ``times``."""
+        """Add a fault to ``times`` calls of an operation, from the ``on``-th."""
         self.faults.script(operation, fault, on=on, times=times)
 
     def before(self, operation: str, do: Hook, *, on: int = 1) -> None:
-        """Change the world just before the ``on``-th call of an operation."""
+        """Run ``do`` just before the ``on``-th call of an operation."""
         self.hooks.before(operation, do, on=on)
 
     def after(self, operation: str, do: Hook, *, on: int = 1) -> None:
-        """Change the world, or raise something, just after the effect of the ``on``-th call, before its answer."""
+        """Run ``do``, which may raise, after the effect of the ``on``-th call of an operation, before its response."""
         self.hooks.after(operation, do, on=on)
 
     def every_call(self, do: Hook) -> None:
-        """Do something before every call."""
+        """Run ``do`` before every call."""
         self.hooks.every(do)
 
     def crash(
         self, operation: str, error: BaseException, *, on: int = 1, late: bool = False
     ) -> None:
-        """Break off the caller that makes the ``on``-th call of an operation, before its effect or after."""
+        """Raise ``error`` at the ``on``-th call of an operation: before its effect, or after it if ``late``."""
 
         def fall(_: object) -> None:
             raise error

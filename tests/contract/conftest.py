@@ -1,7 +1,7 @@
-"""Every ledger: each test of the contract that asks for one is run over all.
+"""Fixtures with every ledger: each contract test that needs a ledger runs on all of them.
 
-The table is that of the simulator's DynamoDB, which refuses what DynamoDB refuses. A few tests of the contract run on
-moto as well: tests/simulator/test_against_moto.py.
+The table is in the simulator's DynamoDB, which refuses the same calls as DynamoDB. A few contract tests run on moto
+as well: tests/simulator/test_against_moto.py.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from tests.builders import HERE
 
 @pytest.fixture
 def cloud() -> Cloud:
-    """A DynamoDB that has the ledger's table."""
+    """Return a DynamoDB with the ledger's table."""
     cloud = Cloud()
     cloud.world.tables().make(TABLE)
     return cloud
@@ -28,7 +28,7 @@ def cloud() -> Cloud:
 
 @pytest.fixture
 def make_client(cloud: Cloud) -> Callable[[], Any]:
-    """Make clients of it."""
+    """Return a function that creates clients of the table's cloud."""
 
     def make() -> Any:
         client = boto3.client("dynamodb", HERE.region)
@@ -52,5 +52,5 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
 
 @pytest.fixture
 def ledger_pair(make_client: Callable[[], Any]) -> tuple[DynamoLedger, DynamoLedger]:
-    """Two processes at one table."""
+    """Return the ledgers of two processes that use one table."""
     return DynamoLedger(make_client(), TABLE), DynamoLedger(make_client(), TABLE)

@@ -1,4 +1,4 @@
-"""What can happen between a process and its table, as botocore's events."""
+"""Faults between a process and its table, as handlers of botocore's events."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +13,9 @@ def client_of(ledger: DynamoLedger) -> Any:
 def lose_the_first_answer(
     ledger: DynamoLedger, operation: str, meanwhile: Callable[[], object] = lambda: None
 ) -> list[int]:
-    """The first call has its effect, but its answer is lost: the SDK repeats it, and something may happen meanwhile.
+    """Lose the response of the first call after its effect, so that the SDK repeats it after ``meanwhile``.
 
-    What comes back tells whether that has happened.
+    Return a list that is empty until this has happened.
     """
     lost: list[int] = []
 
@@ -31,7 +31,7 @@ def lose_the_first_answer(
 
 
 def overtake(ledger: DynamoLedger, operation: str, other: Callable[[], object]) -> list[int]:
-    """Run another caller just before the first call."""
+    """Run another caller just before the first call. Return a list that is empty until this has happened."""
     overtaken: list[int] = []
 
     def just_before(**_: object) -> None:

@@ -1,7 +1,7 @@
-"""OpenStack for the contract: a real control plane, or what one answered when each test was recorded.
+"""OpenStack for the contract tests: recorded responses of a control plane, or a real one.
 
-A recording has no token, no password and no address but loopback's. ``--openstack record`` makes them again, against
-the control plane of `make openstack`; ``--openstack live`` runs the same tests on it, and neither reads nor writes one.
+A recording has no token, no password and no address except loopback. ``--openstack record`` records again, from the
+control plane of `make openstack`; ``--openstack live`` runs the tests on it without recordings.
 """
 
 import json
@@ -25,7 +25,7 @@ from curfew.providers.openstack.provider import OpenstackProvider
 from curfew.providers.openstack.tags import written
 
 RECORDINGS = Path(__file__).parent / "recordings"
-CLOUDS = Path("/tmp/openstack/conf/clouds.yaml")  # noqa: S108  where up.sh has it
+CLOUDS = Path("/tmp/openstack/conf/clouds.yaml")  # noqa: S108  the path in up.sh
 TARGET = Target(provider="openstack", account="demo", region="RegionOne")
 ENTRY: dict[str, Any] = {
     "auth": {
@@ -47,7 +47,7 @@ ROOM = 60  # servers: the longest test has 23
 
 @dataclass(frozen=True, slots=True)
 class Openstack:
-    """The cloud, and what a person would do there by hand."""
+    """The cloud, with the operations that a user would do by hand."""
 
     provider: OpenstackProvider
     cloud: Any
@@ -55,7 +55,7 @@ class Openstack:
     real: bool
 
     def put(self, tags: Mapping[str, str]) -> str:
-        """A server that runs."""
+        """Create a running server, and return its id."""
         texts, metadata = written({k: v for k, v in tags.items() if k != "Name"})
         server = self.cloud.compute.create_server(
             name=tags.get("Name", "unnamed"),
@@ -82,7 +82,7 @@ class Openstack:
 
 @contextmanager
 def recorded(request: pytest.FixtureRequest) -> Iterator[Openstack]:
-    """An empty project for one test."""
+    """Yield an empty project for one test."""
     how = request.config.getoption("--openstack")
     entry = ENTRY
     if how != "replay":
@@ -94,7 +94,7 @@ def recorded(request: pytest.FixtureRequest) -> Iterator[Openstack]:
         provider = OpenstackProvider(target=TARGET, cloud=cloud, acts=True)
         yield Openstack(provider, hand, str(hand.image.find_image("tiny").id), how != "replay")
     if how != "replay":
-        _emptied().delete_compute_quotas("demo")  # Nova's own again
+        _emptied().delete_compute_quotas("demo")  # back to Nova's defaults
 
 
 def _connected(entry: Mapping[str, Any]) -> Any:
@@ -103,13 +103,13 @@ def _connected(entry: Mapping[str, Any]) -> Any:
 
 
 def _emptied() -> Any:
-    """Nothing in the project, and a quota with room: the administrator's connection."""
+    """Delete all servers of the project and raise its quota. Return the administrator's connection."""
     clouds = yaml.safe_load(CLOUDS.read_text())["clouds"]
     admin, demo = _connected(clouds["admin"]), _connected(clouds["demo"])
     admin.set_compute_quotas("demo", instances=ROOM, cores=ROOM)
     while there := list(demo.compute.servers()):
         for server in there:
-            with suppress(HttpException):  # gone since it was listed: 404, or 500 if only just
+            with suppress(HttpException):  # deleted since the listing: 404, or 500 at that moment
                 demo.compute.unlock_server(server)
                 demo.compute.delete_server(server)
         time.sleep(0.5)
@@ -137,7 +137,7 @@ def _request(request: Any) -> Any:
     request.headers = {}
     if request.path.endswith("/auth/tokens"):
         request.body = b"{}"  # a password
-    elif request.body:  # the SDK's order of the keys is by chance
+    elif request.body:  # the SDK sends the keys in random order
         request.body = json.dumps(json.loads(request.body), sort_keys=True).encode()
     return request
 

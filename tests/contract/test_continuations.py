@@ -1,4 +1,4 @@
-"""What every ledger keeps of the continuations of sweeps, in memory or in DynamoDB."""
+"""The contract of every ledger for the continuations of sweeps, in memory and in DynamoDB."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -112,7 +112,7 @@ class TestResuming:
 
 
 class TestDynamoDb:
-    """What only the real table can get wrong."""
+    """Cases that occur only with a real table."""
 
     def test_one_of_two_concurrent_sweeps_begins(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair

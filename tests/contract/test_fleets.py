@@ -1,4 +1,4 @@
-"""What every register of fleets keeps, in memory or in DynamoDB."""
+"""The contract of every register of fleets, in memory and in DynamoDB."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,7 +61,7 @@ def a_key(scope: str, body: str = "body") -> Key:
 
 
 def opened(ledger: Ledger, name: str = "dev", launch_id: str = "", **more: Any) -> Fleet:
-    """Open a fleet in the ledger, under a key of its own."""
+    """Open a fleet in the ledger with a new key, and return it."""
     fleet = a_fleet(name, launch_id, **more)
     return ledger.fleets.open(fleet, a_launch_spec(fleet), a_key(f"key of {fleet.launch_id}"))
 
@@ -631,7 +631,7 @@ class TestEnd:
 
 
 class TestTwoAtOneTable:
-    """What only the real table can get wrong: between any two calls, another caller may have written."""
+    """Cases that occur only with a real table: another caller may write between any two calls."""
 
     def test_two_concurrent_identical_requests_create_one_fleet(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
@@ -696,7 +696,7 @@ class TestTwoAtOneTable:
     def test_refusal_beside_a_conflict_is_retried(
         self, ledger_pair: Pair, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What was in conflict was not looked at: here it is the fleet, and the fleet is claimed."""
+        """DynamoDB does not check the condition of an item in conflict: here that of the fleet, which is claimed."""
         monkeypatch.setattr(Table, "wait", lambda *_: None)
         mine, theirs = ledger_pair
         fleet = opened(theirs)
@@ -752,7 +752,7 @@ class TestTwoAtOneTable:
 
 
 class TestLostAnswers:
-    """The SDK repeats a call whose answer was lost: the repetition finds the first one's work, which is its own."""
+    """The SDK repeats a call whose response was lost. The repeated call finds the effect of the first one."""
 
     def test_lost_response_to_open_still_opens_the_fleet(self, ledger_pair: Pair) -> None:
         mine, _ = ledger_pair
@@ -831,7 +831,7 @@ class TestLostAnswers:
 
 
 class TestUnreadable:
-    """Items changed by hand, and a table that does not answer."""
+    """Items that were changed by hand, and a table that does not respond."""
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -975,7 +975,7 @@ def busy(ledger: DynamoLedger, times: int, *reasons: dict[str, Any]) -> None:
 
 
 def spoil(cloud: Cloud, pk: str, sk: str, name: str, value: Any) -> None:
-    """Change an item where it lies, also into one that DynamoDB would refuse to write."""
+    """Change a stored item, even into one that DynamoDB would refuse to write."""
     table = cloud.world.tables().get(TABLE)
     place = table.place({"pk": {"S": pk}, "sk": {"S": sk}})
     item = table.get(place)
@@ -984,7 +984,7 @@ def spoil(cloud: Cloud, pk: str, sk: str, name: str, value: Any) -> None:
 
 
 class TestClose:
-    """A launch that needs attention, and of which no instance is known."""
+    """A launch that needs attention and has no known instance."""
 
     def test_close_ends_the_fleet_and_frees_its_name(self, ledger: Ledger) -> None:
         fleet = opened(ledger)
@@ -1025,7 +1025,7 @@ class TestClose:
 
 
 class TestHandOver:
-    """A claim that was taken by one invocation is continued by another."""
+    """Another invocation takes over the claim of the first."""
 
     def test_handed_over_claim_belongs_to_the_new_holder_and_restarts(self, ledger: Ledger) -> None:
         fleet = opened(ledger)

@@ -1,4 +1,4 @@
-"""What every ledger keeps, in memory or in DynamoDB."""
+"""The contract of every ledger, in memory and in DynamoDB."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,7 +62,7 @@ class TestScheduleRuns:
         assert ledger.completed_targets("nightly", NOW) == {HERE, ELSEWHERE}
         assert ledger.completed_targets("nightly", later) == {ELSEWHERE}
         assert ledger.completed_targets("leases", NOW) == {OTHER_ACCOUNT}
-        complete(ELSEWHERE, NOW)  # late: what is there stays
+        complete(ELSEWHERE, NOW)  # a late call, which changes nothing
         assert ledger.completed_targets("nightly", later) == {ELSEWHERE}
 
 
@@ -204,7 +204,7 @@ class TestWatermark:
 
 
 class TestDynamoDb:
-    """What only the real table can get wrong."""
+    """Cases that occur only with a real table."""
 
     def test_missing_table_gives_a_ledger_error_that_names_it(self, client: Any) -> None:
         ledger = DynamoLedger(client, "missing")

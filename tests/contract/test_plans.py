@@ -1,4 +1,4 @@
-"""What every ledger keeps of the requested plans, in memory or in DynamoDB."""
+"""The contract of every ledger for stored plans, in memory and in DynamoDB."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -66,7 +66,7 @@ def a_report(*verdicts: Action | Kept, outcomes: tuple[Outcome, ...] = ()) -> Re
 
 
 def planned(ledger: Ledger, *verdicts: Action | Kept) -> StoredPlan:
-    """A plan that can be applied."""
+    """Return a stored plan that can be applied."""
     ledger.plans.open(a_record())
     record = a_record(phase=PlanPhase.PLANNED, hash="h")
     ledger.plans.save(record, a_report(*verdicts))
@@ -208,7 +208,7 @@ class TestApplying:
 
 
 class TestDynamoDb:
-    """What only the real table can get wrong."""
+    """Cases that occur only with a real table."""
 
     def test_one_of_two_concurrent_callers_begins(self, ledger_pair: Pair) -> None:
         mine, theirs = ledger_pair
@@ -250,7 +250,7 @@ class TestDynamoDb:
         assert set(steps) == {PlanPhase.PLANNING}
 
     def test_verdicts_are_not_overwritten_after_applying_began(self, ledger_pair: Pair) -> None:
-        """Two make the same plan; the first one's is applied while the second one's is being written."""
+        """Two callers make the same plan, and the first plan is applied while the second is being written."""
         mine, theirs = ledger_pair
         mine.plans.open(a_record())
         record = a_record(phase=PlanPhase.PLANNED, hash="theirs")

@@ -1,6 +1,6 @@
-"""What every provider keeps: in memory, EC2 as moto and as the simulator have it, and OpenStack, recorded.
+"""The contract of every provider: in memory, EC2 on moto and on the simulator, and recorded OpenStack.
 
-What a cloud cannot do it says by its capabilities, and the tests go by those.
+A provider declares by its capabilities what its cloud cannot do, and the tests follow them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -36,12 +36,12 @@ EVERYTHING = a_selector(states=frozenset(State) - {State.UNKNOWN, State.TERMINAT
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A provider and a way to put instances into its cloud: tags and zone in, id out.
+    """A provider, and a function that creates an instance in its cloud with tags and a zone and returns the id.
 
-    ``subnets`` has one in each zone; ``limit`` says how many more of a type a subnet has room for; ``name`` gives a
-    parameter its value, and ``settle`` waits until a cloud has done what it agreed to. ``missing`` is an id that does
-    not exist, ``codes`` are the cloud's codes for a missing and for a protected instance. ``own_tags`` are the keys of
-    tags that a cloud sets itself.
+    ``subnets`` has one in each zone; ``limit`` sets how many more instances of a type a subnet has room for; ``name``
+    sets a parameter's value; ``settle`` waits until the cloud has completed its operations. ``missing`` is an id that
+    does not exist, ``codes`` are the cloud's codes for a missing and for a protected instance. ``own_tags`` are the
+    keys of tags that a cloud sets itself.
     """
 
     provider: Provider
@@ -64,7 +64,7 @@ class Case:
         return self.provider.capabilities
 
     def tags(self, instance: Instance, given: Mapping[str, str]) -> dict[str, str]:
-        """Without what the cloud has added."""
+        """Return the given tags without those that the cloud added."""
         return {k: v for k, v in instance.tags.items() if k in given or k not in self.own_tags}
 
     def launch(self, **more: Any) -> LaunchCall:
@@ -244,7 +244,7 @@ def test_narrowing_never_loses_what_the_selector_means(case: Case) -> None:
 
     found = {i.id for i in case.provider.find(exact, narrow=True) if exact.tags[0].matches(i.tags)}
 
-    if not case.is_moto:  # which takes an escaped wildcard for a backslash and finds nothing
+    if not case.is_moto:  # moto reads an escaped wildcard as a backslash and finds nothing
         assert found == {literal}
     assert found <= {literal}
 
@@ -378,7 +378,7 @@ class TestLaunch:
 
         launched = case.provider.launch(launch, by="test")
 
-        assert len({i.id for i in launched}) == (1 if case.is_moto else 3)  # which takes the least
+        assert len({i.id for i in launched}) == (1 if case.is_moto else 3)  # moto: the minimum
         seen = case.provider.describe([i.id for i in launched])
         for instance in [*launched, *seen.values()]:
             assert case.tags(instance, launch.tags) == dict(launch.tags)
@@ -477,7 +477,7 @@ class TestLaunch:
         case.put({"curfew:fleet": "three"}, ZONES[0])
         mine = case.provider.launch(case.launch(), by="test")
         case.provider.launch(case.launch(token="token-12"), by="test")
-        if case.can.idempotent_launch:  # without, who has ended is not to be found any more
+        if case.can.idempotent_launch:  # without it, the provider cannot find an ended instance
             case.provider.terminate([mine[0].id], by="test")
 
         assert {i.id for i in case.provider.launched("token-1")} == {i.id for i in mine}
@@ -522,7 +522,7 @@ class TestLabel:
 
 
 def test_memory_provider_compares_whole_launch_calls() -> None:
-    """What makes a call another one in memory is what makes it another one on the wire."""
+    """Two calls differ for the provider in memory if they differ on the wire."""
     launch = LaunchCall(image="ami-08111162", instance_type="t2.micro", count=1, tags={}, token="t")
     provider = MemoryProvider()
     provider.launch(launch, by="test")

@@ -42,7 +42,7 @@ def failing(error: Exception) -> Any:
 
 
 def delivered(app: App, *bodies: str) -> list[str]:
-    """Which of these messages the function says have failed."""
+    """Deliver messages, and return the ids that the function reports as failed."""
     records = [
         {
             "messageId": f"m-{number}",
@@ -57,7 +57,7 @@ def delivered(app: App, *bodies: str) -> list[str]:
         for number, body in enumerate(bodies, 1)
     ]
     answer = sweep.handle_messages({"Records": records}, Context(), app)  # type: ignore[arg-type]
-    assert set(answer) == {"batchItemFailures"}  # Lambda takes an empty answer for a success
+    assert set(answer) == {"batchItemFailures"}  # Lambda treats an empty response as success
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
@@ -178,7 +178,7 @@ def test_request_about_the_fleet_of_another_owner_is_refused_and_logged(
 
 
 def test_late_message_about_an_ended_fleet_launches_nothing(api: Service) -> None:
-    """The launch is deferred, continued by another worker, and its fleet ended; then the message comes."""
+    """Another worker continues a deferred launch and its fleet ends before the message arrives."""
     api.queue = True
     launch = api.cloud.launch
     slow = failing(AmbiguousError("no answer"))
@@ -236,7 +236,7 @@ def test_failed_message_is_named_in_the_batch_response(fault: Exception) -> None
 
 
 def test_message_that_cannot_finish_delays_no_other(api: Service) -> None:
-    """A function that calls itself has no end; what is left is for the sweep of leases."""
+    """The function does not enqueue again without end; the sweep of leases finishes the rest."""
     api.queue = True
     api.cloud.launch = failing(AmbiguousError("no answer"))  # type: ignore[method-assign]
     api.launch(name=MINE)

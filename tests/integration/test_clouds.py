@@ -1,4 +1,4 @@
-"""A cloud in place of an account: how it is configured and swept, and what each caller launches on it."""
+"""Targets on a cloud other than AWS: their configuration, sweeps and launches."""
 
 import sys
 from dataclasses import replace
@@ -50,7 +50,7 @@ fleets:
 
 
 def target_resolver(**targets: Any) -> TargetResolver:
-    """The policy "abroad" is for one AWS region."""
+    """Return a resolver. The policy "abroad" is for one AWS region."""
     entries = {
         name: {
             "select": {"states": ["running"], "tags": {"env": "dev"}, **more},
@@ -173,7 +173,7 @@ def test_policy_file_with_clouds_is_read(tmp_path: Path) -> None:
 def test_command_line_sweeps_a_cloud_without_an_aws_region(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And with a file that is for AWS, the region is missed."""
+    """With a policy file for AWS, the command requires a region."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
     path = tmp_path / "curfew.yaml"

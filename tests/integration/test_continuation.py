@@ -1,4 +1,4 @@
-"""A sweep that is cut by its time limit is finished by its successors, and each instance is acted on once."""
+"""Continuations finish a sweep that reached its time limit, and Curfew acts on each instance once."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ CALLS = ("find", "describe", "protections", "terminate")
 
 @dataclass(slots=True)
 class House:
-    """An application in which every call takes a second; ``cut_after`` is when the caller is cut off."""
+    """An application in which every call to the cloud takes one second."""
 
     path: Path
     time: Time = field(default_factory=lambda: Time(at=NIGHT))
@@ -82,7 +82,7 @@ class House:
         )
 
     def sweep(self, seconds: float) -> Report:
-        """The sweep of the schedule, with so much time."""
+        """Run the scheduled sweep with a time limit, and return its report."""
         app = self.app
         request = SweepRequest(policy="nightly", schedule="nightly", scheduled_at=NIGHT)
         resolved = TargetResolver(app).resolve(request)
@@ -104,18 +104,18 @@ class House:
         return Counter(id_ for name, ids in self.cloud.calls if name == "terminate" for id_ in ids)
 
     def everybody_once(self) -> None:
-        """All are gone, each by one order, and the ledger says so."""
+        """Assert that every instance was terminated by one order, and that the ledger agrees."""
         assert self.ended == Counter(list(self.cloud.instances))
         outcomes = [o for report in self.reports for o in report.outcomes]
         done = Counter(o.action.instance.id for o in outcomes if o.result is Result.VERIFIED)
         assert done == Counter(list(self.cloud.instances))
         entries = list(self.ledger.entries(HERE))
         assert broken(entries, first=1) is None
-        # What was meant just before time was up is recorded once more by the continuation that does it.
+        # A continuation records again those intents that the sweep recorded but had no time for.
         intents = {e.draft.instance_id for e in entries if e.draft.kind is EntryKind.INTENT}
         assert intents == set(self.cloud.instances)
         assert self.ledger.open_intents(HERE) == ()
-        # What the day allows was taken once, for all of them.
+        # The daily limit was charged once for each instance.
         assert self.ledger.reserve(HERE, NIGHT.date(), 0, COUNT)
         assert not self.ledger.reserve(HERE, NIGHT.date(), 1, COUNT)
         mark = self.ledger.watermark(HERE, "nightly", "nightly")
@@ -148,7 +148,7 @@ def finish(house: House, seconds: float = 600) -> int:
 
 
 def test_sweep_interrupted_anywhere_is_finished_by_continuations(make: Callable[[], House]) -> None:
-    """Every second of the whole, which is every call of it."""
+    """The test interrupts at every second, so at every call."""
     whole = make()
     whole.sweep(10_000)
     whole.everybody_once()

@@ -1,4 +1,7 @@
-"""A sweep interrupted at any call of the cloud or the ledger is resumed by the real handlers, twice each time."""
+"""The real handlers resume a sweep that is interrupted at any call to the cloud or the ledger.
+
+Each message is delivered twice.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -47,7 +50,7 @@ class Crash(BaseException):
 
 
 class TickingLedger:
-    """A ledger that says when it is called, and its parts do."""
+    """A ledger that calls ``tick`` before each call of it or its parts."""
 
     def __init__(self, inner: Any, tick: Callable[[str], None]) -> None:
         self._inner, self._tick = inner, tick
@@ -66,7 +69,7 @@ class TickingLedger:
 
 @dataclass
 class Stack:
-    """An application that acts on a cloud; ``at`` says what happens at which call of an invocation."""
+    """An application that acts on a cloud; ``at`` has the functions to run at certain calls of an invocation."""
 
     policies: PolicyFile
     machines: int = 5
@@ -118,7 +121,7 @@ class Stack:
         self.sent.append(job)
 
     def leave(self, seconds: int) -> Callable[[], None]:
-        """So much of the invocation's time is left from now on."""
+        """Return a function that advances the clock until the invocation has only these seconds left."""
 
         def jump() -> None:
             self.time.at = self.begun + LONG - deadline.MARGIN - timedelta(seconds=seconds)
@@ -126,7 +129,7 @@ class Stack:
         return jump
 
     def invoke(self, begin: Callable[[], object]) -> bool:
-        """One invocation, and whether it ended well."""
+        """Run one invocation, and return whether it succeeded."""
         self.calls, self.names, self.begun = 0, [], self.time.at
         try:
             begin()
@@ -153,7 +156,10 @@ class Stack:
         return well and answers == [{"batchItemFailures": []}]
 
     def work_off(self, *, cut: dict[int, Callable[[], None]] | None = None) -> list[bool]:
-        """Every message, and every one it leads to, delivered twice; each first delivery is cut likewise."""
+        """Deliver every message twice, new ones included. ``cut`` applies to each first delivery.
+
+        Return whether each first delivery succeeded.
+        """
         well = []
         while self.sent:
             work = self.sent.pop(0)
@@ -171,7 +177,7 @@ class Stack:
 
     @property
     def results(self) -> dict[str, list[str]]:
-        """What the audit says of each instance, from the first entry to the last."""
+        """Return the results of each instance in the audit, from first to last."""
         said: dict[str, list[str]] = {}
         for entry in self.ledger.entries(HERE):
             if entry.draft.kind is EntryKind.OUTCOME:
@@ -182,7 +188,7 @@ class Stack:
         return self.ledger._spent["ec2", HERE.account, day]
 
     def all_once(self, *ends: str) -> None:
-        """Each was ordered once and has ended so, the chain is whole, and the day has paid once."""
+        """Assert one order and one of these results for each instance, an unbroken chain, and one charge to the day."""
         everybody = [an_id(n) for n in range(1, self.machines + 1)]
         assert self.ordered == Counter(everybody)
         assert self.cloud.ids("running") == set()
@@ -212,7 +218,7 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def whole(policies: PolicyFile) -> list[str]:
-    """Which calls a sweep makes that nothing cuts."""
+    """Return the calls of an uninterrupted sweep."""
     stack = Stack(policies)
     assert stack.sweep()
     stack.all_once()
@@ -251,7 +257,7 @@ def test_successor_terminates_each_instance_once_wherever_it_is_interrupted(
 def test_sweep_interrupted_repeatedly_at_one_call_still_finishes(
     policies: PolicyFile,
 ) -> None:
-    """Wherever a batch gets through before the cut, each attempt is interrupted, too."""
+    """If a batch completes before the interruption, the test interrupts each further attempt, too."""
     continued = set()
     for cut in range(1, 45, 2):
         stack = Stack(policies)
@@ -262,7 +268,7 @@ def test_sweep_interrupted_repeatedly_at_one_call_still_finishes(
         if all(well):
             stack.all_once()
         else:
-            # No attempt gets anything done, and after the eighth there is no other.
+            # No attempt completes any work, and Curfew makes eight at most.
             assert well == [True] * (MAX_ATTEMPTS - 1) + [False]
             assert max(stack.ordered.values(), default=0) <= 1
             assert stack.ledger.watermark(HERE, "nightly", SCHEDULE) is None
@@ -301,7 +307,7 @@ def test_next_scheduled_sweep_finds_everything_after_any_crash(
 
 
 def cut(policies: PolicyFile, *, after: int = 10, **more: Any) -> Stack:
-    """A stack whose sweep was cut, with its message."""
+    """Return a stack whose sweep was interrupted, with its message in the queue."""
     stack = Stack(policies, **more)
     stack.at[first_order(whole(policies)) + after] = stack.leave(40)
     assert stack.sweep()

@@ -1,4 +1,4 @@
-"""The demo's table is right to the last row."""
+"""Every row of the demo's table is correct."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-# name, verdict, rule, outcome: how many rows of each.
+# The number of rows with each name, verdict, rule and outcome.
 EXPECTED = Counter(
     {
         ("t2-pair", "terminate", "selected", "verified"): 2,
@@ -34,7 +34,7 @@ ROW = re.compile(
 
 @pytest.fixture(scope="module")
 def shown() -> str:
-    """What `make demo` prints, in a process of its own and without anything of this one's environment."""
+    """Return the output of `make demo` from a new process that inherits no environment variable except PATH."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "functions"}  # noqa: TID251
     ran = subprocess.run(
         [sys.executable, "-m", "demo"],

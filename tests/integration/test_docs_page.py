@@ -1,4 +1,4 @@
-"""The API's own description: the page, the document, and the one that is committed."""
+"""The API's description of itself: the page, the document, and the committed document."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Every file in events/ through its real handler, on moto."""
+"""Send every file in events/ through its real handler, on moto."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -20,13 +20,13 @@ from demo.__main__ import Context
 from tests.demo_world import demo_world
 
 EVENTS = Path(__file__).parents[2] / "events"
-# The requests of the HTTP API, fleets_*.json, have their own test, and so have launches.
+# Other tests cover the requests of the HTTP API, fleets_*.json, and the launches.
 SWEEPS = sorted(
     path.name for path in EVENTS.iterdir() if not path.name.startswith(("fleets_", "launch_"))
 )
 NIGHTLY = "nightly.json"
 
-# What each event leads to: how many instances go, or the error with what it has to name.
+# The result of each event: the number of terminated instances, or the error and a text in it.
 EXPECTED: dict[str, int | tuple[type[Exception], str]] = {
     "nightly.json": 5,
     "nightly_report.json": 0,
@@ -36,7 +36,7 @@ EXPECTED: dict[str, int | tuple[type[Exception], str]] = {
     "nightly_invalid_key.json": (RequestError, 'region is an unknown key; did you mean "regions"'),
     "nightly_invalid_region.json": (RequestError, '"eu-atlantis-1"'),
     "leases.json": 2,
-    "tick.json": 2,  # the leases; at night the nightly policy ends the same two and three more
+    "tick.json": 2,  # by the leases; at night the nightly policy terminates the same two and three more
 }
 
 
@@ -48,7 +48,7 @@ def ensure_fleets() -> Iterator[Callable[[], None]]:
 
 @pytest.fixture
 def cloud(ensure_fleets: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo's fleets, and a stack that acts."""
+    """Provide the demo's fleets and a stack in act mode."""
     ensure_fleets()
     monkeypatch.setenv("CURFEW_MODE", "act")
     monkeypatch.setenv("CURFEW_TABLE", world.TABLE)

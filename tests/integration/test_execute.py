@@ -1,4 +1,4 @@
-"""Acting on a cloud that answers as EC2 does, on its bad nights too."""
+"""Execute plans on a cloud that responds as EC2 does, with faults."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -33,7 +33,7 @@ def two_zones() -> SimulatedEc2:
 
 
 class Crash(BaseException):
-    """The process ends here, as when Lambda is out of time or memory."""
+    """The process ends here, as if Lambda ran out of time or memory."""
 
 
 def crash() -> None:
@@ -287,7 +287,7 @@ def test_failed_recheck_stops_the_run_and_is_reported() -> None:
 
 
 class Hiccup(MemoryLedger):
-    """Fails to write once."""
+    """A ledger that fails one write."""
 
     hiccups = 1
 
@@ -494,10 +494,10 @@ class TestSpot:
 
 
 class TestWhatAnEffectMayHaveBeenIsNeverDenied:
-    """A call without a clear answer may have worked, whatever a look, which may be stale, says after it."""
+    """A call without a clear response may have had an effect, even if a later read, which may be stale, denies it."""
 
     def stale(self, night: Night, *looks: int) -> None:
-        """Let these looks show what was before the effect."""
+        """Let these reads return the state before the effect."""
         for look in looks:
             night.cloud.before(
                 "DescribeInstances", lambda: night.cloud.change(an_id(1), state="running"), on=look

@@ -1,4 +1,4 @@
-"""Act on a cloud in memory: which calls it makes, in whose name, with how many instances, after which look."""
+"""Act on a cloud in memory: the calls, their principal, number of instances, and the read before each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ SWEEP = "sweep-7"
 
 
 class Instrumented(MemoryProvider):
-    """Notes each look and each order as name, number of instances and in whose name it is made."""
+    """Records each read and each order: its name, number of instances and ``by``."""
 
     def __init__(self, count: int) -> None:
         self.time = Time()
@@ -58,11 +58,11 @@ class Instrumented(MemoryProvider):
         return super().shelve(ids, by=by)
 
     def slow(self) -> None:
-        """A call takes longer than a look may be old."""
+        """Advance the clock by more than the maximum age of a read."""
         self.time.at += timedelta(seconds=41)
 
     def show(self, state: State) -> None:
-        """The first instance is in another state now."""
+        """Put the first instance into another state."""
         self.instances[an_id(1)] = replace(self.instances[an_id(1)], state=state)
 
     def carry_out(
@@ -72,7 +72,7 @@ class Instrumented(MemoryProvider):
         plan: Plan | None = None,
         ledger: MemoryLedger | None = None,
     ) -> Executed:
-        """Carry out a plan, by default the one for all that is there."""
+        """Execute a plan, by default one for all instances."""
         return execute(
             plan or decide(self.instances.values(), a_policy(action=kind), NOW),
             sweep_id=SWEEP,
@@ -83,19 +83,19 @@ class Instrumented(MemoryProvider):
 
 
 class TwoByTwo(Instrumented):
-    """A cloud that takes two instances with one order."""
+    """A cloud that accepts at most two instances in one order."""
 
     capabilities = replace(MemoryProvider.capabilities, ids_per_call=2)
 
 
 class SlowEnd(Instrumented):
-    """A cloud on which an end that has begun may still fail."""
+    """A cloud on which a termination may still fail after it has begun."""
 
     capabilities = replace(MemoryProvider.capabilities, ends_for_sure=False)
 
 
 def shown(executed: Executed) -> list[tuple[str, str]]:
-    """What became of each action, with the detail."""
+    """Return the result of each action and its detail."""
     return [(str(outcome.result), outcome.detail) for outcome in executed.outcomes]
 
 
@@ -160,7 +160,7 @@ def test_started_termination_is_verified_only_where_it_always_completes(
 ) -> None:
     sure, slow = Instrumented(1), SlowEnd(1)
     for cloud in (sure, slow):
-        # The fourth call is the first look for the end.
+        # The fourth call is the first read that verifies.
         cloud.before = {4: partial(cloud.show, begun), 5: partial(cloud.show, end)}
 
     assert shown(sure.carry_out(kind)) == [("verified", f"seen {begun}")]
@@ -219,7 +219,7 @@ def test_rate_limited_call_is_made_next_after_a_recheck() -> None:
 
 
 class Full(MemoryLedger):
-    """A ledger that takes intents and no outcomes."""
+    """A ledger that stores intents and fails on outcomes."""
 
     def append(self, target: Target, drafts: Sequence[Draft]) -> None:
         if any(draft.kind is EntryKind.OUTCOME for draft in drafts):

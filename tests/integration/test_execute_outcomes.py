@@ -1,4 +1,4 @@
-"""What act says became of each action, how often it looks, how long it waits: to the word, the call, the second."""
+"""The exact outcome of each action, number of reads, and waiting time of act mode."""
 
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ def of(report: Report, id_: str) -> Outcome:
 
 
 def expired() -> tuple[Night, Fleet]:
-    """A fleet of two whose lease ran out a minute ago, and the policy that ends it."""
+    """Return a night with the policy for expired leases, and a fleet of two whose lease expired a minute ago."""
     policy = a_policy(selector=a_selector(tags=(), expired=True))
     night = Night(cloud=SimulatedEc2(*machines(2)), policy=policy)
     return night, leased(night, ONE, TWO, ends_in=-timedelta(minutes=1))

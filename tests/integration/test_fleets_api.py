@@ -1,4 +1,4 @@
-"""The life of a fleet over HTTP, on a cloud and a ledger in memory, with a clock by hand."""
+"""The life of a fleet over HTTP, on a cloud and a ledger in memory, with a manual clock."""
 
 import json
 from collections.abc import Iterator
@@ -117,7 +117,7 @@ def test_generated_name_is_the_same_for_the_same_key(api: Service) -> None:
 
 
 def test_concurrent_requests_with_one_key_create_one_fleet(api: Service) -> None:
-    """The second comes while the first waits for the cloud's answer, in another process."""
+    """The second request arrives in another process while the first waits for the cloud's response."""
     ledger, launch = api.ledger, api.cloud.launch
     scope: list[Key] = []
     found = []
@@ -241,7 +241,7 @@ def test_a_name_is_held_until_its_fleet_has_ended(api: Service) -> None:
     assert free.status == 201
     assert (
         api.launch("one", name=MINE).status == 409
-    )  # its fleet has ended, and the name is another's
+    )  # its fleet has ended, and another fleet has the name
 
 
 def test_request_may_name_another_region(api: Service) -> None:
@@ -466,7 +466,7 @@ def test_while_paused_no_fleet_is_ended(api: Service) -> None:
 def test_termination_beyond_the_daily_limit_is_refused_whole() -> None:
     api = Service(file=policies(limits={"per_sweep": 1, "percent": 1, "per_day": 40}))
     api.launch(name=MINE)
-    assert api.ledger.reserve(HERE, NOW.date(), 39, 40)  # what is left is one
+    assert api.ledger.reserve(HERE, NOW.date(), 39, 40)  # leaves one for the day
 
     refused = api.ask("DELETE", f"/fleets/{MINE}")
 

@@ -1,4 +1,4 @@
-"""Every file ``events/fleets_*.json`` through the real handler, over a service that has what they name."""
+"""Send every file ``events/fleets_*.json`` through the real handler, with a service that has the named resources."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.template.reading import ROOT, Template
 
 EVENTS = sorted((ROOT / "events").glob("fleets_*.json"), key=lambda path: path.name)
 PLAN = "20260304T020000Z-0a1b2c3d"
-# What each leads to, and a part of the answer that says so.
+# The status of each response, and a part of it.
 EXPECTED: dict[str, tuple[int, str]] = {
     "fleets_docs.json": (200, '"openapi"'),
     "fleets_get.json": (200, '"phase":"launched"'),
@@ -36,7 +36,7 @@ EXPECTED: dict[str, tuple[int, str]] = {
 
 
 def seeded(*, launched: bool) -> Service:
-    """The policies that ship, a plan, and the tutorial's fleet."""
+    """Return a service with the shipped policies, a plan, and the tutorial's fleet."""
     api = Service(file=policy_file.load(SHIPPED_POLICIES))
     api.add(an_instance(50), an_instance(51, tags={"env": "dev", "owner": "kim"}))
     app = api.app

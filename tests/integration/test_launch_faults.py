@@ -1,6 +1,6 @@
-"""Launches that go wrong, on a cloud that honours client tokens as EC2 does.
+"""Launches with faults, on a cloud that honours client tokens as EC2 does.
 
-Whatever happens: never more instances than asked for, and none without an entry in the ledger and a lease.
+In every case, Curfew never launches more instances than requested, and none without a lease in the ledger.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ ASKED = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A trouble, and how the launch has to end: at which step, with how many, in how many calls."""
+    """A fault, and the expected end of the launch: its phase, number of instances and number of calls."""
 
     name: str
     trouble: Trouble
@@ -48,7 +48,7 @@ def capacity(first: int, second: int = 100) -> Trouble:
 
 
 def unseen(times: int) -> Trouble:
-    """So many listings do not show what is launched."""
+    """Return a fault: this many listings omit the launched instances."""
     return lambda launching: launching.cloud.fail("DescribeInstances", UNSEEN, times=times)
 
 
@@ -57,7 +57,7 @@ def quota(instances: int) -> Trouble:
 
 
 def doomed(count: int) -> Trouble:
-    """So many of the first launch die at once."""
+    """Return a fault: this many instances of the first launch terminate at once."""
 
     def doom(launching: Launching) -> None:
         for id_ in list(launching.cloud.region.machines)[:count]:
@@ -249,11 +249,11 @@ def test_deadline_leaves_the_rest_to_the_next_worker() -> None:
 
 
 class CrashError(BaseException):
-    """The function is killed: nothing catches it."""
+    """The function is killed: no handler catches this."""
 
 
 class Crashing:
-    """The register of fleets, which is killed with its caller just before or just after its nth call."""
+    """A register of fleets that kills its caller just before or just after its nth call."""
 
     def __init__(self, fleets: Any, *, at: int, after: bool) -> None:
         self._fleets, self._left, self._after = fleets, at, after
@@ -275,7 +275,7 @@ class Crashing:
 
 @contextmanager
 def killed(launching: Launching, *, at: int, after: bool) -> Iterator[Crashing]:
-    """Kill the worker of a launch at the ledger's nth call."""
+    """Kill the worker of a launch at the register's nth call."""
     ledger: Any = launching.ledger
     whole = ledger.fleets
     ledger.fleets = Crashing(whole, at=at, after=after)

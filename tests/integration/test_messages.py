@@ -1,4 +1,4 @@
-"""What a request left for later, continued by the SweepFunction, message by message, on moto."""
+"""The SweepFunction continues deferred work message by message, on moto."""
 
 import json
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ DONE: dict[str, Any] = {"batchItemFailures": []}
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    """A stack that acts, on an empty account; what is deferred is kept in a queue of its own."""
+    """Yield a stack in act mode with an empty account and a queue for deferred work."""
     monkeypatch.setenv("CURFEW_MODE", "act")
     monkeypatch.setenv("CURFEW_TABLE", world.TABLE)
     with mock_aws():
@@ -48,7 +48,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
 
 
 def put_off() -> list[str]:
-    """The messages that were sent."""
+    """Return the messages that were sent."""
     sqs = boto3.client("sqs", world.REGION)
     url = sqs.get_queue_url(QueueName="work")["QueueUrl"]
     answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
@@ -56,7 +56,7 @@ def put_off() -> list[str]:
 
 
 def delivered(*bodies: str, context: LambdaContext | None = None) -> dict[str, Any]:
-    """What the function answers to messages that Lambda hands in."""
+    """Return the function's response to messages from Lambda."""
     records = [
         {
             "messageId": f"m-{number}",
@@ -227,7 +227,7 @@ def test_a_small_fleet_is_ended_at_once(app: App) -> None:
 
 
 def test_message_delivered_twice_concurrently_is_one_sweep(app: App) -> None:
-    """The second comes while the first is about to order, and must neither order nor let go of the claim."""
+    """The second delivery arrives just before the first one's order. It must neither order nor release the claim."""
     lab = launched(app, a_fleet(app, count=MOST_AT_ONCE + 1))
     terminate(app, lab, caller=KIM, deadline=None)
     (message,) = put_off()

@@ -1,4 +1,4 @@
-"""Every route by every caller: what each is answered, and that a refused caller leaves no trace behind."""
+"""The response of every route to every caller. A refused caller changes nothing."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ BODIES: dict[str, Any] = {
     "POST /sweeps": {"policy": "nightly"},
     "PUT /pause": {"reason": "exam"},
 }
-# For an unauthenticated caller, a stranger, the owner of the fleet and of the plan, an administrator.
+# The status for an unauthenticated caller, a stranger, the owner of the fleet and the plan, and an administrator.
 EXPECTED = {
     "GET /instances": (401, 200, 200, 200),
     "POST /fleets": (401, 201, 201, 201),
@@ -44,7 +44,7 @@ CELLS = [
 
 
 def seeded() -> tuple[Service, str]:
-    """A service with the owner's fleet and plan, and the id of the plan."""
+    """Return a service with the owner's fleet and plan, and the id of the plan."""
     api = Service()
     api.add(an_instance())
     api.launch(name="mine")
@@ -61,7 +61,7 @@ def ask(api: Service, plan: str, route: str, caller: str, **more: Any) -> int:
 
 
 def trace(api: Service, plan: str) -> list[Any]:
-    """All that a request can have left behind, in the clouds and in the ledger."""
+    """Return everything in the clouds and the ledger that a request can change."""
     ledger = api.ledger
     fleets = ledger.fleets.page(limit=1_000, ended=True).items
     target = api.cloud.target
@@ -127,14 +127,14 @@ def test_request_cannot_authenticate_itself_by_its_contents(route: str) -> None:
         },
         caller="",
     )
-    asked["requestContext"]["identity"] = {"userArn": ADMINISTRATOR}  # as a REST API has it
+    asked["requestContext"]["identity"] = {"userArn": ADMINISTRATOR}  # the format of a REST API
 
     assert api.put(asked).status == 401
     assert trace(api, plan) == before
 
 
 def test_stranger_cannot_distinguish_a_missing_plan_from_a_hidden_one() -> None:
-    """Only administrators learn whether a plan is there: for others, the answer is the same."""
+    """Only administrators learn whether a plan exists; others get the same response in both cases."""
     api, plan = seeded()
 
     for path in (f"/sweeps/{plan}/apply", "/sweeps/none/apply"):

@@ -1,4 +1,4 @@
-"""Every launch in events/ through its real handler, on moto."""
+"""Send every launch in events/ through its real handler, on moto."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ SCHEDULED = json.loads((EVENTS / "launch_scheduled.json").read_text())
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty account, and a stack that acts."""
+    """Provide an empty account and a stack in act mode."""
     monkeypatch.setenv("CURFEW_MODE", "act")
     monkeypatch.setenv("CURFEW_TABLE", world.TABLE)
     with mock_aws():
@@ -55,7 +55,7 @@ def punctual(**more: Any) -> dict[str, Any]:
 
 
 def running() -> list[dict[str, str]]:
-    """The tags of whatever runs."""
+    """Return the tags of each running instance."""
     answer = boto3.client("ec2", world.REGION).describe_instances()
     return [
         {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}

@@ -1,4 +1,4 @@
-"""A tick: what is due is swept, once; what failed is tried again, within bounds; and one sweep keeps no other back."""
+"""A tick runs each due sweep once, retries failed ones within bounds, and lets no sweep delay another."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -41,7 +41,7 @@ TICK = TickRequest(tick=True)
 
 @dataclass(slots=True)
 class House:
-    """An application whose clock is moved by hand."""
+    """An application with a manual clock."""
 
     path: Path
     mode: Mode = Mode.ACT
@@ -62,7 +62,7 @@ class House:
         )
 
     def forget(self, number: int) -> str:
-        """Leave an instance running."""
+        """Add a running instance, and return its id."""
         id_ = an_id(number)
         self.cloud.instances[id_] = Instance(
             id=id_, target=HERE, zone="a", state=State.RUNNING, instance_type="t2.micro",
@@ -135,7 +135,7 @@ def test_failed_window_is_retried_at_growing_intervals_and_then_no_more(
         try:
             house.tick()
         except SweepFailedError as failed:
-            assert "nightly" in str(failed)  # noqa: PT017  each of them is
+            assert "nightly" in str(failed)  # noqa: PT017  in each of them
         house.time.at += 4 * MINUTE
 
     assert [at - NIGHT for at in tries] == [timedelta(0), 32 * MINUTE, 124 * MINUTE]

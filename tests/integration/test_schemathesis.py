@@ -1,6 +1,6 @@
-"""The OpenAPI document put to the handler: nothing that fits it, and nothing that does not, is answered otherwise.
+"""The handler responds as the OpenAPI document describes, to valid and to invalid requests.
 
-Examples are the same in every run. Each meets a service of its own, with a fleet, a plan and some instances.
+Examples are the same in every run. Each has a new service with a fleet, a plan and some instances.
 """
 
 from typing import Any
@@ -48,7 +48,7 @@ CONFORMANCE = CHECKS[:5]
 
 
 def seeded() -> tuple[Service, str]:
-    """A service with something in it, and the id of its plan."""
+    """Return a service with a fleet, a plan and instances, and the id of the plan."""
     api = Service()
     api.add(*(an_instance(number) for number in range(3)))
     api.launch(name="mine", caller=ADMINISTRATOR)
@@ -74,7 +74,7 @@ def test_every_response_matches_its_documentation(case: schemathesis.Case[Any]) 
     current, plan_id = seeded()
     case.call_and_validate(headers=SIGNED, checks=CHECKS)
 
-    # Once more, for something that is there.
+    # Again, for a resource that exists.
     there = {"name": "mine", "id": plan_id}
     if case.path_parameters:
         current, plan_id = seeded()

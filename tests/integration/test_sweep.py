@@ -29,7 +29,7 @@ def machines(count: int, **more: Any) -> list[Machine]:
 
 
 class Unreachable(MemoryLedger):
-    """A ledger whose methods of certain names do not answer."""
+    """A ledger in which certain methods fail."""
 
     def __init__(self, *names: str) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ def test_with_the_ledger_unreachable_nothing_is_terminated(methods: list[str]) -
 
 
 class Losing(MemoryLedger):
-    """A ledger that is lost at some point."""
+    """A ledger that accepts no entries once it is ``lost``."""
 
     lost = False
 

@@ -1,4 +1,4 @@
-"""A sweep of many targets: each has its message, each message is doubted, and what is wrong with one stays with it."""
+"""A sweep of many targets: each has its own message, Curfew checks each message, and a failure affects one target."""
 
 import json
 import logging
@@ -49,7 +49,7 @@ TWO_BY_TWO = f'{{ accounts: ["{HERE.account}", "{OTHER}"], regions: [{HOME}, {TH
 
 @dataclass(slots=True)
 class Estate:
-    """Clouds by account and region, an application over them, and what it sent."""
+    """Clouds by account and region, an application that uses them, and the messages that it sent."""
 
     path: Path
     targets: str = TWO_BY_TWO
@@ -91,7 +91,7 @@ class Estate:
         )
 
     def forget(self, account: str, region: str) -> str:
-        """Leave an instance running."""
+        """Add a running instance, and return its id."""
         cloud = self.cloud(region, account)
         id_ = an_id(len(self.clouds) * 100 + len(cloud.instances))
         cloud.instances[id_] = Instance(
@@ -108,7 +108,7 @@ class Estate:
         return sweep.sweep(SweepRequest.parse(event), Context(), self.app)  # type: ignore[arg-type]
 
     def deliver(self, body: str | TargetRequest) -> bool:
-        """Whether the message was taken."""
+        """Deliver a message, and return whether the function accepted it."""
         text = body if isinstance(body, str) else body.model_dump_json(exclude_none=True)
         record = {
             "messageId": "m-1", "receiptHandle": "x", "body": text, "attributes": {}, "messageAttributes": {},
@@ -189,7 +189,7 @@ class TestDispatch:
     def test_account_with_unknown_regions_fails_and_the_others_are_sent(
         self, estate: Estate
     ) -> None:
-        """Else its own region alone would be swept, and the others missed in silence."""
+        """Otherwise Curfew would sweep only its own region there, and silently omit the others."""
         estate.targets = f'{{ accounts: ["{OTHER}", "{HERE.account}"], regions: all }}'
         estate.blind = frozenset({OTHER})
         with pytest.raises(SweepFailedError, match=f"the regions of {OTHER} cannot be read"):
@@ -240,7 +240,7 @@ class TestDispatch:
         assert estate.sent == []
 
     def test_regions_of_one_request_are_swept_in_place(self, estate: Estate) -> None:
-        """No message for them would be obeyed, since no configuration names them."""
+        """Curfew would reject messages for them, since no configuration names them."""
         estate.targets = "{}"
         machines = [estate.forget(HERE.account, region) for region in (HOME, THERE)]
         answer = estate.ask_for({"policy": "nightly", "regions": [HOME, THERE]})

@@ -1,4 +1,4 @@
-"""Zones side by side, in real threads: they overlap, what stops one stops all, and nothing is lost between them."""
+"""Zone workers in parallel, in real threads: they overlap, an abort stops all of them, and no result is lost."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,7 +40,7 @@ def nothing(_ids: Sequence[str]) -> None:
 
 @dataclass
 class Meddled:
-    """The provider of the night, with something that happens before a look at a batch and before an order."""
+    """The night's provider, which calls ``look`` before it describes a batch and ``order`` before it terminates one."""
 
     inner: Ec2Provider
     look: Callable[[Sequence[str]], None] = nothing
@@ -92,7 +92,7 @@ class Crash(BaseException):
 
 
 class Halted(Event):
-    """Set once a run is halted, and why it was."""
+    """An event that is set when a run is aborted, with the reasons."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ def halted(monkeypatch: pytest.MonkeyPatch) -> Halted:
 
 
 def slow_down(patch: pytest.MonkeyPatch, owner: type, name: str) -> Callable[[], int]:
-    """A method takes a while: how many threads were in it at the same time, at most."""
+    """Make a method slow. Return a function that returns the most threads that were in it at the same time."""
     going, highest, lock, was = 0, 0, Lock(), getattr(owner, name)
 
     def slow(self: Any, *given: Any, **more: Any) -> Any:
@@ -175,7 +175,7 @@ def test_refusal_in_one_zone_stops_another_before_its_next_call() -> None:
         assert halted.wait(WAIT)
 
     def look(ids: Sequence[str]) -> None:
-        # The second look at the first zone is the one after the refusal.
+        # The second read of the first zone follows the refusal.
         if zone_of(night, ids) == A and begun.is_set():
             halted.set()
 
@@ -206,7 +206,7 @@ def test_pause_seen_by_one_zone_stops_all_zones() -> None:
 
 
 def while_both_wait(night: Night, both: Barrier) -> None:
-    """Time goes by once, with an order of each zone on its way."""
+    """Advance the clock once while an order of each zone is in progress."""
     if both.wait() == 0:
         night.time.at += timedelta(seconds=40)
     both.wait()

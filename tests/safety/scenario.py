@@ -1,4 +1,4 @@
-"""A scenario of a safeguard, and how a test disables the safeguard."""
+"""Scenarios that fail without a certain safeguard, and a check that disables the safeguard."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from curfew_simulator.patching import Disable, patching
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A scenario that fails if a safeguard is disabled: one of the catalogue, by default that of the same name."""
+    """A scenario that fails without a safeguard of the catalogue, by default the one with the scenario's name."""
 
     name: str
     holds: Callable[[], None]
@@ -19,13 +19,13 @@ class Scenario:
 
     @property
     def disable(self) -> Disable:
-        """What disables the safeguard."""
+        """Return the function that disables the safeguard."""
         named = self.safeguard or self.name
         return SAFEGUARDS[named] if isinstance(named, str) else named
 
 
 def detected(scenario: Scenario) -> None:
-    """Disable the safeguard, and see that its scenario fails."""
+    """Assert that the scenario fails when its safeguard is disabled."""
     with patching() as put:
         scenario.disable(put)
         with pytest.raises(AssertionError):

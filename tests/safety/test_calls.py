@@ -1,5 +1,7 @@
-"""What is not on the allow-list is not sent; what changes something is not sent by a client that looks, nor in report
-mode by any. Each of these safeguards holds, and is detected when it is disabled.
+"""No client sends a call that is not on its allow-list. A read client sends no change, and in report mode no client
+does.
+
+Each of these safeguards holds, and a scenario detects that it is disabled.
 """
 
 from collections.abc import Callable, Iterator
@@ -57,11 +59,11 @@ KEY = {"pk": {"S": "a"}, "sk": {"S": "b"}}
 
 
 def parameters(call: Call, *, table: str = TABLE, queue: str = QUEUE) -> dict[str, Any]:
-    """What the SDK would accept for a call, so that nothing but the guard refuses it."""
+    """Return parameters that the SDK accepts for a call, so that only the guard can refuse it."""
     known: dict[str, dict[str, Any]] = {
         "TerminateInstances": {"InstanceIds": [ONE]},
         "StopInstances": {"InstanceIds": [ONE]},
-        "RebootInstances": {"InstanceIds": [ONE]},  # which is on no list
+        "RebootInstances": {"InstanceIds": [ONE]},  # on no list
         "CancelSpotInstanceRequests": {"SpotInstanceRequestIds": ["sir-00000001"]},
         "RunInstances": {"ImageId": "ami-08111162", "MinCount": 1, "MaxCount": 1},
         "CreateTags": {"Resources": [ONE], "Tags": [{"Key": "a", "Value": "b"}]},
@@ -69,7 +71,7 @@ def parameters(call: Call, *, table: str = TABLE, queue: str = QUEUE) -> dict[st
         "PutItem": {"TableName": table, "Item": KEY},
         "UpdateItem": {"TableName": table, "Key": KEY},
         "TransactWriteItems": {"TransactItems": [{"Put": {"TableName": table, "Item": KEY}}]},
-        "DeleteItem": {"TableName": table, "Key": KEY},  # neither is this
+        "DeleteItem": {"TableName": table, "Key": KEY},  # on no list
         "GetItem": {"TableName": table, "Key": KEY},
         "BatchGetItem": {"RequestItems": {table: {"Keys": [KEY]}}},
         "Query": {"TableName": table, "KeyConditionExpression": "pk = :a"},
@@ -80,7 +82,7 @@ def parameters(call: Call, *, table: str = TABLE, queue: str = QUEUE) -> dict[st
 
 
 class Wire:
-    """What reached the wire, of every client that ``on`` is put behind. Nothing goes further."""
+    """Records the calls that the clients given to ``on`` send, and responds to each with an error."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -97,14 +99,14 @@ class Wire:
 
 
 def ask(client: Any, call: Call, **places: str) -> None:
-    """Make a call; that the wire has no answer is no fault."""
+    """Make a call, and ignore the error response of the wire."""
     with suppress(ClientError):
         client._make_api_call(call.operation, parameters(call, **places))
 
 
 @contextmanager
 def session(wire: Wire) -> Iterator[pytest.MonkeyPatch]:
-    """Every client that is made inside ends at the wire."""
+    """Connect every client that the block creates to the wire."""
     with pytest.MonkeyPatch.context() as patch:
         make = Session.create_client
         patch.setattr(
@@ -125,7 +127,7 @@ def provider(app: App) -> Ec2Provider:
 
 
 def clients(app: App) -> dict[str, Any]:
-    """Every client that an application has, by its purpose."""
+    """Return every client of an application, by its purpose."""
     ec2: Any = provider(app)
     ledger: Any = app.ledger
     found = {"look": ec2._read, "parameters": ec2._ssm(), "ledger": ledger._table._client}
@@ -134,7 +136,7 @@ def clients(app: App) -> dict[str, Any]:
 
 @cache
 def built(mode: Mode) -> tuple[dict[str, Any], Wire]:
-    """The clients of an application, and the wire behind them. Making them takes longest, so they are shared."""
+    """Return an application's clients and the wire behind them. Tests share them, since they are slow to create."""
     wire = Wire()
     with session(wire):
         return clients(build(mode)), wire
@@ -174,7 +176,7 @@ def test_no_client_of_report_mode_can_change_an_instance(call: Call) -> None:
 
 
 def test_every_change_is_of_an_instance_or_of_curfews_own_resources() -> None:
-    """Whatever is added to the list has to find its place in the tests above or below."""
+    """A call that is added to the list has to be covered by the tests above or below."""
     own = {
         call
         for scope in (LEDGER, allowed_calls.QUEUE, allowed_calls.CREDENTIAL_BROKER)
@@ -185,7 +187,7 @@ def test_every_change_is_of_an_instance_or_of_curfews_own_resources() -> None:
 
 @pytest.mark.parametrize("operation", ["ModifyInstanceAttribute", "DeleteTags", "RebootInstances"])
 def test_no_client_makes_a_call_that_is_on_no_list(operation: str) -> None:
-    """Its own model does not have the call; with the SDK's, the guard would refuse it."""
+    """Curfew's own model does not have the call; with the SDK's model, the guard refuses it."""
     found, wire = built(Mode.ACT)
     wire.sent.clear()
     for scope in (allowed_calls.LOOK, ACT):
@@ -267,7 +269,7 @@ def test_the_queue_of_an_application_is_guarded() -> None:
         patch.setattr(allowed_calls, "restrict", noted)
         defer = build(Mode.ACT).enqueue
         assert defer
-        with pytest.raises(QueueError):  # the wire has no answer
+        with pytest.raises(QueueError):  # the wire responds with an error
             defer(Job(work="plan", id="one"))
     assert f"queue {QUEUE}" in made
     assert wire.sent == ["sqs.SendMessage"]
@@ -331,7 +333,7 @@ def wire_client(service: Any = "ec2", wire: Wire | None = None) -> Any:
 
 
 def made_and_asked(mode: Mode, name: str, call: Call, **places: str) -> None:
-    """Ask for a call that a client must not make, and find that nothing was sent."""
+    """Request a call that a client must not make, and assert that it sends nothing."""
     wire = Wire()
     with session(wire), suppress(CurfewError):
         ask(clients(build(mode))[name], call, **places)
@@ -351,7 +353,7 @@ def no_other_table_is_written() -> None:
 
 
 def report_mode_orders_nothing() -> None:
-    """Even a fault that asks for an order gets none."""
+    """A provider in report mode sends no order, even if faulty code requests one."""
     cloud = SimulatedEc2(a_machine(id=ONE))
     with suppress(RefusedError):
         cloud.provider(Mode.REPORT).terminate([ONE], by="test")
@@ -359,7 +361,7 @@ def report_mode_orders_nothing() -> None:
 
 
 def give_hands(put: Patch) -> None:
-    """As if report mode had the client of act mode."""
+    """Give report mode the client of act mode."""
     provider = SimulatedEc2.provider
     put(SimulatedEc2, "provider", lambda self, _mode: provider(self, Mode.ACT))
 
@@ -382,10 +384,10 @@ def test_the_safeguard_holds(scenario: Scenario) -> None:
 def test_the_disabled_safeguard_is_detected(scenario: Scenario, made: list[Made]) -> None:
     detected(scenario)
 
-    made.clear()  # without the guard there are strays, as there should be
+    made.clear()  # without the guard, this scenario has strays as expected
 
 
-# What watches the tests.
+# The check of every test's calls.
 
 
 def test_the_watcher_sees_the_calls_of_the_code(made: list[Made]) -> None:
@@ -410,7 +412,7 @@ def test_the_watcher_ignores_the_calls_of_tests(made: list[Made]) -> None:
 
 
 def test_an_unlisted_call_of_the_code_fails_its_test(made: list[Made]) -> None:
-    """An operation that is on no list, called through a client of Curfew's without its guard."""
+    """Curfew calls an operation that is on no list, through one of its clients without its guard."""
     config = Config(user_agent_extra="curfew/0", retries={"total_max_attempts": 1})
     client = Wire().on(boto3.client("ec2", HERE.region, config=config))
 
@@ -421,12 +423,12 @@ def test_an_unlisted_call_of_the_code_fails_its_test(made: list[Made]) -> None:
     made.clear()
 
 
-# Every way to a report, in a stack or on a terminal that could act.
+# Every way to run a report, in a stack or a terminal that could act.
 
 
 @pytest.fixture
 def purposes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What clients were made for, in a stack that acts, over an empty account."""
+    """Yield the purposes of the clients created in a stack in act mode with an empty account."""
     made: list[str] = []
     guard = allowed_calls.restrict
 
@@ -461,7 +463,7 @@ def by_command(*words: str) -> None:
 
 
 def by_request() -> None:
-    """A plan that a request asks for, resumed by a message as well."""
+    """Make a requested plan, by a message and directly."""
     app = bootstrap.app()
     record = StoredPlan(
         id="one",

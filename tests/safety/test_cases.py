@@ -1,4 +1,4 @@
-"""Cases of ``docs/safety.md`` that have no other home: each is a bad night, and what Curfew makes of it."""
+"""The cases of ``docs/safety.md`` that no other file tests: each is a bad night and Curfew's reaction."""
 
 import ast
 import re
@@ -33,7 +33,7 @@ SOURCE = ROOT / "functions" / "curfew"
 ONE, TWO, THREE = an_id(1), an_id(2), an_id(3)
 WIDE = replace(
     NO_LIMITS, percent=99
-)  # everything in the policy's states is listed, whatever its tags
+)  # the listing has all instances in the policy's states, with any tags
 
 
 def machines(count: int, **more: Any) -> list[Machine]:
@@ -41,7 +41,7 @@ def machines(count: int, **more: Any) -> list[Machine]:
 
 
 class Killed(BaseException):
-    """The function ends here, as when Lambda is out of time or memory."""
+    """The function ends here, as if Lambda ran out of time or memory."""
 
 
 def kill() -> None:
@@ -68,7 +68,7 @@ def test_an_empty_listing_acts_on_nothing_and_reports_that_0_are_listed() -> Non
 
 
 def test_the_limit_of_a_sweep_holds_for_a_listing_with_few_instances() -> None:
-    """Below ten listed instances a per cent counts no more; the number does."""
+    """Below ten listed instances, only the limit's number applies, not its percentage."""
     night = Night(
         cloud=SimulatedEc2(*machines(9)), policy=a_policy(limits=replace(WIDE, per_sweep=8))
     )
@@ -103,7 +103,7 @@ def test_an_instance_with_tags_only_at_the_recheck_is_not_untagged() -> None:
 
 
 def asleep(body: bytes) -> bytes:
-    """A listing in which one instance is in a state that there is not."""
+    """Return a listing in which one instance has a state that does not exist."""
     state = (
         rb"(<instanceId>%s</instanceId>.*?<instanceState><code>\d+</code><name>)running"
         % ONE.encode()
@@ -160,7 +160,7 @@ def test_an_instance_missing_from_one_listing_keeps_its_lease() -> None:
 
 
 def test_an_instance_that_comes_back_still_has_its_expired_lease() -> None:
-    """A day after the end of a lease, what is not to be seen counts as ended, and may be there all the same."""
+    """A day after its lease ends, an instance that EC2 does not list counts as ended, although it may still exist."""
     night = Night(
         cloud=SimulatedEc2(a_machine(id=ONE, tags={"curfew:keep": ""})),
         policy=a_policy(selector=a_selector(tags=(), expired=True)),
@@ -187,7 +187,7 @@ def test_iam_refuses_what_is_tagged_after_the_recheck_and_no_call_repeats_it() -
 
     def protect() -> None:
         night.cloud.tag(ONE, curfew__keep="")
-        night.cloud.deny(ONE)  # as the roles deny it
+        night.cloud.deny(ONE)  # as Curfew's roles do
 
     night.cloud.before("TerminateInstances", protect)
     report = night.sweep()
@@ -265,7 +265,7 @@ def test_the_next_sweep_finishes_one_that_was_killed_after_a_cancel() -> None:
 
 @pytest.mark.parametrize("action", [ActionKind.TERMINATE, ActionKind.STOP])  # EC2 has no shelf
 def test_a_call_names_its_instances_and_nothing_more(action: ActionKind) -> None:
-    """No force, no skipped shutdown, no hibernation: what hangs in its end is left to hang."""
+    """Curfew uses no force, no skipped shutdown and no hibernation, even if an instance hangs in shutting-down."""
     night = Night(cloud=SimulatedEc2(*machines(2)), policy=a_policy(action=action))
 
     assert night.sweep().count(Result.VERIFIED) == 2
@@ -418,7 +418,7 @@ def test_a_hand_made_event_can_name_a_policy_and_nothing_that_it_acts_on(
 
 
 def accounted(night: Night) -> None:
-    """Every candidate of the last sweep has one verdict, and every action one outcome."""
+    """Assert that every candidate of the last sweep has one verdict, and every action one outcome."""
     report = night.sweep()
     assert report.plan is not None
     acted = [outcome.action.instance.id for outcome in report.outcomes]
@@ -473,7 +473,7 @@ SDK_EXCEPTIONS = [
 
 @pytest.mark.parametrize("kind", SDK_EXCEPTIONS, ids=lambda kind: kind.__name__)
 def test_every_exception_of_the_sdk_is_caught_and_says_how_to_go_on(kind: type[Exception]) -> None:
-    """Whatever it is, it is either known to have had no effect, or taken for one that may have had it, or it stops."""
+    """Each error is translated into one of two: the call had no effect, or it may have had one."""
     assert issubclass(kind, SDK_ERRORS)
     error = kind.__new__(kind)
     Exception.__init__(error, "words")
@@ -485,7 +485,7 @@ def test_every_exception_of_the_sdk_is_caught_and_says_how_to_go_on(kind: type[E
 
 
 def swallowed(handler: ast.ExceptHandler) -> bool:
-    """Whether a handler that catches anything does nothing with it."""
+    """Return whether a handler catches any exception and does not use it."""
     caught = ast.unparse(handler.type) if handler.type else ""
     broad = not caught or "Exception" in caught.replace("(", " ").replace(",", " ").split()
     broad = broad or "BaseException" in caught
@@ -494,7 +494,7 @@ def swallowed(handler: ast.ExceptHandler) -> bool:
 
 
 def test_no_handler_swallows_what_it_does_not_know() -> None:
-    """A handler that catches everything says what it was: in an outcome, a report, an answer or the log."""
+    """A handler that catches any exception reports it: in an outcome, a report, a response or the log."""
     handlers = [
         (path.name, part)
         for path in SOURCE.rglob("*.py")
@@ -506,7 +506,7 @@ def test_no_handler_swallows_what_it_does_not_know() -> None:
 
 
 def test_no_function_is_restored_from_a_snapshot() -> None:
-    """Two that were would draw the same ids; each draws its own when it is asked."""
+    """Two functions restored from one snapshot could draw the same random ids."""
     template = Template.read(ROOT / "template.yaml")
 
     for function in (template.shared, *template.functions.values()):

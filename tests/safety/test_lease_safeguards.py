@@ -28,7 +28,7 @@ MEMBER = {"env": "dev", "curfew:fleet": "lab"}
 
 
 def expired(*, tags: dict[str, str] | None = None) -> tuple[Night, Fleet]:
-    """A fleet of two whose lease ran out a minute ago, and the policy that ends it."""
+    """Return a night with the policy for expired leases, and a fleet of two whose lease expired a minute ago."""
     cloud = SimulatedEc2(*(a_machine(id=id_, tags=tags or MEMBER) for id_ in (ONE, TWO)))
     night = Night(cloud=cloud, policy=a_policy(selector=a_selector(tags=(), expired=True)))
     return night, leased(night, ONE, TWO, ends_in=-timedelta(minutes=1))
@@ -40,7 +40,7 @@ def renew(night: Night, lab: Fleet) -> bool:
 
 
 def renewed_at(action: str, *, on: int = 1) -> tuple[Night, list[bool]]:
-    """The owner renews just before a call of the sweep."""
+    """Run a sweep in which the owner renews just before a call. Return the night and the results of renewals."""
     night, lab = expired()
     answers: list[bool] = []
     night.cloud.before(action, lambda: answers.append(renew(night, lab)), on=on)
@@ -49,7 +49,7 @@ def renewed_at(action: str, *, on: int = 1) -> tuple[Night, list[bool]]:
 
 
 def a_promise_is_kept(night: Night, answers: list[bool]) -> None:
-    """An owner with the answer that the lease is renewed keeps the instances."""
+    """Assert that the owner keeps the instances if the renewal succeeded."""
     assert len(answers) == 1
     running = night.cloud.ids("running")
     assert not answers[0] or running == {ONE, TWO}
@@ -120,7 +120,7 @@ def a_lease_stays_within_the_bounds() -> None:
     night, lab = expired()
     try:
         fleets_of(night).renew(lab, NOW + timedelta(days=8), caller=Caller(id="kim"))
-    except Exception:  # noqa: BLE001  whatever says no
+    except Exception:  # noqa: BLE001  any refusal
         return
     raise AssertionError("a lease may be as long as one likes")
 
@@ -149,7 +149,7 @@ def a_lost_answer_leads_to_no_other_pool() -> None:
 
 
 def two_at_once_launch_once() -> None:
-    """While one worker is in its call, another finds the pool empty and would go to the next; then there is room."""
+    """During the call of one worker, another finds the pool empty and could use the next; then the pool has room."""
     there = Launching()
     there.cloud.capacity.update({FIRST: 0, SECOND: 4})
     begun = there.begin()
@@ -180,7 +180,7 @@ def killed_after_the_call_it_is_found_again() -> None:
 
 @contextmanager
 def interrupted(there: Launching) -> Iterator[None]:
-    """The table does not answer when the instances are to be recorded."""
+    """Let the ledger fail inside the block when a worker records the instances."""
     ledger: Any = there.ledger
     record = ledger.fleets.record
 
@@ -246,7 +246,7 @@ def a_record(**more: Any) -> StoredPlan:
 
 
 def a_kept_plan_is_the_plan_that_was_made() -> None:
-    """An operator has changed the verdicts, so what they would do is not what was planned."""
+    """Curfew does not apply a stored plan whose verdicts were changed after it was made."""
     night = Night(cloud=SimulatedEc2(a_machine(id=ONE)))
     record = stored_plans.store_plan(a_record(), night.prepared())
     forged = replace(record, phase=PlanPhase.APPLYING, hash="another")
@@ -302,7 +302,7 @@ def test_the_disabled_safeguard_is_detected(scenario: Scenario) -> None:
 
 
 def test_a_tag_ends_nothing() -> None:
-    """An operator writes all the tags of an expired fleet onto another machine."""
+    """An operator copies all the tags of an expired fleet to another machine."""
     night, _ = expired()
     copied = {**MEMBER, "curfew:lease": "2020-01-01T00:00:00Z", "curfew:launch-id": "op-lab"}
     night.cloud.add(a_machine(id=STRANGER, tags=copied))

@@ -1,4 +1,4 @@
-"""A safeguard is removed by replacing an attribute. An attribute that does not exist is refused, never made."""
+"""A test disables a safeguard by replacing an attribute. Patching refuses an attribute that does not exist."""
 
 from types import ModuleType
 

@@ -1,6 +1,6 @@
 """Every safeguard holds: each scenario runs once as it is, and once with its safeguard disabled, when it must fail.
 
-The second run proves the test: a safeguard that can be disabled while every test passes was never tested.
+The second run proves the test: if all tests pass without a safeguard, none of them tests it.
 """
 
 from dataclasses import replace
@@ -32,7 +32,7 @@ ONE, TWO = an_id(1), an_id(2)
 
 
 def spared(night: Night) -> None:
-    """The first still runs and no order ever named it; the second went, so the sweep did work."""
+    """Sweep, and assert that the first instance runs and no order named it, and that the second was terminated."""
     night.sweep()
     assert ONE in night.cloud.ids("running")
     assert all(ONE not in ids for _, ids in night.cloud.orders)
@@ -40,7 +40,7 @@ def spared(night: Night) -> None:
 
 
 def untouched(night: Night) -> None:
-    """No order was given at all."""
+    """Sweep, and assert that it sent no order."""
     night.sweep()
     assert night.cloud.orders == []
 
@@ -53,7 +53,7 @@ def many(count: int = 5, **more: Any) -> SimulatedEc2:
     return SimulatedEc2(*(a_machine(id=an_id(number), **more) for number in range(1, count + 1)))
 
 
-# Each protection is a safeguard of its own.
+# Each protection is a separate safeguard.
 
 
 def stopping(**odd: Any) -> Night:
@@ -81,7 +81,7 @@ def of_a_launch() -> Night:
     return night
 
 
-# Only another cloud has these, so the plan tells.
+# Only other clouds have these, so the scenarios check the plan.
 
 
 def a_locked_one_is_kept() -> None:
@@ -102,7 +102,7 @@ PROTECTIONS = [
         "protect-tag", lambda: spared(beside_an_ordinary(tags={"env": "dev", " CURFEW:Keep": "no"}))
     ),
     Scenario(
-        "auto-scaling-group",  # a tag of a service as well: only without both rules is it lost
+        "auto-scaling-group",  # two rules keep it, since it also has a service's tag
         lambda: spared(beside_an_ordinary(tags=GROUP)),
     ),
     Scenario(
@@ -114,7 +114,7 @@ PROTECTIONS = [
     ),
     Scenario("cannot-stop", lambda: spared(stopping(root_device="instance-store"))),
     Scenario(
-        "leased",  # a lease that runs cannot be claimed either: only without both is it lost
+        "leased",  # Curfew cannot claim a running lease either: two safeguards
         lambda: spared(with_a_lease()),
     ),
     Scenario("being-launched", lambda: spared(of_a_launch())),
@@ -227,7 +227,7 @@ def each_batch_is_looked_at_again() -> None:
 
 
 def every_group_is_looked_at_again() -> None:
-    """IAM refuses one of four; while its half is tried, an operator protects one of the other half."""
+    """IAM refuses one of four. While Curfew retries one half, an operator protects an instance in the other half."""
     night = Night(cloud=many(4))
     night.cloud.deny(ONE)
     night.cloud.before(
@@ -238,7 +238,7 @@ def every_group_is_looked_at_again() -> None:
 
 
 def a_cancel_is_an_order_too() -> None:
-    """Cancelling the request of a stopped instance terminates it, so the pause switch stops that as well."""
+    """The cancellation of a stopped instance's request terminates it, so the pause switch prevents that as well."""
     night = Night(
         cloud=SimulatedEc2(a_machine(id=ONE, state="stopped", spot_request="sir-00000001"))
     )
@@ -250,7 +250,7 @@ def a_cancel_is_an_order_too() -> None:
 
 
 def a_cancel_is_seen() -> None:
-    """A cancel that is agreed to and not carried out leaves a request that launches the instance again."""
+    """EC2 accepts a cancellation without effect, so that the request would launch the instance again."""
     night = Night(cloud=SimulatedEc2(a_machine(id=ONE, spot_request="sir-00000001")))
     night.cloud.request_spot("sir-00000001", ONE)
     night.cloud.always(FaultKind.IDLE, *ORDERS)

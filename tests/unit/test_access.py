@@ -1,4 +1,4 @@
-"""Who may."""
+"""Which callers are owners or administrators."""
 
 import pytest
 

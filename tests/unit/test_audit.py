@@ -77,7 +77,7 @@ def test_the_same_draft_in_the_same_place_has_the_same_hash() -> None:
 
 
 def test_a_hash_that_was_written_once_stays_valid() -> None:
-    # A change of the hash's recipe would break every chain that is in a ledger already.
+    # A change of the hash's computation would break every existing chain.
     entry = link(a_draft(body={"tags": {"Größe": "\N{SNOWMAN}"}}), number=7, previous="0" * 64)
 
     assert entry.hash == "45f1885b79476f020dd1ede635a50d21d86d1e1c8a06d586538ad57e2aa607a8"
@@ -128,7 +128,7 @@ def test_an_altered_entry_with_a_new_hash_breaks_the_next_one(place: int) -> Non
         replace(old.draft, sweep_id="forged"), number=old.number, previous=old.previous
     )
 
-    # Of the newest entry only the head in the ledger could tell.
+    # Only the head in the ledger could reveal a change of the newest entry.
     assert broken(entries) == (place + 2 if place < 4 else None)
 
 
@@ -206,7 +206,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     max_leaves=4,
 )
 bodies = st.dictionaries(st.text(max_size=4), json_values, max_size=3)
-# As long as it is a text, a tag may hold anything.
+# A tag may be any text.
 drafts = st.lists(
     st.builds(
         a_draft,
@@ -292,7 +292,7 @@ def test_chain_without_intents_has_none_open() -> None:
     assert open_intents([]) == ()
 
 
-# What an entry says
+# The content of an entry
 
 
 def test_intent_keeps_what_is_lost_with_the_instance() -> None:

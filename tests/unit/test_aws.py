@@ -1,4 +1,4 @@
-"""Clients that several threads want at once: a session makes one at a time, and what is shared is made once."""
+"""Several threads create clients at once: a session creates one at a time, and shared clients once."""
 
 from collections.abc import Callable
 from threading import Barrier, Lock, Thread
@@ -34,7 +34,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
 
 @pytest.fixture
 def most_at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """How many clients were being made at the same time, at most."""
+    """Return a function that returns the most clients that were being created at the same time."""
     going, highest, lock, create = 0, 0, Lock(), Session.create_client
 
     def slow(self: Session, *given: Any, **more: Any) -> Any:
@@ -54,7 +54,7 @@ def most_at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 
 def at_once(*wanted: Callable[[], Any]) -> list[Any]:
-    """Each in a thread of its own, begun together: what they gave."""
+    """Call each function in a new thread, all at the same time, and return the results."""
     found: list[Any] = []
     together = Barrier(len(wanted))
 

@@ -1,4 +1,4 @@
-"""The capabilities of each provider are what its documents and the core say."""
+"""The capabilities of each provider agree with the documentation and the core."""
 
 import re
 from dataclasses import fields
@@ -22,7 +22,7 @@ PROVIDERS: dict[str, Any] = {
 
 
 def cells(column: int) -> dict[str, str]:
-    """A column of the page's table."""
+    """Return a column of the page's table."""
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \|", PAGE.read_text(), re.MULTILINE)
     return {row[0]: row[column] for row in rows}
 

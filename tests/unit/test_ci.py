@@ -1,4 +1,4 @@
-"""The workflow does what .ci/run does, and the hooks use the tools of the project."""
+"""The workflow runs the same as .ci/run, and the hooks use the project's tools."""
 
 import re
 from pathlib import Path

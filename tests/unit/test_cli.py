@@ -1,4 +1,4 @@
-"""The terminal: what it prints, what it does, and its exit codes, on an embedded cloud."""
+"""The CLI: its output, its effects and its exit codes, on an emulated cloud."""
 
 import io
 import json
@@ -27,7 +27,7 @@ TOO_FEW = ("per_sweep: 20", "per_sweep: 4")
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a command printed and how it ended."""
+    """The output and exit code of a command."""
 
     code: int
     out: str
@@ -35,7 +35,7 @@ class Ran:
 
     @property
     def error_text(self) -> str:
-        """The message on stderr, however it was folded."""
+        """Return the message on stderr without line breaks."""
         return " ".join(self.err.split())
 
 
@@ -43,7 +43,7 @@ type Run = Callable[..., Ran]
 
 
 class Terminal(io.StringIO):
-    """A terminal at which a person types this."""
+    """A terminal with this typed input."""
 
     def isatty(self) -> bool:
         return True
@@ -51,7 +51,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def curfew(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run ``curfew`` with these words; with ``typed``, at a terminal."""
+    """Return a function that runs ``curfew`` with these words; with ``typed``, at a terminal."""
 
     def run(*words: str, typed: str | None = None) -> Ran:
         monkeypatch.setattr(sys, "argv", ["curfew", *words])
@@ -74,14 +74,14 @@ def ensure_fleets() -> Iterator[Callable[[], None]]:
 
 @pytest.fixture
 def cloud(ensure_fleets: Callable[[], None]) -> Any:
-    """The demo's fleets, and an EC2 client to look at them."""
+    """Provide the demo's fleets, and return an EC2 client to read them."""
     ensure_fleets()
     return boto3.client("ec2", world.REGION)
 
 
 @pytest.fixture
 def stern(tmp_path: Path) -> str:
-    """A policy file whose limit is one below what would go."""
+    """Return a policy file whose limit is one below the number of actions."""
     path = tmp_path / "stern.yaml"
     text = SHIPPED_POLICIES.read_text()
     assert TOO_FEW[0] in text
@@ -90,7 +90,7 @@ def stern(tmp_path: Path) -> str:
 
 
 def states(ec2: Any) -> dict[str, str]:
-    """Every instance and its state."""
+    """Return the state of every instance by id."""
     return {
         instance["InstanceId"]: instance["State"]["Name"]
         for page in ec2.get_paginator("describe_instances").paginate()
@@ -100,7 +100,7 @@ def states(ec2: Any) -> dict[str, str]:
 
 
 def named(ec2: Any, state: str) -> dict[str, int]:
-    """How many instances of each name are in the state."""
+    """Return how many instances of each name are in the state."""
     counts: dict[str, int] = {}
     for page in ec2.get_paginator("describe_instances").paginate():
         for reservation in page["Reservations"]:
@@ -242,7 +242,7 @@ def test_json_is_json_and_nothing_else(curfew: Run, cloud: Any) -> None:
     assert sweep["candidates"] == sweep["actions"] + sweep["kept"] == len(sweep["rows"])
 
 
-# EC2 lets no C0 control characters into a tag; the rest of what is hostile it does.
+# EC2 refuses C0 control characters in a tag, but accepts other hostile characters.
 HOSTILE = "[bold red]x\N{RIGHT-TO-LEFT OVERRIDE}[/]\x9b2J"
 
 

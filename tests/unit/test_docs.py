@@ -1,4 +1,4 @@
-"""What the documents say is there, and what is there they say."""
+"""The documentation names what exists, and describes everything that exists."""
 
 import re
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_first_policy_file_of_the_readme_is_valid(tmp_path: Path) -> None:
 
 def test_python_example_of_the_simulator_runs() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", read("docs/simulator.md"), re.DOTALL)
-    exec(compile(example, "docs/simulator.md", "exec"), {})  # noqa: S102  it is our own
+    exec(compile(example, "docs/simulator.md", "exec"), {})  # noqa: S102  the example is Curfew's own
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/simulator.md"])

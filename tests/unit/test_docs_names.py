@@ -24,11 +24,11 @@ CODE_FOLDERS = ("functions", "curfew_simulator", "demo", "tools", "benchmarks", 
 FOLDERS = (*CODE_FOLDERS, "events", "layers", "docs", "requirements", ".ci", ".github")
 WORDY = ("template.yaml", "spoke.yaml", "pyproject.toml", "docs/openapi.json")
 
-# What a text in code font has to look like to count as a name of the code; any other text is not checked.
+# A text in code font is checked as a name only if it matches one of these.
 FILE = re.compile(r"[\w*-][\w.*-]*(/[\w.*-]+)*\.(py|md|toml|txt|yaml|json|svg)")
 FOLDER = re.compile(r"[\w-]+/([\w-]+(/|$))*")
 DOTTED = re.compile(r"(?P<name>[A-Za-z_]\w*(\.[A-Za-z_]\w*)+)(\(.*\))?")
-FIELD = re.compile(r"\.[a-z_]+")  # in a row of fields: the prefix of the one before it holds
+FIELD = re.compile(r"\.[a-z_]+")  # in a row of fields: it has the prefix of the one before
 CALL = re.compile(r"(?P<name>[A-Za-z_]\w*)\(.*\)")
 WORD = re.compile(
     r"[A-Z]\w*[a-z]\w*"  # CamelCase
@@ -38,7 +38,7 @@ WORD = re.compile(
 FENCED = re.compile(r"^[ >]*(```|~~~).*?^[ >]*\1 *$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 
-# Names of others that nothing in the tree contains.
+# Names of other projects that are not in the tree.
 FOREIGN = {
     "clouds.yaml",  # openstacksdk's
     "correlation_id",  # Powertools' field of a log line
@@ -50,7 +50,10 @@ FOREIGN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """What a document may name. ``words`` are all identifiers and strings; ``fields`` those of the log and the file."""
+    """The names that a document may use.
+
+    ``words`` are all identifiers and strings; ``fields`` those of the log and the file.
+    """
 
     paths: frozenset[str]
     modules: Mapping[tuple[str, ...], frozenset[str]]
@@ -81,7 +84,7 @@ class Names:
         return any(fnmatch(path, text) or fnmatch(path, f"*/{text}") for path in self.paths)
 
     def _is_path(self, text: str) -> bool:
-        """Whether a text with a slash is a path: of a folder at the top, or by the slash at its end."""
+        """Return whether a text with a slash is a path: it begins with a top folder, or ends with a slash."""
         return text.endswith("/") or text.partition("/")[0] in FOLDERS
 
     def _resolves(self, name: str) -> bool:
@@ -99,7 +102,7 @@ class Names:
         return parts[0] in self.packages and parts[0] not in ours
 
     def _in_module(self, suffix: Sequence[str], rest: Sequence[str]) -> bool:
-        """Whether a module that ends so has the rest: nothing, a name of its own, or a member of a class in it."""
+        """Return whether a module with this suffix has the rest: nothing, one of its names, or a member of a class."""
         for module, own in self.modules.items():
             if module[-len(suffix) :] != tuple(suffix):
                 continue
@@ -168,7 +171,7 @@ def defines(node: ast.stmt) -> Iterator[str]:
 
 
 def words_of(node: ast.AST) -> Iterator[str]:
-    """Yield what a node defines, or the string that it is. A docstring is never as short as a name."""
+    """Yield the names that a node defines, or the string that it is. A docstring is never as short as a name."""
     if isinstance(node, ast.stmt):
         yield from defines(node)
     match node:

@@ -1,4 +1,4 @@
-"""What each of EC2's errors makes Curfew do next."""
+"""Curfew's reaction to each of EC2's errors."""
 
 from typing import Any
 
@@ -173,7 +173,7 @@ class TestLaunch:
             ("NeverHeardOf", 500, AmbiguousError),
             ("NeverHeardOf", 400, RefusedError),
             ("InvalidAMIID.NotFound", 400, RefusedError),
-            # There are no items in a launch: what is not allowed is allowed to none.
+            # A launch has no items to split: if IAM refuses it, it refuses all of it.
             ("UnauthorizedOperation", 403, RefusedError),
             ("OperationNotPermitted", 400, RefusedError),
         ],

@@ -1,4 +1,4 @@
-"""What of a selector is sent to EC2, whose filter values are patterns and limited in number."""
+"""The part of a selector that Curfew sends to EC2, whose filter values are patterns and limited in number."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a launch is on the wire, and what becomes of it when the cloud is not at its best."""
+"""A launch on the wire, and its result when the cloud has faults."""
 
 import base64
 import re

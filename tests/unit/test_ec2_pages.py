@@ -1,4 +1,4 @@
-"""The fast reader of listings against the SDK's own: the same bytes give the same members, or the SDK reads them."""
+"""The fast parser of listings against the SDK's parser: equal results for the same bytes, or the SDK parses them."""
 
 import gc
 import logging
@@ -35,7 +35,7 @@ TAIL = f"</{NAME}>"
 
 
 class Wire:
-    """A client whose calls are all answered with the same bytes."""
+    """A client that receives the same bytes for every call."""
 
     def __init__(self, session: Any, *, fast: bool) -> None:
         config = Config(retries={"mode": "standard", "total_max_attempts": 1})
@@ -50,23 +50,23 @@ class Wire:
 
     @property
     def shape(self) -> Any:
-        """What the model of this client says of a page."""
+        """Return the shape of a page in this client's model."""
         model = self._client.meta.service_model
         return model.operation_model("DescribeInstances").output_shape
 
     def read(self, body: bytes, status: int = 200) -> Any:
-        """The whole answer as the client gives it, or the error that it raises."""
+        """Return the whole response of the client, or the error that it raises."""
         self.body, self.status = body, status
         try:
             answer = self._client.describe_instances()
-        except Exception as error:  # noqa: BLE001  whatever it is, it has to be the same
+        except Exception as error:  # noqa: BLE001  any error has to be the same
             said = re.sub(r" at 0x[0-9a-f]+", "", str(error))
             return type(error), said, plain(getattr(error, "response", None))
         return plain(answer)
 
 
 def plain(thing: Any) -> Any:
-    """With the elements that the SDK leaves in an answer, where a value occurs twice, by what is in them."""
+    """Return a value with its XML elements as text. The SDK returns elements where a value occurs twice."""
     if isinstance(thing, dict):
         return {key: plain(value) for key, value in thing.items()}
     if isinstance(thing, list):
@@ -79,7 +79,7 @@ def clients(make: Callable[[], Any]) -> tuple[Wire, Wire]:
 
 
 def whole_model() -> Any:
-    """A session with the SDK's own model, and our reading of time, which has a test of its own."""
+    """Return a session with the SDK's own model and Curfew's parser of times, which other tests cover."""
     session: Any = botocore.session.Session()
     factory = session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=sdk.instant)
@@ -94,7 +94,7 @@ with pytest.MonkeyPatch.context() as patch:
 
 
 def same(body: bytes, status: int = 200) -> Any:
-    """What the page gives, the same on both ways and with both models."""
+    """Return the parsed page. Assert that both parsers give the same, with each model."""
     assert FAST_WHOLE.read(body, status) == SLOW_WHOLE.read(body, status)
     found = FAST.read(body, status)
     assert found == SLOW.read(body, status)
@@ -102,7 +102,7 @@ def same(body: bytes, status: int = 200) -> Any:
 
 
 def is_fast(body: bytes) -> bool:
-    """Whether the fast reader takes the page, rather than leave it to the SDK."""
+    """Return whether the fast parser accepts the page, rather than leave it to the SDK."""
     root = page_parser.element(SLOW.shape)
     assert root is not None
     root.members["requestId"] = page_parser.Element(read=str, member="requestId")
@@ -126,13 +126,13 @@ def listed(*instances: str) -> bytes:
 
 
 def instance(body: bytes) -> Instance:
-    """The only instance of a page that is read fast, and that the SDK reads the same."""
+    """Return the only instance of a page. Assert that the fast parser accepts it and the SDK gives the same."""
     assert is_fast(body)
     ((raw,),) = [reservation["Instances"] for reservation in same(body)["Reservations"]]
     return instance_of(raw, HERE)
 
 
-# As pages are.
+# Ordinary pages.
 
 BARE = "<instanceId>i-1</instanceId>"
 STRANGE = (
@@ -298,7 +298,7 @@ def test_every_protecting_member_is_parsed() -> None:
     ]
 
 
-# As pages should not be.
+# Unusual pages.
 
 ODD = {
     "a member twice": f"{BARE}{BARE}",
@@ -339,7 +339,7 @@ def test_unusual_page_is_left_to_the_sdk(case: str) -> None:
         f"<e:{NAME} xmlns:e='{XMLNS}'><e:nextToken>a</e:nextToken></e:{NAME}>".encode(),
         listed("<instanceId>\xff</instanceId>").decode().encode("latin-1"),
         listed(BARE)[:-10],
-        # What ends the root before its time.
+        # Pages in which the root ends early.
         f"<{NAME}><x><{NAME}><x/></{NAME}></x></{NAME}>".encode(),
         f"<{NAME}><x><{NAME}><x/></{NAME}><nextToken>a</nextToken></x></{NAME}>".encode(),
     ],
@@ -375,7 +375,7 @@ def test_error_response_is_left_to_the_sdk(status: int, body: bytes) -> None:
     same(body, status)
 
 
-# As chance has it.
+# Random pages.
 
 
 @given(st.integers(0, 2**64))
@@ -411,7 +411,7 @@ PIECES = (
 
 
 def mishap(random: Random, text: str) -> str:
-    """The page with something put in, taken out, or called by another's name, at any place between two elements."""
+    """Return the page with a random change: a part is inserted, removed, repeated, renamed, wrapped or cut off."""
     gaps = [place for place, letter in enumerate(text) if letter == "<"] or [0]
     at, to = sorted(random.choices(gaps, k=2))
     match random.choice(("put in", "take out", "twice", "rename", "wrap", "cut")):
@@ -431,11 +431,11 @@ def mishap(random: Random, text: str) -> str:
             return text[:at]
 
 
-# At the client.
+# Clients.
 
 
 def test_sdk_still_logs_the_response_body(caplog: pytest.LogCaptureFixture) -> None:
-    """The fast parser runs after the SDK's own logging, which has the page as it came."""
+    """The fast parser runs after the SDK logs the page as received."""
     with caplog.at_level(logging.DEBUG, logger="botocore"):
         FAST.read(listed(BARE))
     assert any("Response headers" in record.message for record in caplog.records)
@@ -458,7 +458,7 @@ def test_the_sdk_reads_only_what_is_left(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_no_page_is_held_once_it_was_read() -> None:
-    """Memory has to stay flat, and the collector comes late."""
+    """Memory use has to stay constant, and the garbage collector runs late."""
     gc.collect()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""What may protect instances is read side by side: as many at a time as are let, and nothing is different for it."""
+"""Curfew reads protections in parallel, up to a number of tasks, with the same result as one after the other."""
 
 from collections.abc import Callable, Sequence
 from threading import Barrier, BrokenBarrierError, Lock
@@ -28,7 +28,7 @@ type Ask = Callable[[str], object]
 def asked_of(
     cloud: SimulatedEc2, *, run_tasks: TaskRunner, ask: Ask = lambda _id: None
 ) -> Callable[[Sequence[str]], dict[str, Attributes]]:
-    """The real provider's question; ``ask`` is called before each call, with the instance it is about."""
+    """Return the real provider's ``protections``; ``ask`` is called with the instance's id before each call."""
     read = cloud.client()
 
     def asking(request: Any, **_: Any) -> None:

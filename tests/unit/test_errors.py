@@ -1,4 +1,4 @@
-"""What an error contains, and how an unexpected one is described."""
+"""The content of an error, and the description of an unexpected one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A run of pytest that leaves out a test fails."""
+"""A run of pytest fails if it does not execute every collected test."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest without plugins but xdist, whose processes are slow to start with all of them."""
+    """Run pytest with xdist as its only plugin, since xdist's processes start slowly with all of them."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "no:cacheprovider", *options],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""The end of a fleet is written down, also if the process that recorded the ends of its instances stopped before it."""
+"""Curfew records the end of a fleet, even if the process stopped after it recorded the ends of the instances."""
 
 from dataclasses import replace
 from datetime import timedelta

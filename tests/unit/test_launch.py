@@ -1,4 +1,4 @@
-"""Which call comes next in a launch, from data alone."""
+"""The next call of a launch, a pure function of data."""
 
 from dataclasses import replace
 
@@ -151,5 +151,5 @@ def test_a_pool_without_a_subnet_is_named_by_its_type() -> None:
 
 
 def test_token_of_an_attempt_never_changes() -> None:
-    """A launch may be continued by a newer version than the one that began it."""
+    """A newer version of Curfew may continue a launch that an older one began."""
     assert token(ORDER, FIRST) == TOKEN

@@ -1,4 +1,4 @@
-"""Leases: until when, and what they protect."""
+"""Leases: their end, and the instances that they protect."""
 
 import time as system
 from collections.abc import Iterator
@@ -200,7 +200,7 @@ def test_the_day_is_the_zones_own_and_not_that_of_utc() -> None:
 
 @pytest.fixture
 def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine whose own clock shows another time than UTC."""
+    """Set the machine's time zone to one other than UTC."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Asia/Tokyo")
         system.tzset()

@@ -1,4 +1,4 @@
-"""What goes into the table comes out of it, whatever it is."""
+"""Every record is the same after it is written to the table and read from it."""
 
 import json
 from dataclasses import fields
@@ -27,7 +27,7 @@ NUMBERS = st.integers(0, 10**6)
 
 
 def drawn(kind: Any, /, **strategies: Any) -> st.SearchStrategy[Any]:
-    """Draw any of a kind; a field that is not drawn would go untested."""
+    """Return a strategy for a class. It fails for a field without a strategy, which would be untested."""
     assert set(strategies) == {field.name for field in fields(kind)}
     return st.builds(kind, **strategies)
 
@@ -122,7 +122,7 @@ RECORD = StoredPlan(
 
 
 def stored(item: Any) -> Any:
-    """An item as DynamoDB gives it back: numbers as it likes to write them."""
+    """Return an item as DynamoDB returns it, with numbers in its own format."""
     said = json.loads(json.dumps(item))
     for value in said.values():
         if "N" in value:

@@ -1,4 +1,4 @@
-"""Which programs the Makefile takes: only those that run."""
+"""The Makefile uses only programs that run."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def recipe(target: str, programs: Path, **more: str) -> str:
-    """What make would run for the target, with these programs first on the PATH."""
+    """Return the commands of make for a target, with these programs first on the PATH."""
     ran = subprocess.run(
         ["make", "--dry-run", "--always-make", target],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The mutation gate itself: what it knows a mutant by, and what it lets through."""
+"""The mutation gate: how it identifies a mutant, and which mutants it accepts."""
 
 import tomllib
 from fnmatch import fnmatch

@@ -1,4 +1,4 @@
-"""A server as an instance: what is missing, unknown or busy becomes what keeps."""
+"""A server as an instance: missing, unknown and busy values become values that keep it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -39,7 +39,7 @@ def state(**more: Any) -> State:
 
 
 def kept(**more: Any) -> list[str]:
-    """By which rules the server is kept from a policy that means it."""
+    """Return the rules that keep the server from a policy that selects it."""
     instance = instance_of(a_server(**more), HERE)
     return [kept.rule for kept in decide([instance], a_policy(), NOW).kept]
 

@@ -1,4 +1,4 @@
-"""Keys and values as Nova's short texts, and back: nothing is lost, and nothing is read that was not written so."""
+"""Keys and values as Nova's short texts, and back, without loss and without tags that were not written."""
 
 import pytest
 from hypothesis import given
@@ -27,7 +27,7 @@ def test_a_text_is_one_that_nova_takes(key: str, value: str) -> None:
 
 @given(st.text(min_size=1, max_size=60))
 def test_two_tags_are_never_one_text(text: str) -> None:
-    """A user who writes a text of their own has written one tag, and its text is this one or none."""
+    """A text that a user writes is one tag, and the text of that tag is this text or none."""
     if set("/,") & set(text):
         return
     ((key, value),) = tags_of([text], {})[0].items()

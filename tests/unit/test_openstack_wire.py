@@ -1,6 +1,6 @@
-"""What Nova answers badly, at the wire: each has its right outcome in a sweep, and nothing else is touched.
+"""Nova's error responses on the wire: each leads to the right outcome in a sweep, and affects nothing else.
 
-The answers are those of a real control plane; what it cannot be made to say on demand is said here.
+The responses are those of a real control plane, which does not give them on demand.
 """
 
 import json
@@ -60,7 +60,7 @@ ONE, TWO, THREE = (f"0000000{n}-0000-4000-8000-000000000000" for n in (1, 2, 3))
 
 
 def raw(id_: str, **more: Any) -> dict[str, Any]:
-    """A server as Nova writes it."""
+    """Return a server in Nova's format."""
     said = a_server(id=id_) | {
         "locked": False,
         "created": "2026-03-01T08:00:00Z",
@@ -72,7 +72,7 @@ def raw(id_: str, **more: Any) -> dict[str, Any]:
 
 
 class Nova:
-    """Keystone and Nova as far as a sweep asks them. ``rules`` come first; each answers or lets the next one."""
+    """The part of Keystone and Nova that a sweep calls. The first of ``rules`` with a response answers a request."""
 
     def __init__(self, *servers: dict[str, Any]) -> None:
         self.servers = {one["id"]: one for one in servers}
@@ -82,7 +82,7 @@ class Nova:
         self.sent: list[tuple[str, str]] = []
 
     def send(self, request: PreparedRequest) -> Response:
-        """Replace the network, below the guard."""
+        """Respond in place of the network, below the guard."""
         method, url = str(request.method), urlsplit(str(request.url))
         path = url.path.removeprefix("/v2.1")
         if path == "/v3/auth/tokens":
@@ -131,7 +131,7 @@ class Nova:
 
     @property
     def changes(self) -> list[tuple[str, str]]:
-        """What would have changed something."""
+        """Return the requests that would change something."""
         return [one for one in self.sent if one[0] != "GET"]
 
 
@@ -181,7 +181,7 @@ def results(report: Report) -> dict[str, Result]:
 def on(
     method: str, end: str, status: int, body: Any, *, times: int = 99
 ) -> Callable[[str, str], Any]:
-    """A rule for the first so many requests of a kind."""
+    """Return a rule that responds to the first ``times`` requests of a kind."""
     left = [times]
 
     def rule(asked: str, path: str) -> tuple[int, Any] | None:
@@ -246,7 +246,7 @@ def test_forbidden_action_is_reported_once_and_stops_the_run(nova: Nova) -> None
 
 
 def pages(*, last: tuple[int, Any]) -> Callable[[str, str], Any]:
-    """A first page with a link, and what is behind it."""
+    """Return a rule with a first page that has a link, and the response to that link."""
     link = {"rel": "next", "href": f"{NOVA}/servers/detail?marker={TWO}"}
 
     def rule(method: str, path: str) -> tuple[int, Any] | None:
@@ -271,7 +271,7 @@ def test_every_page_is_followed(nova: Nova) -> None:
     nova.rules.append(pages(last=(200, {"servers": [raw(ONE), raw(THREE)]})))
     found = [i.id for i in provider().find(a_policy().selector, narrow=False)]
     assert found == [TWO, ONE, THREE]
-    assert len(nova.sent) == 2  # and no further one is guessed at
+    assert len(nova.sent) == 2  # and Curfew guesses no further page
 
 
 def test_a_token_that_expires_midway_is_renewed_and_nothing_is_done_twice(nova: Nova) -> None:
@@ -279,9 +279,7 @@ def test_a_token_that_expires_midway_is_renewed_and_nothing_is_done_twice(nova: 
     report = swept()
     assert results(report) == dict.fromkeys((ONE, TWO, THREE), Result.VERIFIED)
     assert nova.tokens == 2
-    assert [path for _, path in nova.changes].count(
-        f"/servers/{TWO}"
-    ) == 2  # refused, and then done
+    assert [path for _, path in nova.changes].count(f"/servers/{TWO}") == 2  # one refused, one done
 
 
 def test_a_token_that_cannot_be_renewed_stops_the_sweep(nova: Nova) -> None:

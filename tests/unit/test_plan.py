@@ -37,7 +37,7 @@ LOCKED = Attributes(termination_protected=True, stop_protected=False)
 HELD = Attributes(termination_protected=False, stop_protected=True)
 LIMIT_RULES = {"limit-per-sweep", "limit-percent"}
 
-# The same examples in every run, and none that fails for being slow.
+# The same examples in every run, without a time limit.
 properties = settings(derandomize=True, deadline=None)
 
 
@@ -50,14 +50,14 @@ def ids(found: Iterable[Any]) -> list[str]:
 
 
 def decided(count: int, limits: Limits = NO_LIMITS) -> Plan:
-    """A plan with so many actions."""
+    """Return a plan with this many actions."""
     made = decide(fleet(count), a_policy(limits=limits), NOW)
     assert len(made.actions) == count
     return made
 
 
 def verdicts(plan: Plan) -> dict[str, tuple[str, str, str]]:
-    """All that the plan says of each instance."""
+    """Return the plan's verdict on each instance."""
     acted = {a.instance.id: (str(a.kind), a.rule, a.reason) for a in plan.actions}
     return acted | {k.instance.id: ("keep", k.rule, k.reason) for k in plan.kept}
 
@@ -315,7 +315,7 @@ def test_a_refusal_leaves_what_was_kept_before_as_it_was() -> None:
     ]
 
 
-# By property: what there may be in a cloud, on purpose full of near misses
+# By property: possible instances of a cloud, with many near misses
 
 READ = ("env", "owner", "temporary")
 KEEPERS = ("curfew:keep", "Curfew:Keep", "CURFEW:KEEP ", "DoNotDelete")
@@ -333,7 +333,7 @@ keys = st.one_of(
     st.text(max_size=12),
 )
 values = st.one_of(st.sampled_from(("dev", "sandbox", "prod", "DEV", "*", "")), st.text(max_size=8))
-# Mostly ordinary tags, so that plenty of actions come out.
+# Mostly ordinary tags, so that plans have many actions.
 tag_sets: st.SearchStrategy[Mapping[str, str]] = st.one_of(
     st.sampled_from(({"env": "dev"}, {"env": "sandbox", "temporary": "yes"}, {"env": "dev*"})),
     st.dictionaries(keys, values, max_size=4),
@@ -387,7 +387,7 @@ limits_of_any_kind = st.builds(
     percent=st.integers(0, 100),
     per_day=st.integers(0, 50),
 )
-# Half of them the nightly policy: one that is drawn at random means hardly any instance.
+# Half are the nightly policy, since a random one selects hardly any instance.
 policies = st.builds(a_policy, limits=limits_of_any_kind) | st.builds(
     a_policy,
     selector=selectors,
@@ -398,14 +398,14 @@ policies = st.builds(a_policy, limits=limits_of_any_kind) | st.builds(
     ),
     limits=limits_of_any_kind,
 )
-# Half of them ordinary: of what is drawn at random, hardly any would go.
+# Half are ordinary, since hardly any random instance would be selected.
 doomed = st.builds(
     an_instance,
     st.integers(0, 9),
     age=long_ago,
     tags=st.sampled_from(({"env": "dev"}, {"env": "sandbox", "temporary": ""})),
 )
-# Distinct ids and, elsewhere, a good many that come twice.
+# Distinct ids and, in the second strategy, many duplicates.
 distinct = st.lists(instances_of_any_kind() | doomed, max_size=10, unique_by=lambda i: i.id)
 repeated = st.lists(instances_of_any_kind() | doomed, max_size=15)
 attribute_maps = st.dictionaries(
@@ -418,7 +418,7 @@ def acted(instances: Iterable[Instance], policy: Policy) -> set[str]:
 
 
 def exempt(instance: Instance, policy: Policy) -> bool:
-    """Protection once more, in other words than the code's: what must never be acted on."""
+    """Return whether Curfew must never act on an instance. This is an independent implementation of protection."""
     wanted = {key.strip().casefold() for key in policy.protection.tags}
     present = {key.strip().casefold() for key in instance.tags}
     harmless = {key for key in present if key.startswith("aws:ec2launchtemplate:")}
@@ -577,7 +577,7 @@ BLURS: tuple[Mapping[str, Any], ...] = (
 def test_an_unknown_or_invalid_field_never_makes_an_action(
     instance: Instance, policy: Policy, blur: Mapping[str, Any]
 ) -> None:
-    # A policy that asks for the unknown state asks for it.
+    # A policy that selects the unknown state means it.
     assume(State.UNKNOWN not in policy.selector.states)
 
     assert acted([replace(instance, **blur)], policy) <= acted([instance], policy)

@@ -1,4 +1,4 @@
-"""Whether a policy means an instance, and whether it has lived long enough."""
+"""Whether a policy selects an instance, and whether the instance is old enough."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Reading ``curfew.yaml``: what is wrong is said with its file, its line, its key and its value."""
+"""Read ``curfew.yaml``. An error names the file, the line, the key and the value."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +45,7 @@ type Write = Callable[[str | bytes], Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write a policy file."""
+    """Return a function that writes a policy file."""
 
     def written(content: str | bytes) -> Path:
         path = tmp_path / "curfew.yaml"
@@ -56,13 +56,13 @@ def write(tmp_path: Path) -> Write:
 
 
 def instead(old: str, new: str) -> str:
-    """The whole file with one thing in it changed."""
+    """Return the whole file with one text replaced."""
     assert WHOLE.count(old) == 1
     return WHOLE.replace(old, new)
 
 
 def faults(path: Path) -> list[str]:
-    """What is said of a file, without its path: ``<line>: <key> <problem>``."""
+    """Return the errors of a file without its path: ``<line>: <key> <problem>``."""
     with pytest.raises(ConfigError) as refused:
         load(path)
     lines = str(refused.value).splitlines()
@@ -70,7 +70,7 @@ def faults(path: Path) -> list[str]:
     return [line.removeprefix(f"{path}:") for line in lines]
 
 
-# What is well
+# Valid files
 
 
 def test_the_shipped_file_is_valid() -> None:
@@ -486,7 +486,7 @@ def test_only_what_runs_can_be_stopped(write: Write, states: str) -> None:
     ]
 
 
-# What YAML makes of a word
+# Words that YAML converts
 
 
 @pytest.mark.parametrize(
@@ -542,7 +542,7 @@ def test_a_long_value_is_shown_short(write: Write) -> None:
     assert len(said) < 200
 
 
-# Files that are none
+# Files without a valid document
 
 
 @pytest.mark.parametrize(
@@ -620,7 +620,7 @@ def test_a_value_that_yaml_itself_cannot_read_is_refused(write: Write, written: 
     assert str(refused.value).startswith(f"{path}:")
 
 
-# What is launched can be ended
+# Curfew can terminate what it launches
 
 
 LEASES = '  leases: { select: { lease: expired }, action: "terminate" }\n'

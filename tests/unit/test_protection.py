@@ -1,4 +1,4 @@
-"""What is exempt, and that it says why."""
+"""Which instances are exempt, and the reason for each."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -406,7 +406,7 @@ def test_an_instance_without_either_protection_is_open() -> None:
 
 
 def test_every_rule_by_itself_is_enough() -> None:
-    """One instance for each rule, in the rules' order, that no other rule would keep."""
+    """There is one instance for each rule, in the rules' order, that no other rule keeps."""
     stop, shelve = stopping(), a_policy(action=ActionKind.SHELVE)
     alone = [
         (an_instance(tags={**DEV, "curfew:keep": ""}), stop),

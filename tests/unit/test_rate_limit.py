@@ -1,4 +1,4 @@
-"""The rate, on a clock by hand: as slow as it is said to be, and no slower than that."""
+"""The rate limit, on a manual clock: calls take as long as the limit requires, and no longer."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ PLACE = (HERE.account, HERE.region)
 
 
 class Paced:
-    """A cloud whose clients keep to a rate, on a clock that moves only when a caller sleeps."""
+    """A cloud whose clients have a rate limit, with a clock that moves only when a caller sleeps."""
 
     def __init__(self, *machines: Machine, percent: int = 25) -> None:
         self.cloud = SimulatedEc2(*machines)
@@ -121,7 +121,7 @@ def test_terminate_calls_keep_to_the_call_and_instance_rates(
 
 
 def test_two_threads_share_one_bucket() -> None:
-    """Each on a client of its own, as batches of two zones are; time only moves by who sleeps longest."""
+    """Each thread has its own client, as batches of two zones do. The clock does not move."""
     slept: list[float] = []
     lock, start = Lock(), Barrier(2)
 
@@ -145,7 +145,7 @@ def test_two_threads_share_one_bucket() -> None:
     for thread in threads:
         thread.join(30)
 
-    # At one and the same instant, the hundredth call is the seventy-fifth that has to wait.
+    # At one instant, 25 of the 100 calls pass and 75 have to wait.
     assert sorted(slept) == [pytest.approx(n / 5) for n in range(1, 76)]
 
 
@@ -261,7 +261,7 @@ class TestDeadline:
 def paced_sweep(
     cloud: SimulatedEc2, *, percent: int, deadline: datetime | None = None
 ) -> tuple[Report, Paced]:
-    """One sweep at a rate."""
+    """Run one sweep with a rate limit. Return its report and the limited cloud."""
     night = Night(cloud=cloud, deadline=deadline)
     limited = Paced(percent=percent)
     limited.cloud, limited.time = cloud, night.time
@@ -288,14 +288,14 @@ class TestASweep:
         for at, call in enumerate(cloud.calls):
             if call[0] == "TerminateInstances":
                 assert cloud.calls[at - 1][0] == "DescribeInstanceAttribute"
-        # What came of waiting for the rate was not an attempt, and is more looks than orders.
+        # A wait for the rate limit is no attempt, and leads to more reads than orders.
         looks = sum(len(ids) == 0 for name, ids in cloud.calls if name == "DescribeInstances")
         assert looks > 1 + 4 + 1
         assert report.throttles == 3
         assert report.rate_limited == pytest.approx(limited.spent.seconds)
 
     def test_batch_that_takes_too_long_to_recheck_is_split(self) -> None:
-        """At 1 %, a look at six with their protections takes 65 seconds."""
+        """At 1 %, a read of six instances with their protections takes 65 seconds."""
         cloud = SimulatedEc2(*machines(6))
 
         report, _ = paced_sweep(cloud, percent=1)

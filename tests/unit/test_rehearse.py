@@ -1,4 +1,4 @@
-"""A rehearsal: one seed is one output, every policy has its nights, and nothing real is reached."""
+"""A rehearsal: the seed determines the output, it runs nights for every policy, and reaches no real cloud."""
 
 import json
 import os
@@ -86,7 +86,7 @@ type Run = Callable[..., Ran]
 
 @pytest.fixture
 def rehearse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run ``curfew rehearse`` with these words: its exit code and what it printed."""
+    """Return a function that runs ``curfew rehearse``, and returns its exit code, output and errors."""
 
     def run(*words: str) -> Ran:
         monkeypatch.setattr(sys, "argv", ["curfew", "rehearse", *words])
@@ -109,7 +109,7 @@ def whimsical(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def calm() -> Rehearsal:
-    """The shipped file in calm nights, among many."""
+    """Return a rehearsal of the shipped file in calm nights, with many instances."""
     return rehearsed(SHIPPED, faults="calm", instances=60)
 
 
@@ -121,7 +121,7 @@ def rehearsed(file: str, seed: int = 1, faults: str = "harsh", **more: int) -> R
 
 
 def joined(out: str) -> str:
-    """What was printed, however it was folded."""
+    """Return the output without line breaks."""
     return " ".join(out.split())
 
 
@@ -204,7 +204,7 @@ def test_file_with_every_condition_terminates_no_instance_to_keep(
 
 
 def test_a_file_with_strange_words_is_rehearsed_too(tmp_path: Path) -> None:
-    """A region that an account must opt in to, small regions in which no per cent counts, signs that no tag has."""
+    """The file has an opt-in region, regions too small for percentages, and characters that no tag may have."""
     path = tmp_path / "strange.yaml"
     path.write_text(STRANGE)
 
@@ -258,7 +258,7 @@ def test_what_the_cloud_did_is_counted_by_kind(rehearse: Run) -> None:
     assert all(set(night) >= {"stale", "throttled"} for night in faults)
 
 
-# The judge has eyes: what a rehearsal did is judged by another file than it was done by.
+# The checks can fail: they check a rehearsal by another file than the one that it ran with.
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_broken_promise_is_reported_and_fails_the_command(
     assert out.endswith(", 1 that should have been kept\n")
 
 
-# What is wrong before it begins.
+# Errors before it begins.
 
 
 def test_an_invalid_file_is_refused_with_its_line(rehearse: Run, tmp_path: Path) -> None:
@@ -370,7 +370,7 @@ def test_nothing_of_this_machine_is_read_and_no_socket_is_opened(
     }
     for name, value in hostile.items():
         monkeypatch.setenv(name, value)
-    disable_socket()  # of any kind, the loopback's too
+    disable_socket()  # all sockets, loopback included
 
     code, out, _ = rehearse(*words)
 

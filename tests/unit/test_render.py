@@ -1,4 +1,4 @@
-"""A report as rows, numbers and words, and nothing hostile gets out of it."""
+"""A report as rows, numbers and words, without hostile characters."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def a_report(
     results: Sequence[Result] = (),
     **more: Any,
 ) -> Report:
-    """A sweep over the instances; the first actions ended like this."""
+    """Return the report of a sweep over the instances, with these results for the first actions."""
     plan = decide(instances, a_policy(version="abc"), NOW)
     ordinary: dict[str, Any] = {
         "sweep_id": "sweep-1",
@@ -386,7 +386,7 @@ def test_whatever_is_written_the_plain_text_is_printable(text: str) -> None:
 
 
 def printed(report: Report, **options: Any) -> str:
-    """The table as a terminal would get it."""
+    """Return the table as a terminal receives it."""
     written = io.StringIO()
     Console(file=written, width=400, **options).print(table_of(rows(report)))
     return written.getvalue()
@@ -411,7 +411,7 @@ def test_a_hostile_name_is_inert_in_the_table(hostile: str) -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_name_sends_no_escape_to_a_terminal(hostile: str) -> None:
-    """On a real terminal, only the table's own colours are sent."""
+    """A real terminal receives no escape sequences except the table's own colours."""
 
     def orders(name: str) -> list[str]:
         instance = an_instance(tags={"env": "dev", "Name": name})

@@ -1,4 +1,4 @@
-"""What all parts of one run share: how much time there is, what halts it, who is claimed."""
+"""The state that all parts of one run share: its time left, its abort, and its claims."""
 
 from datetime import datetime, timedelta
 
@@ -26,7 +26,7 @@ def a_plan(count: int = 2) -> Plan:
 def a_run(
     *, at: datetime = NOW, left: timedelta | None = None, ledger: MemoryLedger | None = None
 ) -> RunState:
-    """A run of a plan that was made at NOW, with so much time left."""
+    """Return the run of a plan that was made at NOW, with this much time left."""
     time = Time(at=at)
     return RunState(
         a_plan(),
@@ -108,7 +108,7 @@ def test_a_pause_halts_a_run_with_who_and_why_and_cuts_nothing() -> None:
 
 
 class Unasked(MemoryLedger):
-    """A ledger that must not be asked for a pause."""
+    """A ledger that fails if the run reads the pause switch."""
 
     def paused(self) -> Pause | None:
         raise AssertionError

@@ -1,4 +1,4 @@
-"""The page on safety is whole: a row for every case and invariant, none empty, and each test that it names is there."""
+"""The page on safety is complete: a row for every case and invariant, none empty, and each named test exists."""
 
 import ast
 import re
@@ -26,7 +26,7 @@ WORDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table, its cells without the space around them."""
+    """One row of a table, with stripped cells."""
 
     cells: tuple[str, ...]
     columns: int
@@ -37,24 +37,24 @@ class Row:
 
     @property
     def proof(self) -> str:
-        """The last cell: tests, or why there are none."""
+        """Return the last cell: tests, or the reason why there are none."""
         return self.cells[-1]
 
     @property
     def reason(self) -> str:
-        """What is left of it without the tests."""
+        """Return the last cell without the tests."""
         return CITED.sub("", self.proof).strip(" ,")
 
 
 def section(title: str) -> str:
-    """The text under a heading, up to the next one like it."""
+    """Return the text under a heading, up to the next heading of that level."""
     _, found, rest = PAGE.partition(f"\n## {title}\n")
     assert found, f"there is no section {title}"
     return rest.partition("\n## ")[0]
 
 
 def rows(title: str) -> list[Row]:
-    """Every row of every table of a section, without their heads."""
+    """Return every row of every table in a section, without the header rows."""
     found: list[Row] = []
     for table in re.findall(r"(?:^\|.*\|\n?)+", section(title), re.MULTILINE):
         head, line, *body = (cells(text) for text in table.strip().splitlines())
@@ -70,7 +70,7 @@ def cells(line: str) -> tuple[str, ...]:
 
 @cache
 def defined_in(path: str) -> frozenset[str]:
-    """The tests of a file, those of a class behind its name."""
+    """Return the names of the tests in a file, those in a class with the class's name in front."""
     tree = ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8"))
     return frozenset(_named(tree.body))
 
@@ -86,7 +86,7 @@ def _named(body: list[ast.stmt], within: str = "") -> Iterator[str]:
 
 @cache
 def scenarios_of(path: str) -> frozenset[str]:
-    """The names of the scenarios of a file, by which its tests are parametrised."""
+    """Return the names of a file's scenarios, by which its tests are parametrised."""
     tree = ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8"))
     return frozenset(
         part.args[0].value
@@ -154,7 +154,7 @@ def test_every_test_that_is_named_is_there() -> None:
 
 
 def test_nothing_that_looks_like_a_test_is_named_in_another_way() -> None:
-    """A name that the other tests here do not see could be of a test that has long gone."""
+    """A name that the other tests here do not check could be that of a removed test."""
     for title in (CASES, INVARIANTS, ELSEWHERE):
         for row in rows(title):
             assert "::" not in CITED.sub("", "".join(row.cells)), row.cells

@@ -1,4 +1,4 @@
-"""No night is lost and none is doubled, in any zone, whatever the clocks, the triggers and the sweeps do."""
+"""No night is lost and none is repeated, in any zone, with any clock change, late triggers and failed sweeps."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -27,7 +27,10 @@ def utc(*when: int) -> datetime:
 
 @cache
 def transitions(name: str) -> tuple[tuple[datetime, timedelta | None], ...]:
-    """When the zone's offset changes in its year and some weeks around it, and to what: its first is there before."""
+    """Return the times at which the zone's offset changes in its year and some weeks around, each with the new offset.
+
+    The first entry is the offset before them.
+    """
     zone, year = ZoneInfo(name), YEARS.get(name, YEAR)
     now, end = utc(year - 1, 12, 1), utc(year + 1, 2, 1)
     offset = now.astimezone(zone).utcoffset()
@@ -45,7 +48,7 @@ def transitions(name: str) -> tuple[tuple[datetime, timedelta | None], ...]:
 
 @cache
 def zones() -> list[list[str]]:
-    """Every zone that there is, together with those whose clocks show the same in that year, by whatever name."""
+    """Return all zones, grouped by equal clocks in that year."""
     links, same = dict[bytes, str](), dict[Any, list[str]]()
     for name in sorted(available_timezones()):
         place = files("tzdata").joinpath("zoneinfo", *name.split("/"))
@@ -56,7 +59,7 @@ def zones() -> list[list[str]]:
 
 
 def ticks(start: datetime, end: datetime, rng: Random) -> Iterator[datetime]:
-    """Yield the times of triggers: some late, some twice; and now and then none for a day or two."""
+    """Yield the times of triggers: some late, some twice, and sometimes none for a day or two."""
     now = start
     while now < end:
         outage = rng.random() < 0.002
@@ -67,7 +70,7 @@ def ticks(start: datetime, end: datetime, rng: Random) -> Iterator[datetime]:
 
 
 def a_year(name: str, at: time) -> tuple[list[datetime], list[datetime]]:
-    """The nights that were swept, and those that lapsed, in an outage or after it; each in their order."""
+    """Return the nights that were swept, and those that lapsed in or after an outage, both in order."""
     zone, year = ZoneInfo(name), YEARS.get(name, YEAR)
     rng = Random(f"{name} {at}")  # noqa: S311  the same year each time
     schedule = Schedule(name="n", policy="n", at=at)
@@ -81,7 +84,7 @@ def a_year(name: str, at: time) -> tuple[list[datetime], list[datetime]]:
             if now - passed > schedule.catch_up and passed not in lapsed:
                 lapsed.append(passed)
             known = passed
-        # One in ten fails, and is tried again the next time.
+        # One sweep in ten fails, and the next trigger retries it.
         if window is not None and window > completed and rng.random() > 0.1:
             completed = window
             swept.append(window)
@@ -105,7 +108,7 @@ def test_no_zone_is_left_out_of_the_year() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [time(0, 0), time(2, 30), time(23, 45)], ids=str)
 def test_in_a_year_no_night_is_lost_and_none_doubled_in_any_zone(at: time) -> None:
-    """The nights of a zone follow from its offsets, so one of those that have the same in that year is enough."""
+    """The nights of a zone depend only on its offsets, so one zone of each group is enough."""
     for name, *_ in zones():
         swept, lapsed = a_year(name, at)
         assert swept == sorted(set(swept)), name
@@ -116,12 +119,12 @@ def test_in_a_year_no_night_is_lost_and_none_doubled_in_any_zone(at: time) -> No
         assert timedelta(hours=21) <= min(apart), name
         assert max(apart) <= timedelta(hours=27), name
         assert len(nights) > 360, name
-        # Triggers came but for the outages, of which there are a few in a year.
+        # Triggers come except in outages, of which there are a few in a year.
         assert len(lapsed) < 40, name
 
 
 def test_trigger_by_wall_clock_time_loses_and_repeats_nights() -> None:
-    """Why a cron expression in a local zone would not do: the proof that the year can find a fault."""
+    """A cron expression in a local zone would not do. This also proves that the year can find a fault."""
     times = [
         local.replace(tzinfo=None)
         for half_hours in range(362 * 48)

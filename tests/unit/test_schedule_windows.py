@@ -1,4 +1,4 @@
-"""The windows of a schedule, case by case: when one begins, how long it counts, and which one comes next."""
+"""The windows of a schedule, case by case: the begin, the duration, and the next window."""
 
 import time as system
 from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ def test_a_schedule_without_a_time_has_its_window_at_midnight() -> None:
 
 @pytest.fixture
 def machine_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Sets the zone of the machine's own clock."""
+    """Yield a function that sets the time zone of the machine."""
     with monkeypatch.context() as patch:
 
         def move(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What comes in from outside: the request of a sweep, and the policy file in the core's words."""
+"""Data from outside: the request of a sweep, and the policy file as objects of the core."""
 
 import json
 from collections.abc import Mapping
@@ -207,7 +207,7 @@ def test_any_event_is_a_request_or_an_error_of_ours(event: object) -> None:
     assert set(event) <= set(SweepRequest.model_fields)
 
 
-# The policy file in the core's words
+# The policy file as objects of the core
 
 
 def read(document: Mapping[str, Any]) -> File:
@@ -215,7 +215,7 @@ def read(document: Mapping[str, Any]) -> File:
 
 
 def changed(*path: str, to: Any) -> dict[str, Any]:
-    """The smallest file with one thing set."""
+    """Return the smallest valid file with one value set."""
     document = deepcopy(SMALLEST)
     if path[0] == "fleets":
         document["limits"] = {"per_sweep": 100, "per_day": 100}
@@ -427,7 +427,7 @@ INVALID: dict[str, Any] = {
     "count too high": changed("fleets", "f", to=FLEET | {"count": {"max": 101}}),
     "fleet tag number": changed("fleets", "f", to=FLEET | {"tags": {"env": 3}}),
 }
-# What one key asks of another, and what there is in the world, a JSON Schema does not say.
+# A JSON Schema cannot express conditions between keys, or which resources exist.
 BEYOND: dict[str, dict[str, Any]] = {
     "everything": changed(*SELECT, to={"states": "running"}),
     "tags empty": changed(*SELECT, "tags", to={}),

@@ -1,4 +1,4 @@
-"""Scoped credentials permit exactly what the call names, from the right role and account, or there are none."""
+"""Scoped credentials permit exactly the resources that the call names, from the right role and account."""
 
 import json
 from contextlib import suppress
@@ -96,7 +96,7 @@ def test_profile_is_passed_only_to_ec2_and_only_if_the_launch_has_one() -> None:
 
 @pytest.mark.parametrize("count", [BATCH, LABELLED], ids=["order", "label"])
 def test_policy_of_a_full_batch_fits_in_every_region(count: int) -> None:
-    """The longest partition with the longest region."""
+    """The test uses the longest partition with the longest region."""
     target = Target(provider="ec2", account=HERE.account, region="us-isob-northcentral-12")
     arns = Arns(partition="aws-us-gov-b", target=target)
     ids = [an_id(number) for number in range(count)]
@@ -140,7 +140,7 @@ def test_session_name_identifies_the_sweep() -> None:
     assert session_name("20260304T020000Z-1a2b3c4d") == "curfew-20260304T020000Z-1a2b3c4d"
 
 
-# What the whole of it does.
+# The effect on sweeps.
 
 
 def two_zones() -> SimulatedEc2:
@@ -195,7 +195,7 @@ def test_role_that_refuses_stops_the_sweep_before_any_call() -> None:
 def test_unanswered_assume_role_means_the_call_was_not_made(
     fault: Fault,
 ) -> None:
-    """Nothing was ordered, so there is nothing to be in doubt about: it is tried again."""
+    """Curfew sent no order, so the result is not unknown, and Curfew retries."""
     night = Night(cloud=two_zones())
     night.cloud.fail("AssumeRole", fault)
 
@@ -209,7 +209,7 @@ def test_unanswered_assume_role_means_the_call_was_not_made(
 
 @pytest.mark.parametrize(("seconds", "ordered"), [(10, 1), (10.1, 0)])
 def test_scoped_credentials_that_arrive_late_are_not_used(seconds: float, ordered: int) -> None:
-    """What the order rests on was seen before it: two answers may take 20 seconds."""
+    """The order relies on an earlier read, so the two responses may take at most 20 seconds."""
     cloud = SimulatedEc2(a_machine(id=ONE))
     for action in ("AssumeRole", "GetCallerIdentity"):
         cloud.before(action, lambda: cloud.world.clock.sleep(seconds))

@@ -1,4 +1,4 @@
-"""Sessions of the SDK as Curfew makes them, and its reading of time against the SDK's own."""
+"""The SDK sessions that Curfew creates, and Curfew's parser of times against the SDK's."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
 
 
 def read(parse: Any, text: Any) -> Any:
-    """The instant, and whether it has a zone; or that there is none."""
+    """Return the parsed time and its offset, or "none" if the text is invalid."""
     try:
         at = parse(text)
     except (ValueError, RuntimeError, OverflowError):
@@ -101,7 +101,7 @@ class TestSession:
     )
     def test_it_makes_clients_of_every_service(self, service: str) -> None:
         client = sdk.session(HERE.region).create_client(service)
-        # Organizations has one place for all regions.
+        # Organizations has one endpoint for all regions.
         assert client.meta.region_name in {HERE.region, "aws-global"}
 
     def test_unknown_service_is_refused(self) -> None:
@@ -113,7 +113,7 @@ class TestSession:
 
     @pytest.mark.parametrize("service", CALLED)
     def test_every_region_has_the_endpoint_that_the_sdk_gives_it(self, service: str) -> None:
-        """By the rules of the SDK, in all its partitions, and in a region that is still to come."""
+        """The test covers all partitions of the SDK, and a region that does not exist yet."""
         theirs, ours = botocore.session.Session(), sdk.session()
         partitions = theirs.get_component("endpoint_resolver").get_available_partitions()
         regions = [
@@ -141,7 +141,7 @@ class TestSession:
             assert made[0] == made[1]
 
     def test_session_endpoints_count_as_the_sdks_own(self) -> None:
-        """Else the SDK goes by them alone, and leaves its newer rules aside."""
+        """Otherwise the SDK uses only these endpoints, and ignores its newer rules."""
         assert sdk.session().get_component("endpoint_resolver").uses_builtin_data
 
     def test_no_endpoints_of_services_are_missing_that_are_called(self) -> None:

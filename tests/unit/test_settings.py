@@ -1,4 +1,4 @@
-"""The settings, from an environment that is handed in."""
+"""The settings, from an environment that is an argument."""
 
 from pathlib import Path
 

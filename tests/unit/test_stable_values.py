@@ -1,7 +1,7 @@
 """Words and numbers that must not change unnoticed.
 
-The words are in ledgers, tags and logs already: to change one is to forget what was written. The numbers and the
-defaults decide how much may be lost, and what an absent key means.
+Ledgers, tags and logs contain the words: with another word, Curfew would not recognize existing records. The numbers
+and defaults determine how much may be lost, and what an absent key means.
 """
 
 from dataclasses import replace
@@ -328,7 +328,7 @@ def a_report(status: report.Status, mode: target.Mode = target.Mode.REPORT) -> r
     )
 
 
-# Who is managed by a service, and how that service is called.
+# The tags of instances that a service manages, and the names of the services.
 SERVICES = {
     "aws:cloudformation:stack-name": "CloudFormation",
     "aws:elasticmapreduce:job-flow-id": "Amazon EMR",

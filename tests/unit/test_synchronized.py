@@ -1,4 +1,4 @@
-"""What changes a ledger in memory excludes every other change, in whatever thread."""
+"""A change of a ledger in memory excludes every other change, in all threads."""
 
 from threading import RLock, Thread
 from time import sleep

@@ -1,4 +1,4 @@
-"""Which accounts and regions a sweep is for: what the file names, less what it excepts, and never more."""
+"""The accounts and regions of a sweep: those that the file names, minus those that it excludes, never more."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -35,7 +35,7 @@ def target_resolver(
     enabled: Callable[[str], Iterable[str]] = lambda _account: (THERE, HERE),
     **targets: Any,
 ) -> TargetResolver:
-    """The own account is ``HOME``, the own region ``HERE``. The policy "abroad" is for the region ``THERE`` alone."""
+    """Return a resolver for the account ``HOME`` and region ``HERE``. The policy "abroad" is only for ``THERE``."""
     selects = {"nightly": {}, "abroad": {"regions": [THERE]}}
     entries = {
         name: {

@@ -1,4 +1,4 @@
-"""What is logged and counted: every verdict that matters, and nothing of the tags."""
+"""Logs and metrics: they have every important verdict, and no tags."""
 
 import io
 import json
@@ -28,7 +28,7 @@ CANARY = "hunter2-canary"
 
 @dataclass(frozen=True)
 class Said:
-    """What was written while a report was published."""
+    """The log and metrics of a published report."""
 
     log: str
     metrics: str
@@ -51,9 +51,9 @@ type Publish = Callable[[Report], Said]
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Publish:
-    """Publish a report and give back what was written."""
+    """Return a function that publishes a report and returns its log and metrics."""
     written = io.StringIO()
-    # The logger keeps the stdout that it found when it was made.
+    # The logger keeps the stdout of its creation.
     monkeypatch.setattr(logger.registered_handler, "stream", written)
 
     def said(report: Report) -> Said:
@@ -226,7 +226,7 @@ def test_no_tag_but_the_name_is_ever_logged(published: Publish) -> None:
 
 
 def test_a_value_that_a_policy_names_is_logged_as_the_reason(published: Publish) -> None:
-    """The one exception, and the policy's own word: what matched exactly."""
+    """This is the only exception: a value that matched exactly is in the policy itself."""
     (line,) = published(planned([an_instance(tags={"env": "sandbox"})])).verdicts
 
     assert "env=sandbox" in line["message"]
@@ -255,7 +255,7 @@ def test_a_hostile_name_stays_within_its_line(published: Publish, hostile: str) 
 
 
 def first(said: Said) -> dict[str, Any]:
-    """The blob by policy and region; the other one is for alarms."""
+    """Return the metrics by policy and region; the other blob is for alarms."""
     blob: dict[str, Any] = json.loads(said.metrics.split("\n")[0])
     return blob
 

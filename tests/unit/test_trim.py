@@ -1,4 +1,4 @@
-"""The small model of EC2: it has the calls of the allow-list, and of their answers all that the code reads."""
+"""The reduced model of EC2: it has the calls of the allow-list, and all members of responses that the code reads."""
 
 import ast
 from pathlib import Path
@@ -76,14 +76,14 @@ def test_it_reads_in_an_answer_what_the_whole_model_reads(operation: str) -> Non
 
 
 def values(parsed: Any, path: list[str]) -> list[Any]:
-    """Yield the values at a path, through every list on the way."""
+    """Return the values at a path, through every list on the way."""
     if isinstance(parsed, list):
         return [value for item in parsed for value in values(item, path)]
     return values(parsed[path[0]], path[1:]) if path else [parsed]
 
 
 def within(small: Any, whole: Any) -> bool:
-    """Whether everything in the one is in the other, at the same place."""
+    """Return whether all values in ``small`` are in ``whole`` at the same place."""
     if isinstance(small, dict):
         return all(within(value, whole[key]) for key, value in small.items())
     if isinstance(small, list):
@@ -92,7 +92,7 @@ def within(small: Any, whole: Any) -> bool:
 
 
 def test_every_member_that_the_code_names_is_in_the_model() -> None:
-    """Also one that is read with ``get``, which would not fail for want of it."""
+    """This includes members that the code reads with ``get``, which would not fail without them."""
     known: set[str] = set()
 
     def learn(shape: Any) -> None:
@@ -121,7 +121,7 @@ ELSEWHERE = {
 
 
 def named() -> set[str]:
-    """Every word in the providers of EC2 that is looked up in an answer, or is a key or an argument of a request."""
+    """Return each string by which the EC2 providers read a response, and each key or argument of a request."""
     found: set[str] = set()
     for module in PROVIDERS.glob("ec2*.py"):
         for part in ast.walk(ast.parse(module.read_text("utf-8"))):

@@ -1,4 +1,4 @@
-"""The operations on whole tables. A table is ready at once: no caller has to wait for it.
+"""The operations on whole tables. A new table is active at once, so no caller has to wait for it.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html
 """
@@ -12,7 +12,7 @@ from .values import invalid
 
 
 def create_table(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
-    """CreateTable, without indexes."""
+    """Create a table. Raise ApiError if the request has indexes, which the simulator does not model."""
     arguments = call.arguments
     if "GlobalSecondaryIndexes" in arguments or "LocalSecondaryIndexes" in arguments:
         raise invalid("indexes are not modelled")
@@ -28,14 +28,14 @@ def create_table(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
 
 
 def describe_table(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
-    """DescribeTable."""
+    """Return a table's description."""
     table = tables.get(call.arguments["TableName"])
     _demand(call, "DescribeTable", table.arn)
     return {"Table": _described(table)}
 
 
 def delete_table(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
-    """DeleteTable."""
+    """Delete a table, and return its description."""
     _demand(call, "DeleteTable", tables.get(call.arguments["TableName"]).arn)
     table = tables.drop(call.arguments["TableName"])
     return {"TableDescription": {**_described(table), "TableStatus": "DELETING"}}

@@ -1,4 +1,4 @@
-"""What an expression means for an item: placeholders are filled in, paths are followed, conditions are judged.
+"""Evaluate an expression on an item: replace placeholders, follow paths, test conditions.
 
 Sources: as in ``syntax``, and https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html
 """
@@ -26,7 +26,7 @@ from .values import Item, Value, invalid
 
 
 class Bindings:
-    """What the placeholders of a request stand for."""
+    """The names and values of a request's placeholders."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self._names: Mapping[str, str] = arguments.get("ExpressionAttributeNames") or {}
@@ -34,7 +34,7 @@ class Bindings:
         self._values = {name: values.sound(value) for name, value in given.items()}
 
     def check(self, expressions: Iterable[Parsed[Any]]) -> None:
-        """Raise ApiError for a placeholder without meaning, and for a meaning without a placeholder."""
+        """Raise ApiError for an undefined placeholder, or a defined one that no expression uses."""
         used = frozenset[str]().union(*(parsed.placeholders for parsed in expressions))
         for placeholder in sorted(used - self._names.keys() - self._values.keys()):
             which = "value" if placeholder.startswith(":") else "name"
@@ -46,23 +46,23 @@ class Bindings:
                 raise invalid(f"{said}: keys: {{{', '.join(unused)}}}")
 
     def value(self, literal: Literal) -> Value:
-        """What a placeholder for a value stands for."""
+        """Return the value of a placeholder."""
         return self._values[literal.name]
 
     def steps(self, path: Path) -> tuple[str | int, ...]:
-        """A path with its real names."""
+        """Return a path's steps, with names in place of placeholders."""
         return tuple(
             self._names[step] if isinstance(step, str) and step.startswith("#") else step
             for step in path.steps
         )
 
     def find(self, path: Path, item: Mapping[str, Value]) -> Value | None:
-        """What is at a path of an item."""
+        """Return the value at a path of an item, or None."""
         return find(self.steps(path), item)
 
 
 def find(steps: tuple[str | int, ...], item: Mapping[str, Value]) -> Value | None:
-    """What is at a place of an item, or nothing."""
+    """Return the value at these steps of an item, or None."""
     here: Value | None = {"M": item}
     for step in steps:
         if here is None:
@@ -76,7 +76,7 @@ def find(steps: tuple[str | int, ...], item: Mapping[str, Value]) -> Value | Non
 
 
 def holds(condition: Condition, item: Item, bindings: Bindings) -> bool:
-    """Whether a condition holds. What is not there is neither less nor more than anything, nor equal to it."""
+    """Return whether a condition holds. A missing value is not less than, greater than or equal to any value."""
     match condition:
         case Both(left, right):
             return holds(left, item, bindings) and holds(right, item, bindings)
@@ -99,7 +99,7 @@ def holds(condition: Condition, item: Item, bindings: Bindings) -> bool:
 
 
 def check_types(condition: Condition, bindings: Bindings, what: str) -> None:
-    """Raise ApiError for operands that no item could ever make sense of: DynamoDB refuses them before it looks."""
+    """Raise ApiError for operands of a type that is wrong for any item. DynamoDB checks this before it reads one."""
     match condition:
         case Both(left, right) | Either(left, right):
             check_types(left, bindings, what)
@@ -148,7 +148,7 @@ def _value(operand: Operand, item: Item, bindings: Bindings) -> Value | None:
 
 def _compares(operator: str, left: Value | None, right: Value | None) -> bool:
     if left is None or right is None:
-        # Nothing is unlike everything, but for <>, which holds of what is not there.
+        # With a missing value, only <> holds, unless both values are missing.
         return operator == "<>" and left is not right
     if operator in {"=", "<>"}:
         return values.equal(left, right) is (operator == "=")

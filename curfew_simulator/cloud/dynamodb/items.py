@@ -1,4 +1,4 @@
-"""The operations on one item: put, get, update, delete; and on many keys at once.
+"""The operations on one item: put, get, update, delete; and BatchGetItem.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html and its neighbours
 """
@@ -24,7 +24,7 @@ FAILED = "The conditional request failed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """One write, understood but not done: where, under which condition, and what will be there."""
+    """One parsed write that is not applied yet: its table and key, its condition, and the new item or update."""
 
     table: Table
     place: Key
@@ -37,12 +37,12 @@ class Write:
     returns_old: bool = False
 
     def allowed(self) -> bool:
-        """Whether the condition holds for what is there now."""
+        """Return whether the condition holds for the present item."""
         old = self.table.get(self.place)
         return self.condition is None or holds(self.condition, old or {}, self.bindings)
 
     def result(self) -> Item | None:
-        """What will be there. Raises ApiError for an update that makes no sense of what is there now."""
+        """Return the item after the write, None if deleted. Raise ApiError if the update does not fit the item."""
         old = self.table.get(self.place)
         if self.put is not None or self.deletes:
             return self.put
@@ -54,7 +54,7 @@ class Write:
 
 
 def understood(tables: Tables, call: ApiCall, kind: str, arguments: Mapping[str, Any]) -> Write:
-    """A Put, Update, Delete or ConditionCheck. Raises ApiError for whatever is wrong with it in itself."""
+    """Parse a Put, Update, Delete or ConditionCheck. Raise ApiError if it is not allowed or invalid by itself."""
     table = tables.get(arguments["TableName"])
     authorise(call, f"{kind}Item", table)
     bindings = Bindings(arguments)
@@ -85,22 +85,22 @@ def understood(tables: Tables, call: ApiCall, kind: str, arguments: Mapping[str,
 
 
 def put_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
-    """PutItem."""
+    """Write an item."""
     return _written(tables, call, "Put")
 
 
 def update_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
-    """UpdateItem: what is not there is made."""
+    """Update an item, or create it if there is none."""
     return _written(tables, call, "Update")
 
 
 def delete_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
-    """DeleteItem: what is not there is deleted all the same."""
+    """Delete an item. The call succeeds even if there is none."""
     return _written(tables, call, "Delete")
 
 
 def get_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
-    """GetItem: the truth if it is asked to be consistent, else perhaps an older one."""
+    """Return an item: the present version for a consistent read, else perhaps an older one."""
     arguments = call.arguments
     table = tables.get(arguments["TableName"])
     authorise(call, "GetItem", table)
@@ -111,7 +111,7 @@ def get_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
 
 
 def batch_get_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
-    """BatchGetItem: up to 100 keys, of which some may be left for another time.
+    """Return the items of up to 100 keys. A fault may leave some keys unprocessed.
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
     """
@@ -138,14 +138,14 @@ def batch_get_item(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
 
 
 def authorise(call: ApiCall, operation: str, table: Table) -> None:
-    """Let IAM look at the table. Raises ApiError."""
+    """Raise ApiError unless IAM allows the operation on the table."""
     call.principal.demand(
         f"dynamodb:{operation}", table.arn, code="AccessDeniedException", status=400
     )
 
 
 def projection(arguments: Mapping[str, Any]) -> tuple[tuple[str | int, ...], ...] | None:
-    """The paths that a read asks for; None is everything. Raises ApiError."""
+    """Return the paths that a read asks for, or None for whole items. Raise ApiError if they are invalid."""
     text = arguments.get("ProjectionExpression")
     bindings = Bindings(arguments)
     if text is None:
@@ -157,12 +157,12 @@ def projection(arguments: Mapping[str, Any]) -> tuple[tuple[str | int, ...], ...
 
 
 def shown(paths: tuple[tuple[str | int, ...], ...] | None, item: Item) -> Item:
-    """What a read gives of an item."""
+    """Return the part of an item that a read asks for."""
     return item if paths is None else projected(paths, item)
 
 
 def lag(call: ApiCall) -> timedelta:
-    """How old what this reader sees may be: not at all if it asked to be consistent."""
+    """Return the age of the data that a read returns: 0 for a consistent read."""
     fault = call.faults.get(FaultKind.STALE)
     if fault is None or call.arguments.get("ConsistentRead"):
         return timedelta()

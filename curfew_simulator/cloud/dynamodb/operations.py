@@ -1,4 +1,4 @@
-"""DynamoDB: which operations it has. Each is a function of the tables and of what is asked of them."""
+"""The DynamoDB operations. Each is a function of the tables and a call, and returns the response."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -20,7 +20,7 @@ LARGEST_PAGE = 1024 * 1024
 
 
 def query(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
-    """Query: one partition, in the order of the range key or against it."""
+    """Return a page of one partition, in ascending or descending order of the range key."""
     arguments = call.arguments
     table = tables.get(arguments["TableName"])
     authorise(call, "Query", table)
@@ -51,7 +51,7 @@ def query(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
 
 
 def scan(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
-    """Scan: everything."""
+    """Return a page of the whole table."""
     arguments = call.arguments
     table = tables.get(arguments["TableName"])
     authorise(call, "Scan", table)
@@ -65,7 +65,7 @@ def scan(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
 
 
 class _Reading:
-    """What a reader wants of each item, and of how many."""
+    """The options of a read: its filter, projection, limit and faults."""
 
     def __init__(
         self, call: ApiCall, bindings: Bindings, key: trees.Parsed[Condition] | None = None
@@ -98,7 +98,7 @@ def _page(tables: Tables, read: _Reading, table: Table, found: Sequence[Item]) -
     if FaultKind.SHORT_PAGE in read.faults and found:
         limit = tables.chance.of("pages").randint(1, min(limit, len(found)))
     looked_at = _fitting(found[:limit])
-    # The filter comes after the limit: a page may be empty and still not be the last.
+    # The limit applies before the filter, so a page may be empty and still not be the last.
     kept = [i for i in looked_at if read.filter is None or holds(read.filter, i, read.bindings)]
     answer: dict[str, Any] = {"Count": len(kept), "ScannedCount": len(looked_at)}
     if not read.counts:
@@ -121,7 +121,7 @@ def _fitting(found: Sequence[Item]) -> list[Item]:
 def _key_condition(
     table: Table, condition: Condition, bindings: Bindings
 ) -> tuple[Any, Condition | None]:
-    """The hash key that is asked for, and the condition on the range key. Raises ApiError for any other shape."""
+    """Return the hash key and the condition on the range key or None. Raise ApiError for any other condition."""
     parts = [condition.left, condition.right] if isinstance(condition, Both) else [condition]
     hashes: list[Value] = []
     ranges: list[Condition] = []
@@ -156,7 +156,7 @@ def _about(part: Condition, bindings: Bindings) -> tuple[str, Value]:
 
 
 def _span(order: Sequence[Any], condition: Condition, bindings: Bindings) -> tuple[int, int]:
-    """Where the range keys begin and end that a condition of ``_key_condition`` holds for: they lie side by side."""
+    """Return the start and end index of the sorted range keys that meet a condition from ``_key_condition``."""
 
     def at(literal: Any) -> Any:
         return values.plain(bindings.value(literal))
@@ -182,7 +182,7 @@ def _span(order: Sequence[Any], condition: Condition, bindings: Bindings) -> tup
 
 
 def _refuse_keys(read: _Reading, table: Table) -> None:
-    """A query's filter is for what is no key. A scan's may be for anything."""
+    """Raise ApiError if the filter of a query names a key attribute. The filter of a scan may name one."""
     for path in () if read.filter is None else trees.paths(read.filter):
         if (name := read.bindings.steps(path)[0]) in table.keys:
             said = "Filter Expression can only contain non-primary key attributes"

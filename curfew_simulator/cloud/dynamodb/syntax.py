@@ -1,4 +1,4 @@
-"""DynamoDB's expression language: from text to trees. Nothing is looked up and nothing evaluated here.
+"""Parse DynamoDB's expression language into trees. This module resolves no placeholder and evaluates nothing.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html,
 .../Expressions.UpdateExpressions.html, .../Expressions.Attributes.html, .../ReservedWords.html
@@ -46,19 +46,19 @@ _WORDS = frozenset({"AND", "OR", "NOT", "BETWEEN", "IN", "SET", "REMOVE", "ADD",
 
 @lru_cache(maxsize=4096)
 def condition(text: str, what: str) -> Parsed[Condition]:
-    """A condition, key condition or filter. Raises ApiError; ``what`` is its parameter's name."""
+    """Parse a condition, key condition or filter; ``what`` is its parameter's name. Raise ApiError if invalid."""
     return _whole(text, what, _Parser.condition)
 
 
 @lru_cache(maxsize=4096)
 def update(text: str) -> Parsed[tuple[Step, ...]]:
-    """An update. Raises ApiError."""
+    """Parse an update expression. Raise ApiError if it is invalid."""
     return _whole(text, "UpdateExpression", _Parser.update)
 
 
 @lru_cache(maxsize=4096)
 def projection(text: str) -> Parsed[tuple[Path, ...]]:
-    """A projection. Raises ApiError."""
+    """Parse a projection expression. Raise ApiError if it is invalid."""
     return _whole(text, "ProjectionExpression", lambda parser: parser.several(parser.path))
 
 
@@ -84,7 +84,7 @@ def _tokens(text: str, what: str) -> list[str]:
 
 
 class _Parser:
-    """Recursive descent, one method a rule."""
+    """A recursive descent parser with one method for each grammar rule."""
 
     def __init__(self, tokens: Sequence[str], what: str) -> None:
         self.tokens = tokens

@@ -1,4 +1,4 @@
-"""The tables of one account in one region, with every version of an item that a late reader may still see."""
+"""The tables of one account in one region, with every version of an item that a stale read may return."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +18,9 @@ type Key = tuple[Any, Any]
 
 @dataclass(slots=True, kw_only=True)
 class Table:
-    """One table. Items lie by hash key, and in it by range key, both as Python orders them.
+    """One table. ``partitions`` has the items by hash key and range key, both as comparable Python values.
 
-    ``order`` has the range keys of each hash key, sorted.
+    ``order`` has the sorted range keys of each hash key.
     """
 
     name: str
@@ -36,16 +36,16 @@ class Table:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The names of the key's attributes."""
+        """Return the names of the key attributes."""
         return frozenset(filter(None, (self.hash_key, self.range_key)))
 
     def place(self, item: Mapping[str, Value]) -> Key:
-        """Where an item lies. Raises ApiError if its key is not one of this table."""
+        """Return an item's hash key and range key as Python values. Raise ApiError if they do not fit this table."""
         return self._part(item, self.hash_key), self._part(item, self.range_key)
 
     def _part(self, item: Mapping[str, Value], name: str | None) -> Any:
         if name is None:
-            return b""  # a table without a range key has one place in each partition
+            return b""  # without a range key, a partition has one item
         value = item.get(name)
         if value is None:
             said = f"Missing the key {name} in the item"
@@ -60,7 +60,7 @@ class Table:
         return values.plain(value)
 
     def key_place(self, key: Mapping[str, Value]) -> Key:
-        """Where a key points. Raises ApiError if it is not exactly a key."""
+        """Return a key as Python values. Raise ApiError unless it has exactly the key attributes."""
         if key.keys() != self.keys:
             raise invalid("The provided key element does not match the schema")
         try:
@@ -71,11 +71,11 @@ class Table:
             raise
 
     def key_of(self, item: Item) -> Item:
-        """The key alone."""
+        """Return only the key attributes of an item."""
         return {name: item[name] for name in (self.hash_key, self.range_key) if name}
 
     def get(self, place: Key, lag: timedelta = timedelta()) -> Item | None:
-        """An item, as it is or as it was a while ago."""
+        """Return an item or None, as it is now or as it was ``lag`` ago."""
         if not lag:
             return self.partitions.get(place[0], {}).get(place[1])
         then, found = self.clock.now() - lag, None
@@ -88,7 +88,7 @@ class Table:
     def partition(
         self, hash_: Any, lag: timedelta = timedelta()
     ) -> tuple[Sequence[Any], Mapping[Any, Item]]:
-        """The range keys of one hash key, in their order, and the item of each."""
+        """Return the sorted range keys of one hash key, and the item of each."""
         if not lag:
             return self.order.get(hash_, ()), self.partitions.get(hash_, {})
         places = (place for place in self.history if place[0] == hash_)
@@ -97,7 +97,7 @@ class Table:
         return sorted(there), there
 
     def write(self, place: Key, item: Item | None) -> None:
-        """Put an item in a place, or nothing."""
+        """Store an item, or delete it if ``item`` is None."""
         hash_, range_ = place
         partition, order = self.partitions.setdefault(hash_, {}), self.order.setdefault(hash_, [])
         if item is None:
@@ -128,7 +128,7 @@ class Tables:
     def make(
         self, name: str, *, hash_key: str = "pk", range_key: str | None = "sk", **types: str
     ) -> Table:
-        """Make a table, ready to be used; keys are texts unless it says otherwise."""
+        """Create an active table, and return it. Key attributes are strings unless ``types`` names another type."""
         if name in self._tables:
             raise ApiError("ResourceInUseException", f"Table already exists: {name}")
         table = Table(
@@ -144,22 +144,22 @@ class Tables:
         return table
 
     def get(self, name: str) -> Table:
-        """A table by its name, or its ARN. Raises ApiError if there is none."""
+        """Return a table by its name or its ARN. Raise ApiError if there is none."""
         table = self._tables.get(name.rpartition("/")[2])
         if table is None:
             raise ApiError("ResourceNotFoundException", "Requested resource not found")
         return table
 
     def drop(self, name: str) -> Table:
-        """Remove a table, with everything in it. Raises ApiError if there is none."""
+        """Delete a table with all its items, and return it. Raise ApiError if there is none."""
         return self._tables.pop(self.get(name).name)
 
     def arn(self, name: str) -> str:
-        """A table's ARN."""
+        """Return a table's ARN."""
         return f"arn:aws:dynamodb:{self.region}:{self.account}:table/{name}"
 
     def write(self, table: Table, place: Key, item: Item | None) -> None:
-        """Write an item, and write it down."""
+        """Store or delete an item, and record the effect in the history."""
         before = table.get(place)
         if item is None and before is None:
             return

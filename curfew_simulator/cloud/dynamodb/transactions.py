@@ -1,4 +1,4 @@
-"""TransactWriteItems: all or nothing, and the same token does it once.
+"""TransactWriteItems: it applies all writes or none, and a client token makes it idempotent.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 """
@@ -24,7 +24,7 @@ type Reason = dict[str, Any]
 
 
 def transact_write_items(tables: Tables, call: ApiCall) -> Mapping[str, Any]:
-    """Do all of it if every condition holds, else say of each action what was in its way."""
+    """Apply all writes if every condition holds. Else raise ApiError with the reason for each write."""
     actions: Sequence[Mapping[str, Any]] = call.arguments.get("TransactItems", [])
     if not 1 <= len(actions) <= MOST_ACTIONS:
         said = f"Member must have length less than or equal to {MOST_ACTIONS}"
@@ -81,13 +81,13 @@ def _cancelled(reasons: list[Reason]) -> ApiError:
     message = (
         f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
     )
-    # This one error spells its message with a capital.
+    # Only this error has "Message" with a capital letter.
     more = {"CancellationReasons": reasons, "Message": message}
     return ApiError("TransactionCanceledException", message, more=more)
 
 
 def _done_before(tables: Tables, call: ApiCall) -> bool:
-    """Whether the token has done this already. Raises ApiError if it has done something else."""
+    """Return whether the token was used for the same request. Raise ApiError if it was used for another one."""
     token = call.arguments.get("ClientRequestToken", "")
     at, fingerprint = tables.tokens.get(token, (None, ""))
     if at is None or tables.clock.now() - at > TOKEN_LIFETIME:

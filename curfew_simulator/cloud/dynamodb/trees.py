@@ -1,4 +1,4 @@
-"""The trees that DynamoDB's expressions are read into.
+"""The syntax trees of DynamoDB's expressions.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html and the pages below it
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A document path: names, or their placeholders, and places in lists."""
+    """A document path. A step is a name, a placeholder for a name, or an index into a list."""
 
     steps: tuple[str | int, ...]
 
@@ -24,7 +24,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How big what is at a path is."""
+    """The ``size`` of the value at a path."""
 
     path: Path
 
@@ -34,7 +34,7 @@ type Operand = Path | Literal | Size
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two operands and what is to hold between them."""
+    """Two operands and a comparison operator."""
 
     operator: str
     left: Operand
@@ -43,7 +43,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """An operand between two others, both included."""
+    """An operand within two bounds, inclusive."""
 
     operand: Operand
     low: Operand
@@ -52,7 +52,7 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """An operand among others."""
+    """An operand in a list of options."""
 
     operand: Operand
     options: tuple[Operand, ...]
@@ -60,7 +60,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function that is true or false."""
+    """A function with a boolean result."""
 
     name: str
     operands: tuple[Operand, ...]
@@ -68,14 +68,14 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The contrary."""
+    """A negated condition."""
 
     condition: "Condition"
 
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """AND."""
+    """Two conditions joined by AND."""
 
     left: "Condition"
     right: "Condition"
@@ -83,7 +83,7 @@ class Both:
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    """OR."""
+    """Two conditions joined by OR."""
 
     left: "Condition"
     right: "Condition"
@@ -94,7 +94,7 @@ type Condition = Comparison | Between | In | Function | Not | Both | Either
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """A sum, or a difference."""
+    """A sum or a difference."""
 
     operator: str
     left: "Term"
@@ -103,7 +103,7 @@ class Arithmetic:
 
 @dataclass(frozen=True, slots=True)
 class IfNotExists:
-    """What is at a path, or else something."""
+    """The value at a path, or another term if there is none."""
 
     path: Path
     otherwise: "Term"
@@ -111,7 +111,7 @@ class IfNotExists:
 
 @dataclass(frozen=True, slots=True)
 class ListAppend:
-    """One list after another."""
+    """The concatenation of two lists."""
 
     first: "Term"
     second: "Term"
@@ -122,7 +122,7 @@ type Term = Path | Literal | Arithmetic | IfNotExists | ListAppend
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One clause's action on one path; REMOVE has no term."""
+    """One action of an update clause on one path. REMOVE has no term."""
 
     clause: str
     path: Path
@@ -131,14 +131,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Parsed[T]:
-    """A tree, and the placeholders that it has."""
+    """A syntax tree and the placeholders in it."""
 
     tree: T
     placeholders: frozenset[str]
 
 
 def paths(tree: Any) -> Iterator[Path]:
-    """Every path in a tree."""
+    """Yield every path in a tree."""
     match tree:
         case Path():
             yield tree

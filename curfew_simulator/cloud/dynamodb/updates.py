@@ -1,4 +1,4 @@
-"""Update and projection expressions: an item as it will be, and the parts of an item that were asked for.
+"""Apply update expressions and projection expressions to items.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html
 """
@@ -16,7 +16,7 @@ type Steps = tuple[str | int, ...]
 
 
 def updated(update: Sequence[Step], item: Item, bindings: Bindings, keys: frozenset[str]) -> Item:
-    """The item after the update. Every term is worked out on the item as it was. Raises ApiError."""
+    """Return the item after the update. All terms use the item before it. Raise ApiError if the update does not fit."""
     paths = [bindings.steps(phase.path) for phase in update]
     _check(paths, keys)
     new = deepcopy(item)
@@ -33,14 +33,14 @@ def updated(update: Sequence[Step], item: Item, bindings: Bindings, keys: frozen
                     removed.append(steps)
                 else:
                     _place(new, steps, changed)
-    # From the end of each list: the places are those of the item as it was.
+    # From the end of each list, since indexes refer to the item before the update.
     for steps in sorted(removed, key=_last_place, reverse=True):
         _remove(new, steps)
     return new
 
 
 def projected(paths: Iterable[Steps], item: Mapping[str, Value]) -> Item:
-    """Only what is at the paths, in the structure where it was; the members of a list move together."""
+    """Return a copy of the item with only these paths. A list keeps only the selected members, in order."""
     tree: dict[Any, Any] = {}
     for steps in paths:
         if find(steps, item) is None:
@@ -102,7 +102,7 @@ def _worked_out(term: Term, item: Item, bindings: Bindings) -> Value:
 
 
 def _combined(clause: str, old: Value | None, given: Value) -> Value | None:
-    """What ADD and DELETE leave; None for nothing."""
+    """Return the attribute's value after ADD or DELETE, or None if it is removed."""
     type_ = values.kind(given)
     if type_ not in ({"N", *values.SETS} if clause == "ADD" else values.SETS):
         said = f"Incorrect operand type for operator or function; operator: {clause}, operand type: {type_}"
@@ -133,7 +133,7 @@ def _place(item: Item, steps: Steps, value: Value) -> None:
     if parent is not None and isinstance(last, str) and "M" in parent:
         parent["M"][last] = value
     elif parent is not None and isinstance(last, int) and "L" in parent:
-        # A place beyond the end is the end.
+        # An index beyond the end appends.
         parent["L"][last : last + 1] = [value]
     else:
         raise invalid("The document path provided in the update expression is invalid for update")

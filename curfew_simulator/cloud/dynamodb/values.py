@@ -1,4 +1,4 @@
-"""DynamoDB's attribute values: which are valid, which are equal, which come first, how big they are.
+"""DynamoDB's attribute values: their validity, equality, order and size.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 """
@@ -22,19 +22,19 @@ LARGEST_ITEM = 400 * 1024
 
 
 def invalid(message: str) -> ApiError:
-    """The error for everything that is asked in the wrong way."""
+    """Return the error for an invalid request."""
     return ApiError("ValidationException", message)
 
 
 def kind(value: Value) -> str:
-    """The one type of a value. Raises ApiError if there is not exactly one."""
+    """Return the type of a value. Raise ApiError if it has none or several."""
     if len(value) != 1:
         raise invalid("Supplied AttributeValue must contain exactly one of the supported datatypes")
     return next(iter(value))
 
 
 def number(text: str) -> Decimal:
-    """A number as DynamoDB keeps it. Raises ApiError for what is none, or has too many digits."""
+    """Return a number. Raise ApiError if the text is no number, has too many digits or is out of range."""
     try:
         value = Decimal(text)
     except InvalidOperation:
@@ -51,12 +51,12 @@ def number(text: str) -> Decimal:
 
 
 def written(value: Decimal) -> str:
-    """A number as DynamoDB writes it: no exponent, no empty digits."""
+    """Return a number in DynamoDB's format: no exponent, no trailing zeros."""
     return f"{value.normalize(PRECISE):f}" if value else "0"
 
 
 def sound(value: Value) -> Value:
-    """A value as it is kept: numbers in one form, sets without repetition. Raises ApiError."""
+    """Return a value as DynamoDB stores it, with normalized numbers. Raise ApiError if it is invalid."""
     type_ = kind(value)
     inner = value[type_]
     match type_:
@@ -86,7 +86,7 @@ def sound(value: Value) -> Value:
 
 
 def sound_item(item: Mapping[str, Value]) -> Item:
-    """An item as it is kept. Raises ApiError for one that is too big."""
+    """Return an item as DynamoDB stores it. Raise ApiError if it is invalid or too large."""
     kept = {name: sound(value) for name, value in item.items()}
     if size_of_item(kept) > LARGEST_ITEM:
         raise invalid("Item size has exceeded the maximum allowed size")
@@ -94,7 +94,7 @@ def sound_item(item: Mapping[str, Value]) -> Item:
 
 
 def plain(value: Value) -> Any:
-    """A value of an ordered type as one that Python puts in the same order."""
+    """Return a value of an ordered type as a Python value with the same order."""
     type_ = kind(value)
     match type_:
         case "S":
@@ -109,7 +109,7 @@ def plain(value: Value) -> Any:
 
 
 def equal(one: Value, other: Value) -> bool:
-    """Whether two values are the same, of the same type."""
+    """Return whether two values have the same type and are equal."""
     type_ = kind(one)
     if type_ != kind(other):
         return False
@@ -130,7 +130,7 @@ def equal(one: Value, other: Value) -> bool:
 
 
 def compared(one: Value, other: Value) -> int | None:
-    """Less than, equal or more than 0, as one comes before the other; None if they have no order."""
+    """Return -1, 0 or 1 if one is less than, equal to or greater than other, or None if they have no order."""
     type_ = kind(one)
     if type_ not in ORDERED or type_ != kind(other):
         return None
@@ -140,7 +140,7 @@ def compared(one: Value, other: Value) -> int | None:
 
 
 def length(value: Value) -> int | None:
-    """What the function ``size`` gives."""
+    """Return the result of the function ``size``, or None for a type without a size."""
     type_ = kind(value)
     if type_ not in {"S", "B", "L", "M", *SETS}:
         return None
@@ -149,7 +149,7 @@ def length(value: Value) -> int | None:
 
 
 def size_of_item(item: Mapping[str, Value]) -> int:
-    """The bytes of an item, about as DynamoDB counts them.
+    """Return the size of an item in bytes, about as DynamoDB counts it.
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """

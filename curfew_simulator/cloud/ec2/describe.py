@@ -1,4 +1,4 @@
-"""The listings: instances, their attributes, Spot requests, regions. None of them changes anything."""
+"""The read calls of EC2: instances, their attributes, Spot requests and regions. No call here changes anything."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -11,7 +11,7 @@ from . import errors, filters, pages, render
 from .machine import Machine, SpotRequest
 from .region import Region
 
-# Those that every account has.
+# The regions that every account has by default.
 ENABLED = (
     "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2",
     "ca-central-1", "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1", "us-east-1",
@@ -21,7 +21,7 @@ OPTED_OUT = ("ap-east-1", "me-south-1")
 
 
 def describe_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """By ids, of which each has to be there, or by filters, in pages.
+    """Return instances: by id, each of which has to exist, or by filter, in pages.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
     """
@@ -47,7 +47,7 @@ def describe_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
 
 
 def describe_instance_attribute(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """One attribute of one instance.
+    """Return one attribute of one instance.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceAttribute.html
     """
@@ -67,7 +67,7 @@ def describe_instance_attribute(region: Region, call: ApiCall) -> Mapping[str, A
 
 
 def describe_spot_instance_requests(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """Spot requests, by ids or filters.
+    """Return Spot requests, by id or by filter.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotInstanceRequests.html
     """
@@ -88,7 +88,7 @@ def describe_spot_instance_requests(region: Region, call: ApiCall) -> Mapping[st
 
 
 def describe_regions(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """The regions that are enabled, or all.
+    """Return the enabled regions, or all regions.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
     """
@@ -117,7 +117,7 @@ def describe_regions(region: Region, call: ApiCall) -> Mapping[str, Any]:
 
 
 def _reachable(region: Region, pool: Sequence[Machine], *, named: bool) -> None:
-    """Raise ApiError while a zone is dark, unless only instances of other zones are asked for by id.
+    """Raise ApiError while a zone is dark, unless the call names instances by id and all are in other zones.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html, "in the rare case where
     an Availability Zone is experiencing a service disruption"; the code of the error is a guess.
@@ -127,7 +127,7 @@ def _reachable(region: Region, pool: Sequence[Machine], *, named: bool) -> None:
 
 
 def seen_by(region: Region, call: ApiCall) -> Mapping[str, Machine]:
-    """What this reader sees: everything as it is, or some of it as it was."""
+    """Return the machines that the caller sees: all as they are now, or some in an earlier version."""
     fault = call.faults.get(FaultKind.STALE)
     if fault is None:
         return region.machines

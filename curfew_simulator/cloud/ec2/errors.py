@@ -1,7 +1,7 @@
-"""EC2's refusals, in its words.
+"""EC2's errors, with EC2's codes and messages.
 
-Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html; the wording is that of answers
-which were recorded in public.
+Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html; the messages are
+copied from responses that users published.
 """
 
 import re
@@ -14,12 +14,12 @@ SPOT_REQUEST = re.compile(r"sir-[0-9a-z]{8}")
 
 
 def invalid(message: str) -> ApiError:
-    """A parameter has a value that it cannot have."""
+    """Return the error for a parameter with an invalid value."""
     return ApiError("InvalidParameterValue", message)
 
 
 def dry_run(arguments: Mapping[str, str]) -> None:
-    """Raise ApiError if the call was only to find out whether it is allowed.
+    """Raise ApiError if the call is a dry run, which only asks whether the call is allowed.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
     """
@@ -29,7 +29,7 @@ def dry_run(arguments: Mapping[str, str]) -> None:
 
 
 def known[T](ids: Sequence[str], things: Mapping[str, T]) -> list[T]:
-    """The instances with these ids. One that is malformed or not there refuses them all. Raises ApiError."""
+    """Return the things with these ids, without duplicates. Raise ApiError for no id, a malformed or an unknown one."""
     if not ids:
         raise ApiError("MissingParameter", "The request must contain the parameter InstanceId")
     for id_ in ids:

@@ -1,4 +1,4 @@
-"""EC2's filters: every one has to match, by any of its values, and values are patterns.
+"""EC2's filters: all filters of a call have to match, each by any of its values. Values are patterns.
 
 Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html
 """
@@ -21,7 +21,10 @@ def predicate[T](
     names: Mapping[str, Values[T]],
     tags: Callable[[T], Mapping[str, str]],
 ) -> Callable[[T], bool]:
-    """The filters of a request as one condition. Raises ApiError for a filter that there is not, or too many values."""
+    """Return a function that tells whether a thing matches all filters of a request.
+
+    Raise ApiError for an unknown filter or for too many values.
+    """
     if sum(len(one.get("Value", [])) for one in asked) > MOST_VALUES:
         said = f"The maximum number of filter values specified on a single call is {MOST_VALUES}"
         raise ApiError("FilterLimitExceeded", said)
@@ -55,7 +58,7 @@ def _values[T](
 
 @lru_cache(maxsize=4096)
 def pattern(text: str) -> re.Pattern[str]:
-    """A filter value: ``*`` is anything, ``?`` one character, and a backslash takes either's meaning away."""
+    """Compile a filter value. ``*`` matches any text, ``?`` one character; a backslash makes either literal."""
     special = {"*": ".*", "?": "."}
     parts = re.findall(r"\\.|.", text, re.DOTALL)
     return re.compile("".join(special.get(p) or re.escape(p[-1]) for p in parts), re.DOTALL)
@@ -69,8 +72,8 @@ def _bool(value: object) -> list[str]:
     return [str(bool(value)).lower()]
 
 
-# Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html, of whose filters these are
-# the ones that are modelled; any other is refused.
+# Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html, which documents
+# more filters than these; the simulator refuses the others.
 INSTANCES: Mapping[str, Values[Machine]] = {
     "availability-zone": lambda m: [m.zone],
     "block-device-mapping.volume-id": lambda m: [volume.id for volume in m.volumes],

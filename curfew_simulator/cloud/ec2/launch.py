@@ -1,4 +1,4 @@
-"""RunInstances: what is launched, where, how many, and what a client token remembers.
+"""RunInstances: which instances EC2 launches, where and how many, and how a client token makes a call idempotent.
 
 Sources: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html,
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
@@ -26,7 +26,7 @@ TAGGABLE = ("instance", "volume", "network-interface", "spot-instances-request")
 
 @dataclass(frozen=True, slots=True)
 class EarlierLaunch:
-    """What a token launched, and what was asked for with it."""
+    """A launch with a client token: the request's arguments, the ids of its instances, and its reservation."""
 
     asked: str
     ids: tuple[str, ...]
@@ -34,7 +34,10 @@ class EarlierLaunch:
 
 
 def run_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """Launch as many as there is room for, if that is not less than the minimum; all have their tags from launch."""
+    """Launch as many instances as there is room for, up to ``MaxCount``, with their tags.
+
+    Raise ApiError if there is room for fewer than ``MinCount``, or if the request is invalid or not allowed.
+    """
     arguments = call.arguments
     least, most = _count(arguments, "MinCount"), _count(arguments, "MaxCount")
     if least > most:
@@ -50,7 +53,7 @@ def run_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
     token = arguments.get("ClientToken", "")
     if len(token) > 64 or not token.isascii():
         raise errors.invalid("Invalid value for ClientToken: at most 64 ASCII characters")
-    # With a zone, the memory is the zone's own: the same token launches again in the next.
+    # EC2 remembers a token for each zone that a request names: in another zone, the same token launches again.
     place = (zone or "", token)
     said = repr(sorted((k, v) for k, v in arguments.items() if k not in {"ClientToken", "DryRun"}))
     if token and (earlier := region.launches.get(place)):
@@ -75,9 +78,9 @@ def run_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
 
 
 def _check_memory(region: Region, earlier: EarlierLaunch, asked: str) -> None:
-    """Raise ApiError if a token was used for something else, or for an instance that has ended since.
+    """Raise ApiError if the token was used with other arguments, or if one of its instances is terminated.
 
-    Recorded: rust-lang/bors#830 has the one answer, boto/boto3#4406 the other.
+    Recorded responses: rust-lang/bors#830 has one of the two errors, boto/boto3#4406 the other.
     """
     if earlier.asked != asked:
         said = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
@@ -158,7 +161,7 @@ def _volumes(arguments: Mapping[str, Any]) -> tuple[Volume, ...]:
 
 
 def _check_spot(spot: Mapping[str, str], *, protected: bool) -> None:
-    """Raise ApiError for what Spot Instances cannot have."""
+    """Raise ApiError for options that a Spot Instance cannot have."""
     if protected:
         said = "Termination and stop protection cannot be enabled for Spot Instances."
         raise ApiError("InvalidParameterCombination", said)
@@ -188,10 +191,10 @@ def _zone(region: Region, arguments: Mapping[str, Any]) -> str | None:
 
 
 def _room(region: Region, type_: str, zone: str, least: int) -> int:
-    """For how many there is room. Raises ApiError if for fewer than the least.
+    """Return how many instances there is room for. Raise ApiError if that is fewer than ``least``.
 
-    Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html. No capacity is an HTTP 500,
-    which is why clients repeat it.
+    Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html. EC2 reports
+    missing capacity as HTTP 500, which is why clients retry it.
     """
     alive = list(region.alive())
     instances = region.limits.instances - len(alive)
@@ -217,7 +220,7 @@ def _room(region: Region, type_: str, zone: str, least: int) -> int:
 
 
 def vcpus_of(type_: str) -> int:
-    """How many vCPUs a type has, about: sizes double."""
+    """Return about how many vCPUs an instance type has: each size has twice as many as the one below it."""
     if type_ in SINGLE:
         return 1
     found = SIZE.fullmatch(type_)
@@ -228,7 +231,7 @@ def vcpus_of(type_: str) -> int:
 def _authorise(
     region: Region, call: ApiCall, blueprint: Machine, wanted: Mapping[str, Mapping[str, str]]
 ) -> None:
-    """Every resource that comes into being has to be allowed, and so has the tagging of each.
+    """Raise ApiError unless IAM allows the launch of every resource that the call creates, and the tags of each.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
     """

@@ -1,4 +1,4 @@
-"""How an instance goes from state to state, and what the world does of itself when it has gone.
+"""How an instance changes state, and what EC2 and Auto Scaling do on their own after it ends.
 
 Sources: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html,
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html,
@@ -19,7 +19,7 @@ BY_FAULT = "Server.InternalError"
 
 
 def launch(region: Region, blueprint: Machine) -> Machine:
-    """Launch an instance, with an id of its own."""
+    """Launch an instance with a new id, and return it."""
     now = region.clock.now()
     machine = replace(
         blueprint,
@@ -38,7 +38,7 @@ def launch(region: Region, blueprint: Machine) -> Machine:
 
 
 def start(region: Region, machine: Machine) -> Machine:
-    """Start a stopped machine: its launch time is this one's from now on."""
+    """Start a machine and return it. Its launch time becomes the present time."""
     region.record(Change.STARTED, machine.id, machine)
     now = region.clock.now()
     machine = replace(machine, state=State.PENDING, since=now, started_at=now, reason="")
@@ -50,7 +50,7 @@ def start(region: Region, machine: Machine) -> Machine:
 
 
 def stop(region: Region, machine: Machine) -> Machine:
-    """Shut a machine down, to be started again. A persistent Spot request waits, disabled."""
+    """Stop a running machine and return it. When it is stopped, its persistent Spot request becomes disabled."""
     if machine.state is not State.RUNNING:
         return machine
     region.record(Change.STOPPED, machine.id, machine)
@@ -60,7 +60,7 @@ def stop(region: Region, machine: Machine) -> Machine:
 
 
 def terminate(region: Region, machine: Machine, *, reason: str = BY_USER) -> Machine:
-    """Terminate an instance. Its Spot request or its group replaces it after a while."""
+    """Terminate an instance and return it. Its persistent Spot request or its group replaces it after a while."""
     if machine.state.ended:
         return machine
     region.record(Change.TERMINATED, machine.id, machine)
@@ -75,19 +75,19 @@ def terminate(region: Region, machine: Machine, *, reason: str = BY_USER) -> Mac
 
 
 def shut_down(region: Region, id_: str) -> None:
-    """Let an instance shut itself down from inside, which no protection prevents."""
+    """Shut an instance down from inside its operating system. No protection prevents that."""
     machine = region.machines[id_]
     ends = machine.shutdown_behavior == "terminate"
     (terminate if ends else stop)(region, machine)
 
 
 def interrupt(region: Region, id_: str) -> None:
-    """Let EC2 itself end a Spot Instance."""
+    """Terminate a Spot Instance as EC2 does when it interrupts one."""
     terminate(region, region.machines[id_], reason=BY_SPOT)
 
 
 def replenish(region: Region, name: str) -> None:
-    """Bring an Auto Scaling group to the number that it should have."""
+    """Launch the members that an Auto Scaling group lacks to reach its desired capacity."""
     group = region.groups.get(name)
     if group is None:
         return
@@ -162,7 +162,7 @@ def _relaunch(region: Region, request_id: str) -> None:
 
 
 def _still(region: Region, machine: Machine) -> bool:
-    """Whether nothing came in between: the machine is in the state in which it was left."""
+    """Return whether the machine is still in the same state, entered at the same time, as in ``machine``."""
     now = region.machines.get(machine.id)
     return now is not None and (now.state, now.since) == (machine.state, machine.since)
 

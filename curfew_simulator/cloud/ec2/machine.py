@@ -1,4 +1,4 @@
-"""What EC2 keeps of an instance and of a Spot request. Nothing is changed in place: a change is a new version."""
+"""The state of an instance and of a Spot request. Both are immutable: a change makes a new version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ GROUP_TAG = "aws:autoscaling:groupName"
 
 
 class State(StrEnum):
-    """An instance's states.
+    """The states of an instance.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html
     """
@@ -25,12 +25,12 @@ class State(StrEnum):
 
     @property
     def code(self) -> int:
-        """The number beside the name."""
+        """Return EC2's number for this state."""
         return CODES[self]
 
     @property
     def ended(self) -> bool:
-        """Whether there is no way back."""
+        """Return whether the instance is terminating or terminated."""
         return self in {State.SHUTTING_DOWN, State.TERMINATED}
 
 
@@ -46,7 +46,7 @@ CODES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
-    """A disk of an instance."""
+    """A volume that is attached to an instance."""
 
     id: str
     device: str = "/dev/xvda"
@@ -55,7 +55,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """One instance, at one moment. ``doomed`` is one that dies while it is pending."""
+    """One version of an instance. A ``doomed`` instance terminates while it is pending."""
 
     id: str
     zone: str
@@ -85,12 +85,12 @@ class Machine:
 
     @property
     def group(self) -> str:
-        """The Auto Scaling group that it is a member of."""
+        """Return the name of its Auto Scaling group, or an empty text."""
         return self.tags.get(GROUP_TAG, "")
 
     @property
     def protected(self) -> bool:
-        """Whether it may not be terminated by API: stop protection is in the way of that, too.
+        """Return whether EC2 refuses to terminate it: stop protection prevents that, too.
 
         Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-stop-protection.html
         """
@@ -98,7 +98,7 @@ class Machine:
 
 
 class SpotState(StrEnum):
-    """A Spot request's states.
+    """The states of a Spot request.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html
     """
@@ -113,7 +113,7 @@ class SpotState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpotRequest:
-    """A Spot request; ``blueprint`` is what a persistent one launches when its instance is gone."""
+    """A Spot request. A persistent one launches ``blueprint`` again after its instance ends."""
 
     id: str
     blueprint: Machine
@@ -125,7 +125,7 @@ class SpotRequest:
 
     @property
     def status(self) -> str:
-        """The status code that goes with the state, as far as it is modelled."""
+        """Return the status code for the state. The simulator models one code for most states."""
         match self.state:
             case SpotState.ACTIVE:
                 return "fulfilled"
@@ -143,5 +143,5 @@ class SpotRequest:
                 return "instance-terminated-by-user"
 
     def of(self, state: SpotState) -> "SpotRequest":
-        """The request in another state."""
+        """Return a copy of the request in another state."""
         return replace(self, state=state)

@@ -1,4 +1,4 @@
-"""EC2: which operations it has. Each is a function of a region and of what is asked of it."""
+"""The EC2 operations. Each is a function of a region and a call, and returns the response."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

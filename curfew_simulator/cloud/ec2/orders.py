@@ -1,4 +1,4 @@
-"""Calls that change existing instances: terminate, stop, start, and their protection."""
+"""The calls that change existing instances: terminate, stop, start, and modify an attribute."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,8 +15,10 @@ from .region import Region
 
 
 def terminate_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """One bad id, and nothing happens. One protected instance, and nothing happens in its zone; the call fails then,
-    although the instances of the other zones are terminated.
+    """Terminate instances. A malformed or unknown id makes the whole call fail.
+
+    A protected instance makes the call fail, too, and EC2 then terminates no instance in its zone, but it does
+    terminate the instances in the other zones.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
     """
@@ -32,7 +34,7 @@ def terminate_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
 
 
 def stop_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """All or none: whatever cannot be stopped refuses the others.
+    """Stop all instances of the call, or raise ApiError and stop none if one of them cannot be stopped.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
     """
@@ -46,7 +48,7 @@ def stop_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
 
 
 def start_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """All or none. What runs already goes on.
+    """Start all instances of the call, or raise ApiError and start none. Running instances continue to run.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StartInstances.html
     """
@@ -65,7 +67,7 @@ def start_instances(region: Region, call: ApiCall) -> Mapping[str, Any]:
 
 
 def modify_instance_attribute(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """Protections and types, in either way of saying it.
+    """Change the protection or the type of an instance, in either of the two forms that a request may have.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html
     """
@@ -101,7 +103,7 @@ def modify_instance_attribute(region: Region, call: ApiCall) -> Mapping[str, Any
 
 
 def demand(region: Region, call: ApiCall, action: str, machine: Machine) -> None:
-    """Let IAM look at one instance, with its tags as they had got about. Raises ApiError."""
+    """Raise ApiError unless IAM allows the action on one instance. IAM sees tags ``tag_lag`` later than EC2."""
 
     def context() -> iam.Context:
         lately = region.version(machine.id, region.clock.now() - region.tag_lag) or machine
@@ -143,7 +145,7 @@ def _carry_out(
 def leave_out(
     region: Region, call: ApiCall, items: list[dict[str, Any]], name: str
 ) -> list[dict[str, Any]]:
-    """An answer's items, without those that a fault leaves out: the ids that it names, or one by chance."""
+    """Return a response's items without the ids that a fault names, or without a random one if it names none."""
     fault = call.faults.get(FaultKind.UNNAMED)
     if fault and fault.ids:
         return [item for item in items if item[name] not in fault.ids]
@@ -176,7 +178,10 @@ def _unstoppable(region: Region, machine: Machine) -> ApiError | None:
 
 
 def _persistent(region: Region, machine: Machine) -> bool:
-    """Whether a stop would be understood: "you can't stop a Spot Instance after you cancel its request"."""
+    """Return whether the Spot request lets its instance stop.
+
+    EC2: "you can't stop a Spot Instance after you cancel its request".
+    """
     request = region.spot_requests.get(machine.spot_request)
     return bool(request and request.persistent and request.state is not SpotState.CANCELLED)
 

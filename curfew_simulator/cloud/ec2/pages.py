@@ -1,7 +1,7 @@
-"""How a listing is cut into pages, and how a page can be odd and still true: empty, short, or with a token for more.
+"""Split a listing into pages. A valid page may be empty, or shorter than asked for, and have a token for more.
 
-A token stands for the ids that were left when it was made: what is launched later does not come, and what has changed
-since comes as it is now. Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html
+A token keeps the ids that were left when it was made: later pages leave out instances launched since then, and show
+the others as they are now. Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ LEAST, MOST = 5, 1_000
 
 
 def page(region: "Region", call: ApiCall, found: Sequence[str]) -> tuple[Sequence[str], str | None]:
-    """One page of what was found, and the token for the next. Raises ApiError for an unknown token."""
+    """Return one page of the found ids, and the token for the next or None. Raise ApiError for an unknown token."""
     token = call.arguments.get("NextToken")
     if token:
         if token not in region.cursors:

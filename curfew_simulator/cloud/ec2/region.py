@@ -1,4 +1,4 @@
-"""One account's EC2 in one region: what there is, and every version of it that there was."""
+"""One account's EC2 in one region: its instances, Spot requests and groups, and every version of each instance."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,10 +16,11 @@ type Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How long things take: between so and so many seconds, as chance has it.
+    """How long each change takes: a random time between two numbers of seconds.
 
     That terminated instances stay visible for about an hour, and lose their tags on the way, is from
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html; the rest is experience.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html; the other times are
+    from experience.
     """
 
     pending: Span = (5, 30)
@@ -37,7 +38,7 @@ AT_ONCE = Pace(pending=NONE, stopping=NONE, shutting_down=NONE, relaunch=NONE, r
 
 @dataclass(slots=True, kw_only=True)
 class Limits:
-    """What the account may have here. ``capacity`` is what EC2 has left in a pool of a type and a zone."""
+    """The account's limits in this region. ``capacity`` is how many instances EC2 has left for a type and a zone."""
 
     vcpus: int = 1_000_000
     instances: int = 1_000_000
@@ -45,7 +46,7 @@ class Limits:
 
 
 class Region:
-    """The state behind the EC2 and Auto Scaling operations. Tests build scenery with ``add`` and ``change``."""
+    """The state behind the EC2 and Auto Scaling operations. Tests prepare it with ``add`` and ``change``."""
 
     def __init__(
         self, *, account: str, name: str, clock: Clock, rng: Rng, history: CloudHistory, pace: Pace
@@ -61,18 +62,18 @@ class Region:
         self.limits = Limits()
         self.launches: dict[tuple[str, str], Any] = {}
         self.cursors: dict[str, tuple[str, ...]] = {}
-        self.page_size = 1_000  # the most that a page has, however many are asked for
+        self.page_size = 1_000  # the most instances in a page, whatever the call asks for
         self.opted_out: set[str | tuple[str, str]] = set()
-        self.tag_lag = timedelta()  # how old the tags are that IAM looks at
-        self.dark_zones: set[str] = set()  # where EC2 has an outage
-        self.doomed: set[str] = set()  # the instance types that die while they are pending
+        self.tag_lag = timedelta()  # the age of the tags that IAM evaluates
+        self.dark_zones: set[str] = set()  # the zones in which EC2 has an outage
+        self.doomed: set[str] = set()  # the instance types that terminate while they are pending
         self.written: dict[str, tuple[Machine, Xml]] = {}
         self._history: dict[str, list[tuple[datetime, Machine | None]]] = {}
 
     def add(self, **fields: Any) -> Machine:
-        """Put a machine there, as if it had long been; what is not said is ordinary. ``age`` is since its launch.
+        """Add a machine that has existed for its ``age``, and return it. Omitted fields have ordinary values.
 
-        One that is ``arriving`` was visible to no reader before now, however old it is.
+        An ``arriving`` machine becomes visible to readers only now, whatever its age.
         """
         now = self.clock.now()
         launched = now - fields.pop("age", timedelta(hours=9))
@@ -91,27 +92,27 @@ class Region:
         return machine
 
     def change(self, id_: str, **fields: Any) -> Machine:
-        """Change a machine, now, as another principal would."""
+        """Change a machine now, as another principal would, and return its new version."""
         machine = replace(self.machines[id_], **fields)
         self.put(machine)
         return machine
 
     def tag(self, id_: str, **tags: str) -> Machine:
-        """Give a machine more tags, as another principal would."""
+        """Add tags to a machine, as another principal would, and return its new version."""
         return self.change(id_, tags={**self.machines[id_].tags, **tags})
 
     def put(self, machine: Machine, *, since: datetime | None = None) -> None:
-        """Keep a version of a machine."""
+        """Store a new version of a machine."""
         self.machines[machine.id] = machine
         self._history.setdefault(machine.id, []).append((since or self.clock.now(), machine))
 
     def forget(self, id_: str) -> None:
-        """Show a machine no more."""
+        """Remove a machine from the listings."""
         del self.machines[id_]
         self._history[id_].append((self.clock.now(), None))
 
     def seen(self, lag: timedelta, *, share: float = 1.0) -> dict[str, Machine]:
-        """What a stale reader sees: some instances are as they were a while ago."""
+        """Return what a stale reader sees: a random ``share`` of the instances in their version of ``lag`` ago."""
         then, draw = self.clock.now() - lag, self.rng.of("stale").random
         seen: dict[str, Machine] = {}
         for id_ in self._history:
@@ -121,7 +122,7 @@ class Region:
         return seen
 
     def version(self, id_: str, at: datetime) -> Machine | None:
-        """A machine as it was at some time, if it was there."""
+        """Return the version of a machine at a time, or None if it did not exist then."""
         found = None
         for since, machine in self._history.get(id_, ()):
             if since > at:
@@ -131,33 +132,33 @@ class Region:
 
     @property
     def all_machines(self) -> tuple[str, ...]:
-        """The id of every machine that ever was there."""
+        """Return the id of every machine that has ever existed here."""
         return tuple(self._history)
 
     def history(self, id_: str) -> Sequence[tuple[datetime, Machine | None]]:
-        """Every version of a machine and since when it was so; none is when it was shown no more."""
+        """Return every version of a machine with the time it began. None means that EC2 no longer lists the machine."""
         return self._history.get(id_, ())
 
     def last(self, id_: str) -> Machine:
-        """The last version of a machine that there was, gone or not."""
+        """Return the latest version of a machine, even if EC2 no longer lists it."""
         return next(m for _, m in reversed(self._history[id_]) if m is not None)
 
     def ids(self, *states: str) -> set[str]:
-        """The machines in some states."""
+        """Return the ids of the machines in the given states."""
         return {machine.id for machine in self.machines.values() if machine.state in states}
 
     def alive(self) -> Iterator[Machine]:
-        """The machines that have not ended."""
+        """Yield the machines that are neither terminating nor terminated."""
         return (machine for machine in self.machines.values() if not machine.state.ended)
 
     def record(self, change: Change, id_: str, before: Any = None) -> None:
-        """Write an effect into the journal."""
+        """Record an effect in the history."""
         self.history_of_calls.record(
             change, id_, account=self.account, region=self.name, at=self.clock.now(), before=before
         )
 
     def later(self, use: str, span: Span, do: Callable[[], object]) -> None:
-        """Let something happen on its own, after a while; it belongs to no call."""
+        """Call ``do`` after a random time within ``span``. Its effects belong to no call."""
 
         def happen() -> None:
             with self.history_of_calls.aside():
@@ -166,6 +167,6 @@ class Region:
         self.clock.after(self.rng.between(use, *span), happen)
 
     def arn(self, kind: str, id_: str) -> str:
-        """The ARN of a thing here."""
+        """Return the ARN of a resource in this region."""
         owner = "" if kind == "image" else self.account
         return f"arn:aws:ec2:{self.name}:{owner}:{kind}/{id_}"

@@ -1,7 +1,7 @@
-"""Instances and Spot requests as EC2 writes them, in its own names of elements.
+"""Render instances and Spot requests with EC2's element names.
 
-Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html and its neighbours. What a janitor may
-not rely on is left out, as EC2 leaves it out: no ``tagSet`` without tags, no ``instanceLifecycle`` on demand.
+Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html and its neighbours. Elements that a
+janitor may not rely on are absent, as in EC2: no ``tagSet`` without tags, no ``instanceLifecycle`` on demand.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ REASONS = {
 
 
 def machine(region: Region, one: Machine) -> Xml:
-    """A machine as XML, written once for each version: most of a listing is as it was the last time."""
+    """Return a machine as XML. Each version is rendered once, since most of a listing is unchanged since the last."""
     written = region.written.get(one.id)
     if written is None or written[0] is not one:
         written = region.written[one.id] = one, Xml(xml(instance(one), "item"))
@@ -28,7 +28,7 @@ def machine(region: Region, one: Machine) -> Xml:
 
 
 def reservations(region: Region, machines: Iterable[Machine]) -> list[dict[str, Any]]:
-    """Machines under the reservations that they were launched in."""
+    """Return machines grouped by the reservations that launched them."""
     sets: dict[str, list[Xml]] = {}
     for one in machines:
         sets.setdefault(one.reservation, []).append(machine(region, one))
@@ -36,7 +36,7 @@ def reservations(region: Region, machines: Iterable[Machine]) -> list[dict[str, 
 
 
 def reservation(region: Region, id_: str, members: list[Xml]) -> dict[str, Any]:
-    """One reservation."""
+    """Return one reservation."""
     return {
         "reservationId": id_,
         "ownerId": region.account,
@@ -46,7 +46,7 @@ def reservation(region: Region, id_: str, members: list[Xml]) -> dict[str, Any]:
 
 
 def instance(machine: Machine) -> dict[str, Any]:
-    """One instance."""
+    """Return one instance."""
     return {
         "instanceId": machine.id,
         "imageId": machine.image,
@@ -88,12 +88,12 @@ def instance(machine: Machine) -> dict[str, Any]:
 
 
 def state(name: State) -> dict[str, Any]:
-    """A state, as number and name."""
+    """Return a state's number and name."""
     return {"code": name.code, "name": name.value}
 
 
 def change(machine: Machine, previous: State) -> dict[str, Any]:
-    """The state change of an instance by a call.
+    """Return the state change that a call made to an instance.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceStateChange.html
     """
@@ -105,7 +105,7 @@ def change(machine: Machine, previous: State) -> dict[str, Any]:
 
 
 def spot_request(request: SpotRequest) -> dict[str, Any]:
-    """One Spot request."""
+    """Return one Spot request."""
     return {
         "spotInstanceRequestId": request.id,
         "type": "persistent" if request.persistent else "one-time",
@@ -120,7 +120,7 @@ def spot_request(request: SpotRequest) -> dict[str, Any]:
 
 
 def tag_set(tags: Mapping[str, str]) -> list[dict[str, str]] | None:
-    """Tags, or no element at all."""
+    """Return the tags, or None for no element if there are none."""
     return [{"key": key, "value": value} for key, value in tags.items()] or None
 
 

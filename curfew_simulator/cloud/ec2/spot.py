@@ -1,7 +1,7 @@
-"""Cancelling Spot requests, which may end an instance.
+"""Cancel Spot requests, which may terminate an instance.
 
-Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CancelSpotInstanceRequests.html; that a disabled
-request takes its stopped instance with it is from
+Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CancelSpotInstanceRequests.html; that the
+cancellation of a disabled request terminates its stopped instance is from
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html
 """
 
@@ -21,7 +21,10 @@ LIVE = frozenset({SpotState.OPEN, SpotState.ACTIVE, SpotState.DISABLED})
 
 
 def cancel_spot_instance_requests(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """Cancel all, or none if one is not there. An instance that runs goes on, one that is stopped is terminated."""
+    """Cancel all Spot requests of the call, or none and raise ApiError if one does not exist.
+
+    A running instance continues to run; a stopped one is terminated.
+    """
     ids = call.arguments.get("SpotInstanceRequestId", [])
     for id_ in ids:
         if not errors.SPOT_REQUEST.fullmatch(id_):

@@ -1,4 +1,4 @@
-"""Tags: the rules for them, and the two operations that change them.
+"""The rules for tags, and the two operations that change tags.
 
 Source: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
 """
@@ -18,7 +18,7 @@ MOST, LONGEST_KEY, LONGEST_VALUE = 50, 128, 256
 
 
 def create_tags(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """Add tags, or write over those that there are. All or none.
+    """Add tags to resources or overwrite them: on all resources of the call, or on none.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateTags.html
     """
@@ -33,7 +33,7 @@ def create_tags(region: Region, call: ApiCall) -> Mapping[str, Any]:
 
 
 def delete_tags(region: Region, call: ApiCall) -> Mapping[str, Any]:
-    """Remove tags: those keys, or those keys where the value is the one that is given; without any, all but AWS's own.
+    """Remove tags by key, or by key and value. A call without keys removes all tags except AWS's own.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
     """
@@ -54,7 +54,7 @@ def delete_tags(region: Region, call: ApiCall) -> Mapping[str, Any]:
 def specified(
     specifications: Sequence[Mapping[str, Any]], kinds: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """The tags that each kind of resource has at its launch. Raises ApiError."""
+    """Return the tags for each kind of resource that a launch creates. Raise ApiError if they are invalid."""
     wanted: dict[str, dict[str, str]] = {kind: {} for kind in kinds}
     for one in specifications:
         kind = one.get("ResourceType", "")
@@ -68,7 +68,7 @@ def specified(
 
 
 def checked(given: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Tags that a user may write. Raises ApiError."""
+    """Return the tags as a dictionary. Raise ApiError for tags that a user may not write."""
     tags = {tag.get("Key", ""): tag.get("Value", "") for tag in given}
     _not_reserved(tags)
     for key, value in tags.items():
@@ -87,7 +87,7 @@ def _not_reserved(tags: Mapping[str, Any]) -> None:
 
 
 def _few(tags: Mapping[str, str]) -> None:
-    """Raise ApiError for more tags than a resource may have; AWS's own do not count."""
+    """Raise ApiError for more tags than a resource may have. AWS's own tags do not count."""
     if sum(not key.startswith("aws:") for key in tags) > MOST:
         said = "The maximum number of Tags for a resource has been reached."
         raise ApiError("TagLimitExceeded", said)
