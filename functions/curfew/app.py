@@ -23,28 +23,28 @@ from .sweep.context import Sweep
 
 
 class Providers(Protocol):
-    """Returns the provider of a region."""
+    """A function that returns providers."""
 
     def __call__(self, region: str, account: str = "") -> Provider:
-        """In the deployment's own account unless another is named. Raises ProviderError."""
+        """Return the provider of a region, by default in the deployment's own account. Raises ProviderError."""
 
 
 class Regions(Protocol):
-    """Returns the regions that an account may use."""
+    """A function that returns the regions that an account may use."""
 
     def __call__(self, account: str = "") -> frozenset[str]:
-        """The deployment's own account unless another is named. Raises ProviderError."""
+        """Return the regions of an account, by default the deployment's own. Raises ProviderError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """The ports from which a use case is made.
 
-    ``read_only_provider`` returns a provider without a client that can change anything; without one, ``provider``
-    serves. ``enqueue`` sends a job to the queue; without a queue, the job is done at once. ``fan_out`` sends one
-    message for each target and returns those that it could not send; without it, the targets are swept in place.
+    ``read_only_provider`` returns a provider without a client that can change anything; by default it is ``provider``.
+    ``enqueue`` sends a job to the queue; without a queue, the job is done at once. ``fan_out`` sends one message for
+    each target and returns those that it could not send; without it, the targets are swept in place.
     ``members`` returns the accounts of organizational units. Every client keeps to the ``rate_limiter``; without one,
-    calls are not limited. ``run_tasks`` runs tasks that need not wait for each other.
+    calls are not limited. ``run_tasks`` runs independent tasks.
     """
 
     settings: Settings

@@ -43,7 +43,7 @@ RETRY_AFTER = 30  # seconds: when a caller may try again after a conflict
 class FleetSpec:
     """A requested launch and the template that it names; without ``count``, the template's default counts.
 
-    No tag of a launch may give it the ``protection``.
+    ``begin`` refuses tags that the ``protection`` would keep: such a fleet would never end.
     """
 
     name: str
@@ -61,7 +61,7 @@ class FleetSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A fleet and its instances as they are now; ``instances`` lacks each one that cannot be seen."""
+    """A fleet and its instances as they are now. An instance that the cloud does not show is not in ``instances``."""
 
     fleet: Fleet
     members: tuple[Member, ...]
@@ -79,7 +79,7 @@ class FleetLifecycle:
     def begin(self, spec: FleetSpec) -> Fleet:
         """Record the launch in the ledger, or return the fleet of an earlier request with the same key.
 
-        Nothing is launched yet. Raises RequestError for what the template does not allow, ReusedKeyError,
+        Nothing is launched yet. Raises RequestError for a value that the template does not allow, ReusedKeyError,
         ConflictError, ProviderError if the image cannot be resolved, LedgerError.
         """
         if known := self.ledger.fleets.recall(spec.key):
@@ -184,7 +184,7 @@ def claim(fleet: Fleet, *, caller: Caller, by: str, ledger: Ledger, now: datetim
 def termination_policy(
     fleet: Fleet, protection: Protection, limits: Limits, *, version: str = ""
 ) -> Policy:
-    """Return the policy of the sweep that ends one fleet: it selects what has the fleet's tag and is of its launch.
+    """Return the policy of the sweep that ends one fleet. It selects the instances of its launch that have its tag.
 
     The owner terminates it early, so neither its lease nor its minimum age protects it; everything else does.
     """

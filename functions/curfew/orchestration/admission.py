@@ -1,4 +1,4 @@
-"""*trigger*: whether Curfew obeys it, and in which mode."""
+"""*trigger*: decides whether Curfew obeys a trigger, and in which mode."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ from ..core.policy import format_duration
 from ..core.target import Mode
 from ..schemas.messages import LaunchRequest, SweepRequest
 
-# A trigger that comes later is rejected: people have started to work by then.
+# A later trigger is rejected: by then people work on the machines that the night was to end.
 MAX_LATENESS = timedelta(hours=1)
 
 
@@ -22,7 +22,7 @@ def effective_mode(stack: Mode, asked: Mode | None) -> Mode:
 
 
 def require_act_mode(app: App) -> None:
-    """Raise ConflictError in report mode, in which nothing is launched, changed or terminated."""
+    """Raise ConflictError in report mode: such a stack launches, changes and terminates nothing."""
     if app.settings.mode is not Mode.ACT:
         raise ConflictError("this stack runs in report mode: deploy it with Mode=act to let it act")
 

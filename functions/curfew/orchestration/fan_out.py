@@ -1,5 +1,6 @@
-"""*trigger*: a sweep of many targets becomes one message for each, so that no target waits for another or fails with
-it.
+"""*trigger*: turns a sweep of many targets into one message for each target.
+
+So no target waits for another, and none fails with another.
 """
 
 from collections.abc import Mapping
@@ -17,15 +18,15 @@ from ..sweep.executor import run_sweep
 from .admission import MAX_LATENESS, effective_mode
 from .targets import ResolvedTargets, TargetResolver
 
-# An older message is rejected: it may come from a dead-letter queue, days later. With 50 at a time, 8,500 targets take
-# less than an hour.
+# An older message is rejected: it may come from a dead-letter queue, days later. With 50 functions at a time, 8,500
+# targets take less than an hour.
 MAX_MESSAGE_AGE = timedelta(hours=6)
 SKEW = timedelta(minutes=5)  # by which the clocks of two machines may differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FannedOut:
-    """How many messages were sent, and why each of the other targets has none."""
+    """The number of messages sent, and for each target without one the reason."""
 
     sent: int
     unsent: Mapping[Target, str]
@@ -93,9 +94,10 @@ def sweep_target(app: App, request: TargetRequest, *, deadline: datetime) -> Rep
 
 
 def _reject_untimely(request: TargetRequest, now: datetime) -> None:
-    """Raise StaleTriggerError for a message of the past or the future.
+    """Raise StaleTriggerError for a message that is too old, or whose time is in the future.
 
-    A message of the future would never be too old, and its window would count as swept when it comes.
+    Until then, a message of the future would never be too old; and the window that it names would count as swept before
+    it begins.
     """
     place, age = f"{request.account} {request.region}", now - request.asked_at
     if age > MAX_MESSAGE_AGE:

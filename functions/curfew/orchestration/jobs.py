@@ -1,4 +1,4 @@
-"""*trigger*: a message of the queue names a job; a table names the function that does it."""
+"""*trigger*: runs the job that a message of the queue names. ``JOBS`` has the function of each kind of job."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,10 +22,10 @@ class JobFunction(Protocol):
 
 
 def run_job(app: App, job: Job, *, deadline: datetime | None) -> JobResult:
-    """Do the job of a message. A message that comes twice, or too late, finds nothing left to do.
+    """Run the job of a message. A message that comes twice, or too late, finds nothing left to do.
 
-    Raises NotFoundError for what the ledger does not know, ConflictError while a launch is under way, and in report
-    mode, in which only plans are made, LedgerError.
+    Raises NotFoundError for an id that the ledger does not have, ConflictError in report mode for every job but a plan
+    and while a launch is under way, LedgerError.
     """
     if job.work != "plan":
         require_act_mode(app)

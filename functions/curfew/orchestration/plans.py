@@ -30,7 +30,7 @@ def make_plan(app: App, record: StoredPlan, *, deadline: datetime | None) -> Sto
 def apply_plan(
     app: App, record: StoredPlan, *, caller: Caller, deadline: datetime | None
 ) -> tuple[StoredPlan, Report | None]:
-    """Apply a stored plan as it is. Return the plan as it is then, and its report unless a job applies it.
+    """Apply a stored plan unchanged. Return its new record, and its report unless a job applies it later.
 
     Raises ConflictError for a plan that is stale, of other policies or being applied, in report mode and in a pause,
     LedgerError.
@@ -74,7 +74,7 @@ def _sweep(app: App, record: StoredPlan, deadline: datetime | None) -> Sweep:
 def _apply(app: App, record: StoredPlan, deadline: datetime | None) -> tuple[StoredPlan, Report]:
     sweep = replace(
         _sweep(app, record, deadline),
-        id=app.new_id(),  # a plan that is delivered twice at the same time is two sweeps
+        id=app.new_id(),  # a message that is delivered twice at the same time starts two sweeps
         asked_by=f"{record.asked_by}, applied by {record.applied_by}",
     )
     return stored_plans.apply_plan(record, sweep)

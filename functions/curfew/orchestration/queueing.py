@@ -11,16 +11,16 @@ from ..core.errors import QueueError
 from ..core.report import Report
 from ..schemas.messages import Job
 
-# A terminate call for each of so many instances, with its verification, takes about ten seconds.
+# So many instances are ended and verified in about ten seconds; more are left to a job.
 MOST_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """What a job did: the report of its sweep, or else a message.
+    """The result of a job: the ``report`` of its sweep, or without a sweep a ``message`` for the log.
 
-    A failed sweep fails its message, which the queue then delivers again; not if the job is ``final``, because a
-    repetition would find nothing to do.
+    The queue delivers the message of a failed sweep again, unless the job is ``final``: a second run would find nothing
+    to do.
     """
 
     message: str = ""
@@ -29,7 +29,7 @@ class JobResult:
 
 
 def enqueued(app: App, job: Job) -> bool:
-    """Enqueue the job and return True; False without a queue, or if it does not answer. The caller does it then."""
+    """Enqueue the job and return True. Return False without a usable queue: the caller does the job then."""
     if app.enqueue is None:
         return False
     try:

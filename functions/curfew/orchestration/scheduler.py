@@ -1,4 +1,4 @@
-"""*trigger*: which sweep of which schedule is due at a tick, by the policy file and the ledger's last runs.
+"""*trigger*: finds which schedules are due at a tick, from the policy file and the ledger's last runs.
 
 A run is one window of a schedule. The first tick begins it; later ones begin it again, a few times, only while a target
 has not completed it. So a tick may come late, twice or not at all.
@@ -14,14 +14,14 @@ from ..ledger.records import ScheduleRun
 from ..schemas.messages import SweepRequest
 from .targets import ResolvedTargets, TargetResolver
 
-# When a window that a target has not completed is begun again, after the last beginning: two times, so that an operator
-# is notified three times. By then, a failed message was delivered again, and open intents can be resolved.
+# How long after its last beginning a window is begun again while a target has not completed it. With two retries, an
+# operator is notified three times. By then a failed message was delivered again, and open intents can be resolved.
 RETRY_DELAYS = (timedelta(minutes=30), timedelta(minutes=90))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueSweep:
-    """A sweep that a tick has to make. The ledger counts its run as begun."""
+    """A sweep that is due. The ledger already has the beginning of its run."""
 
     request: SweepRequest
     resolved: ResolvedTargets
@@ -58,7 +58,7 @@ def next_due(app: App, schedule: Schedule, now: datetime) -> DueSweep | None:
 
 
 def _may_retry(app: App, last: ScheduleRun, now: datetime) -> bool:
-    """Return whether it is time to begin a run again. A report is made once: no target has to complete it."""
+    """Return whether a run may be begun again now. In report mode a window is swept once, since none completes it."""
     if app.settings.mode is not Mode.ACT or last.tries > len(RETRY_DELAYS):
         return False
     return now - last.begun_at >= RETRY_DELAYS[last.tries - 1]

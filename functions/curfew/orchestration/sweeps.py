@@ -1,4 +1,4 @@
-"""*trigger*: one sweep request: resolve its targets once, then fan them out or sweep them in place."""
+"""*trigger*: runs a sweep request: resolves its targets once, then fans them out or sweeps them in place."""
 
 from datetime import datetime
 from typing import Any
@@ -25,7 +25,7 @@ def sweep(
     deadline: datetime | None,
     resolved: ResolvedTargets | None = None,
 ) -> dict[str, Any]:
-    """Sweep every target of the request, and return the answer of the function.
+    """Sweep every target of the request, and return the response of the Lambda function.
 
     ``resolved`` has the targets if the caller had to resolve them before. Raises RequestError, ProviderError or
     LedgerError before anything is done, and SweepFailedError after every report is published.
@@ -52,7 +52,7 @@ def sweep(
 
 
 def tend_launches(app: App, deadline: datetime | None) -> None:
-    """Continue interrupted launches, and log those that are not finished. They fail no sweep."""
+    """Continue interrupted launches, and log those that are not finished. An error here does not fail the sweep."""
     try:
         unfinished = continue_interrupted(app, deadline=deadline)
     except CurfewError as error:
@@ -66,7 +66,7 @@ def tend_launches(app: App, deadline: datetime | None) -> None:
 
 
 def _answer(request: SweepRequest, fanned_out: FannedOut) -> dict[str, Any]:
-    """Log and return what was fanned out. Raises SweepFailedError if a target was not."""
+    """Log the messages that were sent and return the response. Raises SweepFailedError if a target has no message."""
     logger.info(f"{request.policy}: {fanned_out.sent} targets are swept by message")
     for target, problem in fanned_out.unsent.items():
         logger.error(f"{request.policy}: {target.account} {target.region} is not swept: {problem}")

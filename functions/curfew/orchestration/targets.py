@@ -126,7 +126,7 @@ class TargetResolver:
             members = sorted(self._app.members(organization.units))
             named += [one for one in members if one not in without]
         elif not named:
-            # A file without accounts means the deployment's own; units without accounts mean none.
+            # Without accounts and units, the target is the deployment's own account. Empty units have no target.
             named = [self.account]
         return tuple(one for one in dict.fromkeys(named) if not self.is_excluded(one))
 
@@ -146,7 +146,7 @@ class TargetResolver:
         return policy.selector.regions or self._configured.regions or (self._app.settings.region,)
 
     def _refuse_others(self, request: SweepRequest, policy: Policy) -> None:
-        """Raise RequestError for a region outside of the file's. ``_check_regions`` compares a policy's own."""
+        """Raise RequestError for a region that the file lacks. ``_check_regions`` does so for a policy's own."""
         wanted = self._configured.regions
         if policy.selector.regions or not wanted or wanted == "all":
             return
@@ -159,7 +159,7 @@ class TargetResolver:
     def _check_regions(self, targets: Mapping[Target, None], policy: Policy) -> None:
         """Raise RequestError for a region that is not the policy's, or not enabled in the own account.
 
-        The sweep of another account says itself which region is not enabled.
+        A region that is not enabled in another account fails that account's sweep.
         """
         own = policy.selector.regions
         if others := [target.region for target in targets if own and target.region not in own]:

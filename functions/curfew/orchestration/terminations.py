@@ -35,7 +35,7 @@ def terminate(
 
 
 def run_termination(app: App, job: Job, *, deadline: datetime | None) -> JobResult:
-    """Sweep the fleet that the job's sweep has claimed. Raises NotFoundError, ConflictError, LedgerError."""
+    """Sweep a fleet whose termination was accepted. Raises NotFoundError, ConflictError, LedgerError."""
     fleet = get_fleet(app, job)
     # If the message is delivered twice at the same time, two sweeps must not share one claim.
     own = app.new_id()
@@ -49,7 +49,7 @@ def run_termination(app: App, job: Job, *, deadline: datetime | None) -> JobResu
 def _sweep(
     app: App, fleet: Fleet, sweep_id: str, *, asked_by: str, deadline: datetime | None
 ) -> Report:
-    """Sweep a claimed fleet, after a launch call whose result is unknown is resolved."""
+    """Resolve a launch call with an unknown result, then sweep the claimed fleet. Raises ConflictError, LedgerError."""
     if not fleet.phase.finished:
         fleet = continue_launch(app, fleet, deadline=deadline)
     if not fleet.phase.finished:

@@ -14,8 +14,8 @@ from .sweeps import sweep, tend_launches
 def tick(app: App, *, deadline: datetime | None) -> dict[str, Any]:
     """Make every due sweep and return their answers by schedule. A sweep that fails does not stop the next.
 
-    In a pause no sweep begins and its window waits, but interrupted launches are continued. Raises SweepFailedError
-    after the last sweep, with the error of each that failed.
+    During a pause it begins no sweep, so that the windows wait, and only continues interrupted launches. Raises
+    SweepFailedError after the last sweep, with the error of each that failed.
     """
     answers: dict[str, Any] = {}
     app.clock(deadline)  # from here on, the rate limiter waits no longer than that

@@ -39,7 +39,7 @@ type Enqueue = Callable[[Job], None]
 def schedule_continuation(
     sweep: Sweep, report: Report, enqueue: Enqueue | None, *, before: int = 0
 ) -> Report:
-    """Schedule what a sweep did not reach, if time was all that it lacked, and return the report that says so.
+    """Schedule a continuation for the actions that a sweep did not reach in time, and return the updated report.
 
     ``before`` is the number of attempts so far. Without a queue, or after the last attempt, the report stays as it is.
     """
@@ -105,7 +105,7 @@ def resume(continuation: Continuation, sweep: Sweep, enqueue: Enqueue | None) ->
 
 
 def _resuming(continuation: Continuation, sweep: Sweep) -> Sweep:
-    """Return the sweep as a part of the one before it. A failed attempt leaves the window open."""
+    """Return the sweep with the root and the window of the one that it continues. A failed attempt has no window."""
     in_window = continuation.scheduled_at is not None and not continuation.troubled
     return replace(
         sweep,
@@ -138,7 +138,7 @@ def _continuation(sweep: Sweep, report: Report, *, attempt: int) -> Continuation
 
 
 def _plan_again(continuation: Continuation, sweep: Sweep) -> Report:
-    """Return a plan of the instances that are left. It needs no limit: it is part of a plan that kept to them."""
+    """Return a plan of the instances that are left. No limit applies: the first plan was within the limits."""
     now = sweep.clock.now()
     left = sweep.ledger.continuations.actions(continuation)
     made, problem, status = _plan(sweep, ()), "", Status.COMPLETED
@@ -147,7 +147,7 @@ def _plan_again(continuation: Continuation, sweep: Sweep) -> Report:
         again = recheck(left, sweep.policy, provider=sweep.provider, ledger=sweep.ledger, now=now)
         made = _with_missing(replace(again.plan, asked_by=sweep.asked_by), again.missing)
     except RateLimitedError as error:
-        # No time was left to describe them: the next continuation does.
+        # No time was left to describe the instances: the next continuation does it.
         made, status, problem = _plan(sweep, left), Status.STOPPED, f"nothing is decided: {error}"
         outcomes = tuple(
             Outcome(action=action, result=Result.NOT_ATTEMPTED, detail=problem) for action in left
