@@ -464,6 +464,17 @@ def test_fleet_in_several_zones_is_claimed_and_released_once(
 
 
 class TestThreads:
+    def test_as_many_tasks_as_the_limit_run_at_a_time(self) -> None:
+        """More than an executor has by default, which is 32 at most."""
+        all_there = Barrier(40, timeout=WAIT)
+
+        def meet() -> None:
+            all_there.wait()
+
+        run_in_threads(40)([meet] * 40)
+
+        assert not all_there.broken
+
     def test_thread_count_never_exceeds_the_limit(self) -> None:
         going, most_at_once, lock = set[int](), 0, Lock()
         first = Barrier(3, timeout=WAIT)

@@ -292,6 +292,16 @@ def test_default_outcome_has_no_detail_and_default_run_no_problem() -> None:
     assert not execution.Executed(outcomes=()).cut
 
 
+def test_stopped_clock_shows_its_instant_and_keeps_the_rest() -> None:
+    deadline = NOW + timedelta(minutes=1)
+    clock = Clock(now=lambda: NOW, sleep=lambda _: None, deadline=deadline)
+
+    stopped = clock.stopped_at(NOW - timedelta(seconds=1))
+
+    assert stopped.now() == NOW - timedelta(seconds=1)
+    assert (stopped.sleep, stopped.deadline) == (clock.sleep, deadline)
+
+
 def test_a_clock_without_a_deadline_has_all_the_time() -> None:
     clock = Clock(now=lambda: NOW, sleep=lambda _: None)
 
