@@ -9,8 +9,6 @@ that none is missing.
 """
 
 from collections.abc import Sequence
-from itertools import batched
-from uuid import uuid4
 
 from ...core.plan import Action
 from ..records import Continuation, ContinuationPhase
@@ -18,9 +16,6 @@ from . import continuation_items as items
 from .items import key, text
 from .plan_items import action_of
 from .table import NEW, Table, check, put, update
-
-# A transaction has at most 4 MB; an instance with 50 tags of maximum length, four bytes a character, has 80 kB.
-ACTIONS_PER_WRITE = 25
 
 
 class DynamoContinuations:
@@ -31,11 +26,9 @@ class DynamoContinuations:
 
     def save(self, continuation: Continuation, actions: Sequence[Action]) -> None:
         guard = check(_key(continuation), when=NEW)
-        for batch in batched(actions, ACTIONS_PER_WRITE, strict=False):
-            writes = [put(items.of_action(continuation, action)) for action in batch]
-            if self._table.transact([guard, *writes]) is not None:
-                return
-        self._table.write(put(items.of_continuation(continuation), when=NEW))
+        writes = (put(items.of_action(continuation, action)) for action in actions)
+        if self._table.write_in_batches(writes, beside=[guard]):
+            self._table.write(put(items.of_continuation(continuation), when=NEW))
 
     def get(self, id_: str) -> Continuation | None:
         item = self._table.get(items.partition(id_), items.RECORD)
@@ -48,17 +41,12 @@ class DynamoContinuations:
             return tuple(map(action_of, found))
 
     def begin(self, continuation: Continuation, by: str) -> bool:
-        """A mark identifies this call if its answer is lost: a second call of the same caller returns False."""
-        mark = {"begun": text(uuid4().hex)}
-        refused = self._table.write(
-            update(
-                _key(continuation),
-                {"phase": text(ContinuationPhase.RESUMED), "resumed_by": text(by), **mark},
-                when="#phase = :waiting",
-                waiting=text(ContinuationPhase.WAITING),
-            )
+        return self._table.begin(
+            _key(continuation),
+            {"phase": text(ContinuationPhase.RESUMED), "resumed_by": text(by)},
+            when="#phase = :waiting",
+            waiting=text(ContinuationPhase.WAITING),
         )
-        return refused is None or mark.items() <= refused.items()
 
     def end(self, continuation: Continuation) -> None:
         ended = {"phase": text(ContinuationPhase.ENDED)}

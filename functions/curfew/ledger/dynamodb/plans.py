@@ -8,19 +8,16 @@ All have ``expires``, 30 days after the plan was made. The record gets the phase
 written, so that none is missing.
 """
 
-from collections.abc import Iterable, Sequence
-from itertools import batched, islice
-from uuid import uuid4
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from ...core.report import Report
 from .. import rules
 from ..records import Page, PlanPhase, StoredPlan, Verdict
 from . import plan_items as items
 from .items import key, text
-from .table import NEW, Table, Write, check, put, update
+from .table import NEW, Table, Write, check, put
 
-# A transaction has at most 4 MB; an instance with 50 tags of maximum length, four bytes a character, has 80 kB.
-VERDICTS_PER_WRITE = 25
 STILL_PLANNING = f"{NEW} OR #phase = :planning"
 
 
@@ -45,7 +42,8 @@ class DynamoPlans:
         guard = check(
             key(items.plan(record.id), items.RECORD), when=STILL_PLANNING, planning=planning
         )
-        if self._write(record, rules.verdicts(report), beside=[guard]):
+        writes = _writes(record, rules.verdicts(report))
+        if self._table.write_in_batches(writes, beside=[guard]):
             self._table.write(put(items.of_record(record), when=STILL_PLANNING, planning=planning))
 
     def verdicts(self, record: StoredPlan, *, limit: int, after: str = "") -> Page[Verdict]:
@@ -60,27 +58,17 @@ class DynamoPlans:
         return rules.cut(verdicts, limit, lambda verdict: verdict.judged.instance.id)
 
     def begin(self, record: StoredPlan, by: str) -> bool:
-        """A mark identifies this call if its answer is lost: a second call of the same caller returns False."""
-        mark = {"begun": text(uuid4().hex)}
-        refused = self._table.write(
-            update(
-                key(items.plan(record.id), items.RECORD),
-                {"phase": text(PlanPhase.APPLYING), "applied_by": text(by), **mark},
-                when="#phase = :planned",
-                planned=text(PlanPhase.PLANNED),
-            )
+        return self._table.begin(
+            key(items.plan(record.id), items.RECORD),
+            {"phase": text(PlanPhase.APPLYING), "applied_by": text(by)},
+            when="#phase = :planned",
+            planned=text(PlanPhase.PLANNED),
         )
-        return refused is None or mark.items() <= refused.items()
 
     def finish(self, record: StoredPlan, report: Report) -> None:
-        self._write(record, rules.outcomes(report), beside=[])
+        self._table.write_in_batches(_writes(record, rules.outcomes(report)))
         self._table.write(put(items.of_record(record)))
 
-    def _write(
-        self, record: StoredPlan, verdicts: Iterable[Verdict], *, beside: Sequence[Write]
-    ) -> bool:
-        for batch in batched(verdicts, VERDICTS_PER_WRITE, strict=False):
-            writes = [put(items.of_verdict(record, verdict)) for verdict in batch]
-            if self._table.transact([*beside, *writes]) is not None:
-                return False
-        return True
+
+def _writes(record: StoredPlan, verdicts: Iterable[Verdict]) -> Iterator[Write]:
+    return (put(items.of_verdict(record, verdict)) for verdict in verdicts)

@@ -6,11 +6,12 @@ first try wrote.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
 KEYS_PER_READ = 100  # BatchGetItem's own limit
+# Of items with an instance. A transaction has at most 4 MB; an instance with 50 tags of maximum length, four bytes a
+# character, has 80 kB.
+WRITES_PER_BATCH = 25
 TRIES = 6
 NEW = "attribute_not_exists(#pk)"
 # Temporary failures: another transaction changes one of the items, or the table is busy.
@@ -182,6 +186,25 @@ class Table:
                     return None
             self.wait(attempt)
         raise self._busy("written")
+
+    def write_in_batches(self, writes: Iterable[Write], *, beside: Sequence[Write] = ()) -> bool:
+        """Make many writes in batches, each batch with ``beside``, all or none. Return False once a batch is refused.
+
+        Raises LedgerError.
+        """
+        return all(
+            self.transact([*beside, *batch]) is None
+            for batch in batched(writes, WRITES_PER_BATCH, strict=False)
+        )
+
+    def begin(self, key: Item, to: Mapping[str, Any], *, when: str, **values: Any) -> bool:
+        """Update an item, and return whether this call did. Raises LedgerError.
+
+        A mark identifies this call if its answer is lost: a second call of the same caller returns False.
+        """
+        mark = {"begun": {"S": uuid4().hex}}
+        refused = self.write(update(key, {**to, **mark}, when=when, **values))
+        return refused is None or mark.items() <= refused.items()
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
