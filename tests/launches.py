@@ -42,7 +42,7 @@ class Launching:
         self.cloud.now = self.time.now
         self.provider = self.cloud.provider()
 
-    def wish(self, **more: Any) -> lifecycle.FleetSpec:
+    def fleet_spec(self, **more: Any) -> lifecycle.FleetSpec:
         """Return the fleet spec of the launch."""
         ordinary: dict[str, Any] = {
             "name": "lab",
@@ -59,7 +59,7 @@ class Launching:
         """Open the fleet, or return the one that was opened with the same key."""
         clock = Clock(now=self.time.now, sleep=self.time.sleep)
         fleets = lifecycle.FleetLifecycle(provider=self.provider, ledger=self.ledger, clock=clock)
-        return fleets.begin(self.wish(**more))
+        return fleets.begin(self.fleet_spec(**more))
 
     def carry_on(self, begun: Fleet, seconds: float = 900) -> Fleet:
         """Continue the launch with a new worker, for at most these seconds."""

@@ -471,7 +471,7 @@ def test_audit_chain_records_the_launch_and_each_instance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "words"),
+    ("requested", "words"),
     [
         ({"count": 0}, "may have 1 to 20"),
         ({"count": 21}, "may have 1 to 20"),
@@ -480,10 +480,10 @@ def test_audit_chain_records_the_launch_and_each_instance() -> None:
     ],
 )
 def test_request_beyond_the_template_is_refused_before_any_call(
-    wish: dict[str, Any], words: str
+    requested: dict[str, Any], words: str
 ) -> None:
     launching = Launching()
-    more = dict(wish)
+    more = dict(requested)
     if ends_in := more.pop("ends_in", None):
         more["expires_at"] = launching.time.now() + ends_in
 

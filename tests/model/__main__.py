@@ -27,7 +27,7 @@ def table(
     *,
     verbose: bool = False,
 ) -> None:
-    """One line a model; and with ``told`` the shortest trace to a violation."""
+    """One line a model; and with ``verbose`` the shortest trace to a violation."""
     say(f"\n{title}")
     states = transitions = 0
     began = time.process_time()
