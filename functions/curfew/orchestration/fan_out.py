@@ -16,7 +16,7 @@ from ..schemas.messages import SweepRequest, TargetRequest
 from ..sweep.continuation import schedule_continuation
 from ..sweep.executor import run_sweep
 from .admission import MAX_LATENESS, effective_mode
-from .targets import ResolvedTargets, TargetResolver
+from .targets import ResolvedTargets, TargetResolver, not_completed
 
 # An older message is rejected: it may come from a dead-letter queue, days later. With 50 functions at a time, 8,500
 # targets take less than an hour.
@@ -42,8 +42,7 @@ def fan_out(
     """
     if app.fan_out is None or len(resolved) < 2 or resolved.outside_config:
         return None
-    completed = _completed(app, request)
-    wanted = [one for one in resolved.targets if (one.account, one.region) not in completed]
+    wanted = _wanted(app, request, resolved)
     unsent = app.fan_out(
         [
             TargetRequest(
@@ -117,12 +116,10 @@ def _reject_untimely(request: TargetRequest, now: datetime) -> None:
         )
 
 
-def _completed(app: App, request: SweepRequest) -> frozenset[tuple[str, str]]:
-    """Return account and region of the targets that have completed the window. Raises LedgerError."""
-    if app.settings.mode is not Mode.ACT or request.scheduled_at is None:
-        return frozenset()
+def _wanted(app: App, request: SweepRequest, resolved: ResolvedTargets) -> list[Target]:
+    """Return the targets that have not completed the window of the request. Raises LedgerError."""
     configured = {(schedule.name, schedule.policy) for schedule in app.policies.schedules()}
-    if (request.schedule, request.policy) not in configured:
-        return frozenset()
-    completed = app.ledger.completed_targets(request.schedule, request.scheduled_at)
-    return frozenset((target.account, target.region) for target in completed)
+    in_window = (request.schedule, request.policy) in configured
+    if app.settings.mode is not Mode.ACT or request.scheduled_at is None or not in_window:
+        return list(resolved.targets)
+    return not_completed(app, resolved.targets, request.schedule, request.scheduled_at)

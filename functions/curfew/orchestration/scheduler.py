@@ -12,7 +12,7 @@ from ..core.schedule import Schedule
 from ..core.target import Mode
 from ..ledger.records import ScheduleRun
 from ..schemas.messages import SweepRequest
-from .targets import ResolvedTargets, TargetResolver
+from .targets import ResolvedTargets, TargetResolver, not_completed
 
 # How long after its last beginning a window is begun again while a target has not completed it. With two retries, an
 # operator is notified three times. By then a failed message was delivered again, and open intents can be resolved.
@@ -65,9 +65,5 @@ def _may_retry(app: App, last: ScheduleRun, now: datetime) -> bool:
 
 
 def _is_complete(app: App, resolved: ResolvedTargets, last: ScheduleRun) -> bool:
-    completed = {
-        (one.account, one.region)
-        for one in app.ledger.completed_targets(last.schedule, last.window)
-    }
     wanted = (*resolved.targets, *resolved.unreadable)
-    return completed.issuperset((one.account, one.region) for one in wanted)
+    return not not_completed(app, wanted, last.schedule, last.window)

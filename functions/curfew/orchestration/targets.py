@@ -2,7 +2,7 @@
 and the ledger's fleets. A cloud counts as an account with its own regions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
@@ -204,6 +204,16 @@ def sweeps(
         replace(one, schedule=request.schedule, scheduled_at=request.scheduled_at)
         for one in (*unreadable, *reachable)
     )
+
+
+def not_completed(
+    app: App, targets: Iterable[Target], schedule: str, window: datetime
+) -> list[Target]:
+    """Return the targets that have not completed a schedule's window, by account and region. Raises LedgerError."""
+    completed = {
+        (one.account, one.region) for one in app.ledger.completed_targets(schedule, window)
+    }
+    return [one for one in targets if (one.account, one.region) not in completed]
 
 
 def running_fleets(app: App) -> Iterator[Fleet]:
